@@ -1,0 +1,3 @@
+//! The `portico` binary: one sub-command per role.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Every knob, its default, unit and validation.

@@ -1,0 +1,1 @@
+//! Networks as tests: feature files, real processes, real clients.

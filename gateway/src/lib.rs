@@ -1,0 +1,1 @@
+//! The HTTP/JSON-RPC front door for dApps.

@@ -1,0 +1,1 @@
+//! The state machine: modules, messages, params, events, begin and end block. Pure.

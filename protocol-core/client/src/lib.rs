@@ -1,0 +1,1 @@
+//! The Chain trait and its remote implementation over gRPC and CometBFT RPC.

@@ -1,0 +1,1 @@
+//! The Engine trait and solo, the one-validator engine.

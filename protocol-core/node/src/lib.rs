@@ -1,0 +1,1 @@
+//! Mempool, block execution over the store, gRPC and CometBFT-style RPC.

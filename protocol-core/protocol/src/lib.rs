@@ -1,0 +1,1 @@
+//! Types, wire formats and rules of the relay protocol. Pure.

@@ -1,0 +1,1 @@
+//! Versioned state with an authenticated root on redb; one transaction per block.

@@ -1,0 +1,1 @@
+//! Sessions of (application, service): single flight, prefetch, rollover, expiry by height.
