@@ -1,0 +1,49 @@
+//! Compiles the protocol's message definitions without a system `protoc`.
+
+use std::path::Path;
+
+/// The definitions, relative to `proto/`; services in them are compiled by the client crate.
+const FILES: &[&str] = &[
+    "cosmos/auth/auth.proto",
+    "cosmos/bank/bank.proto",
+    "cosmos/base/abci.proto",
+    "cosmos/base/coin.proto",
+    "cosmos/base/pagination.proto",
+    "cosmos/crypto/ed25519.proto",
+    "cosmos/crypto/secp256k1.proto",
+    "cosmos/tendermint/abci.proto",
+    "cosmos/tx/service.proto",
+    "cosmos/tx/signing.proto",
+    "cosmos/tx/tx.proto",
+    "pocket/application/application.proto",
+    "pocket/gateway/gateway.proto",
+    "pocket/proof/proof.proto",
+    "pocket/service/relay.proto",
+    "pocket/service/service.proto",
+    "pocket/session/session.proto",
+    "pocket/shared/shared.proto",
+    "pocket/supplier/supplier.proto",
+    "pocket/tokenomics/tokenomics.proto",
+    "sdk/http.proto",
+];
+
+/// Fields whose bytes are kept as shared slices: they can be large and are passed on unchanged.
+const SHARED_BYTES: &[&str] = &[
+    ".pocket.service.RelayRequest.payload",
+    ".pocket.service.RelayResponse.payload",
+    ".sdk.types.POKTHTTPRequest.body_bz",
+    ".sdk.types.POKTHTTPResponse.body_bz",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, [Path::new("proto")])?;
+    prost_build::Config::new()
+        .btree_map(["."])
+        .bytes(SHARED_BYTES)
+        .enable_type_names()
+        .type_name_domain(["."], "")
+        .include_file("wire.rs")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

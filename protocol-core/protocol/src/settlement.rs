@@ -1,0 +1,1 @@
+//! Settlement arithmetic: budgets, mint and burn, distributions and their remainders.
