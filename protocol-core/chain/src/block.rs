@@ -1,0 +1,86 @@
+//! A block's life: check, execute, end.
+
+use bytes::Bytes;
+use portico_protocol::wire::tendermint::abci::Event;
+use portico_protocol::{BlockHash, Height};
+
+use crate::genesis::Genesis;
+use crate::state::{Changes, StateError, StateRead};
+
+/// What a block tells the modules.
+#[derive(Clone, Debug)]
+pub struct BlockContext {
+    /// Chain id, which signatures commit to.
+    pub chain_id: String,
+    /// Height being executed.
+    pub height: Height,
+    /// Header time, milliseconds since 1970 UTC: the only clock.
+    pub time_ms: u64,
+    /// Hash of this block's header (it does not depend on this block's results); what the session module stores.
+    pub hash: BlockHash,
+    /// Account address (bech32) that receives the proposer's share, if the validator has one.
+    pub proposer_account: String,
+}
+
+/// Outcome of one transaction, as `ExecTxResult` and `CheckTx` report it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TxOutcome {
+    /// 0 on success.
+    pub code: u32,
+    /// Error's module; empty on success.
+    pub codespace: String,
+    /// Error text.
+    pub log: String,
+    /// Encoded `TxMsgData`.
+    pub data: Vec<u8>,
+    /// Gas limit of the transaction.
+    pub gas_wanted: u64,
+    /// Gas used.
+    pub gas_used: u64,
+    /// Events in order.
+    pub events: Vec<Event>,
+}
+
+/// What executing a block did.
+#[derive(Clone, Debug, Default)]
+pub struct BlockOutcome {
+    /// Writes, to be committed as one.
+    pub changes: Changes,
+    /// Outcome per transaction, in order.
+    pub txs: Vec<TxOutcome>,
+    /// Begin- and end-block events.
+    pub events: Vec<Event>,
+}
+
+/// State before the first block; errs when the genesis is inconsistent.
+pub fn init(_genesis: &Genesis) -> Result<Changes, crate::genesis::GenesisError> {
+    unimplemented!()
+}
+
+/// Executes a block's transactions and its end blockers over the parent's state. A failing transaction is an outcome, not an error.
+pub fn execute(
+    _parent: &dyn StateRead,
+    _context: &BlockContext,
+    _txs: &[Bytes],
+) -> Result<BlockOutcome, StateError> {
+    unimplemented!()
+}
+
+/// Checks a transaction against `state` plus what earlier pending ones of the same sender changed (signature, sequence, fee, funds).
+/// Returns the outcome and, on success, the changes of its ante part, so that the mempool can stack the next one on it.
+pub fn check(
+    _state: &dyn StateRead,
+    _context: &BlockContext,
+    _tx: &[u8],
+) -> Result<(TxOutcome, Changes), StateError> {
+    unimplemented!()
+}
+
+/// Runs a transaction without committing and without verifying signatures; for gas estimates.
+pub fn simulate(
+    _state: &dyn StateRead,
+    _context: &BlockContext,
+    _tx: &[u8],
+) -> Result<TxOutcome, StateError> {
+    unimplemented!()
+}

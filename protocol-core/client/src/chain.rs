@@ -1,0 +1,205 @@
+//! What is asked of a chain.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use portico_protocol::wire::pocket;
+use portico_protocol::{Address, BlockHash, Height, PublicKey, ServiceId, Upokt};
+use tokio::sync::watch;
+
+use crate::ChainError;
+
+/// The newest facts of a committed block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockHead {
+    /// Height of the block; 0 before the first block is known.
+    pub height: Height,
+    /// Hash of its header.
+    pub hash: BlockHash,
+    /// Header time in milliseconds since 1970-01-01 UTC.
+    pub time_ms: u64,
+}
+
+/// Answer of [`Chain::status`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainStatus {
+    /// Chain id, which transactions commit to.
+    pub chain_id: String,
+    /// The newest committed block.
+    pub head: BlockHead,
+    /// Whether the node is still catching up.
+    pub catching_up: bool,
+}
+
+/// An account of the auth module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Address.
+    pub address: Address,
+    /// Public key; `None` until the account has signed once (or genesis gave it).
+    pub public_key: Option<PublicKey>,
+    /// Account number, which signatures commit to.
+    pub number: u64,
+    /// Sequence of the next ordered transaction.
+    pub sequence: u64,
+}
+
+/// An event with its attributes in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Full proto name for typed events, e.g. `pocket.proof.EventClaimCreated`.
+    pub kind: String,
+    /// (key, JSON text of the value).
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Event {
+    /// Text of the attribute `key`, as emitted (strings keep their JSON quotes).
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        self.attributes
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Outcome of a transaction in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TxResult {
+    /// Height of the block that includes it.
+    pub height: Height,
+    /// 0 when it succeeded.
+    pub code: u32,
+    /// Module of the error code; empty on success.
+    pub codespace: String,
+    /// Error text; empty on success.
+    pub log: String,
+    /// Gas it used.
+    pub gas_used: u64,
+    /// Events it emitted.
+    pub events: Vec<Event>,
+}
+
+/// Outcome of handing a transaction to the mempool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BroadcastResult {
+    /// Upper-case hex hash of the transaction.
+    pub hash: String,
+    /// 0 when the mempool took it.
+    pub code: u32,
+    /// Module of the error code.
+    pub codespace: String,
+    /// Error text.
+    pub log: String,
+}
+
+/// Events and transaction outcomes of one block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockResults {
+    /// Events of begin and end block, with a `mode` attribute.
+    pub block_events: Vec<Event>,
+    /// Outcome per transaction, in block order.
+    pub txs: Vec<TxResult>,
+}
+
+/// A chain as gateways, servicers and tools see it. All reads are of committed state.
+#[async_trait]
+pub trait Chain: Send + Sync + 'static {
+    /// Follows the newest committed block. Only the newest is kept: a reader that needs every height fills gaps with [`Chain::block`].
+    fn head(&self) -> watch::Receiver<BlockHead>;
+
+    /// Chain id, newest block, sync state.
+    async fn status(&self) -> Result<ChainStatus, ChainError>;
+
+    /// The block at `height`; [`ChainError::NotFound`] when it is not committed yet or was pruned.
+    async fn block(&self, height: Height) -> Result<BlockHead, ChainError>;
+
+    /// Events and transaction outcomes of the block at `height`.
+    async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError>;
+
+    /// Shared params in force at `height`, or the live ones.
+    async fn shared_params(&self, height: Option<Height>) -> Result<pocket::shared::Params, ChainError>;
+
+    /// Live session params.
+    async fn session_params(&self) -> Result<pocket::session::Params, ChainError>;
+
+    /// Live proof params.
+    async fn proof_params(&self) -> Result<pocket::proof::Params, ChainError>;
+
+    /// Live tokenomics params.
+    async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError>;
+
+    /// The session of (application, service) that contains `height`; height 0 means the newest.
+    async fn session(
+        &self,
+        application: &Address,
+        service: &ServiceId,
+        height: Height,
+    ) -> Result<pocket::session::Session, ChainError>;
+
+    /// A staked application.
+    async fn application(&self, address: &Address) -> Result<pocket::application::Application, ChainError>;
+
+    /// All staked applications (bounded by the chain's page limit per call; the implementation follows pages).
+    async fn applications(&self) -> Result<Vec<pocket::application::Application>, ChainError>;
+
+    /// A staked gateway.
+    async fn gateway(&self, address: &Address) -> Result<pocket::gateway::Gateway, ChainError>;
+
+    /// All staked gateways.
+    async fn gateways(&self) -> Result<Vec<pocket::gateway::Gateway>, ChainError>;
+
+    /// A staked supplier by operator address.
+    async fn supplier(&self, operator: &Address) -> Result<pocket::shared::Supplier, ChainError>;
+
+    /// All staked suppliers.
+    async fn suppliers(&self) -> Result<Vec<pocket::shared::Supplier>, ChainError>;
+
+    /// A service.
+    async fn service(&self, id: &ServiceId) -> Result<pocket::shared::Service, ChainError>;
+
+    /// All services.
+    async fn services(&self) -> Result<Vec<pocket::shared::Service>, ChainError>;
+
+    /// Compute units per relay of the service at `height`.
+    async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError>;
+
+    /// Relay mining difficulty of the service in force at `height`.
+    async fn difficulty(
+        &self,
+        service: &ServiceId,
+        height: Height,
+    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError>;
+
+    /// The claim of (session, supplier), if it exists.
+    async fn claim(
+        &self,
+        session_id: &str,
+        supplier: &Address,
+    ) -> Result<Option<pocket::proof::Claim>, ChainError>;
+
+    /// All unsettled claims.
+    async fn claims(&self) -> Result<Vec<pocket::proof::Claim>, ChainError>;
+
+    /// The submitted proof of (session, supplier), if it exists and was not consumed yet.
+    async fn proof(
+        &self,
+        session_id: &str,
+        supplier: &Address,
+    ) -> Result<Option<pocket::proof::Proof>, ChainError>;
+
+    /// An account; [`ChainError::NotFound`] for an address that never received tokens.
+    async fn account(&self, address: &Address) -> Result<Account, ChainError>;
+
+    /// Balance in upokt; 0 for an unknown address.
+    async fn balance(&self, address: &Address) -> Result<Upokt, ChainError>;
+
+    /// Hands a signed transaction to the mempool and returns its check's outcome (`broadcast_tx_sync`).
+    async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError>;
+
+    /// Gas that a signed transaction would use; errs with its failure.
+    async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError>;
+
+    /// Outcome of an included transaction by its upper-case hex hash; `None` while it is not in a block.
+    async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError>;
+}

@@ -1,0 +1,26 @@
+//! Why a chain did not answer as asked.
+
+/// An error of a [`crate::Chain`] call. [`ChainError::is_retryable`] says whether asking again may help.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ChainError {
+    /// The chain has no such object.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// The chain refused the question or the transaction's shape.
+    #[error("refused: {0}")]
+    InvalidArgument(String),
+    /// The chain cannot be reached, or is not ready; another try may succeed.
+    #[error("chain unavailable: {0}")]
+    Unavailable(String),
+    /// The chain failed while answering.
+    #[error("chain error: {0}")]
+    Internal(String),
+}
+
+impl ChainError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Internal(_))
+    }
+}
