@@ -1,0 +1,35 @@
+# The words people type are the ones CI runs.
+
+# list the words
+default:
+    @just --list
+
+# format, lints, documentation
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# licences and sources of dependencies (needs cargo-deny)
+deny:
+    cargo deny --config .deny.toml check licenses bans sources
+
+# unit, property and vector tests
+test:
+    cargo test --workspace
+
+# networks as tests: real processes, a real EVM node and a real client library (needs Node)
+e2e:
+    bash e2e/run
+
+# a whole network with real settlement, in one process
+localnet *ARGS:
+    cargo run --release -- localnet {{ARGS}}
+
+# relays per second and CPU per relay of gateway and servicer
+bench-relay *ARGS:
+    cargo run --release -- bench relay {{ARGS}}
+
+# what CI runs
+ci:
+    bash .ci/run
