@@ -1,1 +1,389 @@
-//! (to be written)
+//! Configuration of the servicer: `portico servicer` and the servicer of a local network.
+//!
+//! ```yaml
+//! listen: 127.0.0.1:8081
+//! data_dir: servicer-data
+//! suppliers:
+//!   - file: keys/supplier1.hex
+//! services:
+//!   eth:
+//!     backend: {url: "http://127.0.0.1:8545"}
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use portico_protocol::ServiceId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::secret::Secret;
+
+/// The whole configuration of a servicer.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServicerConfig {
+    /// Address and port of the relay endpoint. Default 127.0.0.1:8081; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address and port for `/metrics`, `/ledger` and `/sessions`. Without it they are answered on `listen`.
+    pub admin_listen: Option<SocketAddr>,
+    /// Folder of the leaf log, the only state a servicer keeps. Default `servicer-data`.
+    pub data_dir: PathBuf,
+    /// Operator keys of the suppliers served by this process, 64 hexadecimal characters each; at least one.
+    pub suppliers: Vec<Secret>,
+    /// Services by id; at least one.
+    #[schemars(with = "BTreeMap<String, ServiceConfig>")]
+    pub services: BTreeMap<ServiceId, ServiceConfig>,
+    /// The guard against serving more than an application can pay for.
+    pub meter: MeterConfig,
+    /// Claim and proof transactions.
+    pub tx: TxConfig,
+    /// Bounds of queues and pools.
+    pub limits: LimitsConfig,
+    /// Blocks for which the leaves of a settled or expired session are kept. Default 120.
+    pub keep_leaves_blocks: u32,
+}
+
+impl Default for ServicerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            admin_listen: None,
+            data_dir: PathBuf::from("servicer-data"),
+            suppliers: Vec::new(),
+            services: BTreeMap::new(),
+            meter: MeterConfig::default(),
+            tx: TxConfig::default(),
+            limits: LimitsConfig::default(),
+            keep_leaves_blocks: 120,
+        }
+    }
+}
+
+/// One service and the nodes behind it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// The node that answers JSON-RPC, and every other type that has no entry in `rpc_types`.
+    pub backend: BackendConfig,
+    /// Nodes for particular RPC types: `grpc`, `json_rpc`, `rest`, `comet_bft`.
+    #[serde(default)]
+    pub rpc_types: BTreeMap<RpcType, BackendConfig>,
+    /// Milliseconds a backend may take for a whole answer. Default 10000.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+    /// Largest relay request in bytes. Default 20 MiB.
+    #[serde(default = "default_max_bytes")]
+    pub max_request_bytes: usize,
+    /// Largest backend answer in bytes. Default 20 MiB.
+    #[serde(default = "default_max_bytes")]
+    pub max_response_bytes: usize,
+    /// What an answer waits for. Default `strict`.
+    #[serde(default)]
+    pub durability: Durability,
+}
+
+impl ServiceConfig {
+    /// A service with one node and defaults for the rest.
+    #[must_use]
+    pub fn new(backend_url: impl Into<String>) -> Self {
+        Self {
+            backend: BackendConfig::new(backend_url),
+            rpc_types: BTreeMap::new(),
+            timeout_ms: default_timeout_ms(),
+            max_request_bytes: default_max_bytes(),
+            max_response_bytes: default_max_bytes(),
+            durability: Durability::Strict,
+        }
+    }
+}
+
+/// One backend node.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackendConfig {
+    /// `http://` or `https://` URL; its path is put before, its query parameters are added to those of the request.
+    pub url: String,
+    /// Headers set on each request to the backend; they replace those of the request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// HTTP basic authentication.
+    #[serde(default)]
+    pub basic_auth: Option<BasicAuth>,
+    /// Adds `Pocket-Supplier`, `Pocket-Service`, `Pocket-Session-Id`, `Pocket-Application`, `Pocket-Session-Start-Height` and
+    /// `Pocket-Session-End-Height`. Default false.
+    #[serde(default)]
+    pub forward_pocket_headers: bool,
+}
+
+impl BackendConfig {
+    /// A node at `url`, without headers or authentication.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            headers: BTreeMap::new(),
+            basic_auth: None,
+            forward_pocket_headers: false,
+        }
+    }
+}
+
+/// User name and password of a backend.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// RPC type of a relay; numbers are those of `pocket.shared.RPCType` and of the `Rpc-Type` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RpcType {
+    /// 1
+    Grpc,
+    /// 2; not served yet.
+    Websocket,
+    /// 3; what a relay without `Rpc-Type` header is.
+    JsonRpc,
+    /// 4
+    Rest,
+    /// 5
+    CometBft,
+}
+
+/// What a signed answer waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// The relay's leaf is on disk before the answer leaves: nothing acknowledged is lost, also when the power fails.
+    #[default]
+    Strict,
+    /// The answer leaves at once; a crash loses what the writer had not committed yet (milliseconds).
+    Bounded,
+}
+
+/// Configuration of the relay meter.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MeterConfig {
+    /// Whether relays are counted against the application's stake. Default true.
+    pub enabled: bool,
+    /// Serve beyond the budget; such relays are answered but not mined. Default false: they are refused.
+    pub over_servicing: bool,
+}
+
+impl Default for MeterConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            over_servicing: false,
+        }
+    }
+}
+
+/// Configuration of claim and proof transactions.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TxConfig {
+    /// Gas limit of each transaction; 0 (the default) simulates it and takes 1.7 times the result.
+    pub gas_limit: u64,
+    /// Fee in millionths of a upokt per unit of gas: 10 is 0.00001upokt. Default 0, as a local network accepts.
+    pub gas_price_micro_upokt: u64,
+    /// Seconds after the newest block's time for which a transaction stays valid; 30 to 540. Default 120.
+    pub timeout_s: u64,
+    /// Most claims or proofs in one transaction. Default 50.
+    pub max_messages: usize,
+    /// Memo. Default empty.
+    pub memo: String,
+}
+
+impl Default for TxConfig {
+    fn default() -> Self {
+        Self {
+            gas_limit: 0,
+            gas_price_micro_upokt: 0,
+            timeout_s: 120,
+            max_messages: 50,
+            memo: String::new(),
+        }
+    }
+}
+
+/// Bounds. What happens when one is reached is a decision: a relay is refused before its backend is asked.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Relays in progress at a time, each with a reserved place in the leaf writer's queue. Default 1024.
+    pub max_in_flight: usize,
+    /// Bytes of request bodies and backend answers held at a time. Default 256 MiB.
+    pub max_buffered_bytes: usize,
+    /// Threads that verify ring signatures; 0 (the default) takes one per processor.
+    pub verify_threads: usize,
+    /// Sessions held in memory. Default 10000.
+    pub max_sessions: usize,
+    /// Milliseconds given to relays in progress when the process is asked to stop. Default 10000.
+    pub shutdown_grace_ms: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_in_flight: 1024,
+            max_buffered_bytes: 256 << 20,
+            verify_threads: 0,
+            max_sessions: 10_000,
+            shutdown_grace_ms: 10_000,
+        }
+    }
+}
+
+const fn default_timeout_ms() -> u64 {
+    10_000
+}
+
+const fn default_max_bytes() -> usize {
+    20 << 20
+}
+
+impl ServicerConfig {
+    /// All semantic errors at once as (key, message); empty when the configuration is usable.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        let mut check = |holds: bool, key: &str, message: &str| {
+            if !holds {
+                faults.push((key.to_owned(), message.to_owned()));
+            }
+        };
+        check(
+            !self.suppliers.is_empty(),
+            "suppliers",
+            "at least one key is needed",
+        );
+        check(
+            !self.services.is_empty(),
+            "services",
+            "at least one service is needed",
+        );
+        for (id, service) in &self.services {
+            service.check(&format!("services.{id}"), &mut check);
+        }
+        check(
+            (30..=540).contains(&self.tx.timeout_s),
+            "tx.timeout_s",
+            "must be 30 to 540",
+        );
+        check(self.tx.max_messages > 0, "tx.max_messages", "must be at least 1");
+        check(
+            self.limits.max_in_flight > 0,
+            "limits.max_in_flight",
+            "must be at least 1",
+        );
+        check(
+            self.limits.max_sessions > 0,
+            "limits.max_sessions",
+            "must be at least 1",
+        );
+        faults
+    }
+}
+
+impl ServiceConfig {
+    fn check(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
+        self.backend.check(&format!("{key}.backend"), check);
+        for (rpc_type, backend) in &self.rpc_types {
+            let key = format!("{key}.rpc_types.{}", rpc_type.name());
+            check(
+                *rpc_type != RpcType::Websocket,
+                &key,
+                "WebSocket relays are not served yet",
+            );
+            backend.check(&key, check);
+        }
+        check(
+            self.timeout_ms > 0,
+            &format!("{key}.timeout_ms"),
+            "must be at least 1",
+        );
+        check(
+            self.max_request_bytes > 0,
+            &format!("{key}.max_request_bytes"),
+            "must be at least 1",
+        );
+        check(
+            self.max_response_bytes > 0,
+            &format!("{key}.max_response_bytes"),
+            "must be at least 1",
+        );
+    }
+}
+
+impl BackendConfig {
+    fn check(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
+        let http = self.url.starts_with("http://") || self.url.starts_with("https://");
+        check(http, &format!("{key}.url"), "must be an http:// or https:// URL");
+    }
+}
+
+impl RpcType {
+    /// Name in configuration files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Websocket => "websocket",
+            Self::JsonRpc => "json_rpc",
+            Self::Rest => "rest",
+            Self::CometBft => "comet_bft",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_lacks_only_what_nobody_can_guess() {
+        let faults = ServicerConfig::default().faults();
+        let keys: Vec<&str> = faults.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["suppliers", "services"]);
+    }
+
+    #[test]
+    fn names_every_wrong_key_at_once() {
+        let mut config = ServicerConfig::default();
+        let service = ServiceConfig {
+            timeout_ms: 0,
+            ..ServiceConfig::new("ws://x")
+        };
+        config.services.insert("eth".parse().unwrap(), service);
+        config.tx.timeout_s = 1;
+        let faults = config.faults();
+        for key in [
+            "suppliers",
+            "services.eth.backend.url",
+            "services.eth.timeout_ms",
+            "tx.timeout_s",
+        ] {
+            assert!(
+                faults.iter().any(|(k, _)| k == key),
+                "{key} is missing in {faults:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn does_not_print_secrets() {
+        let config = ServicerConfig {
+            suppliers: vec![Secret::new("c0ffee".into())],
+            ..Default::default()
+        };
+        assert!(!format!("{config:?}").contains("c0ffee"));
+    }
+}
