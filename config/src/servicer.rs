@@ -18,6 +18,7 @@ use portico_protocol::ServiceId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 
 /// The whole configuration of a servicer.
@@ -290,6 +291,21 @@ impl ServicerConfig {
             "must be at least 1",
         );
         faults
+    }
+}
+
+/// `PORTICO_SUPPLIER_KEYS` (comma-separated) replaces `suppliers`.
+impl Config for ServicerConfig {
+    fn validate(&self, faults: &mut Faults) {
+        for (key, message) in self.faults() {
+            faults.add(&key, message);
+        }
+    }
+
+    fn take_secrets(&mut self, environment: &Environment<'_>) {
+        if let Some(keys) = environment.secrets("PORTICO_SUPPLIER_KEYS") {
+            self.suppliers = keys;
+        }
     }
 }
 
