@@ -1,1 +1,216 @@
-//! (to be written)
+//! Configuration of the gateway: `portico gateway` and the gateway of a local network.
+//!
+//! ```yaml
+//! listen: 127.0.0.1:3069
+//! gateway_key: {file: keys/gateway.hex}      # signs for the applications that delegated to it
+//! applications:
+//!   - {address: pokt1…, service_id: eth}     # signed for with gateway_key
+//!   - {key: {file: keys/app.hex}, service_id: pocket} # signed for with its own key
+//! ```
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use portico_protocol::{Address, ServiceId};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::load::{Config, Environment, Faults};
+use crate::secret::Secret;
+
+/// Largest body that may be allowed, in bytes: 64 MiB, far above what any chain's node takes.
+const MAX_BODY_BYTES: usize = 64 << 20;
+/// Largest answer that may be allowed, in bytes: 256 MiB.
+const MAX_RESPONSE_BYTES: usize = 256 << 20;
+/// Longest batch that may be allowed.
+const MAX_BATCH: usize = 10_000;
+/// Most suppliers that one call may try: no session of the network holds more.
+const MAX_ATTEMPTS: u32 = 50;
+/// Longest time that may be set, in milliseconds: one hour.
+const MAX_TIME_MS: u64 = 3_600_000;
+
+/// The whole configuration of a gateway.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Address and port of the front door. Default 127.0.0.1:3069; port 0 takes a free one.
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+    /// The gateway's private key; signs for every application without a key of its own, which must have delegated to this
+    /// gateway. The environment variable `PORTICO_GATEWAY_KEY` replaces it.
+    pub gateway_key: Option<Secret>,
+    /// Applications whose stake pays for relays; at least one. Several may share a service.
+    pub applications: Vec<ApplicationConfig>,
+    /// Suppliers that one call may try before its caller sees an error. Default 3.
+    pub max_attempts: u32,
+    /// Time for one call with all its attempts, in milliseconds. Default 30000.
+    pub relay_timeout_ms: u64,
+    /// Time for one supplier's answer, in milliseconds; then the next supplier is tried. Default 10000.
+    pub attempt_timeout_ms: u64,
+    /// Time to connect to a supplier, in milliseconds. Default 2000.
+    pub connect_timeout_ms: u64,
+    /// Largest body of a call (a batch counts as one), in bytes. Default 5242880 (5 MiB).
+    pub max_body_bytes: usize,
+    /// Largest answer taken from a supplier, in bytes. Default 67108864 (64 MiB).
+    pub max_response_bytes: usize,
+    /// Most entries of a batch. Default 100.
+    pub max_batch: usize,
+    /// Entries of one batch that are relayed at the same time. Default 16.
+    pub max_batch_concurrency: usize,
+    /// Relays under way at the same time, over all callers; beyond it callers are told to come back. Default 1024.
+    pub max_concurrent_relays: usize,
+    /// Idle connections kept to one supplier. Default 64.
+    pub max_idle_per_supplier: usize,
+    /// Web origins whose pages may call, e.g. `https://app.example`; `*` allows all. Default `["*"]`.
+    pub cors_allowed_origins: Vec<String>,
+    /// Time for calls under way to finish when the gateway stops, in milliseconds. Default 10000.
+    pub shutdown_grace_ms: u64,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3069)),
+            gateway_key: None,
+            applications: Vec::new(),
+            max_attempts: 3,
+            relay_timeout_ms: 30_000,
+            attempt_timeout_ms: 10_000,
+            connect_timeout_ms: 2_000,
+            max_body_bytes: 5 << 20,
+            max_response_bytes: 64 << 20,
+            max_batch: 100,
+            max_batch_concurrency: 16,
+            max_concurrent_relays: 1_024,
+            max_idle_per_supplier: 64,
+            cors_allowed_origins: vec!["*".to_owned()],
+            shutdown_grace_ms: 10_000,
+        }
+    }
+}
+
+/// An application that the gateway signs for.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplicationConfig {
+    /// The application's address; may be left out when `key` is given.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub address: Option<Address>,
+    /// The service that the application is staked for.
+    #[schemars(with = "String")]
+    pub service_id: ServiceId,
+    /// The application's own private key. Without it `gateway_key` signs.
+    #[serde(default)]
+    pub key: Option<Secret>,
+}
+
+impl GatewayConfig {
+    /// Ids of the services that are served: those of the applications, in order of the alphabet.
+    #[must_use]
+    pub fn services(&self) -> BTreeSet<ServiceId> {
+        self.applications
+            .iter()
+            .map(|application| application.service_id.clone())
+            .collect()
+    }
+}
+
+impl Config for GatewayConfig {
+    fn validate(&self, faults: &mut Faults) {
+        if let Some(Err(error)) = self.gateway_key.as_ref().map(Secret::signing_key) {
+            faults.add("gateway_key", error.to_string());
+        }
+        faults.expect(
+            !self.applications.is_empty(),
+            "applications",
+            "must name at least one application",
+        );
+        for (index, application) in self.applications.iter().enumerate() {
+            faults.within(&format!("applications[{index}]"), |faults| {
+                application.validate(self.gateway_key.is_some(), faults);
+            });
+        }
+        self.validate_limits(faults);
+        self.validate_origins(faults);
+    }
+
+    fn take_secrets(&mut self, environment: &Environment<'_>) {
+        if let Some(key) = environment.secret("PORTICO_GATEWAY_KEY") {
+            self.gateway_key = Some(key);
+        }
+    }
+}
+
+impl GatewayConfig {
+    fn validate_limits(&self, faults: &mut Faults) {
+        let attempts = u64::from(self.max_attempts);
+        let bounds = [
+            ("max_attempts", attempts, u64::from(MAX_ATTEMPTS)),
+            ("relay_timeout_ms", self.relay_timeout_ms, MAX_TIME_MS),
+            ("attempt_timeout_ms", self.attempt_timeout_ms, MAX_TIME_MS),
+            ("connect_timeout_ms", self.connect_timeout_ms, MAX_TIME_MS),
+            ("shutdown_grace_ms", self.shutdown_grace_ms, MAX_TIME_MS),
+            (
+                "max_body_bytes",
+                self.max_body_bytes as u64,
+                MAX_BODY_BYTES as u64,
+            ),
+            (
+                "max_response_bytes",
+                self.max_response_bytes as u64,
+                MAX_RESPONSE_BYTES as u64,
+            ),
+            ("max_batch", self.max_batch as u64, MAX_BATCH as u64),
+            (
+                "max_batch_concurrency",
+                self.max_batch_concurrency as u64,
+                MAX_BATCH as u64,
+            ),
+            (
+                "max_concurrent_relays",
+                self.max_concurrent_relays as u64,
+                u64::from(u32::MAX >> 4),
+            ),
+        ];
+        for (key, value, most) in bounds {
+            faults.expect((1..=most).contains(&value), key, format!("must be 1 to {most}"));
+        }
+    }
+
+    fn validate_origins(&self, faults: &mut Faults) {
+        for (index, origin) in self.cors_allowed_origins.iter().enumerate() {
+            let scheme = origin.starts_with("http://") || origin.starts_with("https://");
+            let bare = scheme && !origin.ends_with('/') && origin.bytes().all(|byte| byte.is_ascii_graphic());
+            let key = format!("cors_allowed_origins[{index}]");
+            faults.expect(
+                origin == "*" || bare,
+                &key,
+                "must be `*` or an origin such as https://app.example",
+            );
+        }
+    }
+}
+
+impl ApplicationConfig {
+    fn validate(&self, has_gateway_key: bool, faults: &mut Faults) {
+        match (&self.key, &self.address) {
+            (None, None) => faults.add("", "must have an address or a key"),
+            (None, Some(_)) => {
+                faults.expect(has_gateway_key, "", "must have a key, or gateway_key must be set")
+            }
+            (Some(key), address) => match (key.signing_key(), address) {
+                (Err(error), _) => faults.add("key", error.to_string()),
+                (Ok(key), Some(address)) => {
+                    let own = key.address();
+                    faults.expect(
+                        own == *address,
+                        "address",
+                        format!("is not the key's, which is {own}"),
+                    );
+                }
+                (Ok(_), None) => {}
+            },
+        }
+    }
+}

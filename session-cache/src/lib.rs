@@ -1,1 +1,5 @@
 //! Sessions of (application, service): single flight, prefetch, rollover, expiry by height.
+
+mod view;
+
+pub use view::{Endpoint, SessionView, SupplierView};
