@@ -36,7 +36,7 @@ pub struct LeafSet {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+pub(crate) struct Entry {
     path: Path,
     hash: [u8; 32],
     seq: u64,
@@ -182,12 +182,16 @@ impl LeafSet {
     }
 
     fn walk(&mut self, path: &Path) -> Walk<Place<'_>> {
+        nearest(self.cursor(), path)
+    }
+
+    pub(crate) fn cursor(&mut self) -> Place<'_> {
         self.refresh(1, 0);
-        nearest(Place::at(self, 1, 0), path)
+        Place::at(self, 1, 0)
     }
 
     fn bucket_of(&self, path: &Path) -> usize {
-        (0..self.bucket_bits).fold(0, |bucket, depth| bucket << 1 | usize::from(path.bit(depth)))
+        path.leading(self.bucket_bits)
     }
 
     /// Forgets the summaries that depend on `bucket`, up to the first that is forgotten already.
@@ -249,7 +253,7 @@ impl Pathed for Entry {
 
 /// A subtree of a set whose summaries are all known.
 #[derive(Clone, Copy)]
-enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// At or above the buckets.
     Above(&'a LeafSet, usize),
     /// Inside a bucket.

@@ -1,4 +1,64 @@
 //! Sparse Merkle trie and sum trie: roots, proofs, closest proofs. No I/O.
+//!
+//! A trie commits to a set of leaves, each at a *path* of 256 bits. Bit 0 is the most significant one; 0 goes
+//! left. A leaf sits at the highest place that no other leaf wants:
+//! ```text
+//!               sum 46, count 4                        leaf     00 ‖ path ‖ value ‖ weight ‖ 1
+//!             0/               \1                       inner    01 ‖ left ‖ right ‖ sum ‖ count
+//!      sum 33, count 3        leaf 1011…, weight 13     digest   sha256(encoding) ‖ sum ‖ count
+//!     0/             \1                                 empty    zeros
+//!  sum 21           leaf 0101…, weight 12
+//!  0/   \1
+//!  ·    empty            · sum 21: leaves 0000…, weight 11 and 0001…, weight 10
+//! ```
+//! In a [`Sum`] trie each digest carries the sum of weights and the count of leaves below; a supplier claims the
+//! compute units of a session with such a root. In a [`Plain`] trie it does not; the chain commits its state so.
+//! The bytes are those of the network's library (smt v0.14.1, path hasher SHA-256, no value hasher).
+//!
+//! | for | use |
+//! |---|---|
+//! | relays of an open session: 80 bytes per leaf, values elsewhere | [`LeafSet`] |
+//! | state with many versions: persistent, `clone` is O(1) | [`Trie`] |
+//! | the root of leaves at hand, once | [`root_of`] |
+//! | proving that a leaf is there, or is not | [`Proof`] |
+//! | proving the leaf closest to a path that nobody could choose | [`ClosestProof`], [`Rule`] |
+//! | the bytes of a proof on chain | [`CompactClosestProof`], [`gob`] |
+//! | looking at a trie | [`render`] |
+//!
+//! Invariants:
+//! - A root depends on the set of leaves alone: not on order, repeats, deletions, or which holder computes it.
+//!   So do the proofs. (Other implementations leave a trace of history in one place: path bits outside the bounds
+//!   of a stored extension. Verifiers ignore them; ours are zero.)
+//! - Any bytes may be passed to what reads or verifies; the answer is an error, never a panic.
+//! - What we prove satisfies both the network's rule and the strict one.
+//!
+//! Deliberately absent: storage of nodes (a trie is rebuilt from its leaves), value hashers (pass the hash), and
+//! I/O of any kind. Start reading at [`Trie`], then `walk.rs`, which makes every proof.
+//!
+//! ```
+//! use portico_smst::{CompactClosestProof, LeafSet, Path, Rule, Sum};
+//!
+//! // A servicer records relays; the values stay in its log.
+//! let log = [b"relay 0".to_vec(), b"relay 1".to_vec(), b"relay 2".to_vec()];
+//! let mut session = LeafSet::new(20); // compute units of one relay
+//! for (seq, relay) in (0..).zip(&log) {
+//!     let relay_hash = Path::of_key(relay); // SHA-256 of the relay is the key, and
+//!     let path = Path::of_key(relay_hash.as_ref()); // SHA-256 of the key is the path
+//!     assert!(session.insert(path, LeafSet::hash_leaf(&path, relay, 20), seq));
+//! }
+//! let claimed = session.root();
+//! assert_eq!((claimed.sum(), claimed.count()), (60, 3));
+//!
+//! // Later the chain names a path, and the servicer proves the closest leaf.
+//! let asked = Path::of_key(b"hash of a later block");
+//! let proof = session.prove_closest(&asked, |leaf| log.get(leaf.seq as usize).cloned())?;
+//! let bytes = proof.compact::<Sum>()?.to_gob();
+//!
+//! // The chain verifies.
+//! let proved = CompactClosestProof::from_gob(&bytes)?.verify::<Sum>(Rule::Strict, &claimed, &asked)?;
+//! assert_eq!(proved.weight::<Sum>(), Some(20));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod closest;
 mod compact;
@@ -8,6 +68,7 @@ mod leaf_set;
 mod node;
 mod path;
 mod proof;
+pub mod render;
 mod sorted;
 mod spec;
 mod trie;

@@ -40,14 +40,21 @@ impl Path {
     #[must_use]
     pub fn common_prefix(&self, other: &Self) -> usize {
         let mut bits = 0;
-        for (a, b) in self.0.iter().zip(&other.0) {
-            let equal = (a ^ b).leading_zeros() as usize;
-            bits += equal;
-            if equal < 8 {
+        for (a, b) in self.0.as_chunks::<8>().0.iter().zip(other.0.as_chunks::<8>().0) {
+            let equal = (u64::from_be_bytes(*a) ^ u64::from_be_bytes(*b)).leading_zeros();
+            bits += equal as usize;
+            if equal < u64::BITS {
                 break;
             }
         }
         bits
+    }
+
+    /// The first `bits` bits, at most 32 of them, as a number.
+    pub(crate) fn leading(&self, bits: usize) -> usize {
+        let [a, b, c, d, ..] = self.0;
+        let first = u64::from(u32::from_be_bytes([a, b, c, d]));
+        usize::try_from(first >> (32 - bits)).expect("32 bits fit")
     }
 
     /// The first `bits` bits of this path, the rest zero.

@@ -1,0 +1,194 @@
+//! Nodes of a [`super::Trie`]: leaves and branches, with extensions folded into the branches.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::node::{NodeKind, chain, extension_encoding};
+use crate::path::{PATH_BITS, Path};
+use crate::spec::Spec;
+use crate::trie::Leaf;
+use crate::walk::{Cursor, LeafAt};
+
+#[derive(Clone)]
+pub(super) enum Node<S: Spec> {
+    Leaf(Leaf<S>),
+    Branch(Branch<S>),
+}
+
+/// All leaves below share the bits up to `fork` and differ there; depths `entry..fork` are an extension.
+#[derive(Clone)]
+pub(super) struct Branch<S: Spec> {
+    entry: usize,
+    fork: usize,
+    /// The shared bits, the rest zero.
+    prefix: Path,
+    pub(super) left: Arc<Node<S>>,
+    pub(super) right: Arc<Node<S>>,
+    /// Digest of the subtree as its parent sees it, at depth `entry`.
+    digest: OnceLock<S::Digest>,
+}
+
+impl<S: Spec> Branch<S> {
+    pub(super) fn child(&self, path: &Path) -> &Node<S> {
+        if path.bit(self.fork) {
+            &self.right
+        } else {
+            &self.left
+        }
+    }
+
+    fn child_mut(&mut self, path: &Path) -> &mut Arc<Node<S>> {
+        self.digest = OnceLock::new();
+        if path.bit(self.fork) {
+            &mut self.right
+        } else {
+            &mut self.left
+        }
+    }
+
+    fn inner(&self) -> S::Digest {
+        S::inner(
+            &digest_of(&self.left, self.fork + 1),
+            &digest_of(&self.right, self.fork + 1),
+        )
+    }
+
+    fn digest(&self, depth: usize) -> S::Digest {
+        if depth == self.entry {
+            return *self
+                .digest
+                .get_or_init(|| chain::<S>(depth, self.fork, &self.prefix, self.inner()));
+        }
+        chain::<S>(depth, self.fork, &self.prefix, self.inner())
+    }
+
+    pub(super) fn visit<F: FnMut(&S::Digest, NodeKind, &[u8])>(&self, visit: &mut F) {
+        let (left, right) = (
+            digest_of(&self.left, self.fork + 1),
+            digest_of(&self.right, self.fork + 1),
+        );
+        let inner = S::inner(&left, &right);
+        if self.entry < self.fork {
+            let encoding = extension_encoding::<S>(self.entry, self.fork, &self.prefix, &inner);
+            visit(&self.digest(self.entry), NodeKind::Extension, &encoding);
+        }
+        let encoding =
+            S::inner_encoding(left.as_ref(), right.as_ref()).expect("digests end with their totals");
+        visit(&inner, NodeKind::Inner, &encoding);
+    }
+}
+
+fn digest_of<S: Spec>(node: &Node<S>, depth: usize) -> S::Digest {
+    match node {
+        Node::Leaf(leaf) => leaf.digest,
+        Node::Branch(branch) => branch.digest(depth),
+    }
+}
+
+/// Sets `leaf` below `node`, which its parent sees at depth `entry`; returns whether it is a new one.
+pub(super) fn insert_below<S: Spec>(node: &mut Arc<Node<S>>, entry: usize, leaf: Leaf<S>) -> bool {
+    let fork = match &**node {
+        Node::Leaf(old) => old.path.common_prefix(&leaf.path),
+        Node::Branch(branch) => branch.prefix.common_prefix(&leaf.path).min(branch.fork),
+    };
+    if fork == PATH_BITS {
+        *node = Arc::new(Node::Leaf(leaf));
+        return false;
+    }
+    if matches!(&**node, Node::Branch(branch) if branch.fork == fork) {
+        let Node::Branch(branch) = Arc::make_mut(node) else {
+            unreachable!("the node was just seen to be a branch")
+        };
+        return insert_below(branch.child_mut(&leaf.path), fork + 1, leaf);
+    }
+    let prefix = leaf.path.prefix(fork);
+    let (old, new_is_right) = (entered_at(node, fork + 1), leaf.path.bit(fork));
+    let new = Arc::new(Node::Leaf(leaf));
+    let (left, right) = if new_is_right { (old, new) } else { (new, old) };
+    *node = Arc::new(Node::Branch(Branch {
+        entry,
+        fork,
+        prefix,
+        left,
+        right,
+        digest: OnceLock::new(),
+    }));
+    true
+}
+
+/// Removes the leaf at `path`, which is known to be below `node`, a branch.
+pub(super) fn remove_below<S: Spec>(node: &mut Arc<Node<S>>, path: &Path) {
+    let Node::Branch(branch) = &**node else {
+        unreachable!("a leaf is removed by its parent");
+    };
+    if let Node::Leaf(_) = branch.child(path) {
+        let other = if path.bit(branch.fork) {
+            &branch.left
+        } else {
+            &branch.right
+        };
+        *node = entered_at(other, branch.entry);
+        return;
+    }
+    if let Node::Branch(branch) = Arc::make_mut(node) {
+        remove_below(branch.child_mut(path), path);
+    }
+}
+
+/// `node` as a parent sees it that ends at depth `entry`.
+fn entered_at<S: Spec>(node: &Arc<Node<S>>, entry: usize) -> Arc<Node<S>> {
+    match &**node {
+        Node::Branch(branch) if branch.entry != entry => Arc::new(Node::Branch(Branch {
+            entry,
+            digest: OnceLock::new(),
+            ..branch.clone()
+        })),
+        _ => Arc::clone(node),
+    }
+}
+
+/// A subtree of a [`Trie`] on a walk.
+#[derive(Clone, Copy)]
+pub(crate) struct Subtree<'a, S: Spec>(pub(super) Option<&'a Node<S>>);
+
+impl<'a, S: Spec> Cursor for Subtree<'a, S> {
+    type Spec = S;
+    type Item = Option<&'a [u8]>;
+
+    fn is_empty(self) -> bool {
+        self.0.is_none()
+    }
+
+    fn leaf(self) -> Option<LeafAt<S, Self::Item>> {
+        match self.0? {
+            Node::Leaf(leaf) => Some(LeafAt {
+                path: leaf.path,
+                digest: leaf.digest,
+                item: leaf.value(),
+            }),
+            Node::Branch(_) => None,
+        }
+    }
+
+    fn children(self, depth: usize) -> (Self, Self) {
+        let empty = Subtree(None);
+        match self.0 {
+            Some(Node::Branch(branch)) if depth < branch.fork => match branch.prefix.bit(depth) {
+                false => (self, empty),
+                true => (empty, self),
+            },
+            Some(Node::Branch(branch)) => (Subtree(Some(&branch.left)), Subtree(Some(&branch.right))),
+            _ => (empty, empty),
+        }
+    }
+
+    fn digest(self, depth: usize) -> S::Digest {
+        self.0.map_or(S::EMPTY, |node| digest_of(node, depth))
+    }
+
+    fn some_path(self) -> Option<Path> {
+        match self.0? {
+            Node::Leaf(leaf) => Some(leaf.path),
+            Node::Branch(branch) => Some(branch.prefix),
+        }
+    }
+}

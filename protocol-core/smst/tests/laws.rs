@@ -1,0 +1,307 @@
+//! What holds for any set of leaves.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps nothing fails, as it should"
+)]
+
+use std::collections::BTreeMap;
+
+use portico_smst::{
+    ClosestProof, CompactClosestProof, Leaf, LeafSet, Path, Plain, PlainTrie, Proof, ProofError, ProveError,
+    Rule, StrictError, Sum, SumTrie, root_of, sum_leaf_data,
+};
+use proptest::prelude::*;
+
+const WEIGHT: u64 = 7;
+
+type Leaves = BTreeMap<Path, Vec<u8>>;
+
+/// Paths as hashes are, and paths that share long prefixes.
+fn path() -> impl Strategy<Value = Path> {
+    let byte = prop_oneof![Just(0u8), Just(0x80), Just(1), Just(0xff)];
+    let shared = proptest::collection::vec(byte, 4).prop_map(|bytes| {
+        let mut path = [0; 32];
+        path[0] = bytes[0];
+        path[1] = bytes[1];
+        path[15] = bytes[2];
+        path[31] = bytes[3];
+        Path::new(path)
+    });
+    prop_oneof![any::<[u8; 32]>().prop_map(Path::new), shared]
+}
+
+fn leaves(sizes: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Leaves> {
+    let value = proptest::collection::vec(any::<u8>(), 1..20);
+    proptest::collection::btree_map(path(), value, sizes)
+}
+
+fn sum_trie<'a>(leaves: impl IntoIterator<Item = (&'a Path, &'a Vec<u8>)>) -> SumTrie {
+    leaves
+        .into_iter()
+        .map(|(path, value)| Leaf::<Sum>::new(*path, &**value, WEIGHT))
+        .collect()
+}
+
+fn leaf_set<'a>(leaves: impl IntoIterator<Item = (&'a Path, &'a Vec<u8>)>) -> LeafSet {
+    let mut set = LeafSet::new(WEIGHT);
+    for (seq, (path, value)) in (0..).zip(leaves) {
+        assert!(set.insert(*path, LeafSet::hash_leaf(path, value, WEIGHT), seq));
+    }
+    set
+}
+
+/// The leaf with the smallest XOR distance: another way to say what a walk finds.
+fn nearest(leaves: &Leaves, asked: &Path) -> Path {
+    let distance = |path: &&Path| -> Vec<u8> {
+        path.as_bytes()
+            .iter()
+            .zip(asked.as_bytes())
+            .map(|(a, b)| a ^ b)
+            .collect()
+    };
+    *leaves.keys().min_by_key(distance).unwrap()
+}
+
+/// A proof that `leaf` is closest to `asked`, flipping whatever differs: the network's rule takes it.
+fn forged(trie: &SumTrie, leaf: &Path, asked: &Path) -> ClosestProof {
+    let mut proof = trie.prove_closest(leaf).unwrap();
+    proof.path = asked.as_ref().to_vec();
+    let depth = usize::try_from(proof.depth).unwrap();
+    proof.flipped_bits = (0i64..)
+        .zip(0..depth)
+        .filter(|(_, bit)| asked.bit(*bit) != leaf.bit(*bit))
+        .map(|(bit, _)| bit)
+        .collect();
+    proof
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_leaf_proves_and_nothing_else_does(leaves in leaves(1..40), other in path()) {
+        let trie = sum_trie(&leaves);
+        let (root, plain): (_, PlainTrie) = (trie.root(), leaves.iter().map(|(path, value)| Leaf::<Plain>::new(*path, &**value)).collect());
+        for (path, value) in &leaves {
+            let proof = trie.prove(path).unwrap();
+            prop_assert_eq!(proof.verify_sum(root.as_ref(), path, value, WEIGHT), Ok(()));
+            prop_assert_eq!(&proof.compact::<Sum>().unwrap().expand::<Sum>().unwrap(), &proof);
+            prop_assert_eq!(&Proof::from_gob(&proof.to_gob()).unwrap(), &proof);
+            prop_assert!(proof.verify_sum(root.as_ref(), path, value, WEIGHT + 1).is_err());
+            prop_assert!(proof.verify_sum(root.as_ref(), path, b"another", WEIGHT).is_err());
+            prop_assert!(proof.verify::<Sum>(root.as_ref(), path, &[]).is_err());
+            plain.prove(path).unwrap().verify::<Plain>(plain.root().as_ref(), path, value).unwrap();
+        }
+        if !leaves.contains_key(&other) {
+            let proof = trie.prove(&other).unwrap();
+            prop_assert_eq!(proof.verify::<Sum>(root.as_ref(), &other, &[]), Ok(()));
+            prop_assert!(proof.verify::<Sum>(root.as_ref(), &other, &sum_leaf_data(b"x", 1)).is_err());
+        }
+    }
+
+    #[test]
+    fn every_holder_of_the_same_leaves_has_the_same_root(leaves in leaves(0..200), seed in any::<u64>()) {
+        let mut shuffled: Vec<_> = leaves.iter().collect();
+        shuffled.sort_by_key(|(path, _)| Path::of_key(&[path.as_ref(), &seed.to_be_bytes()].concat()));
+        let trie = sum_trie(shuffled.iter().copied());
+        let root = sum_trie(&leaves).root();
+        prop_assert_eq!(trie.root(), root);
+        prop_assert_eq!(leaf_set(shuffled.iter().copied()).root(), root);
+        prop_assert_eq!(root_of::<Sum>(trie.leaves().map(|leaf| (*leaf.path(), *leaf.digest()))), root);
+        prop_assert_eq!((root.sum(), root.count()), (WEIGHT * leaves.len() as u64, leaves.len() as u64));
+    }
+
+    #[test]
+    fn a_removed_leaf_leaves_no_trace_and_older_versions_stay(
+        leaves in leaves(1..60), pick in any::<prop::sample::Index>(),
+    ) {
+        let gone = *leaves.keys().nth(pick.index(leaves.len())).unwrap();
+        let before = sum_trie(&leaves);
+        let (root, mut after) = (before.root(), before.clone());
+        prop_assert!(after.remove(&gone));
+        prop_assert!(!after.remove(&gone));
+        let never = sum_trie(leaves.iter().filter(|(path, _)| **path != gone));
+        prop_assert_eq!((after.root(), after.len()), (never.root(), never.len()));
+        prop_assert_eq!(after.prove(&gone), never.prove(&gone));
+        let copy: SumTrie = before.leaves().cloned().collect();
+        prop_assert_eq!((before.root(), copy.root()), (root, root));
+    }
+
+    #[test]
+    fn the_closest_leaf_is_proved_alike_by_trie_and_leaf_set(leaves in leaves(1..150), asked in path()) {
+        let (trie, mut set) = (sum_trie(&leaves), leaf_set(&leaves));
+        let values: Vec<_> = leaves.values().cloned().collect();
+        let proof = trie.prove_closest(&asked).unwrap();
+        let from_set = set.prove_closest(&asked, |leaf| values.get(usize::try_from(leaf.seq).unwrap()).cloned()).unwrap();
+        prop_assert_eq!(&from_set, &proof);
+        prop_assert_eq!(&proof.closest_path, &nearest(&leaves, &asked).as_ref().to_vec());
+        let found = set.closest(&asked).unwrap();
+        prop_assert_eq!(Some(found.leaf.path), trie.closest(&asked));
+        prop_assert_eq!(Some(&values[usize::try_from(found.leaf.seq).unwrap()]), leaves.get(&found.leaf.path));
+        for rule in [Rule::Network, Rule::Strict] {
+            prop_assert_eq!(proof.verify::<Sum>(rule, &trie.root(), &asked), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_leaf_that_is_not_the_closest_passes_the_network_but_not_the_strict_rule(
+        leaves in leaves(2..60), asked in path(), pick in any::<prop::sample::Index>(),
+    ) {
+        let trie = sum_trie(&leaves);
+        let leaf = *leaves.keys().nth(pick.index(leaves.len())).unwrap();
+        let forged = forged(&trie, &leaf, &asked);
+        prop_assert_eq!(forged.verify::<Sum>(Rule::Network, &trie.root(), &asked), Ok(()));
+        let strict = forged.verify::<Sum>(Rule::Strict, &trie.root(), &asked);
+        match leaf == nearest(&leaves, &asked) {
+            true => prop_assert_eq!(strict, Ok(())),
+            false => {
+                let skipped = matches!(strict, Err(ProofError::Strict(StrictError::SkippedLeaves { .. })));
+                prop_assert!(skipped, "{strict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_altered_byte_of_a_stream_proves_nothing_else(
+        leaves in leaves(1..20), asked in path(), at in any::<prop::sample::Index>(), change in 1u8..,
+    ) {
+        let trie = sum_trie(&leaves);
+        let proof = trie.prove_closest(&asked).unwrap().compact::<Sum>().unwrap();
+        let mut stream = proof.to_gob();
+        prop_assert_eq!(&CompactClosestProof::from_gob(&stream).unwrap(), &proof);
+        let at = at.index(stream.len());
+        stream[at] ^= change;
+        let accepted = CompactClosestProof::from_gob(&stream).ok()
+            .and_then(|altered| altered.verify::<Sum>(Rule::Strict, &trie.root(), &asked).ok());
+        if let Some(mut accepted) = accepted {
+            // Nothing is altered but names in the definitions, or what is not needed to verify.
+            let mut truth = proof.expand::<Sum>().unwrap();
+            accepted.closest_proof.as_mut().unwrap().sibling_data = None;
+            truth.closest_proof.as_mut().unwrap().sibling_data = None;
+            prop_assert_eq!(accepted, truth);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_safe_to_read(
+        leaves in leaves(1..6), cut in any::<prop::sample::Index>(),
+        noise in proptest::collection::vec(any::<u8>(), 0..300), root in any::<[u8; 32]>(),
+    ) {
+        let stream = sum_trie(&leaves).prove_closest(&Path::new(root)).unwrap().compact::<Sum>().unwrap().to_gob();
+        let spliced = [&stream[..cut.index(stream.len())], &noise].concat();
+        for bytes in [&spliced, &noise] {
+            if let Ok(proof) = CompactClosestProof::from_gob(bytes) {
+                let _ = proof.verify_network::<Sum>(&root);
+                let _ = proof.verify_network::<Plain>(&root);
+            }
+            let _ = (ClosestProof::from_gob(bytes), Proof::from_gob(bytes));
+        }
+    }
+
+    #[test]
+    fn any_fields_are_safe_to_verify(
+        path in proptest::collection::vec(any::<u8>(), 31..34), flips in proptest::collection::vec(-2i64..260, 0..4),
+        depth in -1i64..259, data in proptest::collection::vec(any::<u8>(), 0..40),
+        side_nodes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..4),
+        sibling in proptest::option::of(proptest::collection::vec(0u8..4, 0..90)),
+        absent in proptest::option::of(proptest::collection::vec(0u8..2, 0..50)),
+    ) {
+        let proof = ClosestProof {
+            path: path.clone(), flipped_bits: flips, depth, closest_path: path, closest_value_hash: Some(data),
+            closest_proof: Some(Proof { side_nodes, non_membership_leaf: absent, sibling_data: sibling }),
+        };
+        prop_assert!(proof.verify_network::<Sum>(&[1; 48]).is_err());
+        prop_assert!(proof.verify_network::<Plain>(&[1; 32]).is_err());
+        let _ = (proof.compact::<Sum>(), proof.value::<Sum>(), proof.weight::<Sum>());
+    }
+}
+
+#[test]
+fn a_leaf_set_takes_a_path_once() {
+    let (path, mut set) = (Path::of_key(b"a"), LeafSet::new(2));
+    assert!(set.insert(path, [1; 32], 0));
+    assert!(!set.insert(path, [2; 32], 1));
+    assert_eq!((set.len(), set.get(&path), set.sum()), (1, Some(0), 2));
+    assert_eq!(set.get(&Path::of_key(b"b")), None);
+}
+
+#[test]
+fn a_leaf_set_grows_past_many_doublings_and_keeps_its_root_up_to_date() {
+    let (mut set, mut trie) = (LeafSet::new(1), SumTrie::new());
+    for i in 0..5_000u64 {
+        let (path, value) = (Path::of_key(&i.to_be_bytes()), i.to_be_bytes());
+        trie.insert(path, value, 1);
+        assert!(set.insert(path, LeafSet::hash_leaf(&path, &value, 1), i));
+        if i % 97 == 0 {
+            assert_eq!(set.root(), trie.root(), "after {i}");
+        }
+    }
+    assert_eq!(set.root(), trie.root());
+    let paths: Vec<_> = set.leaves().map(|(leaf, _)| leaf.path).collect();
+    assert!(paths.is_sorted() && paths.len() == 5_000);
+}
+
+#[test]
+fn a_trie_without_values_proves_with_those_it_is_given() {
+    let values: Leaves = (0..50u8).map(|i| (Path::of_key(&[i]), vec![i; 3])).collect();
+    let full: PlainTrie = values
+        .iter()
+        .map(|(path, value)| Leaf::<Plain>::new(*path, &**value))
+        .collect();
+    let bare: PlainTrie = full
+        .leaves()
+        .map(|leaf| Leaf::by_digest(*leaf.path(), *leaf.digest()))
+        .collect();
+    assert_eq!(bare.root(), full.root());
+    for path in values.keys() {
+        assert_eq!(
+            bare.prove_with(path, |path| values.get(path).cloned()),
+            full.prove(path)
+        );
+        assert_eq!(
+            bare.prove_closest_with(path, |path| values.get(path).cloned()),
+            full.prove_closest(path)
+        );
+    }
+    let asked = values.keys().next().unwrap();
+    assert!(matches!(
+        bare.prove_closest(asked),
+        Err(ProveError::ValueMissing { .. })
+    ));
+    let wrong = bare.prove_closest_with(asked, |_| Some(b"wrong".to_vec()));
+    assert!(matches!(wrong, Err(ProveError::ValueDiffers { .. })));
+}
+
+#[test]
+fn the_strict_rule_refuses_a_proof_for_another_path_and_of_an_empty_trie() {
+    let (asked, other) = (Path::of_key(b"asked"), Path::of_key(b"other"));
+    let trie = sum_trie(&Leaves::from([(asked, b"value".to_vec())]));
+    let proof = trie.prove_closest(&other).unwrap();
+    for rule in [Rule::Network, Rule::Strict] {
+        let outcome = proof.verify::<Sum>(rule, &trie.root(), &asked);
+        assert_eq!(outcome, Err(StrictError::OtherPath.into()));
+    }
+    let empty = SumTrie::new();
+    let proof = empty.prove_closest(&asked).unwrap();
+    assert_eq!(proof.verify::<Sum>(Rule::Network, &empty.root(), &asked), Ok(()));
+    assert_eq!(
+        proof.verify::<Sum>(Rule::Strict, &empty.root(), &asked),
+        Err(StrictError::Empty.into())
+    );
+}
+
+#[test]
+fn the_strict_rule_refuses_sums_that_wrap() {
+    let (left, right) = (Path::new([0; 32]), Path::new([0xff; 32]));
+    let mut trie = SumTrie::new();
+    trie.insert(left, *b"left", u64::MAX);
+    trie.insert(right, *b"right", 2);
+    assert_eq!(trie.sum(), 1);
+    let proof = trie.prove_closest(&left).unwrap();
+    assert_eq!(proof.verify::<Sum>(Rule::Network, &trie.root(), &left), Ok(()));
+    assert_eq!(
+        proof.verify::<Sum>(Rule::Strict, &trie.root(), &left),
+        Err(StrictError::Overflow.into())
+    );
+}
