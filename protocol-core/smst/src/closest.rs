@@ -4,6 +4,8 @@
 //! tell whether a proof is good: [`Rule::Network`] has the exact outcomes of the network's library, which
 //! existing chains must agree on; [`Rule::Strict`] demands also that no other leaf is closer.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 use crate::error::{ProofError, StrictError};
 use crate::path::{PATH_BITS, Path, flip};
 use crate::proof::{Proof, first_difference};
@@ -189,13 +191,11 @@ impl ClosestProof {
         if !increasing || self.flipped_bits.iter().any(|bit| *bit >= depth) {
             return Err(StrictError::FlippedBits);
         }
-        for bit in self
-            .flipped_bits
-            .iter()
-            .filter_map(|bit| usize::try_from(*bit).ok())
-        {
-            if side_nodes[side_nodes.len() - 1 - bit] != S::EMPTY.as_ref() {
-                return Err(StrictError::SkippedLeaves { depth: bit });
+        for bit in &self.flipped_bits {
+            let at = usize::try_from(*bit).ok();
+            let skipped = at.and_then(|bit| side_nodes.iter().rev().nth(bit));
+            if skipped.is_none_or(|node| node != S::EMPTY.as_ref()) {
+                return Err(StrictError::SkippedLeaves { depth: *bit });
             }
         }
         match side_nodes.first() {

@@ -1,5 +1,7 @@
 //! Compact proofs: empty side nodes replaced by a bit mask. This is the form that goes on chain.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 use crate::closest::{ClosestProof, Rule};
 use crate::error::{ProofError, StrictError};
 use crate::path::{PATH_BITS, Path, bit, flip};
@@ -206,11 +208,9 @@ impl CompactClosestProof {
 /// `value` without leading zero bytes, zero as one byte. Negative values do not pass validation before.
 fn minimal_integer(value: i64) -> Vec<u8> {
     let bytes = value.to_be_bytes();
-    let start = bytes
-        .iter()
-        .position(|byte| *byte != 0)
-        .unwrap_or(bytes.len() - 1);
-    bytes[start..].to_vec()
+    let [zeros @ .., last] = &bytes;
+    let start = zeros.iter().position(|byte| *byte != 0);
+    start.map_or_else(|| vec![*last], |start| bytes[start..].to_vec())
 }
 
 fn integer(bytes: &[u8]) -> Result<i64, ProofError> {

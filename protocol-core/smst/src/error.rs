@@ -155,7 +155,7 @@ pub enum StrictError {
     #[error("the subtree skipped at depth {depth} is not empty")]
     SkippedLeaves {
         /// Depth of the flipped bit.
-        depth: usize,
+        depth: i64,
     },
     /// The leaf is deeper than it needs to be.
     #[error("the leaf has no sibling, so it is not where the trie has it")]

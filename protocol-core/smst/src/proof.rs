@@ -1,5 +1,7 @@
 //! Membership and non-membership proofs, as the network's library has them.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 use crate::error::ProofError;
 use crate::node::digest_of_encoding;
 use crate::path::{PATH_BITS, Path, bit};
@@ -38,9 +40,9 @@ impl Proof {
     pub fn verify<S: Spec>(&self, root: &[u8], path: &Path, data: &[u8]) -> Result<(), ProofError> {
         self.validate::<S>()?;
         let mut digest = self.leaf_digest::<S>(path, data)?.as_ref().to_vec();
-        for (index, side_node) in self.side_nodes.iter().enumerate() {
+        let depths = (0..self.side_nodes.len()).rev();
+        for (depth, side_node) in depths.zip(&self.side_nodes) {
             let side_node = sized(side_node, S::DIGEST_LEN);
-            let depth = self.side_nodes.len() - 1 - index;
             let encoding = match path.bit(depth) {
                 false => S::inner_encoding(&digest, &side_node),
                 true => S::inner_encoding(&side_node, &digest),

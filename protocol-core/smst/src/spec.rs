@@ -1,5 +1,7 @@
 //! The two kinds of trie: what a digest is and how it is made.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 use std::fmt;
 use std::hash::Hash;
 
@@ -224,7 +226,8 @@ pub(crate) fn leaf_meta(weight: u64, count: u64) -> [u8; 16] {
 /// Sum and count at the end of `bytes`, `None` if there are fewer than 16.
 pub(crate) fn trailing_totals(bytes: &[u8]) -> Option<(u64, u64)> {
     let start = bytes.len().checked_sub(16)?;
-    Some((be_u64(&bytes[start..start + 8]), be_u64(&bytes[start + 8..])))
+    let (sum, count) = bytes[start..].split_at(8);
+    Some((be_u64(sum), be_u64(count)))
 }
 
 fn be_u64(bytes: &[u8]) -> u64 {

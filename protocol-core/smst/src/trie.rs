@@ -157,6 +157,19 @@ impl<S: Spec> Trie<S> {
         }
     }
 
+    /// The leaves next to `path` on both sides, by the order of paths; the leaf at `path` is neither.
+    ///
+    /// Two neighbours prove that there is nothing between them.
+    #[must_use]
+    pub fn neighbours(&self, path: &Path) -> (Option<&Leaf<S>>, Option<&Leaf<S>>) {
+        let (mut before, mut after) = (None, None);
+        let mut node = self.root.as_deref();
+        while let Some(at) = node {
+            node = at.toward(path, &mut before, &mut after);
+        }
+        (before.map(Node::last), after.map(Node::first))
+    }
+
     /// Sets a leaf, replacing the one at its path; returns whether there was none before.
     pub fn insert_leaf(&mut self, leaf: Leaf<S>) -> bool {
         let new = match &mut self.root {

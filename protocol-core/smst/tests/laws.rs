@@ -129,6 +129,16 @@ proptest! {
     }
 
     #[test]
+    fn neighbours_are_the_next_leaves_on_both_sides(leaves in leaves(0..60), asked in path(), member in any::<bool>()) {
+        let asked = leaves.keys().next().copied().filter(|_| member).unwrap_or(asked);
+        let trie = sum_trie(&leaves);
+        let (before, after) = trie.neighbours(&asked);
+        prop_assert_eq!(before.map(Leaf::path), leaves.range(..asked).next_back().map(|(path, _)| path));
+        let greater = leaves.keys().find(|path| **path > asked);
+        prop_assert_eq!(after.map(Leaf::path), greater);
+    }
+
+    #[test]
     fn the_closest_leaf_is_proved_alike_by_trie_and_leaf_set(leaves in leaves(1..150), asked in path()) {
         let (trie, mut set) = (sum_trie(&leaves), leaf_set(&leaves));
         let values: Vec<_> = leaves.values().cloned().collect();

@@ -1,5 +1,7 @@
 //! Reading gob streams from anyone: bounded, and by the definitions that the stream brings.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 use std::collections::BTreeMap;
 
 use super::schema::{BYTES, FieldType, INT, Message};
@@ -66,7 +68,7 @@ fn value<T: Message>(message: Input<'_>, types: &Types, id: i64) -> Result<T, Go
         None if id < FIRST_DEFINED => return Err(GobError::NotAStruct),
         None => return Err(GobError::Type),
     };
-    check_fields(types, fields, T::field_type, 0)?;
+    check_fields(types, fields, T::field_type, MAX_NESTING)?;
     Reader {
         input: message,
         types,
@@ -82,9 +84,7 @@ fn check_fields(
     ours: fn(&str) -> Option<FieldType>,
     nesting: usize,
 ) -> Result<(), GobError> {
-    if nesting > MAX_NESTING {
-        return Err(GobError::Nesting);
-    }
+    let nesting = nesting.checked_sub(1).ok_or(GobError::Nesting)?;
     let mut common = false;
     for (name, id) in fields {
         if name.is_empty() {
@@ -112,7 +112,7 @@ fn same_type(types: &Types, id: i64, want: FieldType, nesting: usize) -> Result<
         (FieldType::BytesList, Some(Type::Slice(element))) => *element == BYTES,
         (FieldType::IntList, Some(Type::Slice(element))) => *element == INT,
         (FieldType::Struct(ours), Some(Type::Struct(fields))) => {
-            check_fields(types, fields, ours, nesting + 1)?;
+            check_fields(types, fields, ours, nesting)?;
             true
         }
         _ => false,
@@ -176,7 +176,7 @@ impl Reader<'_> {
             if T::field_type(name).is_some() {
                 self.inside(*id, |reader| message.read_field(name, reader))?;
             } else {
-                skip(&mut self.input, types, *id, 0)?;
+                skip(&mut self.input, types, *id, MAX_NESTING)?;
             }
         }
         Ok(message)
@@ -194,11 +194,9 @@ impl Reader<'_> {
     }
 }
 
-/// Reads over a value that is of no interest.
+/// Reads over a value that is of no interest, and in which types nest at most `nesting` times.
 fn skip(input: &mut Input<'_>, types: &Types, id: i64, nesting: usize) -> Result<(), GobError> {
-    if nesting > MAX_NESTING {
-        return Err(GobError::Nesting);
-    }
+    let nesting = nesting.checked_sub(1).ok_or(GobError::Nesting)?;
     match id {
         BOOL | INT | UINT | FLOAT => return input.uint().map(|_| ()),
         COMPLEX => return input.uint().and_then(|_| input.uint()).map(|_| ()),
@@ -209,26 +207,26 @@ fn skip(input: &mut Input<'_>, types: &Types, id: i64, nesting: usize) -> Result
         Type::Opaque => input.bytes().map(|_| ()),
         Type::Slice(element) => {
             let count = input.len()?;
-            (0..count).try_for_each(|_| skip(input, types, *element, nesting + 1))
+            (0..count).try_for_each(|_| skip(input, types, *element, nesting))
         }
         Type::Array(len, element) => {
             let count = input.len()?;
             if u64::try_from(count) != Ok(*len) {
                 return Err(GobError::Type);
             }
-            (0..count).try_for_each(|_| skip(input, types, *element, nesting + 1))
+            (0..count).try_for_each(|_| skip(input, types, *element, nesting))
         }
         Type::Map(key, element) => {
             let count = input.len()?;
             (0..count).try_for_each(|_| {
-                skip(input, types, *key, nesting + 1)?;
-                skip(input, types, *element, nesting + 1)
+                skip(input, types, *key, nesting)?;
+                skip(input, types, *element, nesting)
             })
         }
         Type::Struct(fields) => {
             let mut next = 0;
             while let Some(number) = input.field(&mut next, fields.len())? {
-                skip(input, types, fields[number].1, nesting + 1)?;
+                skip(input, types, fields[number].1, nesting)?;
             }
             Ok(())
         }
@@ -265,10 +263,10 @@ fn definition(input: &mut Input<'_>) -> Result<Type, GobError> {
 /// Name and id (of no interest), then `N` integers; those that are left out are zero.
 fn ids<const N: usize>(input: &mut Input<'_>) -> Result<[i64; N], GobError> {
     let (mut next, mut ids) = (0, [0; N]);
-    while let Some(number) = input.field(&mut next, N + 1)? {
-        match number {
-            0 => drop(name_and_id(input)?),
-            number => ids[number - 1] = input.int()?,
+    while let Some(number) = input.field(&mut next, N.saturating_add(1))? {
+        match number.checked_sub(1) {
+            None => drop(name_and_id(input)?),
+            Some(index) => ids[index] = input.int()?,
         }
     }
     Ok(ids)
@@ -321,7 +319,7 @@ impl<'a> Input<'a> {
         if first < 128 {
             return Ok(first.into());
         }
-        let len = usize::from(!first) + 1;
+        let len = usize::from(!first).saturating_add(1);
         if len > 8 {
             return Err(GobError::Integer);
         }
@@ -358,11 +356,11 @@ impl<'a> Input<'a> {
             return Ok(None);
         }
         let delta = usize::try_from(self.uint()?).map_err(|_| GobError::FieldNumber)?;
-        if delta == 0 {
+        let Some(skipped) = delta.checked_sub(1) else {
             return Ok(None);
-        }
-        let number = next.checked_add(delta - 1).filter(|number| *number < count);
-        *next = number.ok_or(GobError::FieldNumber)? + 1;
+        };
+        let number = next.checked_add(skipped).filter(|number| *number < count);
+        *next = number.ok_or(GobError::FieldNumber)?.saturating_add(1);
         Ok(number)
     }
 }

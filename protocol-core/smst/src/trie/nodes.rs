@@ -1,5 +1,6 @@
 //! Nodes of a [`super::Trie`]: leaves and branches, with extensions folded into the branches.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use crate::node::{NodeKind, chain, extension_encoding};
@@ -25,6 +26,51 @@ pub(super) struct Branch<S: Spec> {
     pub(super) right: Arc<Node<S>>,
     /// Digest of the subtree as its parent sees it, at depth `entry`.
     digest: OnceLock<S::Digest>,
+}
+
+impl<S: Spec> Node<S> {
+    /// The leaf with the smallest path.
+    pub(super) fn first(&self) -> &Leaf<S> {
+        match self {
+            Self::Leaf(leaf) => leaf,
+            Self::Branch(branch) => branch.left.first(),
+        }
+    }
+
+    /// The leaf with the greatest path.
+    pub(super) fn last(&self) -> &Leaf<S> {
+        match self {
+            Self::Leaf(leaf) => leaf,
+            Self::Branch(branch) => branch.right.last(),
+        }
+    }
+
+    /// The child on the way to `path`; what is passed on the left becomes `before`, on the right `after`.
+    pub(super) fn toward<'a>(
+        &'a self,
+        path: &Path,
+        before: &mut Option<&'a Self>,
+        after: &mut Option<&'a Self>,
+    ) -> Option<&'a Self> {
+        let (shared, prefix) = match self {
+            Self::Leaf(leaf) => (PATH_BITS, &leaf.path),
+            Self::Branch(branch) => (branch.fork, &branch.prefix),
+        };
+        match (path.prefix(shared).cmp(prefix), self) {
+            (Ordering::Less, _) => *after = Some(self),
+            (Ordering::Greater, _) => *before = Some(self),
+            (Ordering::Equal, Self::Leaf(_)) => {}
+            (Ordering::Equal, Self::Branch(branch)) if path.bit(branch.fork) => {
+                *before = Some(&branch.left);
+                return Some(&branch.right);
+            }
+            (Ordering::Equal, Self::Branch(branch)) => {
+                *after = Some(&branch.right);
+                return Some(&branch.left);
+            }
+        }
+        None
+    }
 }
 
 impl<S: Spec> Branch<S> {
