@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use portico_smst::{
     ClosestProof, CompactClosestProof, Leaf, LeafSet, Path, Plain, PlainTrie, Proof, ProofError, ProveError,
-    Rule, StrictError, Sum, SumTrie, root_of, sum_leaf_data,
+    Rule, Spec, StrictError, Sum, SumDigest, SumTrie, root_of, sum_leaf_data,
 };
 use proptest::prelude::*;
 
@@ -49,6 +49,14 @@ fn leaf_set<'a>(leaves: impl IntoIterator<Item = (&'a Path, &'a Vec<u8>)>) -> Le
         assert!(set.insert(*path, LeafSet::hash_leaf(path, value, WEIGHT), seq));
     }
     set
+}
+
+/// All nodes as they would be stored.
+fn stored(trie: &SumTrie) -> Vec<(SumDigest, Vec<u8>)> {
+    let mut nodes = Vec::new();
+    trie.visit_nodes(|digest, _, encoding| nodes.push((*digest, encoding.to_vec())))
+        .unwrap();
+    nodes
 }
 
 /// The leaf with the smallest XOR distance: another way to say what a walk finds.
@@ -124,6 +132,7 @@ proptest! {
         let never = sum_trie(leaves.iter().filter(|(path, _)| **path != gone));
         prop_assert_eq!((after.root(), after.len()), (never.root(), never.len()));
         prop_assert_eq!(after.prove(&gone), never.prove(&gone));
+        prop_assert_eq!(stored(&after), stored(&never));
         let copy: SumTrie = before.leaves().cloned().collect();
         prop_assert_eq!((before.root(), copy.root()), (root, root));
     }
@@ -314,4 +323,58 @@ fn the_strict_rule_refuses_sums_that_wrap() {
         proof.verify::<Sum>(Rule::Strict, &trie.root(), &left),
         Err(StrictError::Overflow.into())
     );
+}
+
+#[test]
+fn the_strict_rule_refuses_a_leaf_that_counts_as_two() {
+    let (path, value) = (Path::of_key(b"a"), b"value".to_vec());
+    let meta = [5u64.to_be_bytes(), 2u64.to_be_bytes()].concat();
+    let mut trie = SumTrie::new();
+    trie.insert_leaf(Leaf::by_digest(path, Sum::leaf(&path, &value, &meta)));
+    let proof = trie.prove_closest_with(&path, |_| Some(value.clone())).unwrap();
+    assert_eq!(proof.verify::<Sum>(Rule::Network, &trie.root(), &path), Ok(()));
+    let strict = proof.verify::<Sum>(Rule::Strict, &trie.root(), &path);
+    assert_eq!(strict, Err(StrictError::Count { count: 2 }.into()));
+}
+
+#[test]
+fn the_strict_rule_refuses_a_leaf_below_its_place() {
+    let path = Path::new([0; 32]);
+    let leaf = SumDigest::of_leaf(&path, b"value", 5);
+    let root = Sum::inner(&leaf, &Sum::EMPTY);
+    let proof = ClosestProof {
+        path: path.as_ref().to_vec(),
+        depth: 1,
+        closest_path: path.as_ref().to_vec(),
+        closest_value_hash: Some(sum_leaf_data(b"value", 5)),
+        closest_proof: Some(Proof {
+            side_nodes: vec![vec![0; 48]],
+            ..Proof::default()
+        }),
+        ..ClosestProof::default()
+    };
+    assert_eq!(proof.verify::<Sum>(Rule::Network, &root, &path), Ok(()));
+    let strict = proof.verify::<Sum>(Rule::Strict, &root, &path);
+    assert_eq!(strict, Err(StrictError::NotShallowest.into()));
+}
+
+#[test]
+fn a_leaf_does_not_prove_its_own_absence() {
+    let (path, other) = (Path::new([0; 32]), Path::new([1; 32]));
+    let trie = sum_trie(&Leaves::from([(path, b"value".to_vec())]));
+    let proof = trie.prove(&other).unwrap();
+    assert_eq!(proof.verify::<Sum>(trie.root().as_ref(), &other, &[]), Ok(()));
+    let outcome = proof.verify::<Sum>(trie.root().as_ref(), &path, &[]);
+    assert_eq!(outcome, Err(ProofError::RelatedLeaf));
+}
+
+#[test]
+fn of_leaves_with_equal_paths_the_last_counts() {
+    let path = Path::of_key(b"a");
+    let [old, new] = [b"old", b"new"].map(|value| SumDigest::of_leaf(&path, value, 1));
+    assert_eq!(root_of::<Sum>([(path, old), (path, new)]), new);
+    let mut trie = SumTrie::new();
+    assert!(trie.insert(path, *b"old", 1));
+    assert!(!trie.insert(path, *b"new", 1));
+    assert_eq!((trie.root(), trie.len()), (new, 1));
 }

@@ -364,3 +364,6 @@ impl<'a> Input<'a> {
         Ok(number)
     }
 }
+
+#[cfg(test)]
+mod tests;
