@@ -1,4 +1,12 @@
 //! secp256k1 keys, addresses and ordinary (ECDSA) signatures.
+//!
+//! ECDSA is libsecp256k1's: signing is constant-time, nonces follow RFC 6979. Curve arithmetic for rings is k256's.
+
+use k256::elliptic_curve::ff::PrimeField;
+use ripemd::Ripemd160;
+use secp256k1::{Message, SecretKey, ecdsa};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::types::Address;
 
@@ -19,7 +27,8 @@ pub enum KeyError {
 /// A private key. `Debug` shows its address only; memory is wiped on drop.
 #[derive(Clone)]
 pub struct SigningKey {
-    secret: [u8; 32],
+    secret: Zeroizing<[u8; 32]>,
+    public: PublicKey,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -30,30 +39,44 @@ impl std::fmt::Debug for SigningKey {
 
 impl SigningKey {
     /// Reads 64 hexadecimal characters (no `0x`).
-    pub fn from_hex(_text: &str) -> Result<Self, KeyError> {
-        unimplemented!()
+    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(text, bytes.as_mut_slice()).map_err(|_| KeyError::SigningKey)?;
+        Self::from_bytes(&bytes)
     }
 
     /// Reads 32 big-endian bytes.
-    pub fn from_bytes(_bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        unimplemented!()
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        let secret = SecretKey::from_secret_bytes(*bytes).map_err(|_| KeyError::SigningKey)?;
+        let public = PublicKey(secret.public_key().serialize());
+        Ok(Self {
+            secret: Zeroizing::new(*bytes),
+            public,
+        })
     }
 
     /// Draws a key.
-    pub fn generate(_rng: &mut impl rand_core::CryptoRng) -> Self {
-        unimplemented!()
+    pub fn generate(rng: &mut impl rand_core::CryptoRng) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        loop {
+            rng.fill_bytes(bytes.as_mut_slice());
+            // A draw outside 1 … n − 1 happens once in 2^128.
+            if let Ok(key) = Self::from_bytes(&bytes) {
+                return key;
+            }
+        }
     }
 
     /// 64 hexadecimal characters: for key files only, never for logs.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        unimplemented!()
+        hex::encode(self.secret.as_slice())
     }
 
     /// The public key.
     #[must_use]
-    pub fn public_key(&self) -> PublicKey {
-        unimplemented!("{}", self.secret.len())
+    pub const fn public_key(&self) -> PublicKey {
+        self.public
     }
 
     /// The account address of the public key.
@@ -64,8 +87,15 @@ impl SigningKey {
 
     /// Signs as the chain's accounts do: ECDSA over SHA-256(`message`), RFC 6979 nonce, r‖s, low s.
     #[must_use]
-    pub fn sign(&self, _message: &[u8]) -> [u8; 64] {
-        unimplemented!()
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let digest: [u8; 32] = Sha256::digest(message).into();
+        let secret = SecretKey::from_secret_bytes(*self.secret).expect("checked when the key was made");
+        ecdsa::sign(Message::from_digest(digest), &secret).serialize_compact()
+    }
+
+    /// The key as a scalar, for ring signatures.
+    pub(crate) fn scalar(&self) -> k256::Scalar {
+        Option::from(k256::Scalar::from_repr((*self.secret).into())).expect("checked when the key was made")
     }
 }
 
@@ -75,8 +105,10 @@ pub struct PublicKey([u8; 33]);
 
 impl PublicKey {
     /// Reads 33 bytes; errs unless they are a compressed point.
-    pub fn from_slice(_bytes: &[u8]) -> Result<Self, KeyError> {
-        unimplemented!()
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, KeyError> {
+        let bytes: [u8; 33] = bytes.try_into().map_err(|_| KeyError::PublicKey)?;
+        secp256k1::PublicKey::from_byte_array_compressed(bytes).map_err(|_| KeyError::PublicKey)?;
+        Ok(Self(bytes))
     }
 
     /// The 33 bytes.
@@ -88,11 +120,16 @@ impl PublicKey {
     /// RIPEMD-160(SHA-256(key)).
     #[must_use]
     pub fn address(&self) -> Address {
-        unimplemented!()
+        Address::new(Ripemd160::digest(Sha256::digest(self.0)).into())
     }
 
     /// Verifies what [`SigningKey::sign`] makes; refuses a high s.
-    pub fn verify(&self, _message: &[u8], _signature: &[u8]) -> Result<(), KeyError> {
-        unimplemented!()
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+        let digest: [u8; 32] = Sha256::digest(message).into();
+        let key =
+            secp256k1::PublicKey::from_byte_array_compressed(self.0).map_err(|_| KeyError::PublicKey)?;
+        // libsecp256k1 refuses a high s in verification.
+        let signature = ecdsa::Signature::from_compact(signature).map_err(|_| KeyError::Signature)?;
+        ecdsa::verify(&signature, Message::from_digest(digest), &key).map_err(|_| KeyError::Signature)
     }
 }

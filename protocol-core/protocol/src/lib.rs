@@ -2,6 +2,7 @@
 
 pub mod claim;
 pub mod difficulty;
+pub mod http_payload;
 pub mod keys;
 pub mod proof;
 pub mod relay;

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use prost::Message;
+use sha2::{Digest, Sha256};
 
 use crate::keys::{PublicKey, SigningKey};
-use crate::ring::{Ring, RingError};
+use crate::ring::{Ring, RingError, RingSignature, placeholder_key};
+use crate::session::validate_header;
 use crate::types::{Address, Height};
 use crate::wire::pocket::application::Application;
-use crate::wire::pocket::service::{RelayMinerError, RelayRequest, RelayResponse};
+use crate::wire::pocket::service::{
+    Relay, RelayMinerError, RelayRequest, RelayRequestMetadata, RelayResponse, RelayResponseMetadata,
+};
 use crate::wire::pocket::session::SessionHeader;
 
 /// Why a relay request or response is refused.
@@ -42,86 +47,255 @@ pub enum RelayError {
 
 /// SHA-256 of the request's bytes with an empty signature: the message of the ring signature.
 #[must_use]
-pub fn request_signable_hash(_request: &RelayRequest) -> [u8; 32] {
-    unimplemented!()
+pub fn request_signable_hash(request: &RelayRequest) -> [u8; 32] {
+    let meta = request.meta.as_ref().map(|meta| RelayRequestMetadata {
+        session_header: meta.session_header.clone(),
+        signature: Vec::new(),
+        supplier_operator_address: meta.supplier_operator_address.clone(),
+    });
+    let unsigned = RelayRequest {
+        meta: Some(meta.unwrap_or_default()),
+        payload: request.payload.clone(),
+    };
+    Sha256::digest(unsigned.encode_to_vec()).into()
 }
 
 /// SHA-256 of the response's bytes without signature and, iff `payload_hash` is set, without payload.
 #[must_use]
-pub fn response_signable_hash(_response: &RelayResponse) -> [u8; 32] {
-    unimplemented!()
+pub fn response_signable_hash(response: &RelayResponse) -> [u8; 32] {
+    let header = response
+        .meta
+        .as_ref()
+        .and_then(|meta| meta.session_header.clone());
+    let unsigned = RelayResponse {
+        meta: Some(RelayResponseMetadata {
+            session_header: header,
+            supplier_operator_signature: Vec::new(),
+        }),
+        ..without_payload(response)
+    };
+    Sha256::digest(unsigned.encode_to_vec()).into()
+}
+
+/// A copy whose payload is empty iff its hash stands for it.
+fn without_payload(response: &RelayResponse) -> RelayResponse {
+    let payload = if response.payload_hash.is_empty() {
+        response.payload.clone()
+    } else {
+        Bytes::new()
+    };
+    RelayResponse {
+        meta: response.meta.clone(),
+        payload,
+        relay_miner_error: response.relay_miner_error.clone(),
+        payload_hash: response.payload_hash.clone(),
+    }
 }
 
 /// Builds and ring-signs a request to `supplier` in the session of `header`.
 pub fn sign_request(
-    _header: &SessionHeader,
-    _supplier: &str,
-    _payload: Bytes,
-    _ring: &Ring,
-    _key: &SigningKey,
-    _rng: &mut impl rand_core::CryptoRng,
+    header: &SessionHeader,
+    supplier: &str,
+    payload: Bytes,
+    ring: &Ring,
+    key: &SigningKey,
+    rng: &mut impl rand_core::CryptoRng,
 ) -> Result<RelayRequest, RelayError> {
-    unimplemented!()
+    let meta = RelayRequestMetadata {
+        session_header: Some(header.clone()),
+        signature: Vec::new(),
+        supplier_operator_address: supplier.to_owned(),
+    };
+    let mut request = RelayRequest {
+        meta: Some(meta),
+        payload,
+    };
+    let message = Sha256::digest(request.encode_to_vec()).into();
+    let signature = ring.sign(key, &message, rng)?;
+    if let Some(meta) = request.meta.as_mut() {
+        meta.signature = signature;
+    }
+    Ok(request)
 }
 
 /// Builds and signs the response to a request with `header`; `payload` must not be empty.
 #[must_use]
-pub fn sign_response(_header: &SessionHeader, _payload: Bytes, _key: &SigningKey) -> RelayResponse {
-    unimplemented!()
+pub fn sign_response(header: &SessionHeader, payload: Bytes, key: &SigningKey) -> RelayResponse {
+    let meta = RelayResponseMetadata {
+        session_header: Some(header.clone()),
+        supplier_operator_signature: Vec::new(),
+    };
+    let payload_hash = Sha256::digest(&payload).to_vec();
+    let mut response = RelayResponse {
+        meta: Some(meta),
+        payload,
+        relay_miner_error: None,
+        payload_hash,
+    };
+    let signature = key.sign(&response_signable_hash(&response));
+    if let Some(meta) = response.meta.as_mut() {
+        meta.supplier_operator_signature = signature.to_vec();
+    }
+    response
 }
 
 /// Stateless checks of a request (`RelayRequest.ValidateBasic`, codespace service, code 1111).
-pub fn validate_request_basic(_request: &RelayRequest) -> Result<(), RelayError> {
-    unimplemented!()
+pub fn validate_request_basic(request: &RelayRequest) -> Result<(), RelayError> {
+    let meta = request
+        .meta
+        .as_ref()
+        .ok_or_else(|| RelayError::Basic("missing metadata".into()))?;
+    validate_header_present(meta.session_header.as_ref())?;
+    if meta.signature.is_empty() {
+        return Err(RelayError::Basic("missing application signature".into()));
+    }
+    if meta.supplier_operator_address.is_empty() {
+        return Err(RelayError::Basic(
+            "relay metadata missing supplier operator address".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// Stateless checks of a response (`RelayResponse.ValidateBasic`, code 1110).
-pub fn validate_response_basic(_response: &RelayResponse) -> Result<(), RelayError> {
-    unimplemented!()
+pub fn validate_response_basic(response: &RelayResponse) -> Result<(), RelayError> {
+    let meta = response
+        .meta
+        .as_ref()
+        .ok_or_else(|| RelayError::Basic("missing metadata".into()))?;
+    validate_header_present(meta.session_header.as_ref())?;
+    if meta.supplier_operator_signature.is_empty() {
+        return Err(RelayError::Basic("missing supplier operator signature".into()));
+    }
+    Ok(())
+}
+
+fn validate_header_present(header: Option<&SessionHeader>) -> Result<(), RelayError> {
+    let header = header.ok_or_else(|| RelayError::Basic("missing session header".into()))?;
+    validate_header(header).map_err(|error| RelayError::Basic(error.to_string()))
 }
 
 /// Verifies the ring signature of a request whose keys must all belong to `expected` (see [`ring_addresses`]).
-///
-/// `expected` holds the addresses of the application and its gateways; the [`crate::ring::placeholder_key`] is accepted when it is the
-/// second member of an application without gateways.
 pub fn verify_request_signature(
-    _request: &RelayRequest,
-    _expected: &BTreeSet<Address>,
+    request: &RelayRequest,
+    expected: &BTreeSet<Address>,
 ) -> Result<(), RelayError> {
-    unimplemented!()
+    let bytes = request
+        .meta
+        .as_ref()
+        .map(|meta| meta.signature.as_slice())
+        .unwrap_or_default();
+    // Cheap first: a stranger's ring never reaches the curve arithmetic.
+    for key in RingSignature::parse_keys(bytes)? {
+        let address = key.address();
+        if !expected.contains(&address) {
+            return Err(RelayError::ForeignRingKey(address));
+        }
+    }
+    RingSignature::parse(bytes)?.verify(&request_signable_hash(request))?;
+    Ok(())
 }
 
 /// Verifies the supplier's signature of a response with its operator key.
-pub fn verify_response_signature(_response: &RelayResponse, _supplier: &PublicKey) -> Result<(), RelayError> {
-    unimplemented!()
+pub fn verify_response_signature(response: &RelayResponse, supplier: &PublicKey) -> Result<(), RelayError> {
+    let signature = response
+        .meta
+        .as_ref()
+        .map(|meta| meta.supplier_operator_signature.as_slice())
+        .unwrap_or_default();
+    supplier
+        .verify(&response_signable_hash(response), signature)
+        .map_err(|_| RelayError::SupplierSignature)
 }
 
 /// All that a gateway checks on a response: miner error, shape, header equality, payload hash (when present), supplier signature.
 pub fn verify_response(
-    _response: &RelayResponse,
-    _request_header: &SessionHeader,
-    _supplier: &PublicKey,
+    response: &RelayResponse,
+    request_header: &SessionHeader,
+    supplier: &PublicKey,
 ) -> Result<(), RelayError> {
-    unimplemented!()
+    let signed = response
+        .meta
+        .as_ref()
+        .is_some_and(|meta| !meta.supplier_operator_signature.is_empty());
+    if let (Some(error), false) = (&response.relay_miner_error, signed) {
+        return Err(RelayError::Miner(Box::new(error.clone())));
+    }
+    validate_response_basic(response)?;
+    let header = response
+        .meta
+        .as_ref()
+        .and_then(|meta| meta.session_header.as_ref());
+    if let Some(field) = header.and_then(|header| header_difference(header, request_header)) {
+        return Err(RelayError::HeaderMismatch(field));
+    }
+    if !response.payload_hash.is_empty()
+        && response.payload_hash != Sha256::digest(&response.payload).as_slice()
+    {
+        return Err(RelayError::PayloadHash);
+    }
+    verify_response_signature(response, supplier)?;
+    match &response.relay_miner_error {
+        Some(error) => Err(RelayError::Miner(Box::new(error.clone()))),
+        None => Ok(()),
+    }
 }
 
 /// First field in which two headers differ, in the order app, service, start, end, id; `None` when equal.
 #[must_use]
-pub fn header_difference(_a: &SessionHeader, _b: &SessionHeader) -> Option<&'static str> {
-    unimplemented!()
+pub fn header_difference(a: &SessionHeader, b: &SessionHeader) -> Option<&'static str> {
+    let checks = [
+        (
+            a.application_address == b.application_address,
+            "application_address",
+        ),
+        (a.service_id == b.service_id, "service_id"),
+        (
+            a.session_start_block_height == b.session_start_block_height,
+            "session_start_block_height",
+        ),
+        (
+            a.session_end_block_height == b.session_end_block_height,
+            "session_end_block_height",
+        ),
+        (a.session_id == b.session_id, "session_id"),
+    ];
+    checks
+        .into_iter()
+        .find(|(equal, _)| !equal)
+        .map(|(_, field)| field)
 }
 
 /// Addresses that may sign for `application` in the session ending at `session_end`: itself, its gateways, and gateways whose
 /// undelegation takes effect at or after that height; plus the placeholder's address when there is no gateway at all.
 #[must_use]
-pub fn ring_addresses(_application: &Application, _session_end: Height) -> BTreeSet<Address> {
-    unimplemented!()
+pub fn ring_addresses(application: &Application, session_end: Height) -> BTreeSet<Address> {
+    let gateways = ring_gateways(application, session_end);
+    let mut addresses: BTreeSet<Address> = application.address.parse().into_iter().collect();
+    if gateways.is_empty() {
+        addresses.insert(placeholder_key().address());
+    }
+    addresses.extend(gateways);
+    addresses
 }
 
 /// Gateway addresses that sign for `application` at `session_end`, in signing order (delegatees first, unsorted).
 #[must_use]
-pub fn ring_gateways(_application: &Application, _session_end: Height) -> Vec<Address> {
-    unimplemented!()
+pub fn ring_gateways(application: &Application, session_end: Height) -> Vec<Address> {
+    let end = u64::try_from(session_end.0).unwrap_or(0);
+    let pending = application
+        .pending_undelegations
+        .range(end..)
+        .flat_map(|(_, list)| &list.gateway_addresses);
+    let mut gateways: Vec<Address> = Vec::new();
+    for gateway in application.delegatee_gateway_addresses.iter().chain(pending) {
+        if let Ok(gateway) = gateway.parse()
+            && !gateways.contains(&gateway)
+        {
+            gateways.push(gateway);
+        }
+    }
+    gateways
 }
 
 /// A relay as it is stored in the trie: request and response without payload.
@@ -136,7 +310,13 @@ pub struct MinedRelay {
 impl MinedRelay {
     /// Encodes the pair exactly as served, the response's payload emptied.
     #[must_use]
-    pub fn new(_request: &RelayRequest, _response: &RelayResponse) -> Self {
-        unimplemented!()
+    pub fn new(request: &RelayRequest, response: &RelayResponse) -> Self {
+        let relay = Relay {
+            req: Some(request.clone()),
+            res: Some(without_payload(response)),
+        };
+        let bytes = relay.encode_to_vec();
+        let hash = Sha256::digest(&bytes).into();
+        Self { bytes, hash }
     }
 }
