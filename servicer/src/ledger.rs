@@ -11,6 +11,7 @@ use portico_protocol::{Address, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::Stage;
+use crate::record::SessionRecord;
 
 /// One session of one supplier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub struct LedgerRow {
     pub claim_txs: Vec<String>,
     /// Hashes of the proof transactions, oldest first.
     pub proof_txs: Vec<String>,
+    /// Why the last claim or proof transaction was refused.
+    pub last_error: Option<String>,
 }
 
 /// Sums over the rows of a ledger.
@@ -106,5 +109,39 @@ impl LedgerTotals {
             totals.unsettled_sessions += u64::from(!row.stage.is_final());
         }
         totals
+    }
+}
+
+/// The row of a session with `committed` leaves.
+pub(crate) fn row(record: SessionRecord, committed: u64) -> LedgerRow {
+    let seal = record.seal;
+    let settled = record.settled.unwrap_or_default();
+    LedgerRow {
+        validated: record.counts.validated,
+        served: record.counts.served,
+        unpaid: record.counts.unpaid,
+        applicable: record.counts.applicable,
+        committed,
+        compute_units_per_relay: record.compute_units_per_relay,
+        committed_compute_units: committed.saturating_mul(record.compute_units_per_relay),
+        claimed: seal.map_or(0, |seal| seal.leaves),
+        claimed_compute_units: seal.map_or(0, |seal| seal.compute_units.0),
+        claimed_upokt: seal.map_or(Upokt(0), |seal| seal.worth),
+        claim_on_chain: record.claimed_on_chain,
+        proof_required: record.proof_required,
+        proved: record.proved,
+        settled_upokt: record.stage.is_final().then_some(settled.settled),
+        rewards_upokt: settled.rewards,
+        overservicing_loss_upokt: settled.overservicing_loss,
+        claim_txs: record.claim.txs,
+        proof_txs: record.proof.txs,
+        last_error: record.proof.last_error.or(record.claim.last_error),
+        session_id: record.session_id,
+        supplier: record.supplier,
+        application: record.application,
+        service: record.service,
+        session_start_height: record.start.0,
+        session_end_height: record.end.0,
+        stage: record.stage,
     }
 }

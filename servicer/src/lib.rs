@@ -1,12 +1,49 @@
 //! The relay miner of a supplier: validates, meters, asks the backend, signs, records, claims, proves.
+//!
+//! ```text
+//!  RelayRequest ─► http ─► verify ─► session ─► meter ─► ring signature ─► backend ─► sign ─► leaf log ─► RelayResponse
+//!                                       │                                                        │
+//!                                     Chain                                              books (leaf index)
+//!                                       │                                                        │
+//!                 blocks ─► driver ─────┴── lifecycle (pure) ─► seal ─► claim ─► draw ─► prove ─► settle ─► ledger
+//! ```
+//! What holds, whatever happens:
+//! 1. A relay whose signed answer left the process (service `strict`) is a leaf after a restart, also after `kill -9`.
+//! 2. No backend is asked before every check passed and a place in the leaf writer's queue is reserved.
+//! 3. Root, sum and count are on disk before a claim is broadcast; no later leaf counts.
+//! 4. No proof is sent that this process did not verify with the chain's own rules, and none before its claim.
+//! 5. Leaves are deleted only after the claim was settled or expired, or its windows are long over.
+//!
+//! Deliberately absent: stored trie nodes (they follow from the leaves), retries towards backends (the gateway has other suppliers),
+//! answers that are served first and checked later.
+//!
+//! Start reading at `relay.rs`, then `lifecycle.rs`.
 
+mod backend;
+mod book;
+mod driver;
 mod error;
+mod http;
 pub mod leaf_log;
 mod ledger;
 mod lifecycle;
+mod meter;
+mod metrics;
+mod prove;
+mod record;
+mod relay;
 mod servicer;
+mod session;
+mod settlement;
+mod submit;
+mod verify;
+mod watch;
 
 pub use error::ServicerError;
 pub use ledger::{LedgerRow, LedgerTotals};
 pub use lifecycle::{ExpiredReason, Stage};
 pub use servicer::{Servicer, ServicerHandle};
+pub use watch::Readiness;
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,58 @@
 //! The parts put together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use axum::Router;
+use axum::serve::ListenerExt;
 use portico_client::Chain;
 use portico_config::servicer::ServicerConfig;
-use portico_protocol::Address;
+use portico_protocol::{Address, Height, SigningKey};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::ServicerError;
-use crate::leaf_log::{Leaf, LeafLogError};
+use crate::backend::{self, Service};
+use crate::book::{Book, Books};
+use crate::driver::Driver;
+use crate::http::admin::{self, Admin};
+use crate::http::server::Front;
+use crate::leaf_log::writer::Writer;
+use crate::leaf_log::{Leaf, LeafLog, LeafLogError, RedbLog};
 use crate::ledger::LedgerRow;
+use crate::lifecycle::ExpiredReason;
+use crate::metrics::Metrics;
+use crate::record::SessionRecord;
+use crate::relay::Relays;
+use crate::session::{Rules, Sessions};
+use crate::submit::Submitter;
+use crate::verify::{ServedService, Verifier};
+use crate::watch::{Observed, Readiness, Watch};
 
-/// A servicer whose data is open and whose port is bound; [`Servicer::run`] serves until stopped.
-#[derive(Debug)]
+/// A servicer whose data is open and whose ports are bound; [`Servicer::run`] serves until stopped.
 pub struct Servicer {
     handle: ServicerHandle,
+    relays: Arc<Relays>,
+    driver: Driver,
+    writer_thread: JoinHandle<()>,
+    listener: std::net::TcpListener,
+    admin_listener: Option<std::net::TcpListener>,
+    local_addr: SocketAddr,
+    registry: prometheus::Registry,
+    config: ServicerConfig,
+}
+
+impl std::fmt::Debug for Servicer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Servicer")
+            .field("local_addr", &self.local_addr)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Servicer {
@@ -24,17 +61,102 @@ impl Servicer {
     /// # Errors
     /// See [`ServicerError`]; a taken port is [`ServicerError::Bind`].
     pub fn open(
-        _config: ServicerConfig,
-        _chain: Arc<dyn Chain>,
-        _registry: prometheus::Registry,
+        config: ServicerConfig,
+        chain: Arc<dyn Chain>,
+        registry: prometheus::Registry,
     ) -> Result<Self, ServicerError> {
-        unimplemented!()
+        let log = || RedbLog::open(&config.data_dir).map_err(|source| log_error(&config.data_dir, source));
+        check(&config)?;
+        let log: Arc<dyn LeafLog> = Arc::new(log()?);
+        Self::with_log(config, chain, registry, log)
+    }
+
+    /// As [`Self::open`], with any leaf log.
+    pub(crate) fn with_log(
+        config: ServicerConfig,
+        chain: Arc<dyn Chain>,
+        registry: prometheus::Registry,
+        log: Arc<dyn LeafLog>,
+    ) -> Result<Self, ServicerError> {
+        check(&config)?;
+        let keys = keys(&config)?;
+        let services = services(&config)?;
+        let (listener, local_addr) = bind("listen", config.listen)?;
+        let admin_listener = config
+            .admin_listen
+            .map(|address| bind("admin_listen", address))
+            .transpose()?;
+        let metrics = Arc::new(Metrics::new(&registry)?);
+        let books = restore(log.as_ref()).map_err(|source| log_error(&config.data_dir, source))?;
+        let cursor = log
+            .cursor()
+            .map_err(|source| log_error(&config.data_dir, source))?;
+        let (writer, writer_thread) = Writer::start(
+            Arc::clone(&log),
+            config.limits.max_in_flight,
+            Arc::clone(&metrics),
+        )
+        .map_err(|error| setup("the leaf writer", error))?;
+        let writer = Arc::new(writer);
+        let rules = Rules {
+            ours: keys.keys().copied().collect(),
+            max_sessions: config.limits.max_sessions,
+            metered: config.meter.enabled,
+        };
+        let sessions = Arc::new(Sessions::new(
+            Arc::clone(&chain),
+            Arc::clone(&books),
+            rules,
+            Arc::clone(&metrics),
+        ));
+        let watch = Arc::new(Watch::default());
+        let relays = Arc::new(Relays {
+            verifier: Verifier::new(keys.clone(), services, verify_threads(&config)),
+            sessions: Arc::clone(&sessions),
+            books: Arc::clone(&books),
+            log: Arc::clone(&log),
+            writer: Arc::clone(&writer),
+            client: backend::client().map_err(|error| setup("the backend client", error))?,
+            metrics: Arc::clone(&metrics),
+            over_servicing: config.meter.over_servicing,
+        });
+        let driver = Driver {
+            submitter: Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics)),
+            chain,
+            books: Arc::clone(&books),
+            log: Arc::clone(&log),
+            writer: Arc::clone(&writer),
+            sessions,
+            keys,
+            metrics,
+            watch: Arc::clone(&watch),
+            keep_leaves_blocks: config.keep_leaves_blocks,
+            cursor,
+        };
+        let handle = ServicerHandle {
+            books,
+            log,
+            watch,
+            writer: Arc::downgrade(&writer),
+        };
+        let admin_listener = admin_listener.map(|(listener, _)| listener);
+        Ok(Self {
+            handle,
+            relays,
+            driver,
+            writer_thread,
+            listener,
+            admin_listener,
+            local_addr,
+            registry,
+            config,
+        })
     }
 
     /// Address of the relay endpoint, with the port that was chosen when the configuration says 0.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        unimplemented!()
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
     }
 
     /// A handle to look into the servicer while it runs.
@@ -53,28 +175,222 @@ impl Servicer {
     /// configured grace, commits what is queued.
     ///
     /// # Errors
-    /// When an endpoint or the leaf log fails for good.
-    pub async fn run(self, _stop: CancellationToken) -> Result<(), ServicerError> {
-        unimplemented!()
+    /// When an endpoint fails for good.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServicerError> {
+        let admin = Admin {
+            handle: self.handle,
+            registry: self.registry,
+        };
+        let relay_tasks = TaskTracker::new();
+        let beside = if self.admin_listener.is_some() {
+            admin::probes(&admin)
+        } else {
+            admin::all(&admin)
+        };
+        let metrics = Arc::clone(&self.relays.metrics);
+        let front = Front::new(self.relays, metrics, &self.config.limits, relay_tasks.clone());
+        let relays = serve(self.listener, front.router(beside), stop.clone());
+        let admin_endpoint = async {
+            match self.admin_listener {
+                Some(listener) => serve(listener, admin::all(&admin), stop.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let grace = Duration::from_millis(self.config.limits.shutdown_grace_ms);
+        let endpoints = async { tokio::try_join!(relays, admin_endpoint).map(|_| ()) };
+        let driver = self.driver.run(stop.clone());
+        let outcome = tokio::select! {
+            outcome = async { tokio::join!(endpoints, driver).0 } => outcome,
+            () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => Ok(()),
+        };
+        stop.cancel();
+        relay_tasks.close();
+        if tokio::time::timeout(grace, relay_tasks.wait()).await.is_err() {
+            tracing::warn!(relays = relay_tasks.len(), "relays in progress were given up");
+        }
+        // Every sender of the writer's queue is gone now, except in relays that were given up.
+        let writer = self.writer_thread;
+        let flushed = tokio::task::spawn_blocking(move || writer.join());
+        if tokio::time::timeout(grace, flushed).await.is_err() {
+            tracing::warn!("the leaf writer was left with relays in progress");
+        }
+        outcome
     }
 }
 
 /// Looks into a running servicer.
-#[derive(Clone, Debug)]
-pub struct ServicerHandle {}
+#[derive(Clone)]
+pub struct ServicerHandle {
+    books: Arc<Books>,
+    log: Arc<dyn LeafLog>,
+    watch: Arc<Watch>,
+    /// The queue closes when the last relay is done, whoever still looks.
+    writer: std::sync::Weak<Writer>,
+}
+
+impl std::fmt::Debug for ServicerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServicerHandle")
+            .field("height", &self.height())
+            .finish_non_exhaustive()
+    }
+}
 
 impl ServicerHandle {
     /// One row per session and supplier, oldest first.
     #[must_use]
     pub fn ledger(&self) -> Vec<LedgerRow> {
-        unimplemented!()
+        self.books.all().iter().map(|book| book.row()).collect()
     }
 
-    /// Leaves of a session on disk, in the order in which they were committed; empty for an unknown session.
+    /// Leaves of a session on disk, in the order in which they were committed; empty for an unknown session. Blocks while it reads.
     ///
     /// # Errors
     /// When the leaf log cannot be read.
-    pub fn leaves(&self, _session_id: &str, _supplier: &Address) -> Result<Vec<Leaf>, LeafLogError> {
-        unimplemented!()
+    pub fn leaves(&self, session_id: &str, supplier: &Address) -> Result<Vec<Leaf>, LeafLogError> {
+        let Some(book) = self.books.find(session_id, supplier) else {
+            return Ok(Vec::new());
+        };
+        let weight = book.record().compute_units_per_relay;
+        let mut leaves = Vec::new();
+        self.log.scan(book.index, &mut |seq, key, relay| {
+            leaves.push(Leaf {
+                seq,
+                key: *key,
+                relay: relay.to_vec(),
+                weight,
+            });
+        })?;
+        Ok(leaves)
+    }
+
+    /// Newest block whose work is done; 0 before the first.
+    #[must_use]
+    pub fn height(&self) -> i64 {
+        self.watch.height().0
+    }
+
+    /// Whether relays should be sent here, and why not.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let writer = self.writer.upgrade();
+        self.watch.readiness(&Observed {
+            writer_failing: writer.as_ref().is_none_or(|writer| writer.is_failing()),
+            writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
+            unsealed_overdue: self.books.oldest_unsealed_overdue(self.watch.height()),
+        })
+    }
+}
+
+async fn serve(
+    listener: std::net::TcpListener,
+    app: Router,
+    stop: CancellationToken,
+) -> Result<(), ServicerError> {
+    let listener = TcpListener::from_std(listener).map_err(ServicerError::Serve)?;
+    let listener = listener.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+    });
+    let stopped = async move { stop.cancelled().await };
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stopped)
+        .await
+        .map_err(ServicerError::Serve)
+}
+
+fn check(config: &ServicerConfig) -> Result<(), ServicerError> {
+    let faults = config.faults();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(ServicerError::Config(faults))
+    }
+}
+
+fn keys(config: &ServicerConfig) -> Result<BTreeMap<Address, Arc<SigningKey>>, ServicerError> {
+    let read = |(index, secret): (usize, &portico_config::Secret)| {
+        let key = secret
+            .signing_key()
+            .map_err(|source| ServicerError::Key { index, source })?;
+        Ok((key.address(), Arc::new(key)))
+    };
+    config.suppliers.iter().enumerate().map(read).collect()
+}
+
+fn services(
+    config: &ServicerConfig,
+) -> Result<BTreeMap<portico_protocol::ServiceId, Arc<ServedService>>, ServicerError> {
+    let read = |(id, service): (
+        &portico_protocol::ServiceId,
+        &portico_config::servicer::ServiceConfig,
+    )| {
+        let backend = Service::new(service)
+            .map_err(|(key, what)| ServicerError::Config(vec![(format!("services.{id}.{key}"), what)]))?;
+        let served = ServedService {
+            backend,
+            durability: service.durability,
+            max_request_bytes: service.max_request_bytes,
+        };
+        Ok((id.clone(), Arc::new(served)))
+    };
+    config.services.iter().map(read).collect()
+}
+
+fn bind(
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(std::net::TcpListener, SocketAddr), ServicerError> {
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    });
+    bound.map_err(|source| ServicerError::Bind { key, address, source })
+}
+
+/// Rebuilds what memory holds from the log. A sealed session whose leaves do not give the sealed root is loud, and never proved.
+fn restore(log: &dyn LeafLog) -> Result<Arc<Books>, LeafLogError> {
+    let books = Books::default();
+    for (index, record) in log.sessions()? {
+        let book = Book::restore(index, record, log)?;
+        let mut record = book.record();
+        if !record.stage.is_final() && !root_matches(&book, &record) {
+            tracing::error!(session = record.session_id, supplier = %record.supplier, "leaves do not give the sealed root");
+            let height = record.seal.map_or(Height(0), |seal| seal.height);
+            record.expire(ExpiredReason::RootMismatch, height);
+            log.put(&[(index, record.clone())], None)?;
+            book.set_record(record);
+        }
+        books.insert(Arc::new(book));
+    }
+    Ok(Arc::new(books))
+}
+
+fn root_matches(book: &Book, record: &SessionRecord) -> bool {
+    record
+        .seal
+        .is_none_or(|seal| book.leaves().set.root().as_ref() == seal.root)
+}
+
+fn verify_threads(config: &ServicerConfig) -> usize {
+    match config.limits.verify_threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads,
+    }
+}
+
+fn log_error(path: &Path, source: LeafLogError) -> ServicerError {
+    ServicerError::LeafLog {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn setup(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> ServicerError {
+    ServicerError::Setup {
+        what,
+        source: Box::new(error),
     }
 }

@@ -1,0 +1,255 @@
+//! What is held in memory of each session and supplier: the record, the index of its leaves, counters.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use portico_protocol::{Address, Height};
+use portico_smst::{LeafSet, Path};
+
+use crate::leaf_log::{LeafLog, LeafLogError};
+use crate::ledger::LedgerRow;
+use crate::record::{CountSnapshot, SessionRecord};
+
+/// One session of one supplier.
+#[derive(Debug)]
+pub(crate) struct Book {
+    /// Its index in the leaf log.
+    pub(crate) index: u64,
+    pub(crate) counts: Counts,
+    record: Mutex<SessionRecord>,
+    leaves: Mutex<Leaves>,
+    /// Relays that may still become leaves.
+    in_flight: AtomicU64,
+    accepting: AtomicBool,
+}
+
+/// Relays by how far they came; see [`LedgerRow`].
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) validated: AtomicU64,
+    pub(crate) served: AtomicU64,
+    pub(crate) unpaid: AtomicU64,
+    pub(crate) applicable: AtomicU64,
+}
+
+/// The index of the leaves on disk.
+#[derive(Debug)]
+pub(crate) struct Leaves {
+    pub(crate) set: LeafSet,
+    /// Position of the next leaf.
+    pub(crate) next_seq: u64,
+    /// No further leaf is taken: what is in the set is the claim.
+    pub(crate) closed: bool,
+}
+
+/// While it lives, its session is not sealed (within the drain deadline).
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Book>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Counts {
+    fn restore(from: CountSnapshot) -> Self {
+        Self {
+            validated: from.validated.into(),
+            served: from.served.into(),
+            unpaid: from.unpaid.into(),
+            applicable: from.applicable.into(),
+        }
+    }
+
+    /// The values now.
+    pub(crate) fn snapshot(&self) -> CountSnapshot {
+        CountSnapshot {
+            validated: self.validated.load(Ordering::Relaxed),
+            served: self.served.load(Ordering::Relaxed),
+            unpaid: self.unpaid.load(Ordering::Relaxed),
+            applicable: self.applicable.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Adds one to a counter of [`Counts`].
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Book {
+    /// A session without leaves.
+    pub(crate) fn new(index: u64, record: SessionRecord) -> Self {
+        let leaves = Leaves {
+            set: LeafSet::new(record.compute_units_per_relay),
+            next_seq: 0,
+            closed: false,
+        };
+        Self {
+            index,
+            counts: Counts::restore(record.counts),
+            accepting: AtomicBool::new(record.stage == crate::Stage::Open),
+            record: Mutex::new(record),
+            leaves: Mutex::new(leaves),
+            in_flight: AtomicU64::new(0),
+        }
+    }
+
+    /// A stored session: its index is rebuilt from the leaves on disk, unless it needs them no more.
+    pub(crate) fn restore(
+        index: u64,
+        record: SessionRecord,
+        log: &dyn LeafLog,
+    ) -> Result<Self, LeafLogError> {
+        let (sealed, is_final) = (record.seal.is_some(), record.stage.is_final());
+        let book = Self::new(index, record);
+        if !is_final {
+            let mut leaves = book.leaves();
+            log.scan(index, &mut |seq, key, relay| {
+                let (path, hash) = leaf_hash(key, relay, leaves.set.weight());
+                leaves.set.insert(path, hash, seq);
+                leaves.next_seq = leaves.next_seq.max(seq.saturating_add(1));
+            })?;
+            leaves.closed = sealed;
+        }
+        Ok(book)
+    }
+
+    /// A copy of the record with counters of now.
+    pub(crate) fn record(&self) -> SessionRecord {
+        let mut record = lock(&self.record).clone();
+        record.counts = self.counts.snapshot();
+        record
+    }
+
+    /// Replaces the record; the caller has stored it.
+    pub(crate) fn set_record(&self, record: SessionRecord) {
+        *lock(&self.record) = record;
+    }
+
+    /// The index of leaves; held for microseconds by relays, for longer only after the session was closed.
+    pub(crate) fn leaves(&self) -> MutexGuard<'_, Leaves> {
+        lock(&self.leaves)
+    }
+
+    /// Registers a relay that may become a leaf; `None` once the session drains.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<InFlight> {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let place = InFlight(Arc::clone(self));
+        // Read after the increment: whoever stops the session either sees this relay or is seen by it.
+        self.accepting.load(Ordering::SeqCst).then_some(place)
+    }
+
+    /// Takes no further relays.
+    pub(crate) fn stop_accepting(&self) {
+        self.accepting.store(false, Ordering::SeqCst);
+    }
+
+    /// Relays in progress.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Gives the memory of the index back: the leaves were deleted.
+    pub(crate) fn drop_leaves(&self) {
+        let mut leaves = self.leaves();
+        leaves.set = LeafSet::new(leaves.set.weight());
+    }
+
+    /// Whether only the record is left.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        lock(&self.record).deleted_leaves.is_some()
+    }
+
+    /// The ledger's row of this session.
+    pub(crate) fn row(&self) -> LedgerRow {
+        let record = self.record();
+        let committed =
+            record
+                .deleted_leaves
+                .unwrap_or_else(|| match (record.stage.is_final(), record.seal) {
+                    (true, Some(seal)) => seal.leaves,
+                    _ => u64::try_from(self.leaves().set.len()).unwrap_or(u64::MAX),
+                });
+        crate::ledger::row(record, committed)
+    }
+}
+
+/// Path and digest of a leaf.
+pub(crate) fn leaf_hash(key: &[u8; 32], relay: &[u8], weight: u64) -> (Path, [u8; 32]) {
+    let path = Path::of_key(key);
+    let hash = LeafSet::hash_leaf(&path, relay, weight);
+    (path, hash)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All books, by index and by (session, supplier).
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    inner: RwLock<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    by_index: BTreeMap<u64, Arc<Book>>,
+    by_session: HashMap<(String, Address), u64>,
+    next_index: u64,
+}
+
+impl Books {
+    /// Adds a restored book.
+    pub(crate) fn insert(&self, book: Arc<Book>) {
+        let record = book.record();
+        let mut shelf = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        shelf.next_index = shelf.next_index.max(book.index.saturating_add(1));
+        shelf
+            .by_session
+            .insert((record.session_id, record.supplier), book.index);
+        shelf.by_index.insert(book.index, book);
+    }
+
+    /// An index that no session has.
+    pub(crate) fn claim_index(&self) -> u64 {
+        let mut shelf = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let index = shelf.next_index;
+        shelf.next_index = index.saturating_add(1);
+        index
+    }
+
+    /// The book of a session and supplier.
+    pub(crate) fn find(&self, session_id: &str, supplier: &Address) -> Option<Arc<Book>> {
+        let shelf = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let index = shelf.by_session.get(&(session_id.to_owned(), *supplier))?;
+        shelf.by_index.get(index).cloned()
+    }
+
+    /// All books, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Book>> {
+        let shelf = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        shelf.by_index.values().cloned().collect()
+    }
+
+    /// Forgets books.
+    pub(crate) fn remove(&self, indices: &[u64]) {
+        let mut shelf = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        for index in indices {
+            if let Some(book) = shelf.by_index.remove(index) {
+                let record = book.record();
+                shelf.by_session.remove(&(record.session_id, record.supplier));
+            }
+        }
+    }
+
+    /// Whether a session is not sealed although its claim window opened before `head`.
+    pub(crate) fn oldest_unsealed_overdue(&self, head: Height) -> bool {
+        self.all().iter().any(|book| {
+            let record = book.record();
+            record.seal.is_none() && !record.stage.is_final() && head > record.windows.claim_close
+        })
+    }
+}

@@ -1,0 +1,532 @@
+//! Performs the lifecycle: follows blocks in order, looks at the chain, seals, sends, stores each transition before the next.
+//!
+//! One task owns all transitions. At each new block it reads the settlement events of every height since the last one (none is skipped),
+//! asks [`lifecycle::next`] for each session, stores what changed in one transaction, and only then broadcasts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use portico_client::{BlockHead, Chain, ChainError};
+use portico_protocol::wire::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof, ProofRequirementReason};
+use portico_protocol::{Address, Height, SigningKey, claim, proof, tx};
+use portico_smst::Path;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::book::{Book, Books};
+use crate::leaf_log::writer::Writer;
+use crate::leaf_log::{LeafLog, LeafLogError};
+use crate::lifecycle::{self, Action, ClaimStep, ExpiredReason, ProofStep, Stage};
+use crate::metrics::Metrics;
+use crate::prove::{self, ProofFault};
+use crate::record::{Seal, Sending, SessionRecord, Windows};
+use crate::session::Sessions;
+use crate::settlement::{Outcome, Settlement};
+use crate::submit::{Outgoing, Sent, Submitter};
+use crate::watch::Watch;
+
+/// Transitions of one session at one block; a session that was away for long makes several.
+const MAX_STEPS: usize = 8;
+/// Leaves deleted in one transaction, so that relays wait for it no longer than for one of their own commits.
+const DELETE_BATCH: usize = 256;
+/// Finished sessions of which the record is kept.
+const MAX_FINISHED: usize = 10_000;
+/// Time after which a block whose work failed is tried again when no other block comes.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why a block's work is to be tried again.
+#[derive(Debug, thiserror::Error)]
+enum DriverError {
+    #[error("the chain does not answer")]
+    Chain(#[from] ChainError),
+    #[error("the leaf log fails")]
+    Log(#[from] LeafLogError),
+    #[error("a task was cancelled")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// The task that owns the lifecycle.
+pub(crate) struct Driver {
+    pub(crate) chain: Arc<dyn Chain>,
+    pub(crate) books: Arc<Books>,
+    pub(crate) log: Arc<dyn LeafLog>,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) sessions: Arc<Sessions<dyn Chain>>,
+    pub(crate) submitter: Submitter,
+    pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) keep_leaves_blocks: u32,
+    /// Last height whose settlement events were taken into account.
+    pub(crate) cursor: Height,
+}
+
+/// What one session wants to send.
+struct Wanted {
+    book: Arc<Book>,
+    record: SessionRecord,
+    message: prost_types::Any,
+}
+
+/// What a pass over the sessions found.
+#[derive(Default)]
+struct Plan {
+    changed: Vec<(Arc<Book>, SessionRecord)>,
+    claims: Vec<Wanted>,
+    proofs: Vec<Wanted>,
+    forget: Vec<Arc<Book>>,
+}
+
+impl Driver {
+    /// Follows blocks until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut head = self.chain.head();
+        loop {
+            let newest = head.borrow_and_update().clone();
+            let behind = newest.height > Height(0) && newest.height != self.cursor;
+            if behind && let Err(error) = self.on_block(&newest).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, height = newest.height.0, "the block's work is tried again");
+            }
+            let done = newest.height == self.cursor || newest.height == Height(0);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                changed = head.changed() => if changed.is_err() { return stop.cancelled().await },
+                () = tokio::time::sleep(RETRY), if !done => {}
+            }
+        }
+    }
+
+    /// All work of the newest block, after that of the heights since the last one.
+    async fn on_block(&mut self, newest: &BlockHead) -> Result<(), DriverError> {
+        self.sessions.expire(newest.height);
+        self.settle(newest.height).await?;
+        let plan = self.plan(newest).await?;
+        self.store(&plan.changed, None).await?;
+        self.send("claim", newest, plan.claims, Stage::ClaimSent, |record| {
+            &mut record.claim
+        })
+        .await?;
+        self.send("proof", newest, plan.proofs, Stage::ProofSent, |record| {
+            &mut record.proof
+        })
+        .await?;
+        self.store(&[], Some(newest.height)).await?;
+        self.cursor = newest.height;
+        self.forget(plan.forget).await?;
+        self.watch.block(newest.height);
+        self.metrics.block(
+            newest.height.0,
+            self.books.all().iter().map(|book| book.record().stage),
+        );
+        Ok(())
+    }
+
+    /// Takes the settlement events of each height since the cursor into account, in order.
+    async fn settle(&self, newest: Height) -> Result<(), DriverError> {
+        let open: Vec<_> = self
+            .books
+            .all()
+            .into_iter()
+            .filter(|book| !book.record().stage.is_final())
+            .collect();
+        let heights: BTreeSet<Height> = open
+            .iter()
+            .map(|book| book.record().windows.proof_close)
+            .collect();
+        for height in heights
+            .into_iter()
+            .filter(|height| self.cursor < *height && *height <= newest)
+        {
+            let results = match self.chain.block_results(height).await {
+                Ok(results) => results,
+                Err(error) if error.is_retryable() => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(%error, height = height.0, "settlement events are gone");
+                    continue;
+                }
+            };
+            let settlement = Settlement::new(&results.block_events);
+            let mut changed = Vec::new();
+            for book in &open {
+                let mut record = book.record();
+                if let Some(outcome) = settlement.outcome(&record) {
+                    self.finish(&mut record, outcome, height);
+                    changed.push((Arc::clone(book), record));
+                }
+            }
+            self.store(&changed, None).await?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, record: &mut SessionRecord, outcome: Outcome, height: Height) {
+        let session = &record.session_id;
+        match outcome {
+            Outcome::Settled(settled) => {
+                tracing::info!(session, supplier = %record.supplier, settled = %settled.settled, "claim settled");
+                self.metrics.settled(settled.settled);
+                record.settled = Some(settled);
+                record.finish(Stage::Settled, height);
+            }
+            Outcome::Expired(reason) => {
+                tracing::error!(session, supplier = %record.supplier, ?reason, "claim expired");
+                record.expire(reason, height);
+            }
+        }
+    }
+
+    async fn plan(&self, newest: &BlockHead) -> Result<Plan, DriverError> {
+        let mut plan = Plan::default();
+        for book in self.books.all() {
+            let before = book.record();
+            let mut record = before.clone();
+            // One session that cannot be advanced must not hold up the others: it is tried again at the next block.
+            if let Err(error) = self.advance(&book, &mut record, newest, &mut plan).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    session = record.session_id,
+                    "the session is tried again at the next block"
+                );
+            }
+            if record != before {
+                plan.changed.push((book, record));
+            }
+        }
+        Ok(plan)
+    }
+
+    async fn advance(
+        &self,
+        book: &Arc<Book>,
+        record: &mut SessionRecord,
+        newest: &BlockHead,
+        plan: &mut Plan,
+    ) -> Result<(), DriverError> {
+        let head = newest.height;
+        for _ in 0..MAX_STEPS {
+            match lifecycle::next(record, head, book.in_flight(), self.keep_leaves_blocks) {
+                Action::Wait => break,
+                Action::Drain => {
+                    book.stop_accepting();
+                    record.stage = Stage::Draining;
+                }
+                Action::Seal => self.seal(book, record, head).await?,
+                Action::Claim => {
+                    let on_chain = self.chain.claim(&record.session_id, &record.supplier).await?;
+                    self.note_failed_tx(&mut record.claim, on_chain.is_none(), head)
+                        .await?;
+                    match lifecycle::claim_step(record, on_chain.as_ref(), head) {
+                        ClaimStep::OnChain => self.claimed(record),
+                        ClaimStep::Foreign => record.expire(ExpiredReason::ForeignClaim, head),
+                        ClaimStep::Missed => record.expire(ExpiredReason::ClaimWindowMissed, head),
+                        ClaimStep::Wait => break,
+                        ClaimStep::Send => {
+                            let message = create_claim(record);
+                            plan.claims.push(Wanted {
+                                book: Arc::clone(book),
+                                record: record.clone(),
+                                message,
+                            });
+                            break;
+                        }
+                    }
+                }
+                Action::Draw => self.draw(record).await?,
+                Action::Prove => {
+                    let on_chain = self.chain.claim(&record.session_id, &record.supplier).await?;
+                    self.note_failed_tx(&mut record.proof, true, head).await?;
+                    match lifecycle::proof_step(record, on_chain.as_ref(), head) {
+                        ProofStep::Proved => {
+                            record.proved = true;
+                            record.stage = Stage::ProofOnChain;
+                        }
+                        ProofStep::Wait => break,
+                        ProofStep::Send => {
+                            let Some(message) = self.submit_proof(book, record, head).await? else {
+                                break;
+                            };
+                            plan.proofs.push(Wanted {
+                                book: Arc::clone(book),
+                                record: record.clone(),
+                                message,
+                            });
+                            break;
+                        }
+                    }
+                }
+                Action::GiveUp(reason) => record.expire(reason, head),
+                Action::DeleteLeaves => {
+                    plan.forget.push(Arc::clone(book));
+                    break;
+                }
+            }
+            if let Stage::Expired { reason } = record.stage
+                && record.final_height == Some(head)
+            {
+                tracing::error!(session = record.session_id, supplier = %record.supplier, ?reason, "session is not paid");
+            }
+        }
+        Ok(())
+    }
+
+    /// Fixes what the claim says. The caller stores it before anything is broadcast.
+    async fn seal(
+        &self,
+        book: &Arc<Book>,
+        record: &mut SessionRecord,
+        head: Height,
+    ) -> Result<(), DriverError> {
+        let params = self.chain.shared_params(Some(record.end)).await?;
+        record.windows = Windows::new(&params, record.end);
+        let (writer, sealed) = (Arc::clone(&self.writer), Arc::clone(book));
+        let root = spawn_blocking(move || {
+            sealed.stop_accepting();
+            writer.close(&sealed);
+            sealed.leaves().set.root()
+        })
+        .await?;
+        if root.count() == 0 {
+            record.finish(Stage::Empty, head);
+            return Ok(());
+        }
+        let mut bytes = [0; 48];
+        bytes.copy_from_slice(root.as_ref());
+        let amount = claim::claim_amount(
+            &bytes,
+            &record.target_hash,
+            record.compute_units_to_tokens_multiplier,
+            record.compute_unit_cost_granularity,
+        );
+        let worth = amount.map(|amount| amount.claimed).unwrap_or_else(|error| {
+            tracing::error!(%error, session = record.session_id, "the claim's worth cannot be computed");
+            portico_protocol::Upokt(0)
+        });
+        let compute_units = portico_protocol::ComputeUnits(root.sum());
+        record.seal = Some(Seal {
+            root: bytes,
+            leaves: root.count(),
+            compute_units,
+            worth,
+            height: head,
+        });
+        record.stage = Stage::Sealed;
+        tracing::info!(session = record.session_id, supplier = %record.supplier, leaves = root.count(), %worth, "session sealed");
+        Ok(())
+    }
+
+    fn claimed(&self, record: &mut SessionRecord) {
+        if !record.claimed_on_chain {
+            self.metrics
+                .claimed(record.seal.map_or_else(Default::default, |seal| seal.worth));
+        }
+        record.claimed_on_chain = true;
+        record.stage = Stage::ClaimOnChain;
+    }
+
+    /// Draws whether the chain will ask for a proof, exactly as it does when the proof arrives (status pending).
+    async fn draw(&self, record: &mut SessionRecord) -> Result<(), DriverError> {
+        let seed = self.chain.block(record.windows.seed()).await?.hash;
+        let params = self.chain.proof_params().await?;
+        let Some(seal) = record.seal else { return Ok(()) };
+        let claim = Claim {
+            supplier_operator_address: record.supplier.to_string(),
+            session_header: Some(record.header()),
+            root_hash: seal.root.to_vec(),
+            ..Claim::default()
+        };
+        let reason = proof::proof_requirement(&claim, seal.worth, &seed, &params);
+        let required = reason != ProofRequirementReason::NotRequired;
+        tracing::info!(session = record.session_id, supplier = %record.supplier, ?reason, "proof requirement drawn");
+        record.proof_required = Some(required);
+        record.stage = if required {
+            Stage::ProofRequired
+        } else {
+            Stage::ProofNotRequired
+        };
+        Ok(())
+    }
+
+    /// The message with a proof that passed the chain's checks here; `None` when there is none to send now or ever.
+    async fn submit_proof(
+        &self,
+        book: &Arc<Book>,
+        record: &mut SessionRecord,
+        head: Height,
+    ) -> Result<Option<prost_types::Any>, DriverError> {
+        let Some(key) = self.keys.get(&record.supplier) else {
+            return Ok(None);
+        };
+        let seed = self.chain.block(record.windows.seed()).await?.hash;
+        let path = Path::new(proof::proof_path(&seed, &record.session_id));
+        let application = self.chain.application(&record.application).await?;
+        let (log, book, sealed, public) = (
+            Arc::clone(&self.log),
+            Arc::clone(book),
+            record.clone(),
+            key.public_key(),
+        );
+        let made = spawn_blocking(move || {
+            let bytes = prove::build(&book, &sealed, log.as_ref(), &path)?;
+            prove::verify(&bytes, &sealed, &path, &application, &public)?;
+            Ok::<_, ProofFault>(bytes)
+        });
+        match made.await? {
+            Ok(bytes) => Ok(Some(tx::pack(&MsgSubmitProof {
+                supplier_operator_address: record.supplier.to_string(),
+                session_header: Some(record.header()),
+                proof: bytes,
+            }))),
+            Err(fault) => {
+                let error = &fault as &dyn std::error::Error;
+                tracing::error!(error, session = record.session_id, supplier = %record.supplier, "no proof is sent");
+                record.proof.last_error = Some(fault.to_string());
+                match fault {
+                    ProofFault::RootMismatch => record.expire(ExpiredReason::RootMismatch, head),
+                    fault if !fault.is_retryable() => record.expire(ExpiredReason::ProofNotVerified, head),
+                    _ => {}
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// An accepted transaction that failed in its block is due again, alone.
+    async fn note_failed_tx(
+        &self,
+        sending: &mut Sending,
+        missing: bool,
+        head: Height,
+    ) -> Result<(), DriverError> {
+        if !missing || sending.accepted_at.is_none_or(|at| at >= head) {
+            return Ok(());
+        }
+        let Some(hash) = sending.txs.last() else {
+            return Ok(());
+        };
+        if let Some(result) = self.chain.tx(hash).await?
+            && result.code != 0
+        {
+            let error = format!("{}/{}: {}", result.codespace, result.code, result.log);
+            tracing::warn!(tx = %hash, error, "transaction failed in its block");
+            sending.refused(error, true);
+        }
+        Ok(())
+    }
+
+    /// Broadcasts what the sessions want, per supplier, and stores the outcome.
+    async fn send(
+        &self,
+        kind: &'static str,
+        newest: &BlockHead,
+        wanted: Vec<Wanted>,
+        sent_stage: Stage,
+        sending: impl Fn(&mut SessionRecord) -> &mut Sending,
+    ) -> Result<(), DriverError> {
+        let mut by_supplier: BTreeMap<Address, Vec<Wanted>> = BTreeMap::new();
+        for one in wanted {
+            by_supplier.entry(one.record.supplier).or_default().push(one);
+        }
+        for (supplier, mut wanted) in by_supplier {
+            let Some(key) = self.keys.get(&supplier) else {
+                tracing::error!(%supplier, kind, "the key of this supplier is not configured: nothing is sent");
+                continue;
+            };
+            let outgoing = |one: &mut Wanted| Outgoing {
+                session: one.book.index,
+                message: one.message.clone(),
+                alone: sending(&mut one.record).alone,
+            };
+            let messages = wanted.iter_mut().map(outgoing).collect();
+            let sent = self.submitter.send(kind, key, newest, messages).await;
+            let mut outcomes: BTreeMap<u64, Sent> = sent.into_iter().map(|one| (one.session, one)).collect();
+            let mut changed = Vec::with_capacity(wanted.len());
+            for Wanted {
+                book,
+                mut record,
+                message: _,
+            } in wanted
+            {
+                match outcomes.remove(&book.index).map(|sent| sent.outcome) {
+                    Some(Ok(hash)) => {
+                        sending(&mut record).accepted(hash, newest.height);
+                        record.stage = sent_stage.clone();
+                    }
+                    Some(Err(error)) => sending(&mut record).refused(error, false),
+                    None => continue,
+                }
+                changed.push((book, record));
+            }
+            self.store(&changed, None).await?;
+        }
+        Ok(())
+    }
+
+    /// One durable transaction; memory follows the disk.
+    async fn store(
+        &self,
+        changed: &[(Arc<Book>, SessionRecord)],
+        cursor: Option<Height>,
+    ) -> Result<(), DriverError> {
+        if changed.is_empty() && cursor.is_none() {
+            return Ok(());
+        }
+        let records: Vec<_> = changed
+            .iter()
+            .map(|(book, record)| (book.index, record.clone()))
+            .collect();
+        let log = Arc::clone(&self.log);
+        spawn_blocking(move || log.put(&records, cursor)).await??;
+        for (book, record) in changed {
+            book.set_record(record.clone());
+        }
+        Ok(())
+    }
+
+    /// Deletes the leaves of finished sessions, and the oldest of their records when there are too many.
+    async fn forget(&self, books: Vec<Arc<Book>>) -> Result<(), DriverError> {
+        for book in books {
+            let mut record = book.record();
+            let (log, index) = (Arc::clone(&self.log), book.index);
+            let deleted = spawn_blocking(move || {
+                let mut all = 0_u64;
+                loop {
+                    let some = log.delete_leaves(index, DELETE_BATCH)?;
+                    all = all.saturating_add(u64::try_from(some).unwrap_or(u64::MAX));
+                    if some < DELETE_BATCH {
+                        return Ok::<_, LeafLogError>(all);
+                    }
+                }
+            });
+            let deleted = deleted.await??;
+            record.deleted_leaves = Some(record.seal.map_or(deleted, |seal| seal.leaves.max(deleted)));
+            book.drop_leaves();
+            self.store(&[(book, record)], None).await?;
+        }
+        let finished: Vec<u64> = self
+            .books
+            .all()
+            .iter()
+            .filter(|book| book.is_forgotten())
+            .map(|book| book.index)
+            .collect();
+        if finished.len() > MAX_FINISHED {
+            let oldest = finished[..finished.len() - MAX_FINISHED].to_vec();
+            self.books.remove(&oldest);
+            let log = Arc::clone(&self.log);
+            spawn_blocking(move || log.delete_sessions(&oldest)).await??;
+        }
+        Ok(())
+    }
+}
+
+fn create_claim(record: &SessionRecord) -> prost_types::Any {
+    tx::pack(&MsgCreateClaim {
+        supplier_operator_address: record.supplier.to_string(),
+        session_header: Some(record.header()),
+        root_hash: record.seal.map(|seal| seal.root.to_vec()).unwrap_or_default(),
+    })
+}

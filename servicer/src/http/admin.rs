@@ -1,0 +1,104 @@
+//! `GET /health`, `/ready`, `/metrics`, `/ledger` and `/leaves`.
+//!
+//! They are answered on the relay endpoint, or, when `admin_listen` is configured, there; `/health` and `/ready` stay on both, since
+//! load balancers ask where the relays go.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use portico_protocol::Address;
+use prometheus::{Encoder, TextEncoder};
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::LedgerTotals;
+use crate::servicer::ServicerHandle;
+
+/// State of these endpoints.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) handle: ServicerHandle,
+    pub(crate) registry: prometheus::Registry,
+}
+
+/// `/health` and `/ready`.
+pub(crate) fn probes(admin: &Admin) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .with_state(Arc::new(admin.clone()))
+}
+
+/// Everything.
+pub(crate) fn all(admin: &Admin) -> Router {
+    let more = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/ledger", get(ledger))
+        .route("/leaves", get(leaves))
+        .with_state(Arc::new(admin.clone()));
+    probes(admin).merge(more)
+}
+
+async fn health(State(admin): State<Arc<Admin>>) -> Response {
+    let height = admin.handle.height();
+    Json(serde_json::json!({ "status": "healthy", "block_height": height })).into_response()
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    let readiness = admin.handle.readiness();
+    let status = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(readiness)).into_response()
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let mut text = Vec::new();
+    match TextEncoder::new().encode(&admin.registry.gather(), &mut text) {
+        Ok(()) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn ledger(State(admin): State<Arc<Admin>>) -> Response {
+    let rows = admin.handle.ledger();
+    let totals = LedgerTotals::of(&rows);
+    Json(serde_json::json!({ "totals": totals, "sessions": rows })).into_response()
+}
+
+#[derive(Deserialize)]
+struct LeavesQuery {
+    session: String,
+    supplier: Address,
+}
+
+/// A leaf as `/leaves` shows it.
+#[derive(Serialize)]
+struct ShownLeaf {
+    seq: u64,
+    key: String,
+    relay: String,
+    weight: u64,
+}
+
+async fn leaves(State(admin): State<Arc<Admin>>, Query(query): Query<LeavesQuery>) -> Response {
+    let handle = admin.handle.clone();
+    let read = tokio::task::spawn_blocking(move || handle.leaves(&query.session, &query.supplier)).await;
+    let show = |leaf: crate::leaf_log::Leaf| ShownLeaf {
+        seq: leaf.seq,
+        key: hex::encode(leaf.key),
+        relay: hex::encode(leaf.relay),
+        weight: leaf.weight,
+    };
+    match read {
+        Ok(Ok(leaves)) => Json(leaves.into_iter().map(show).collect::<Vec<_>>()).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,195 @@
+//! The relay meter: how much of an application's stake one supplier may work for in one session.
+//!
+//! ```text
+//! max = committed + reserved + free        per (session, supplier)
+//!       leaves      in progress
+//! ```
+//! A relay reserves its cost before anything expensive is done for it, and commits it when its leaf is on disk; everything else (forged
+//! signature, backend failure, missed difficulty, a client that went away) releases it. The reservation is a value that its relay owns,
+//! so it cannot outlive the relay's deadline.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portico_protocol::session::Timing;
+use portico_protocol::wire::pocket::shared::Params;
+
+/// Budget of one supplier in one session, in upokt.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    /// Cost of one relay.
+    cost: u128,
+    /// `None`: not metered.
+    max: Option<u128>,
+    used: Mutex<Used>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Used {
+    committed: u128,
+    reserved: u128,
+}
+
+/// A place in the budget; released when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    meter: Arc<Meter>,
+    open: bool,
+}
+
+/// What a meter is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prices {
+    pub(crate) compute_units_per_relay: u64,
+    pub(crate) compute_units_to_tokens_multiplier: u64,
+    pub(crate) compute_unit_cost_granularity: u64,
+}
+
+impl Prices {
+    /// Cost of one relay in upokt, rounded down; prices are those of the session's start.
+    pub(crate) fn cost_per_relay(&self) -> u128 {
+        let product = u128::from(self.compute_units_per_relay)
+            .checked_mul(u128::from(self.compute_units_to_tokens_multiplier))
+            .expect("a product of two 64-bit numbers fits in 128 bits");
+        product
+            .checked_div(u128::from(self.compute_unit_cost_granularity))
+            .unwrap_or(product)
+    }
+}
+
+/// Budget of one supplier in one session: floor(floor(stake / suppliers) / (pending sessions + 1)), under the params of the session's
+/// end (`pkg/relayer/proxy/relay_meter.go`).
+pub(crate) fn budget(stake_upokt: u128, suppliers_per_session: u64, params: &Params) -> u128 {
+    let share = stake_upokt
+        .checked_div(u128::from(suppliers_per_session))
+        .unwrap_or(stake_upokt);
+    let sessions = u128::from(Timing::new(params).num_pending_sessions()).saturating_add(1);
+    share.checked_div(sessions).unwrap_or(share)
+}
+
+impl Meter {
+    /// A meter in which `committed_relays` are counted already.
+    pub(crate) fn new(cost: u128, max: Option<u128>, committed_relays: u64) -> Arc<Self> {
+        let committed = cost.saturating_mul(u128::from(committed_relays));
+        Arc::new(Self {
+            cost,
+            max,
+            used: Mutex::new(Used {
+                committed,
+                reserved: 0,
+            }),
+        })
+    }
+
+    /// Reserves the cost of one relay; `None` when it does not fit.
+    pub(crate) fn reserve(self: &Arc<Self>) -> Option<Reservation> {
+        let mut used = self.used();
+        let taken = used
+            .committed
+            .saturating_add(used.reserved)
+            .saturating_add(self.cost);
+        if self.max.is_some_and(|max| taken > max) {
+            return None;
+        }
+        used.reserved = used.reserved.saturating_add(self.cost);
+        Some(Reservation {
+            meter: Arc::clone(self),
+            open: true,
+        })
+    }
+
+    fn used(&self) -> std::sync::MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn committed_and_reserved(&self) -> (u128, u128) {
+        let used = self.used();
+        (used.committed, used.reserved)
+    }
+}
+
+impl Reservation {
+    /// The relay's leaf is on disk.
+    pub(crate) fn commit(mut self) {
+        self.open = false;
+        let mut used = self.meter.used();
+        used.reserved = used.reserved.saturating_sub(self.meter.cost);
+        used.committed = used.committed.saturating_add(self.meter.cost);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.open {
+            let mut used = self.meter.used();
+            used.reserved = used.reserved.saturating_sub(self.meter.cost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn serves_exactly_what_the_budget_pays() {
+        let meter = Meter::new(42, Some(100), 0);
+        let first = meter.reserve().unwrap();
+        let second = meter.reserve().unwrap();
+        assert!(meter.reserve().is_none(), "the third would cost 126 of 100");
+        drop(second);
+        first.commit();
+        assert_eq!(meter.committed_and_reserved(), (42, 0));
+        assert!(meter.reserve().is_some(), "a released place is free again");
+    }
+
+    #[test]
+    fn counts_the_leaves_found_at_start() {
+        let meter = Meter::new(50, Some(100), 2);
+        assert!(meter.reserve().is_none());
+    }
+
+    #[test]
+    fn follows_the_formula_of_the_network() {
+        let params = Params {
+            num_blocks_per_session: 10,
+            claim_window_open_offset_blocks: 1,
+            claim_window_close_offset_blocks: 4,
+            proof_window_open_offset_blocks: 0,
+            proof_window_close_offset_blocks: 4,
+            ..Params::default()
+        };
+        assert_eq!(
+            budget(1_000_003, 15, &params),
+            33_333,
+            "floor(floor(1000003 / 15) / (1 + 1))"
+        );
+        let prices = Prices {
+            compute_units_per_relay: 100,
+            compute_units_to_tokens_multiplier: 42_000_000,
+            compute_unit_cost_granularity: 1_000_000,
+        };
+        assert_eq!(prices.cost_per_relay(), 4_200);
+    }
+
+    proptest! {
+        /// Whatever relays do, what is used is what was committed and what is still reserved, and never more than the budget.
+        #[test]
+        fn used_is_committed_plus_reserved(steps in prop::collection::vec(0u8..3, 0..200), max in 0u128..2_000) {
+            let meter = Meter::new(7, Some(max), 0);
+            let (mut open, mut committed) = (Vec::new(), 0u128);
+            for step in steps {
+                match step {
+                    0 => open.extend(meter.reserve()),
+                    1 => if let Some(place) = open.pop() { place.commit(); committed += 7 },
+                    _ => drop(open.pop()),
+                }
+                let reserved = 7 * open.len() as u128;
+                prop_assert_eq!(meter.committed_and_reserved(), (committed, reserved));
+                prop_assert!(committed + reserved <= max);
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Metrics of the servicer, all named `servicer_*`.
+
+use std::time::Duration;
+
+use portico_protocol::Upokt;
+use prometheus::{
+    Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    exponential_buckets,
+};
+
+use crate::ServicerError;
+use crate::lifecycle::Stage;
+
+/// The series.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    relays: IntCounterVec,
+    unpaid: IntCounterVec,
+    leaves: IntCounter,
+    relay_seconds: Histogram,
+    backend_seconds: Histogram,
+    commit_seconds: Histogram,
+    commit_leaves: Histogram,
+    lookups: IntCounter,
+    sessions: IntGaugeVec,
+    claimed: Counter,
+    settled: Counter,
+    transactions: IntCounterVec,
+    height: IntGauge,
+}
+
+impl Metrics {
+    /// Registers the series; errs when `registry` holds a servicer already.
+    pub(crate) fn new(registry: &Registry) -> Result<Self, ServicerError> {
+        let setup = |source: prometheus::Error| ServicerError::Setup {
+            what: "metrics",
+            source: Box::new(source),
+        };
+        Self::register(registry).map_err(setup)
+    }
+
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+                .and_then(|series| registry.register(Box::new(series.clone())).map(|()| series))
+        };
+        let histogram = |name: &str, help: &str, start: f64, factor: f64, count: usize| {
+            let options = HistogramOpts::new(name, help).buckets(exponential_buckets(start, factor, count)?);
+            let series = Histogram::with_opts(options)?;
+            registry.register(Box::new(series.clone())).map(|()| series)
+        };
+        let counter = |name: &str, help: &str| {
+            IntCounter::new(name, help)
+                .and_then(|series| registry.register(Box::new(series.clone())).map(|()| series))
+        };
+        let amount = |name: &str, help: &str| {
+            Counter::new(name, help)
+                .and_then(|series| registry.register(Box::new(series.clone())).map(|()| series))
+        };
+        let sessions = IntGaugeVec::new(Opts::new("servicer_sessions", "Sessions by stage."), &["stage"])?;
+        registry.register(Box::new(sessions.clone()))?;
+        let height = IntGauge::new(
+            "servicer_block_height",
+            "Newest block that was taken into account.",
+        )?;
+        registry.register(Box::new(height.clone()))?;
+        Ok(Self {
+            relays: counters(
+                "servicer_relays_total",
+                "Relay requests by outcome.",
+                &["outcome"],
+            )?,
+            unpaid: counters(
+                "servicer_served_unpaid_total",
+                "Relays answered for nothing, by reason.",
+                &["reason"],
+            )?,
+            leaves: counter("servicer_leaves_total", "Relays recorded on disk.")?,
+            relay_seconds: histogram(
+                "servicer_relay_seconds",
+                "Time of a served relay.",
+                0.0005,
+                2.0,
+                16,
+            )?,
+            backend_seconds: histogram(
+                "servicer_backend_seconds",
+                "Time of a backend's answer.",
+                0.0005,
+                2.0,
+                16,
+            )?,
+            commit_seconds: histogram(
+                "servicer_commit_seconds",
+                "Time of a commit of leaves.",
+                0.0002,
+                2.0,
+                14,
+            )?,
+            commit_leaves: histogram("servicer_commit_leaves", "Leaves in a commit.", 1.0, 2.0, 9)?,
+            lookups: counter("servicer_session_lookups_total", "Sessions asked of the chain.")?,
+            sessions,
+            claimed: amount(
+                "servicer_claimed_upokt_total",
+                "Worth of claims accepted by the chain.",
+            )?,
+            settled: amount("servicer_settled_upokt_total", "Settled for claims.")?,
+            transactions: counters(
+                "servicer_transactions_total",
+                "Claim and proof transactions by outcome.",
+                &["kind", "outcome"],
+            )?,
+            height,
+        })
+    }
+
+    /// A relay ended with `outcome`: `served`, or the name of its refusal.
+    pub(crate) fn relay(&self, outcome: &str) {
+        self.relays.with_label_values(&[outcome]).inc();
+    }
+
+    /// A relay was served.
+    pub(crate) fn served(&self, took: Duration) {
+        self.relay("served");
+        self.relay_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A relay was answered for nothing.
+    pub(crate) fn unpaid(&self, reason: &str) {
+        self.unpaid.with_label_values(&[reason]).inc();
+    }
+
+    /// A backend answered.
+    pub(crate) fn backend(&self, took: Duration) {
+        self.backend_seconds.observe(took.as_secs_f64());
+    }
+
+    /// `leaves` were committed in one transaction.
+    #[expect(clippy::cast_precision_loss, reason = "at most a few hundred")]
+    pub(crate) fn committed(&self, leaves: usize, took: Duration) {
+        self.leaves.inc_by(u64::try_from(leaves).unwrap_or(0));
+        self.commit_leaves.observe(leaves as f64);
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The chain was asked for a session.
+    pub(crate) fn lookup(&self) {
+        self.lookups.inc();
+    }
+
+    /// A transaction of `kind` (`claim`, `proof`) had `outcome`.
+    pub(crate) fn transaction(&self, kind: &str, outcome: &str) {
+        self.transactions.with_label_values(&[kind, outcome]).inc();
+    }
+
+    /// The chain holds a claim of `worth`.
+    pub(crate) fn claimed(&self, worth: Upokt) {
+        self.claimed.inc_by(amount(worth));
+    }
+
+    /// A claim was settled.
+    pub(crate) fn settled(&self, settled: Upokt) {
+        self.settled.inc_by(amount(settled));
+    }
+
+    /// Sets the gauges after a block.
+    pub(crate) fn block(&self, height: i64, stages: impl Iterator<Item = Stage>) {
+        self.height.set(height);
+        self.sessions.reset();
+        for stage in stages {
+            self.sessions.with_label_values(&[stage.name()]).inc();
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "metrics are floats; the ledger has exact amounts"
+)]
+fn amount(upokt: Upokt) -> f64 {
+    upokt.0 as f64
+}

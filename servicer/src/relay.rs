@@ -1,0 +1,141 @@
+//! One relay, from bytes to bytes. Start reading here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use portico_client::Chain;
+use portico_config::servicer::Durability;
+use portico_protocol::difficulty;
+use portico_protocol::relay::{MinedRelay, sign_response};
+use portico_protocol::wire::pocket::service::RelayResponse;
+use tokio::time::Instant;
+
+use crate::backend::Answer;
+use crate::book::{Book, Books, InFlight, count};
+use crate::http::error::{Refusal, Refused};
+use crate::leaf_log::LeafLog;
+use crate::leaf_log::writer::{Appended, Slot, Writer};
+use crate::meter::Reservation;
+use crate::metrics::Metrics;
+use crate::session::{Seat, SessionInfo, Sessions};
+use crate::verify::{self, Request, Verifier};
+
+/// What the hot path works with.
+pub(crate) struct Relays {
+    pub(crate) verifier: Verifier,
+    pub(crate) sessions: Arc<Sessions<dyn Chain>>,
+    pub(crate) books: Arc<Books>,
+    pub(crate) log: Arc<dyn LeafLog>,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) client: reqwest::Client,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Answer applications whose budget is used up, for nothing.
+    pub(crate) over_servicing: bool,
+}
+
+impl Relays {
+    /// Serves one relay request. `rpc_type` is the value of its `Rpc-Type` header.
+    pub(crate) async fn serve(&self, body: Bytes, rpc_type: Option<&str>) -> Result<RelayResponse, Refused> {
+        let bytes = body.len();
+        let request = verify::decode(body)?;
+        let header = request.meta.as_ref().and_then(|meta| meta.session_header.clone());
+        let outcome = async {
+            let request = self.verifier.accept(request, bytes, rpc_type)?;
+            self.answer(&request).await
+        };
+        outcome.await.map_err(|refusal| Refused { header, refusal })
+    }
+
+    /// Every check is made before the backend is asked; the answer leaves after its leaf is on disk.
+    async fn answer(&self, request: &Request) -> Result<RelayResponse, Refusal> {
+        let started = Instant::now();
+        let (meta, header) = verify::parts(&request.relay)?;
+        let session = self
+            .sessions
+            .find(header, request.application, &request.service_id)
+            .await?;
+        let seat = session.seat(&request.supplier)?;
+        let slot = self.writer.slot().ok_or(Refusal::Overloaded("leaf writer"))?;
+        let budget = self.reserve(seat)?;
+        self.verifier.check_signature(request, &session).await?;
+        let book = session
+            .book(request.supplier, seat, &self.books, &self.log)
+            .await?;
+        let place = book.enter().ok_or(Refusal::Sealed)?;
+        count(&book.counts.validated);
+
+        let asked = Instant::now();
+        let rpc_type = request.rpc_type;
+        let backend = &request.service.backend;
+        let answer = backend
+            .ask(&self.client, rpc_type, meta, &request.relay.payload)
+            .await?;
+        self.metrics.backend(asked.elapsed());
+
+        let response = sign_response(header, answer.payload.clone(), &request.key);
+        let paid = self.paid(&session, &answer, request, &response, budget);
+        match paid {
+            Ok((relay, budget)) => self.record(request, &book, slot, relay, budget, place).await?,
+            Err(reason) => self.unpaid(&book, reason),
+        }
+        count(&book.counts.served);
+        self.metrics.served(started.elapsed());
+        Ok(response)
+    }
+
+    /// A place in the session's budget; `None` beyond it when the operator chose to serve anyway.
+    fn reserve(&self, seat: &Seat) -> Result<Option<Reservation>, Refusal> {
+        match seat.meter.reserve() {
+            None if !self.over_servicing => Err(Refusal::OverServiced),
+            place => Ok(place),
+        }
+    }
+
+    /// The relay to record, or why it earns nothing.
+    fn paid(
+        &self,
+        session: &SessionInfo,
+        answer: &Answer,
+        request: &Request,
+        response: &RelayResponse,
+        budget: Option<Reservation>,
+    ) -> Result<(MinedRelay, Reservation), &'static str> {
+        if answer.status >= 500 {
+            return Err("backend_error");
+        }
+        let budget = budget.ok_or("over_serviced")?;
+        let relay = MinedRelay::new(&request.relay, response);
+        if difficulty::is_applicable(&relay.hash, &session.target_hash) {
+            Ok((relay, budget))
+        } else {
+            Err("difficulty")
+        }
+    }
+
+    /// Hands the relay to the writer and, unless the service is `bounded`, waits until it is on disk.
+    async fn record(
+        &self,
+        request: &Request,
+        book: &Arc<Book>,
+        slot: Slot,
+        relay: MinedRelay,
+        budget: Reservation,
+        place: InFlight,
+    ) -> Result<(), Refusal> {
+        count(&book.counts.applicable);
+        let written = slot.append(Arc::clone(book), relay, budget, place);
+        if request.service.durability == Durability::Bounded {
+            return Ok(());
+        }
+        match written.await.map_err(|_| Refusal::Stopping)?? {
+            Appended::Leaf => {}
+            Appended::Duplicate => self.unpaid(book, "duplicate"),
+        }
+        Ok(())
+    }
+
+    fn unpaid(&self, book: &Book, reason: &'static str) {
+        count(&book.counts.unpaid);
+        self.metrics.unpaid(reason);
+    }
+}

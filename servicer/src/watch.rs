@@ -1,0 +1,83 @@
+//! Progress watermarks, from which readiness follows.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use portico_protocol::Height;
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// Time without a processed block after which the servicer is not ready.
+const MAX_BLOCK_AGE: Duration = Duration::from_secs(120);
+/// Share of the leaf writer's queue above which the servicer is not ready.
+const MAX_WRITER_FILL: f64 = 0.9;
+
+/// Answer of `/ready`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Readiness {
+    /// Whether relays should be sent here.
+    pub ready: bool,
+    /// Why not; empty when ready.
+    pub reasons: Vec<String>,
+    /// Newest block that was taken into account.
+    pub block_height: i64,
+    /// Seconds since then.
+    pub block_age_s: u64,
+}
+
+/// What is observed from outside of the parts.
+pub(crate) struct Observed {
+    pub(crate) writer_failing: bool,
+    pub(crate) writer_fill: f64,
+    pub(crate) unsealed_overdue: bool,
+}
+
+/// When a block was last taken into account.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    last: Mutex<Option<(Height, Instant)>>,
+}
+
+impl Watch {
+    /// All work of the block at `height` is done.
+    pub(crate) fn block(&self, height: Height) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((height, Instant::now()));
+    }
+
+    /// Newest block that was taken into account; 0 before the first.
+    pub(crate) fn height(&self) -> Height {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map_or(Height(0), |(height, _)| height)
+    }
+
+    /// Whether relays should come.
+    pub(crate) fn readiness(&self, observed: &Observed) -> Readiness {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = last.map_or(Duration::ZERO, |(_, at)| at.elapsed());
+        let mut reasons = Vec::new();
+        let mut unless = |holds: bool, reason: &str| {
+            if !holds {
+                reasons.push(reason.to_owned());
+            }
+        };
+        unless(last.is_some(), "no block was seen yet");
+        unless(age <= MAX_BLOCK_AGE, "no block for too long");
+        unless(!observed.writer_failing, "leaves cannot be written");
+        unless(
+            observed.writer_fill <= MAX_WRITER_FILL,
+            "the leaf writer is behind",
+        );
+        unless(
+            !observed.unsealed_overdue,
+            "a session is not sealed although its claim window closed",
+        );
+        Readiness {
+            ready: reasons.is_empty(),
+            reasons,
+            block_height: self.height().0,
+            block_age_s: age.as_secs(),
+        }
+    }
+}
