@@ -1,7 +1,14 @@
 //! Claims: the root of a session's trie, and what it is worth.
 
-use crate::types::{ComputeUnits, Upokt};
+use num_bigint::BigUint;
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use crate::difficulty::BASE_TARGET;
+use crate::session::{HeaderError, validate_header};
+use crate::types::{Address, ComputeUnits, Upokt};
 use crate::wire::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof};
+use crate::wire::pocket::session::SessionHeader;
 
 /// Why a claim or proof message is refused without looking at state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,9 +30,19 @@ pub enum ClaimError {
     Range(&'static str),
 }
 
+/// Length of a sum trie's root: hash 32, sum 8, count 8.
+const ROOT_LEN: usize = 48;
+
 /// Sum (compute units) and count (relays) that a 48-byte root carries.
-pub fn root_totals(_root: &[u8]) -> Result<(ComputeUnits, u64), ClaimError> {
-    unimplemented!()
+pub fn root_totals(root: &[u8]) -> Result<(ComputeUnits, u64), ClaimError> {
+    let root: &[u8; ROOT_LEN] = root.try_into().map_err(|_| {
+        ClaimError::Root(format!(
+            "expecting root hash to be {ROOT_LEN} bytes, got {} bytes",
+            root.len()
+        ))
+    })?;
+    let number = |at: usize| u64::from_be_bytes(*root[at..].first_chunk().expect("8 bytes are left"));
+    Ok((ComputeUnits(number(32)), number(40)))
 }
 
 /// What a claim amounts to (`chain.md` §14.1).
@@ -45,26 +62,77 @@ pub struct ClaimAmount {
 
 /// Amount of a claim with this root under the difficulty target and prices of the session's start.
 pub fn claim_amount(
-    _root: &[u8],
-    _target_hash: &[u8],
-    _compute_units_to_tokens_multiplier: u64,
-    _compute_unit_cost_granularity: u64,
+    root: &[u8],
+    target_hash: &[u8],
+    compute_units_to_tokens_multiplier: u64,
+    compute_unit_cost_granularity: u64,
 ) -> Result<ClaimAmount, ClaimError> {
-    unimplemented!()
+    let (sum, count) = root_totals(root)?;
+    let target = BigUint::from_bytes_be(target_hash);
+    if target == BigUint::ZERO || compute_unit_cost_granularity == 0 {
+        return Err(ClaimError::Range("difficulty target or granularity of zero"));
+    }
+    if count == 0 && sum.0 != 0 {
+        return Err(ClaimError::Range("sum without a leaf"));
+    }
+    let scaled = BigUint::from(sum.0) * BigUint::from_bytes_be(&BASE_TARGET);
+    let estimated = &scaled / &target;
+    let claimed = &scaled * compute_units_to_tokens_multiplier / (&target * compute_unit_cost_granularity);
+    let per_relay = sum.0.checked_div(count).unwrap_or(0);
+    // Informational; the network keeps its low 64 bits.
+    let estimated = estimated.iter_u64_digits().next().unwrap_or(0);
+    Ok(ClaimAmount {
+        num_relays: count,
+        claimed_compute_units: sum.0,
+        estimated_compute_units: estimated,
+        estimated_relays: estimated.checked_div(per_relay).unwrap_or(0),
+        claimed: Upokt(
+            claimed
+                .try_into()
+                .map_err(|_| ClaimError::Range("claimed amount"))?,
+        ),
+    })
 }
 
 /// `MsgCreateClaim.ValidateBasic`.
-pub fn validate_create_claim(_message: &MsgCreateClaim) -> Result<(), ClaimError> {
-    unimplemented!()
+pub fn validate_create_claim(message: &MsgCreateClaim) -> Result<(), ClaimError> {
+    validate_parts(
+        &message.supplier_operator_address,
+        message.session_header.as_ref(),
+    )?;
+    let (sum, count) = root_totals(&message.root_hash)?;
+    if count == 0 {
+        return Err(ClaimError::Root("has zero relays".into()));
+    }
+    if sum.0 == 0 {
+        return Err(ClaimError::Root("has zero compute units".into()));
+    }
+    Ok(())
 }
 
 /// `MsgSubmitProof.ValidateBasic`.
-pub fn validate_submit_proof(_message: &MsgSubmitProof) -> Result<(), ClaimError> {
-    unimplemented!()
+pub fn validate_submit_proof(message: &MsgSubmitProof) -> Result<(), ClaimError> {
+    validate_parts(
+        &message.supplier_operator_address,
+        message.session_header.as_ref(),
+    )?;
+    if message.proof.is_empty() {
+        Err(ClaimError::EmptyProof)
+    } else {
+        Ok(())
+    }
+}
+
+fn validate_parts(supplier: &str, header: Option<&SessionHeader>) -> Result<(), ClaimError> {
+    supplier
+        .parse::<Address>()
+        .map_err(|_| ClaimError::Supplier(supplier.to_owned()))?;
+    validate_header(header.ok_or_else(|| HeaderError("is missing".into()))?)?;
+    Ok(())
 }
 
 /// SHA-256 of the claim's bytes, as the requirement draw uses it.
 #[must_use]
-pub fn claim_hash(_claim: &Claim) -> [u8; 32] {
-    unimplemented!()
+pub fn claim_hash(claim: &Claim) -> [u8; 32] {
+    Sha256::digest(claim.encode_to_vec()).into()
 }
