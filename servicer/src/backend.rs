@@ -17,6 +17,8 @@ use portico_protocol::wire::sdk::types::{Header, PokthttpRequest, PokthttpRespon
 use prost::Message;
 use reqwest::Url;
 
+use crate::buffers::{Buffers, Room};
+
 /// Idle connections kept per backend host.
 const MAX_IDLE_PER_HOST: usize = 256;
 /// Seconds after which an idle connection is closed.
@@ -48,6 +50,9 @@ pub(crate) enum BackendError {
     /// No whole answer in time.
     #[error("the backend did not answer within {0} ms")]
     Timeout(u64),
+    /// Too many bytes are held already.
+    #[error("too many bytes are held for the answer")]
+    NoRoom,
     /// The answer is too large.
     #[error("the backend's answer is larger than {0} bytes")]
     TooLarge(usize),
@@ -60,6 +65,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Serialized `POKTHTTPResponse`.
     pub(crate) payload: Bytes,
+    /// Held until the answer is signed and recorded.
+    pub(crate) _room: Room,
 }
 
 /// The nodes of one service.
@@ -113,13 +120,14 @@ impl Service {
         rpc_type: RpcType,
         meta: &RelayRequestMetadata,
         payload: &Bytes,
+        buffers: &Buffers,
     ) -> Result<Answer, BackendError> {
         let relayed =
             PokthttpRequest::decode(payload.clone()).map_err(|e| BackendError::Payload(e.to_string()))?;
         let backend = self.by_type.get(&rpc_type).unwrap_or(&self.default);
         let request = backend.request(client, relayed, meta)?;
         let limit = Duration::from_millis(self.timeout_ms);
-        match tokio::time::timeout(limit, self.exchange(client, request)).await {
+        match tokio::time::timeout(limit, self.exchange(client, request, buffers)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(BackendError::Timeout(self.timeout_ms)),
         }
@@ -129,6 +137,7 @@ impl Service {
         &self,
         client: &reqwest::Client,
         request: reqwest::Request,
+        buffers: &Buffers,
     ) -> Result<Answer, BackendError> {
         let mut response = client.execute(request).await.map_err(BackendError::Unreachable)?;
         let too_large = || BackendError::TooLarge(self.max_response_bytes);
@@ -138,9 +147,13 @@ impl Service {
         }
         let (status, header) = (response.status().as_u16(), relayed_headers(response.headers()));
         let mut body = BytesMut::new();
+        let mut room = buffers.room(0).ok_or(BackendError::NoRoom)?;
         while let Some(chunk) = response.chunk().await.map_err(BackendError::Unreachable)? {
             if body.len().saturating_add(chunk.len()) > self.max_response_bytes {
                 return Err(too_large());
+            }
+            if !room.grow_to(body.len().saturating_add(chunk.len())) {
+                return Err(BackendError::NoRoom);
             }
             body.extend_from_slice(&chunk);
         }
@@ -152,6 +165,7 @@ impl Service {
         Ok(Answer {
             status,
             payload: answer.encode_to_vec().into(),
+            _room: room,
         })
     }
 }

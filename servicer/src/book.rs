@@ -63,6 +63,13 @@ impl Counts {
         }
     }
 
+    /// Counters are stored once per block: after a crash the leaves on disk tell of more.
+    fn raise_to(&self, leaves: u64) {
+        for counter in [&self.validated, &self.served, &self.applicable] {
+            counter.fetch_max(leaves, Ordering::Relaxed);
+        }
+    }
+
     /// The values now.
     pub(crate) fn snapshot(&self) -> CountSnapshot {
         CountSnapshot {
@@ -113,6 +120,8 @@ impl Book {
                 leaves.next_seq = leaves.next_seq.max(seq.saturating_add(1));
             })?;
             leaves.closed = sealed;
+            book.counts
+                .raise_to(u64::try_from(leaves.set.len()).unwrap_or(u64::MAX));
         }
         Ok(book)
     }
@@ -122,6 +131,13 @@ impl Book {
         let mut record = lock(&self.record).clone();
         record.counts = self.counts.snapshot();
         record
+    }
+
+    /// The record with counters of now, when they are not the stored ones.
+    pub(crate) fn unsaved_counts(&self) -> Option<SessionRecord> {
+        let stored = lock(&self.record).counts;
+        let record = self.record();
+        (record.counts != stored).then_some(record)
     }
 
     /// Replaces the record; the caller has stored it.

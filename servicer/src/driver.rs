@@ -35,6 +35,9 @@ const MAX_FINISHED: usize = 10_000;
 /// Time after which a block whose work failed is tried again when no other block comes.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Time for all work of a block.
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Why a block's work is to be tried again.
 #[derive(Debug, thiserror::Error)]
 enum DriverError {
@@ -42,6 +45,8 @@ enum DriverError {
     Chain(#[from] ChainError),
     #[error("the leaf log fails")]
     Log(#[from] LeafLogError),
+    #[error("the block's work took too long")]
+    Timeout,
     #[error("a task was cancelled")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -82,14 +87,20 @@ impl Driver {
     /// Follows blocks until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut head = self.chain.head();
+        // The stored cursor may be the newest block: its work is looked at once more after a start.
+        let mut done_at = Height(0);
         loop {
             let newest = head.borrow_and_update().clone();
-            let behind = newest.height > Height(0) && newest.height != self.cursor;
-            if behind && let Err(error) = self.on_block(&newest).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, height = newest.height.0, "the block's work is tried again");
+            if newest.height != done_at {
+                match self.within_time(&newest).await {
+                    Ok(()) => done_at = newest.height,
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, height = newest.height.0, "the block's work is tried again");
+                    }
+                }
             }
-            let done = newest.height == self.cursor || newest.height == Height(0);
+            let done = newest.height == done_at;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -97,6 +108,12 @@ impl Driver {
                 () = tokio::time::sleep(RETRY), if !done => {}
             }
         }
+    }
+
+    /// A node that does not answer must not stop the driver for good; what was sent but not stored is found on chain later.
+    async fn within_time(&mut self, newest: &BlockHead) -> Result<(), DriverError> {
+        let work = tokio::time::timeout(BLOCK_TIMEOUT, self.on_block(newest));
+        work.await.unwrap_or(Err(DriverError::Timeout))
     }
 
     /// All work of the newest block, after that of the heights since the last one.
@@ -113,7 +130,13 @@ impl Driver {
             &mut record.proof
         })
         .await?;
-        self.store(&[], Some(newest.height)).await?;
+        let counted = self
+            .books
+            .all()
+            .into_iter()
+            .filter_map(|book| book.unsaved_counts().map(|record| (book, record)));
+        self.store(&counted.collect::<Vec<_>>(), Some(newest.height))
+            .await?;
         self.cursor = newest.height;
         self.forget(plan.forget).await?;
         self.watch.block(newest.height);

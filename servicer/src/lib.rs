@@ -21,6 +21,7 @@
 
 mod backend;
 mod book;
+mod buffers;
 mod driver;
 mod error;
 mod http;

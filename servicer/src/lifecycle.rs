@@ -250,4 +250,4 @@ fn root_sum(root: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

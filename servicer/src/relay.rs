@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::backend::Answer;
 use crate::book::{Book, Books, InFlight, count};
+use crate::buffers::Buffers;
 use crate::http::error::{Refusal, Refused};
 use crate::leaf_log::LeafLog;
 use crate::leaf_log::writer::{Appended, Slot, Writer};
@@ -28,6 +29,7 @@ pub(crate) struct Relays {
     pub(crate) log: Arc<dyn LeafLog>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) client: reqwest::Client,
+    pub(crate) buffers: Buffers,
     pub(crate) metrics: Arc<Metrics>,
     /// Answer applications whose budget is used up, for nothing.
     pub(crate) over_servicing: bool,
@@ -68,7 +70,13 @@ impl Relays {
         let rpc_type = request.rpc_type;
         let backend = &request.service.backend;
         let answer = backend
-            .ask(&self.client, rpc_type, meta, &request.relay.payload)
+            .ask(
+                &self.client,
+                rpc_type,
+                meta,
+                &request.relay.payload,
+                &self.buffers,
+            )
             .await?;
         self.metrics.backend(asked.elapsed());
 

@@ -8,19 +8,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use portico_client::Chain;
 use portico_config::servicer::ServicerConfig;
 use portico_protocol::{Address, Height, SigningKey};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ServicerError;
 use crate::backend::{self, Service};
 use crate::book::{Book, Books};
+use crate::buffers::Buffers;
 use crate::driver::Driver;
 use crate::http::admin::{self, Admin};
+use crate::http::listen::Bounded;
 use crate::http::server::Front;
 use crate::leaf_log::writer::Writer;
 use crate::leaf_log::{Leaf, LeafLog, LeafLogError, RedbLog};
@@ -117,6 +117,7 @@ impl Servicer {
             log: Arc::clone(&log),
             writer: Arc::clone(&writer),
             client: backend::client().map_err(|error| setup("the backend client", error))?,
+            buffers: Buffers::new(config.limits.max_buffered_bytes),
             metrics: Arc::clone(&metrics),
             over_servicing: config.meter.over_servicing,
         });
@@ -210,7 +211,10 @@ impl Servicer {
         }
         // Every sender of the writer's queue is gone now, except in relays that were given up.
         let writer = self.writer_thread;
-        let flushed = tokio::task::spawn_blocking(move || writer.join());
+        let flushed = tokio::task::spawn_blocking(move || {
+            let _ = writer.join();
+            admin.handle.save_counts();
+        });
         if tokio::time::timeout(grace, flushed).await.is_err() {
             tracing::warn!("the leaf writer was left with relays in progress");
         }
@@ -264,10 +268,29 @@ impl ServicerHandle {
         Ok(leaves)
     }
 
+    /// Stores the counters of an orderly stop; those of the last block would be lost otherwise.
+    fn save_counts(&self) {
+        let unsaved = |book: &Arc<Book>| book.unsaved_counts().map(|record| (book.index, record));
+        let records: Vec<_> = self.books.all().iter().filter_map(unsaved).collect();
+        if !records.is_empty()
+            && let Err(error) = self.log.put(&records, None)
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "relay counters were not stored"
+            );
+        }
+    }
+
     /// Newest block whose work is done; 0 before the first.
     #[must_use]
     pub fn height(&self) -> i64 {
         self.watch.height().0
+    }
+
+    /// Waits until all work of the block at `height`, or of a later one, is done.
+    pub async fn wait_for_block(&self, height: i64) {
+        self.watch.wait_for(Height(height)).await;
     }
 
     /// Whether relays should be sent here, and why not.
@@ -287,12 +310,7 @@ async fn serve(
     app: Router,
     stop: CancellationToken,
 ) -> Result<(), ServicerError> {
-    let listener = TcpListener::from_std(listener).map_err(ServicerError::Serve)?;
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
-        }
-    });
+    let listener = Bounded::new(listener).map_err(ServicerError::Serve)?;
     let stopped = async move { stop.cancelled().await };
     axum::serve(listener, app)
         .with_graceful_shutdown(stopped)

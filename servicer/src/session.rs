@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use portico_client::{Chain, ChainError};
 use portico_protocol::session::Timing;
@@ -24,6 +25,9 @@ use crate::record::{CountSnapshot, Sending, SessionRecord, Windows};
 
 /// Sessions asked of the chain at a time.
 const MAX_LOOKUPS: usize = 32;
+
+/// Time for all that is asked of the chain about one session.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no session to serve in.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -104,6 +108,17 @@ struct Entry {
     end: Height,
 }
 
+impl Entry {
+    /// Whether the entry answers a request at `height`: a refusal by the chain does for its block, a chain that was away for nobody.
+    fn counts_at(&self, height: Height) -> bool {
+        match self.cell.get() {
+            None | Some(Ok(_)) => true,
+            Some(Err(SessionError::Unknown(_))) => self.asked_at >= height,
+            Some(Err(_)) => false,
+        }
+    }
+}
+
 impl<C: Chain + ?Sized> Sessions<C> {
     pub(crate) fn new(chain: Arc<C>, books: Arc<Books>, rules: Rules, metrics: Arc<Metrics>) -> Self {
         let (entries, params) = (Mutex::default(), Mutex::default());
@@ -136,12 +151,12 @@ impl<C: Chain + ?Sized> Sessions<C> {
         let cell = match self.known(&key, height) {
             Some(cell) => cell,
             None => {
-                let end = self.plausible(header, height).await?;
+                let end = in_time(self.plausible(header, height)).await?;
                 self.entry(key, height, end)?
             }
         };
         let found = cell
-            .get_or_init(|| self.ask(application, service, start, height))
+            .get_or_init(|| in_time(self.ask(application, service, start, height)))
             .await
             .clone()?;
         if let Some(field) = relay::header_difference(header, &found.header) {
@@ -181,33 +196,28 @@ impl<C: Chain + ?Sized> Sessions<C> {
         Ok(params)
     }
 
-    /// An entry that is there and is not a refusal of an earlier block.
     fn known(&self, key: &Key, height: Height) -> Option<Cell> {
         let entries = lock(&self.entries);
         let entry = entries.get(key)?;
-        let refused = matches!(entry.cell.get(), Some(Err(_)));
-        (!refused || entry.asked_at >= height).then(|| Arc::clone(&entry.cell))
+        entry.counts_at(height).then(|| Arc::clone(&entry.cell))
     }
 
     fn entry(&self, key: Key, height: Height, end: Height) -> Result<Cell, SessionError> {
         let mut entries = lock(&self.entries);
         if entries.len() >= self.rules.max_sessions {
-            entries.retain(|_, entry| !matches!(entry.cell.get(), Some(Err(_))) || entry.asked_at >= height);
+            entries.retain(|_, entry| entry.counts_at(height));
         }
         if entries.len() >= self.rules.max_sessions {
             return Err(SessionError::TooMany);
         }
-        let entry = entries.entry(key).or_insert_with(|| Entry {
+        let new = || Entry {
             cell: Cell::default(),
             asked_at: height,
             end,
-        });
-        if entry.asked_at < height && matches!(entry.cell.get(), Some(Err(_))) {
-            *entry = Entry {
-                cell: Cell::default(),
-                asked_at: height,
-                end,
-            };
+        };
+        let entry = entries.entry(key).or_insert_with(new);
+        if !entry.counts_at(height) {
+            *entry = new();
         }
         Ok(Arc::clone(&entry.cell))
     }
@@ -216,7 +226,7 @@ impl<C: Chain + ?Sized> Sessions<C> {
     pub(crate) fn expire(&self, height: Height) {
         lock(&self.entries).retain(|_, entry| match entry.cell.get() {
             Some(Ok(info)) => height <= info.windows.grace_end,
-            Some(Err(_)) => entry.asked_at >= height,
+            Some(Err(_)) => entry.counts_at(height),
             None => height <= entry.end,
         });
     }
@@ -390,6 +400,12 @@ fn not_active(header: &SessionHeader, height: Height) -> SessionError {
         end,
         height: height.0,
     }
+}
+
+/// A chain that does not answer in time is one that is away.
+async fn in_time<T>(asking: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {
+    let late = |_| SessionError::Chain(ChainError::Unavailable("no answer in time".to_owned()));
+    tokio::time::timeout(LOOKUP_TIMEOUT, asking).await.map_err(late)?
 }
 
 fn unknown(error: ChainError) -> SessionError {

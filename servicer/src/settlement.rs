@@ -103,3 +103,94 @@ fn rewards(event: &Event) -> BTreeMap<String, Upokt> {
         .map(|(address, text)| (address, amount(&text)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the network writes it: amounts are coins in quotes, integers of 64 bits are quoted, maps are JSON.
+    fn settled() -> Event {
+        let attributes = [
+            (
+                "application_address",
+                "\"pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4\"",
+            ),
+            ("overservicing_loss_upokt", "\"5upokt\""),
+            (
+                "reward_distribution",
+                r#"{"pokt1a":"14700upokt","pokt1b":"3150upokt"}"#,
+            ),
+            ("service_id", "\"svc1\""),
+            ("session_end_block_height", "\"1080\""),
+            ("session_id", "\"aa\""),
+            ("settled_upokt", "\"21000upokt\""),
+            (
+                "supplier_operator_address",
+                "\"pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4\"",
+            ),
+            ("mode", "EndBlock"),
+        ];
+        Event {
+            kind: "pocket.tokenomics.EventClaimSettled".into(),
+            attributes: attributes
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        }
+    }
+
+    fn record() -> SessionRecord {
+        let mut record = crate::lifecycle::tests::record();
+        record.service = "svc1".parse().unwrap();
+        record.session_id = "aa".into();
+        record.end = portico_protocol::Height(1080);
+        record
+    }
+
+    #[test]
+    fn reads_amounts_and_rewards() {
+        let events = [settled()];
+        let Some(Outcome::Settled(settled)) = Settlement::new(&events).outcome(&record()) else {
+            panic!("settled")
+        };
+        assert_eq!(
+            (settled.settled, settled.overservicing_loss),
+            (Upokt(21_000), Upokt(5))
+        );
+        assert_eq!(settled.rewards["pokt1a"], Upokt(14_700));
+    }
+
+    #[test]
+    fn leaves_the_claims_of_others_alone() {
+        let events = [settled()];
+        let settlement = Settlement::new(&events);
+        let others: [fn(&mut SessionRecord); 3] = [
+            |record| record.session_id = "bb".into(),
+            |record| record.service = "svc2".parse().unwrap(),
+            |record| record.end = portico_protocol::Height(1090),
+        ];
+        for change in others {
+            let mut other = record();
+            change(&mut other);
+            assert_eq!(settlement.outcome(&other), None);
+        }
+    }
+
+    #[test]
+    fn knows_a_missing_from_an_invalid_proof() {
+        for (reason, expected) in [
+            ("\"PROOF_MISSING\"", ExpiredReason::ProofMissing),
+            ("\"PROOF_INVALID\"", ExpiredReason::ProofInvalid),
+            ("2", ExpiredReason::ProofInvalid),
+        ] {
+            let mut event = settled();
+            event.kind = "pocket.tokenomics.EventClaimExpired".into();
+            event.attributes.retain(|(key, _)| key != "session_id");
+            event.attributes.push(("expiration_reason".into(), reason.into()));
+            let events = [event];
+            assert_eq!(
+                Settlement::new(&events).outcome(&record()),
+                Some(Outcome::Expired(expected))
+            );
+        }
+    }
+}

@@ -1,10 +1,10 @@
 //! Progress watermarks, from which readiness follows.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use portico_protocol::Height;
 use serde::Serialize;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Time without a processed block after which the servicer is not ready.
@@ -33,28 +33,42 @@ pub(crate) struct Observed {
 }
 
 /// When a block was last taken into account.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
-    last: Mutex<Option<(Height, Instant)>>,
+    last: watch::Sender<Option<(Height, Instant)>>,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            last: watch::Sender::new(None),
+        }
+    }
 }
 
 impl Watch {
     /// All work of the block at `height` is done.
     pub(crate) fn block(&self, height: Height) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((height, Instant::now()));
+        self.last.send_replace(Some((height, Instant::now())));
     }
 
     /// Newest block that was taken into account; 0 before the first.
     pub(crate) fn height(&self) -> Height {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .map_or(Height(0), |(height, _)| height)
+        self.last.borrow().map_or(Height(0), |(height, _)| height)
+    }
+
+    /// Waits until the block at `height` or a later one was taken into account.
+    pub(crate) async fn wait_for(&self, height: Height) {
+        let mut last = self.last.subscribe();
+        // The sender lives in `self`: waiting cannot end before the height comes.
+        let _ = last
+            .wait_for(|last| last.is_some_and(|(at, _)| at >= height))
+            .await;
     }
 
     /// Whether relays should come.
     pub(crate) fn readiness(&self, observed: &Observed) -> Readiness {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.last.borrow();
         let age = last.map_or(Duration::ZERO, |(_, at)| at.elapsed());
         let mut reasons = Vec::new();
         let mut unless = |holds: bool, reason: &str| {

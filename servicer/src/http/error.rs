@@ -127,9 +127,10 @@ impl Refusal {
         let ok = StatusCode::OK;
         let busy = StatusCode::SERVICE_UNAVAILABLE;
         let (status, codespace, code, description) = match self {
-            Self::Overloaded(_) | Self::Stopping | Self::Session(SessionError::TooMany) => {
-                (busy, PROXY, 5, "internal error")
-            }
+            Self::Overloaded(_)
+            | Self::Stopping
+            | Self::Session(SessionError::TooMany)
+            | Self::Backend(BackendError::NoRoom) => (busy, PROXY, 5, "internal error"),
             Self::Body | Self::RpcType | Self::Recording => (ok, PROXY, 5, "internal error"),
             Self::Session(SessionError::Chain(_)) => (ok, PROXY, 5, "internal error"),
             Self::RequestTooLarge(_) => (ok, PROXY, 13, "request limit exceeded"),
@@ -181,6 +182,7 @@ impl Refusal {
             Self::Backend(BackendError::Unreachable(_)) => "backend_unreachable",
             Self::Backend(BackendError::Timeout(_)) => "backend_timeout",
             Self::Backend(BackendError::TooLarge(_)) => "response_too_large",
+            Self::Backend(BackendError::NoRoom) => "response_no_room",
             Self::Recording => "recording_failed",
         }
     }

@@ -2,4 +2,5 @@
 
 pub(crate) mod admin;
 pub(crate) mod error;
+pub(crate) mod listen;
 pub(crate) mod server;

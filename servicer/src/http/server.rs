@@ -25,8 +25,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// Header that says which of a service's backends is meant.
 const RPC_TYPE: &str = "rpc-type";
-/// Unit of the budget of buffered bytes.
-const BUDGET_UNIT: usize = 1024;
 
 /// State of the relay endpoint.
 #[derive(Clone)]
@@ -34,7 +32,6 @@ pub(crate) struct Front {
     relays: Arc<Relays>,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
-    buffers: Arc<Semaphore>,
     max_body_bytes: usize,
     /// Relays run as tasks of their own: a client that goes away does not tear down a relay between backend and leaf log.
     tasks: TaskTracker,
@@ -57,7 +54,6 @@ impl Front {
             relays,
             metrics,
             places: Arc::new(Semaphore::new(limits.max_in_flight)),
-            buffers: Arc::new(Semaphore::new((limits.max_buffered_bytes / BUDGET_UNIT).max(1))),
             max_body_bytes: max_body_bytes.unwrap_or(0),
             tasks,
         }
@@ -75,21 +71,14 @@ impl Front {
             .map_err(|_| Refusal::Overloaded("relays in progress"))
     }
 
-    /// Room for a body of `bytes`, held until the relay is answered.
-    fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT).max(1)).unwrap_or(u32::MAX);
-        Arc::clone(&self.buffers)
-            .try_acquire_many_owned(units)
-            .map_err(|_| Refusal::Overloaded("buffered bytes"))
-    }
-
     async fn answer(self, request: Request) -> Result<RelayResponse, Refused> {
         let place = self.place()?;
         let declared = content_length(&request);
         if declared.is_some_and(|bytes| bytes > self.max_body_bytes) {
             return Err(Refusal::RequestTooLarge(self.max_body_bytes).into());
         }
-        let room = self.room(declared.unwrap_or(self.max_body_bytes))?;
+        let room = self.relays.buffers.room(declared.unwrap_or(self.max_body_bytes));
+        let room = room.ok_or(Refusal::Overloaded("buffered bytes"))?;
         let rpc_type = match request.headers().get(RPC_TYPE) {
             Some(value) => Some(value.to_str().map_err(|_| Refusal::RpcType)?.to_owned()),
             None => None,

@@ -48,6 +48,17 @@ impl RedbLog {
         })
     }
 
+    /// A log in any database, for tests: it cannot be reopened.
+    #[cfg(test)]
+    pub(crate) fn on(database: Database) -> Result<Self, LeafLogError> {
+        prepare(&database)?;
+        Ok(Self {
+            path: PathBuf::new(),
+            database: RwLock::new(Some(database)),
+            reopening: Mutex::new(()),
+        })
+    }
+
     fn write(
         &self,
         change: impl Fn(&WriteTransaction) -> Result<(), redb::Error>,
@@ -105,7 +116,13 @@ fn open(path: &Path) -> Result<Database, LeafLogError> {
             DatabaseError::DatabaseAlreadyOpen => LeafLogError::InUse,
             other => store(other),
         })?;
-    commit(&database, |txn| {
+    prepare(&database)?;
+    Ok(database)
+}
+
+/// Makes the tables of a new database, refuses one of another format.
+fn prepare(database: &Database) -> Result<(), LeafLogError> {
+    commit(database, |txn| {
         txn.open_table(SESSIONS)?;
         txn.open_table(LEAVES)?;
         let mut meta = txn.open_table(META)?;
@@ -115,9 +132,7 @@ fn open(path: &Path) -> Result<Database, LeafLogError> {
         Ok(())
     })
     .map_err(store)?;
-    let txn = database.begin_read().map_err(store)?;
-    check_format(&txn)?;
-    Ok(database)
+    check_format(&database.begin_read().map_err(store)?)
 }
 
 /// Refuses a file of another format.

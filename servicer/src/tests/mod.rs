@@ -1,1 +1,342 @@
+//! The servicer as a whole: real sockets, a real store, a real backend server; the chain is in memory.
 
+mod chain;
+mod crash;
+mod relays;
+mod settle;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use portico_client::Chain;
+use portico_config::Secret;
+use portico_config::servicer::{ServiceConfig, ServicerConfig};
+use portico_protocol::relay::sign_request;
+use portico_protocol::ring::Ring;
+use portico_protocol::wire::pocket::application::Application;
+use portico_protocol::wire::pocket::service::{RelayMinerError, RelayRequest, RelayResponse};
+use portico_protocol::wire::pocket::session::SessionHeader;
+use portico_protocol::wire::pocket::shared::Params;
+use portico_protocol::wire::sdk::types::{PokthttpRequest, PokthttpResponse};
+use portico_protocol::{Address, SigningKey, difficulty};
+use prost::Message;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::chain::{FakeChain, State as ChainState, upokt};
+use crate::leaf_log::{LeafLog, RedbLog};
+use crate::{LedgerRow, Servicer, ServicerHandle};
+
+const SERVICE: &str = "eth";
+/// Compute units per relay, and with the params below what one relay costs in upokt.
+const UNITS: u64 = 100;
+const COST: u128 = 4_200;
+
+/// A node that counts its requests.
+#[derive(Clone)]
+struct Backend {
+    address: SocketAddr,
+    hits: Arc<AtomicU64>,
+    /// Requests to `/wait` are answered when this has permits.
+    gate: Arc<Semaphore>,
+}
+
+impl Backend {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let backend = Self {
+            address,
+            hits: Arc::default(),
+            gate: Arc::new(Semaphore::new(0)),
+        };
+        let app = Router::new().fallback(Self::answer).with_state(backend.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        backend
+    }
+
+    async fn answer(State(backend): State<Self>, request: Request) -> Response {
+        backend.hits.fetch_add(1, Ordering::SeqCst);
+        let (parts, body) = request.into_parts();
+        match parts.uri.path() {
+            "/500" => return (http::StatusCode::INTERNAL_SERVER_ERROR, "oops").into_response(),
+            "/404" => return (http::StatusCode::NOT_FOUND, "no such thing").into_response(),
+            "/wait" => backend.gate.acquire().await.unwrap().forget(),
+            "/never" => std::future::pending().await,
+            "/large" => return Body::from(vec![0; 64 << 10]).into_response(),
+            "/headers" => return format!("{:?}", parts.headers).into_response(),
+            _ => {}
+        }
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        ([("x-path", parts.uri.to_string())], body).into_response()
+    }
+
+    fn hits(&self) -> u64 {
+        self.hits.load(Ordering::SeqCst)
+    }
+}
+
+/// A servicer with what is around it.
+struct World {
+    chain: Arc<FakeChain>,
+    backend: Backend,
+    application: SigningKey,
+    gateway: SigningKey,
+    suppliers: Vec<SigningKey>,
+    folder: Arc<tempfile::TempDir>,
+    running: Option<Running>,
+    client: reqwest::Client,
+    registry: prometheus::Registry,
+}
+
+struct Running {
+    handle: ServicerHandle,
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), crate::ServicerError>>,
+}
+
+fn key(n: u8) -> SigningKey {
+    SigningKey::from_bytes(&[n; 32]).unwrap()
+}
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(1)
+}
+
+/// Default windows: session 1..=10, grace end 11, claim 12..=16, proof 16..=20.
+fn params() -> Params {
+    Params {
+        num_blocks_per_session: 10,
+        grace_period_end_offset_blocks: 1,
+        claim_window_open_offset_blocks: 1,
+        claim_window_close_offset_blocks: 4,
+        proof_window_open_offset_blocks: 0,
+        proof_window_close_offset_blocks: 4,
+        compute_units_to_tokens_multiplier: 42_000_000,
+        compute_unit_cost_granularity: 1_000_000,
+        session_grid_anchor_height: 1,
+        session_number_at_anchor: 1,
+        ..Params::default()
+    }
+}
+
+impl World {
+    /// A servicer with default configuration.
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(adjust: impl FnOnce(&mut ServicerConfig)) -> Self {
+        let mut world = Self::without_servicer().await;
+        let mut config = world.config();
+        adjust(&mut config);
+        world.run(config);
+        world
+    }
+
+    async fn without_servicer() -> Self {
+        let (application, gateway, suppliers) = (key(1), key(2), vec![key(3), key(4)]);
+        let chain = FakeChain::new(ChainState {
+            params: params(),
+            proof_params: portico_protocol::wire::pocket::proof::Params {
+                proof_request_probability: 0.0,
+                proof_requirement_threshold: upokt(1),
+                ..Default::default()
+            },
+            num_suppliers: 2,
+            compute_units_per_relay: UNITS,
+            target_hash: difficulty::BASE_TARGET,
+            application: Application {
+                address: application.address().to_string(),
+                stake: upokt(100_000_000),
+                delegatee_gateway_addresses: vec![gateway.address().to_string()],
+                ..Default::default()
+            },
+            suppliers: suppliers.iter().map(SigningKey::address).collect(),
+            public_keys: suppliers
+                .iter()
+                .map(|key| (key.address(), key.public_key()))
+                .collect(),
+            claims: Default::default(),
+            mempool: Vec::new(),
+            included: Vec::new(),
+            handed_over: Vec::new(),
+            events: Default::default(),
+            txs: Default::default(),
+            session_queries: 0,
+            lose: 0,
+            poisoned: Vec::new(),
+            away: false,
+        });
+        Self {
+            chain: Arc::new(chain),
+            backend: Backend::start().await,
+            application,
+            gateway,
+            suppliers,
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            running: None,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            registry: prometheus::Registry::new(),
+        }
+    }
+
+    fn config(&self) -> ServicerConfig {
+        let mut config = ServicerConfig {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data_dir: self.folder.path().to_owned(),
+            suppliers: self
+                .suppliers
+                .iter()
+                .map(|key| Secret::new(key.to_hex()))
+                .collect(),
+            ..ServicerConfig::default()
+        };
+        let service = ServiceConfig::new(format!("http://{}/", self.backend.address));
+        config.services.insert(SERVICE.parse().unwrap(), service);
+        config
+    }
+
+    fn run(&mut self, config: ServicerConfig) {
+        let log = Arc::new(RedbLog::open(&config.data_dir).unwrap());
+        self.run_on(config, log);
+    }
+
+    fn run_on(&mut self, config: ServicerConfig, log: Arc<dyn LeafLog>) {
+        let chain: Arc<dyn Chain> = self.chain.clone();
+        self.registry = prometheus::Registry::new();
+        let servicer = Servicer::with_log(config, chain, self.registry.clone(), log).unwrap();
+        let (handle, address, stop) = (servicer.handle(), servicer.local_addr(), CancellationToken::new());
+        let task = tokio::spawn(servicer.run(stop.clone()));
+        self.running = Some(Running {
+            handle,
+            address,
+            stop,
+            task,
+        });
+    }
+
+    /// Stops the servicer and starts it again on the same data.
+    async fn restart(&mut self) {
+        self.stop().await;
+        self.run(self.config());
+    }
+
+    async fn stop(&mut self) {
+        let running = self.running.take().unwrap();
+        running.stop.cancel();
+        running.task.await.unwrap().unwrap();
+        drop(running.handle);
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    /// Commits blocks up to `height`, each after the servicer is done with the one before.
+    async fn go_to(&self, height: i64) {
+        while self.chain.height() < height {
+            let height = self.chain.advance();
+            self.running().handle.wait_for_block(height).await;
+        }
+    }
+
+    fn header(&self) -> SessionHeader {
+        self.chain.header(self.chain.height(), SERVICE)
+    }
+
+    fn supplier(&self) -> Address {
+        self.suppliers[0].address()
+    }
+
+    /// A request as the gateway sends it; `path` chooses what the backend does.
+    fn request(&self, path: &str, body: &str) -> RelayRequest {
+        self.request_in(&self.header(), &self.supplier().to_string(), path, body)
+    }
+
+    fn request_in(&self, header: &SessionHeader, supplier: &str, path: &str, body: &str) -> RelayRequest {
+        let ring = Ring::new(vec![self.application.public_key(), self.gateway.public_key()]).unwrap();
+        sign_request(
+            header,
+            supplier,
+            payload(path, body),
+            &ring,
+            &self.gateway,
+            &mut rng(),
+        )
+        .unwrap()
+    }
+
+    async fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {
+        let url = format!("http://{}/", self.running().address);
+        self.client
+            .post(url)
+            .header("rpc-type", "3")
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    async fn send(&self, request: &RelayRequest) -> RelayResponse {
+        let response = self.post(request.encode_to_vec()).await;
+        RelayResponse::decode(response.bytes().await.unwrap()).unwrap()
+    }
+
+    /// Sends a request that must be served, and verifies the answer as a gateway does.
+    async fn relay(&self, path: &str, body: &str) -> PokthttpResponse {
+        let request = self.request(path, body);
+        let response = self.send(&request).await;
+        let header = request.meta.unwrap().session_header.unwrap();
+        let supplier = self.suppliers[0].public_key();
+        portico_protocol::relay::verify_response(&response, &header, &supplier).unwrap();
+        PokthttpResponse::decode(response.payload).unwrap()
+    }
+
+    async fn refused(&self, request: &RelayRequest) -> RelayMinerError {
+        let response = self.send(request).await;
+        assert!(
+            response.meta.unwrap().supplier_operator_signature.is_empty(),
+            "a refusal is not signed"
+        );
+        response.relay_miner_error.expect("the request is refused")
+    }
+
+    fn rows(&self) -> Vec<LedgerRow> {
+        self.running().handle.ledger()
+    }
+
+    fn row(&self) -> LedgerRow {
+        let rows = self.rows();
+        assert_eq!(rows.len(), 1, "one session of one supplier");
+        rows.into_iter().next().unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.stop.cancel();
+        }
+    }
+}
+
+fn payload(path: &str, body: &str) -> Bytes {
+    let request = PokthttpRequest {
+        method: "POST".into(),
+        url: format!("http://relay.example{path}"),
+        body_bz: Bytes::from(body.to_owned()),
+        ..Default::default()
+    };
+    request.encode_to_vec().into()
+}

@@ -1,0 +1,491 @@
+//! The relay endpoint.
+
+use std::collections::BTreeMap;
+
+use portico_config::servicer::{BackendConfig, RpcType};
+use portico_protocol::relay::{MinedRelay, sign_request};
+use portico_protocol::ring::Ring;
+use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
+use portico_protocol::wire::sdk::types::{Header, PokthttpRequest};
+use prost::Message;
+
+use super::*;
+
+#[tokio::test]
+async fn serves_a_relay_and_records_exactly_what_was_sent() {
+    let world = World::start().await;
+    let request = world.request("/v1?x=1", "hello");
+    let response = world.send(&request).await;
+    let answer = PokthttpResponse::decode(response.payload.clone()).unwrap();
+    assert_eq!((answer.status_code, &answer.body_bz[..]), (200, &b"hello"[..]));
+    assert_eq!(answer.header["X-Path"].values, ["/v1?x=1"]);
+    portico_protocol::relay::verify_response(&response, &world.header(), &world.suppliers[0].public_key())
+        .unwrap();
+
+    let row = world.row();
+    assert_eq!(
+        (
+            row.validated,
+            row.served,
+            row.applicable,
+            row.committed,
+            row.unpaid
+        ),
+        (1, 1, 1, 1, 0)
+    );
+    assert_eq!(row.committed_compute_units, UNITS);
+    let leaves = world
+        .running()
+        .handle
+        .leaves(&row.session_id, &row.supplier)
+        .unwrap();
+    let sent = MinedRelay::new(&request, &response);
+    assert_eq!(
+        (leaves[0].key, &leaves[0].relay, leaves[0].weight),
+        (sent.hash, &sent.bytes, UNITS)
+    );
+}
+
+/// What is wrong with a request, how it is made so, and code space and number it is refused with; in the order of the checks.
+type Case = (&'static str, fn(&World, &mut RelayRequest), (&'static str, u32));
+
+const CASES: [Case; 11] = [
+    (
+        "no header",
+        |_, request| meta(request).session_header = None,
+        ("service", 1111),
+    ),
+    (
+        "no signature",
+        |_, request| meta(request).signature.clear(),
+        ("service", 1111),
+    ),
+    (
+        "another supplier's",
+        |_, request| meta(request).supplier_operator_address = key(9).address().to_string(),
+        ("relayer_proxy", 9),
+    ),
+    (
+        "unknown service",
+        |_, request| header(request).service_id = "other".into(),
+        ("relayer_proxy", 3),
+    ),
+    (
+        "heights off the grid",
+        |_, request| {
+            header(request).session_start_block_height = 2;
+            header(request).session_end_block_height = 11;
+        },
+        ("relay_authenticator", 1),
+    ),
+    (
+        "wrong end",
+        |_, request| header(request).session_end_block_height = 20,
+        ("relay_authenticator", 1),
+    ),
+    (
+        "a session of the future",
+        |world, request| *header(request) = world.chain.header(11, SERVICE),
+        ("relay_authenticator", 1),
+    ),
+    (
+        "wrong session id",
+        |_, request| header(request).session_id = "ab".repeat(32),
+        ("relay_authenticator", 1),
+    ),
+    (
+        "unknown application",
+        |_, request| header(request).application_address = key(9).address().to_string(),
+        ("relay_authenticator", 1),
+    ),
+    (
+        "tampered payload",
+        |_, request| request.payload = payload("/", "tampered"),
+        ("rings", 3),
+    ),
+    (
+        "tampered signature",
+        |_, request| *meta(request).signature.last_mut().unwrap() ^= 1,
+        ("rings", 3),
+    ),
+];
+
+fn meta(request: &mut RelayRequest) -> &mut portico_protocol::wire::pocket::service::RelayRequestMetadata {
+    request.meta.as_mut().unwrap()
+}
+
+fn header(request: &mut RelayRequest) -> &mut SessionHeader {
+    meta(request).session_header.as_mut().unwrap()
+}
+
+#[tokio::test]
+async fn refuses_every_wrong_request_before_the_backend_is_touched() {
+    let world = World::start().await;
+    for (name, change, (codespace, code)) in CASES {
+        let mut request = world.request("/", name);
+        change(&world, &mut request);
+        let error = world.refused(&request).await;
+        assert_eq!(
+            (error.codespace.as_str(), error.code),
+            (codespace, code),
+            "{name}: {error:?}"
+        );
+        assert_eq!(world.backend.hits(), 0, "{name}: the backend was asked");
+    }
+    let undecodable = world.post(&b"\xff\xff\xff"[..]).await;
+    assert_eq!(undecodable.status(), 200, "as the network's relay miner answers");
+    let answer = RelayResponse::decode(undecodable.bytes().await.unwrap()).unwrap();
+    assert_eq!(answer.relay_miner_error.unwrap().code, 14);
+    assert_eq!(world.backend.hits(), 0);
+    assert!(world.rows().is_empty(), "nothing of a refused request is stored");
+}
+
+/// Of two things that are wrong, the one that is cheaper to find is reported: each case beats all later ones.
+#[tokio::test]
+async fn checks_in_order_of_their_cost() {
+    let world = World::start().await;
+    for (earlier, (name, change, (codespace, code))) in CASES.iter().enumerate() {
+        for (other, break_also, _) in &CASES[earlier + 1..] {
+            let mut request = world.request("/", name);
+            break_also(&world, &mut request);
+            change(&world, &mut request);
+            let error = world.refused(&request).await;
+            assert_eq!(
+                (error.codespace.as_str(), error.code),
+                (*codespace, *code),
+                "{name} with {other}: {error:?}"
+            );
+        }
+    }
+    assert_eq!(world.backend.hits(), 0);
+}
+
+#[tokio::test]
+async fn refuses_a_ring_with_a_stranger_in_it() {
+    let world = World::start().await;
+    let stranger = key(9);
+    let ring = Ring::new(vec![world.application.public_key(), stranger.public_key()]).unwrap();
+    let supplier = world.supplier().to_string();
+    let request = sign_request(
+        &world.header(),
+        &supplier,
+        payload("/", "x"),
+        &ring,
+        &stranger,
+        &mut rng(),
+    )
+    .unwrap();
+    let error = world.refused(&request).await;
+    assert_eq!((error.codespace.as_str(), error.code), ("rings", 3));
+    assert_eq!(world.backend.hits(), 0);
+}
+
+#[tokio::test]
+async fn refuses_when_its_supplier_is_not_in_the_session() {
+    let world = World::without_servicer().await;
+    world.chain.state().suppliers.remove(0);
+    let mut world = world;
+    world.run(world.config());
+    let error = world.refused(&world.request("/", "x")).await;
+    assert_eq!((error.codespace.as_str(), error.code), ("relay_authenticator", 2));
+    assert_eq!(world.backend.hits(), 0);
+}
+
+#[tokio::test]
+async fn serves_until_the_grace_period_ends() {
+    let world = World::start().await;
+    let header = world.header();
+    let request = |body| world.request_in(&header, &world.supplier().to_string(), "/", body);
+    world.go_to(11).await;
+    assert!(world.send(&request("in grace")).await.relay_miner_error.is_none());
+    world.go_to(12).await;
+    let error = world.refused(&request("too late")).await;
+    assert_eq!((error.codespace.as_str(), error.code), ("relay_authenticator", 1));
+    assert_eq!(world.backend.hits(), 1);
+}
+
+#[tokio::test]
+async fn refuses_beyond_the_budget_and_forged_requests_do_not_burn_it() {
+    let world = World::without_servicer().await;
+    // floor(floor(stake / 2 suppliers) / (1 pending session + 1)) pays for two relays.
+    world.chain.state().application.stake = upokt(4 * (2 * COST + COST / 2));
+    let mut world = world;
+    world.run(world.config());
+    for n in 0..20 {
+        let mut forged = world.request("/", &n.to_string());
+        forged.payload = payload("/", "forged");
+        assert_eq!(world.refused(&forged).await.codespace, "rings");
+    }
+    world.relay("/", "one").await;
+    assert_eq!(world.relay("/500", "answered, not mined").await.status_code, 500);
+    world.relay("/", "two").await;
+    let error = world.refused(&world.request("/", "three")).await;
+    assert_eq!((error.codespace.as_str(), error.code), ("relayer_proxy", 7));
+    assert_eq!(world.backend.hits(), 3);
+    // The other supplier has a budget of its own.
+    let other = world.suppliers[1].address().to_string();
+    let response = world
+        .send(&world.request_in(&world.header(), &other, "/", "four"))
+        .await;
+    assert!(response.relay_miner_error.is_none());
+    // A restart knows what was spent.
+    world.restart().await;
+    assert_eq!(world.refused(&world.request("/", "three")).await.code, 7);
+}
+
+#[tokio::test]
+async fn serves_beyond_the_budget_for_nothing_when_told_to() {
+    let world = World::without_servicer().await;
+    world.chain.state().application.stake = upokt(4 * COST);
+    let mut world = world;
+    let mut config = world.config();
+    config.meter.over_servicing = true;
+    world.run(config);
+    world.relay("/", "paid").await;
+    world.relay("/", "unpaid").await;
+    let row = world.row();
+    assert_eq!((row.served, row.committed, row.unpaid), (2, 1, 1));
+}
+
+#[tokio::test]
+async fn carries_any_backend_status_and_mines_no_server_error() {
+    let world = World::start().await;
+    assert_eq!(world.relay("/404", "x").await.status_code, 404);
+    assert_eq!(world.relay("/500", "x").await.status_code, 500);
+    let row = world.row();
+    assert_eq!((row.served, row.committed, row.unpaid), (2, 1, 1));
+}
+
+#[tokio::test]
+async fn tells_a_slow_a_large_and_an_absent_backend_apart() {
+    let world = World::with(|config| {
+        let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
+        service.timeout_ms = 200;
+        service.max_response_bytes = 1_000;
+        service
+            .rpc_types
+            .insert(RpcType::Rest, BackendConfig::new("http://127.0.0.1:1/"));
+    })
+    .await;
+    assert_eq!(world.refused(&world.request("/never", "x")).await.code, 10);
+    assert_eq!(world.refused(&world.request("/large", "x")).await.code, 12);
+    let url = format!("http://{}/any/path", world.running().address);
+    let request = world.request("/", "x").encode_to_vec();
+    let absent = world
+        .client
+        .post(url)
+        .header("rpc-type", "rest")
+        .body(request)
+        .send()
+        .await
+        .unwrap();
+    let absent = RelayResponse::decode(absent.bytes().await.unwrap()).unwrap();
+    assert_eq!(absent.relay_miner_error.unwrap().code, 5);
+    assert_eq!(world.row().served, 0);
+}
+
+#[tokio::test]
+async fn sets_backend_headers_over_those_of_the_request() {
+    let world = World::with(|config| {
+        let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
+        service.backend.headers = BTreeMap::from([("x-key".to_owned(), Secret::new("ours".into()))]);
+        service.backend.forward_pocket_headers = true;
+    })
+    .await;
+    let header = |key: &str, value: &str| {
+        (
+            key.to_owned(),
+            Header {
+                key: key.into(),
+                values: vec![value.into()],
+            },
+        )
+    };
+    let relayed = PokthttpRequest {
+        method: "GET".into(),
+        url: "/headers".into(),
+        header: BTreeMap::from([
+            header("X-Key", "theirs"),
+            header("X-Other", "kept"),
+            header("Connection", "close"),
+            header("Pocket-Supplier", "forged"),
+        ]),
+        ..Default::default()
+    };
+    let ring = Ring::new(vec![world.application.public_key(), world.gateway.public_key()]).unwrap();
+    let supplier = world.supplier().to_string();
+    let payload = relayed.encode_to_vec().into();
+    let request = sign_request(
+        &world.header(),
+        &supplier,
+        payload,
+        &ring,
+        &world.gateway,
+        &mut rng(),
+    )
+    .unwrap();
+    let response = world.send(&request).await;
+    let seen = PokthttpResponse::decode(response.payload).unwrap().body_bz;
+    let seen = String::from_utf8_lossy(&seen);
+    for part in ["\"ours\"", "\"kept\"", &supplier, "\"pocket-application\""] {
+        assert!(seen.contains(part), "{part} is missing in {seen}");
+    }
+    for part in ["theirs", "forged", "close"] {
+        assert!(!seen.contains(part), "{part} was passed on in {seen}");
+    }
+}
+
+#[tokio::test]
+async fn refuses_at_once_what_exceeds_its_bounds() {
+    let world = World::with(|config| {
+        config.limits.max_in_flight = 1;
+        config
+            .services
+            .get_mut(&SERVICE.parse().unwrap())
+            .unwrap()
+            .max_request_bytes = 2_000;
+    })
+    .await;
+    let waiting = world.request("/wait", "first").encode_to_vec();
+    let url = format!("http://{}/", world.running().address);
+    let first = tokio::spawn(world.client.post(&url).body(waiting).send());
+    while world.backend.hits() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let second = world.post(world.request("/", "second").encode_to_vec()).await;
+    assert_eq!(second.status(), 503);
+    assert_eq!(second.headers()["retry-after"], "1");
+    let refusal = RelayResponse::decode(second.bytes().await.unwrap()).unwrap();
+    assert!(
+        refusal
+            .relay_miner_error
+            .unwrap()
+            .message
+            .starts_with("overloaded")
+    );
+    world.backend.gate.add_permits(1);
+    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    let large = world.request("/", &"x".repeat(3_000));
+    assert_eq!(world.refused(&large).await.code, 13);
+    assert_eq!(world.backend.hits(), 1);
+}
+
+#[tokio::test]
+async fn asks_the_chain_once_per_session_however_many_relays_wait() {
+    let world = Arc::new(World::start().await);
+    let clients: Vec<_> = (0..32)
+        .map(|n| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.relay("/", &format!("client {n}")).await.status_code })
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(client.await.unwrap(), 200);
+    }
+    assert_eq!(world.chain.state().session_queries, 1);
+    let row = world.row();
+    assert_eq!((row.served, row.committed), (32, 32));
+}
+
+#[tokio::test]
+async fn remembers_what_the_chain_refused_for_a_block_and_what_it_failed_to_answer_not_at_all() {
+    let world = World::start().await;
+    world.chain.state().away = true;
+    assert_eq!(world.refused(&world.request("/", "x")).await.code, 5);
+    world.chain.state().away = false;
+    world.relay("/", "x").await;
+
+    let asked = world.chain.state().session_queries;
+    let mut unknown = world.request("/", "x");
+    header(&mut unknown).application_address = key(9).address().to_string();
+    for _ in 0..3 {
+        assert_eq!(world.refused(&unknown).await.codespace, "relay_authenticator");
+    }
+    assert_eq!(world.chain.state().session_queries, asked + 1);
+    world.go_to(2).await;
+    assert_eq!(world.refused(&unknown).await.codespace, "relay_authenticator");
+    assert_eq!(world.chain.state().session_queries, asked + 2);
+}
+
+#[tokio::test]
+async fn counts_a_repeated_relay_once() {
+    let world = World::start().await;
+    let request = world.request("/", "same");
+    // The backend's answer carries a clock of seconds: equal answers make equal relays.
+    let (mut distinct, mut served) = (std::collections::BTreeSet::new(), 0);
+    while distinct.len() == served {
+        let response = world.send(&request).await;
+        distinct.insert(MinedRelay::new(&request, &response).hash);
+        served += 1;
+    }
+    let row = world.row();
+    let (served, distinct) = (
+        u64::try_from(served).unwrap(),
+        u64::try_from(distinct.len()).unwrap(),
+    );
+    assert_eq!(
+        (row.served, row.committed, row.unpaid),
+        (served, distinct, served - distinct)
+    );
+}
+
+#[tokio::test]
+async fn mines_only_what_meets_the_difficulty() {
+    let world = World::without_servicer().await;
+    world.chain.state().target_hash = [0; 32];
+    let mut world = world;
+    world.run(world.config());
+    world.relay("/", "x").await;
+    let row = world.row();
+    assert_eq!(
+        (row.served, row.applicable, row.committed, row.unpaid),
+        (1, 0, 0, 1)
+    );
+}
+
+#[tokio::test]
+async fn answers_probes_and_metrics_beside_relays() {
+    let world = World::start().await;
+    world.go_to(2).await;
+    world.relay("/", "x").await;
+    let get = |path: &str| {
+        world
+            .client
+            .get(format!("http://{}{path}", world.running().address))
+            .send()
+    };
+    let health: serde_json::Value =
+        serde_json::from_slice(&get("/health").await.unwrap().bytes().await.unwrap()).unwrap();
+    assert_eq!(health["block_height"], 2);
+    assert_eq!(get("/ready").await.unwrap().status(), 200);
+    let metrics = get("/metrics").await.unwrap().text().await.unwrap();
+    for series in [
+        "servicer_relays_total{outcome=\"served\"} 1",
+        "servicer_leaves_total 1",
+        "servicer_session_lookups_total 1",
+    ] {
+        assert!(metrics.contains(series), "{series} is missing in\n{metrics}");
+    }
+    let ledger: serde_json::Value =
+        serde_json::from_slice(&get("/ledger").await.unwrap().bytes().await.unwrap()).unwrap();
+    assert_eq!(ledger["totals"]["committed"], 1);
+    assert_eq!(ledger["sessions"][0]["stage"]["stage"], "open");
+}
+
+#[tokio::test]
+async fn says_which_port_is_taken_and_where_to_change_it() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServicerConfig {
+        listen: world.running().address,
+        data_dir: folder.path().to_owned(),
+        ..world.config()
+    };
+    let error = Servicer::open(config, world.chain.clone(), prometheus::Registry::new())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&world.running().address.to_string()) && error.contains("servicer.listen"),
+        "{error}"
+    );
+}
