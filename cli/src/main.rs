@@ -1,3 +1,49 @@
-//! The `portico` binary: one sub-command per role.
+//! The `portico` binary: one sub-command per role, and the tools around them. It wires parts, nothing else.
+//!
+//! ```text
+//! localnet            node + gateway + servicer in one process, and a money table
+//! node | gateway | servicer     one role, from a configuration file
+//! relay | query | tx | keys     what people do with a network
+//! smst | config | bench         looking inside, checking, measuring
+//! ```
+//! Start reading at [`localnet`].
 
-fn main() {}
+mod args;
+mod chain;
+mod config;
+mod folders;
+mod keys;
+mod localnet;
+mod logs;
+mod parts;
+mod query;
+mod relay;
+mod report;
+mod roles;
+mod smst;
+mod table;
+mod tx;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    logs::start(&cli.global, cli.command.quiet_by_default());
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => report::failure(&error, cli.global.verbose),
+    }
+}
+
+fn run(command: args::Command) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(command.run());
+    runtime.shutdown_timeout(SHUTDOWN);
+    code
+}
+
+/// How long threads that no longer matter (a file system call, a lookup) may hold up the end of the process.
+const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(2);

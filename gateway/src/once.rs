@@ -1,14 +1,22 @@
 //! One relay for a tool: the gateway's own path without its front door.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::{Address, ServiceId};
 use portico_session_cache::SessionView;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::time::Instant;
 
 use crate::GatewayError;
+use crate::http::error::CallError;
+use crate::http::jsonrpc;
+use crate::plan::Failed;
+use crate::relay::{Call, Relayer, Reply};
 
 /// A JSON-RPC call to relay once.
 #[derive(Clone, Debug)]
@@ -85,10 +93,102 @@ pub enum OneError {
 }
 
 /// Relays `call` once with the keys and limits of `config`; its listen address is not used.
+///
+/// This is the gateway's own path: the same session, choice of suppliers, retries and verification.
 pub async fn relay_once(
-    _config: &GatewayConfig,
-    _chain: Arc<dyn Chain>,
-    _call: OneCall,
+    config: &GatewayConfig,
+    chain: Arc<dyn Chain>,
+    call: OneCall,
 ) -> Result<Relayed, OneError> {
-    unimplemented!()
+    let chance = StdRng::from_seed(rand::random());
+    let relayer = Relayer::new(config, chain, &prometheus::Registry::new(), chance)?;
+    let begun = Instant::now();
+    let deadline = begun + Duration::from_millis(config.relay_timeout_ms);
+    let OneCall { service, path, body } = call;
+    let id = match jsonrpc::read(&body, 1) {
+        jsonrpc::Body::Single(Ok(item)) => item.id,
+        jsonrpc::Body::Single(Err(not)) => return Err(failure(&CallError::Invalid(not.reason))),
+        jsonrpc::Body::NotJson => return Err(failure(&CallError::NotJson)),
+        jsonrpc::Body::Batch(_) | jsonrpc::Body::TooLong(_) => {
+            return Err(failure(&CallError::BatchTooLarge { max: 1 }));
+        }
+    };
+    let call = Call {
+        id,
+        body,
+        path,
+        deadline,
+    };
+    let reply = relayer
+        .relay(&service, &call)
+        .await
+        .map_err(|error| failure(&error.into()))?;
+    let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(relayed(reply, ms))
+}
+
+fn failure(error: &CallError) -> OneError {
+    let failed_attempts = attempts(error.attempts());
+    OneError::Relay {
+        reason: error.row().reason,
+        message: error.message(),
+        failed_attempts,
+    }
+}
+
+fn attempts(failed: &[Failed]) -> Vec<FailedAttempt> {
+    let attempt = |failed: &Failed| FailedAttempt {
+        supplier: failed.supplier,
+        cause: failed.fault.cause(),
+        message: failed.fault.to_string(),
+        ms: failed.ms,
+    };
+    failed.iter().map(attempt).collect()
+}
+
+fn relayed(reply: Reply, ms: u64) -> Relayed {
+    let checks = checks(&reply);
+    let supplier = reply.candidate.supplier();
+    Relayed {
+        supplier: supplier.operator,
+        endpoint: reply.candidate.url().to_owned(),
+        session: Arc::clone(&reply.candidate.session),
+        backend_status: reply.backend_status,
+        relay_hash: reply.relay_hash,
+        failed_attempts: attempts(&reply.failed),
+        answer: reply.answer,
+        checks,
+        ms,
+    }
+}
+
+/// What [`crate::verify`] has verified on the way of this reply.
+fn checks(reply: &Reply) -> Vec<Check> {
+    let (session, supplier) = (&reply.candidate.session, reply.candidate.supplier());
+    let payload = match reply.payload_hashed {
+        true => "SHA-256 of the answer equals the hash that is signed",
+        false => "the signature covers the answer itself",
+    };
+    let key = hex::encode(supplier.public_key.as_bytes());
+    vec![
+        Check {
+            name: "session header",
+            detail: format!("the answer's is the request's: session {}", session.id()),
+        },
+        Check {
+            name: "payload",
+            detail: payload.to_owned(),
+        },
+        Check {
+            name: "supplier signature",
+            detail: format!(
+                "by {} with the public key {key} of its account on chain",
+                supplier.operator
+            ),
+        },
+        Check {
+            name: "answer",
+            detail: "a JSON-RPC answer with the call's id".to_owned(),
+        },
+    ]
 }

@@ -53,8 +53,8 @@ pub struct BlockOutcome {
 }
 
 /// State before the first block; errs when the genesis is inconsistent.
-pub fn init(_genesis: &Genesis) -> Result<Changes, crate::genesis::GenesisError> {
-    unimplemented!()
+pub fn init(genesis: &Genesis) -> Result<Changes, crate::genesis::GenesisError> {
+    crate::genesis::init(genesis)
 }
 
 /// Executes a block's transactions and its end blockers over the parent's state. A failing transaction is an outcome, not an error.

@@ -1,0 +1,92 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The Pocket Network relay system: gateway, servicer and chain in one binary.
+#[derive(Parser)]
+#[command(
+    name = "portico",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    long_about = "The Pocket Network relay system: gateway, servicer and chain in one binary.\n\n\
+        Begin with `portico localnet`: it starts a whole network with real stakes and real settlement on this machine \
+        and prints a curl command for the first relay.",
+    after_help = "Exit codes: 0 done, 1 failed (the last line says why and what to do), 2 wrong usage.\n\
+        Answers go to standard output, logs to standard error; RUST_LOG selects logs (e.g. RUST_LOG=portico_gateway=debug)."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// Show every cause of an error, and more logs
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// How logs are written
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole network on this machine: chain, gateway, servicer, real stakes, real settlement
+    Localnet(crate::localnet::LocalnetArgs),
+    /// Send one relay; show the answer, who gave it, and what was verified
+    Relay(crate::relay::RelayArgs),
+    /// Ask a chain: sessions, actors, claims, balances, params, blocks
+    Query(crate::query::QueryArgs),
+    /// Send a transaction and wait until a block includes it
+    Tx(crate::tx::TxArgs),
+    /// Make, show and import private keys
+    Keys(crate::keys::KeysArgs),
+    /// Look into the Merkle sum trie of a session
+    Smst(crate::smst::SmstArgs),
+    /// Run a gateway: answers dApps with relays
+    Gateway(crate::roles::GatewayArgs),
+    /// Run a servicer: answers relays with nodes of yours, claims and proves them
+    Servicer(crate::roles::ServicerArgs),
+    /// Check a configuration file, or print the JSON schema of one
+    Config(crate::config::ConfigArgs),
+}
+
+impl Command {
+    /// Whether only warnings are logged unless asked for more: true for what people read on a terminal.
+    pub(crate) fn quiet_by_default(&self) -> bool {
+        !matches!(self, Self::Gateway(_) | Self::Servicer(_))
+    }
+
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Localnet(args) => return args.run().await,
+            Self::Relay(args) => args.run().await?,
+            Self::Query(args) => args.run().await?,
+            Self::Tx(args) => args.run().await?,
+            Self::Keys(args) => args.run()?,
+            Self::Smst(args) => args.run().await?,
+            Self::Gateway(args) => args.run().await?,
+            Self::Servicer(args) => args.run().await?,
+            Self::Config(args) => args.run()?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests;

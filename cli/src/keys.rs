@@ -1,0 +1,102 @@
+//! `portico keys`: private keys as files of 64 hexadecimal characters.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use portico_config::Secret;
+use portico_config::secret::{read_key_file, write_key_file};
+use portico_protocol::SigningKey;
+
+use crate::view::View;
+
+#[derive(Args)]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Draw a new key and write it to FILE, readable by you only
+    Generate {
+        /// File to create; an existing one is never overwritten
+        file: PathBuf,
+    },
+    /// Show address and public key of a key; the private key stays hidden
+    Show {
+        /// Key file, or an actor of the local network (e.g. gateway)
+        key: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read a private key of 64 hexadecimal characters from standard input and write it to FILE
+    Import {
+        /// File to create; an existing one is never overwritten
+        file: PathBuf,
+    },
+}
+
+impl KeysArgs {
+    pub(crate) fn run(self) -> Result<()> {
+        match self.command {
+            KeysCommand::Generate { file } => {
+                let key = generate();
+                write_key_file(&file, &key)?;
+                show(&key).print(false)
+            }
+            KeysCommand::Show { key, json } => show(&crate::folders::key(&key)?).print(json),
+            KeysCommand::Import { file } => {
+                let key = from_input(std::io::stdin())?;
+                write_key_file(&file, &key)?;
+                show(&read_key_file(&file)?).print(false)
+            }
+        }
+    }
+}
+
+/// A new key from the machine's randomness.
+pub(crate) fn generate() -> SigningKey {
+    SigningKey::generate(&mut rand::rng())
+}
+
+fn from_input(input: impl Read) -> Result<SigningKey> {
+    let mut text = String::new();
+    input
+        .take(1 << 10)
+        .read_to_string(&mut text)
+        .context("standard input cannot be read")?;
+    Ok(Secret::new(text.trim().to_owned()).signing_key()?)
+}
+
+fn show(key: &SigningKey) -> View {
+    View::Fields(vec![
+        ("address", key.address().to_string().into()),
+        ("public_key", hex::encode(key.public_key().as_bytes()).into()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{from_input, generate, show};
+
+    #[test]
+    fn an_imported_key_may_end_with_a_line_end() {
+        let text = format!("{}\n", "11".repeat(32));
+        let address = from_input(text.as_bytes()).unwrap().address().to_string();
+        assert!(address.starts_with("pokt1"), "{address}");
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_refused() {
+        assert!(from_input("not a key".as_bytes()).is_err());
+    }
+
+    #[test]
+    fn showing_a_key_hides_its_private_part() {
+        let key = generate();
+        assert!(!show(&key).text().contains(&key.to_hex()));
+    }
+}

@@ -1,0 +1,257 @@
+//! `portico localnet`: a whole network in one process, and what its relays cost to the last token.
+//!
+//! ```text
+//! home     the folder: keys, genesis, ports, data                     actors   who takes part
+//! start    node ─► servicer ─► gateway, each a part that can stop all
+//! banner   who is who, session timing, one curl
+//! load     relays through the gateway ─► watch  claims, proofs, settlements ─► money  figures beside expected ones
+//! ```
+
+mod actors;
+mod banner;
+mod expected;
+mod genesis;
+mod home;
+mod load;
+mod money;
+mod ports;
+mod progress;
+mod settle;
+mod start;
+mod supply;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::folders;
+use crate::parts::{Parts, signals};
+use crate::tx::ServiceUrl;
+use actors::Actors;
+use banner::Banner;
+use home::Home;
+use money::Pots;
+use ports::Wanted;
+use start::Network;
+use supply::Supply;
+
+/// Longest wait for the gateway's first session.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause between two looks at the gateway's readiness.
+const READY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Starts a chain, a gateway and a servicer in this process, with a staked application, gateway and supplier. Stops on Ctrl-C; the next
+/// start continues where it was.
+#[derive(Args)]
+pub(crate) struct LocalnetArgs {
+    /// Port of the gateway; 0 takes a free one [default: 3069]
+    #[arg(long, value_name = "PORT")]
+    gateway_port: Option<u16>,
+    /// Port of the chain's RPC; 0 takes a free one [default: 26657]
+    #[arg(long, value_name = "PORT")]
+    rpc_port: Option<u16>,
+    /// Port of the chain's gRPC; 0 takes a free one [default: 9090]
+    #[arg(long, value_name = "PORT")]
+    grpc_port: Option<u16>,
+    /// Port of the servicer; 0 takes a free one; fixed once the network exists [default: 8081]
+    #[arg(long, value_name = "PORT")]
+    servicer_port: Option<u16>,
+    /// Time from block to block, e.g. 500ms, 2s, 1m
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = block_time)]
+    block_time: Duration,
+    /// Folder of the network [default: portico/localnet in your data folder]
+    #[arg(long, value_name = "FOLDER", env = "PORTICO_DATA_DIR", hide_env_values = true)]
+    data_dir: Option<PathBuf>,
+    /// Delete the network in the folder and begin a new one
+    #[arg(long)]
+    reset: bool,
+    /// Add a service with a node of yours behind it, e.g. eth=http://127.0.0.1:8545; repeat for more. The set of services is fixed once
+    /// the network exists
+    #[arg(long = "backend", value_name = "ID=URL")]
+    backends: Vec<ServiceUrl>,
+    /// Send this many relays through the gateway
+    #[arg(long, value_name = "N")]
+    relays: Option<u64>,
+    /// Wait until the relays are claimed, proved and settled, print a table of all money that moved, and exit: 0 only if every figure
+    /// is as expected
+    #[arg(long, requires = "relays")]
+    until_settled: bool,
+}
+
+impl LocalnetArgs {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let dir = self
+            .data_dir
+            .clone()
+            .map_or_else(folders::localnet_data_dir, Ok)?;
+        let home = Home::open(&dir, self.reset, self.wanted_ports(), &self.backends)?;
+        let actors = Actors::open(&home.dir, home.saved.backends.keys())?;
+        let genesis = genesis::open(&home, &actors)?;
+        home.save()?;
+        let mut parts = Parts::new();
+        let network = start::network(&home, &actors, genesis, self.block_time, &mut parts).await?;
+        let verdict = Arc::new(OnceLock::new());
+        let until_settled = self.until_settled;
+        let story = Story {
+            args: self,
+            home,
+            actors,
+            network,
+            verdict: verdict.clone(),
+        };
+        let stop = parts.stop();
+        parts.start("signal handler", signals(stop.clone()));
+        parts.start("localnet", story.tell_until(stop));
+        parts.finish().await?;
+        match verdict.get() {
+            Some(false) => Ok(ExitCode::FAILURE),
+            None if until_settled => bail!("stopped before the relays were settled"),
+            _ => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    fn wanted_ports(&self) -> Wanted {
+        Wanted {
+            gateway: self.gateway_port,
+            rpc: self.rpc_port,
+            grpc: self.grpc_port,
+            servicer: self.servicer_port,
+        }
+    }
+}
+
+/// What the user sees while the parts run.
+struct Story {
+    args: LocalnetArgs,
+    home: Home,
+    actors: Actors,
+    network: Network,
+    /// Whether every figure agreed, once that is known.
+    verdict: Arc<OnceLock<bool>>,
+}
+
+impl Story {
+    async fn tell_until(self, stop: CancellationToken) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            told = self.tell() => told,
+        }
+    }
+
+    async fn tell(&self) -> Result<()> {
+        let ports = self.home.saved.ports;
+        ready(&format!("http://{}/ready", ports::local(ports.gateway))).await?;
+        let supply = Supply::at(format!("http://{}", ports::local(ports.rpc)));
+        let pots = Pots::of(&self.actors);
+        let amounts = pots.read(&*self.network.chain, &supply).await?;
+        let banner = Banner {
+            dir: &self.home.dir,
+            fresh: self.home.fresh,
+            saved: &self.home.saved,
+            actors: &self.actors,
+            pots: &pots,
+            amounts: &amounts,
+            block_time_ms: u64::try_from(self.args.block_time.as_millis()).unwrap_or(u64::MAX),
+        };
+        println!("{}", banner.text(&*self.network.chain).await?);
+        let Some(relays) = self.args.relays else {
+            println!("Ctrl-C stops the network; the next start continues here.");
+            return std::future::pending().await;
+        };
+        let tally = self.send(relays).await?;
+        if !self.args.until_settled {
+            println!("Ctrl-C stops the network; the next start continues here.");
+            return std::future::pending().await;
+        }
+        let verdict = settle::follow(self, &pots, &supply, &amounts, &tally).await?;
+        println!("{}", verdict.text);
+        for disagreement in &verdict.disagreements {
+            println!("  DISAGREES  {disagreement}");
+        }
+        if verdict.disagreements.is_empty() {
+            println!("Every figure agrees: {relays} relays, each a leaf, claimed, proved and paid.");
+        }
+        let _ = self.verdict.set(verdict.disagreements.is_empty());
+        Ok(())
+    }
+
+    async fn send(&self, relays: u64) -> Result<load::Tally> {
+        let url = banner::front_door(&self.home.saved, &banner::chain_service());
+        let tally = load::send(&url, relays).await?;
+        let sessions = match tally.len() {
+            1 => "1 session".to_owned(),
+            sessions => format!("{sessions} sessions"),
+        };
+        println!("{relays} relays answered and verified in {sessions}.");
+        Ok(tally)
+    }
+}
+
+async fn ready(url: &str) -> Result<()> {
+    let client = reqwest::Client::new();
+    let ask = async {
+        loop {
+            let answer = client.get(url).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(READY_INTERVAL).await;
+        }
+    };
+    let waited = tokio::time::timeout(READY_TIMEOUT, ask).await;
+    waited.with_context(|| {
+        format!(
+            "the gateway is not ready after {} s; see {url}",
+            READY_TIMEOUT.as_secs()
+        )
+    })
+}
+
+/// Reads `500ms`, `2s`, `1m`.
+fn block_time(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is not a time; write e.g. 500ms, 2s or 1m"))?;
+    let time = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.saturating_mul(60)),
+        _ => return Err(format!("{text:?} has no unit; write e.g. 500ms, 2s or 1m")),
+    };
+    let fits = (MIN_BLOCK_TIME..=MAX_BLOCK_TIME).contains(&time);
+    fits.then_some(time)
+        .ok_or_else(|| "blocks take from 50ms to 60m".to_owned())
+}
+
+const MIN_BLOCK_TIME: Duration = Duration::from_millis(50);
+const MAX_BLOCK_TIME: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::block_time;
+
+    #[test]
+    fn block_times_are_written_as_people_write_them() {
+        assert_eq!(block_time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(block_time("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(block_time("1m"), Ok(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_time_without_unit_or_out_of_range_is_refused() {
+        for text in ["5", "s", "1ms", "2h", "-1s"] {
+            assert!(block_time(text).is_err(), "{text}");
+        }
+    }
+}

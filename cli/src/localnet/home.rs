@@ -1,0 +1,271 @@
+//! The folder of a local network: what is in it, when it is made, when it may be deleted.
+//!
+//! ```text
+//! .portico-localnet   marks the folder as ours: only such a folder is ever deleted
+//! keys/*.hex          one private key per actor, mode 0600
+//! genesis.json        the first state
+//! localnet.yaml       ports and services; written last, so that a folder without it is half made
+//! chain/ servicer/    data of the parts
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use portico_protocol::ServiceId;
+use serde::{Deserialize, Serialize};
+
+use super::ports::{self, Ports, Wanted};
+use crate::tx::ServiceUrl;
+
+const MARKER: &str = ".portico-localnet";
+const MARKER_TEXT: &str =
+    "Made by `portico localnet`, which may delete this folder when asked to with --reset.\n";
+const SAVED: &str = "localnet.yaml";
+/// Version of the folder's layout.
+const LAYOUT: u32 = 1;
+
+/// The service that needs no node of the user's.
+pub(super) const CHAIN_SERVICE: &str = "pocket";
+
+/// What a network remembers from one start to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Saved {
+    layout: u32,
+    pub(super) ports: Ports,
+    /// URL of the node behind each service; none for [`CHAIN_SERVICE`], which the embedded chain answers.
+    pub(super) backends: BTreeMap<ServiceId, Option<String>>,
+}
+
+impl Saved {
+    /// URL of the node behind `service`.
+    pub(super) fn backend(&self, service: &ServiceId) -> String {
+        let own = || format!("http://{}", ports::local(self.ports.rpc));
+        self.backends.get(service).cloned().flatten().unwrap_or_else(own)
+    }
+}
+
+/// The folder of a local network.
+pub(super) struct Home {
+    /// Where it is.
+    pub(super) dir: PathBuf,
+    /// What it remembers.
+    pub(super) saved: Saved,
+    /// Whether the network begins now.
+    pub(super) fresh: bool,
+}
+
+impl Home {
+    /// Opens the folder, or makes it; `reset` deletes what a former network left there.
+    pub(super) fn open(dir: &Path, reset: bool, wanted: Wanted, backends: &[ServiceUrl]) -> Result<Self> {
+        if reset {
+            delete(dir)?;
+        }
+        let before = read(dir)?;
+        let fresh = before.is_none();
+        let backends = merge(before.as_ref().map(|saved| &saved.backends), backends)?;
+        let ports = ports::choose(wanted, before.map(|saved| saved.ports))?;
+        if fresh {
+            make(dir)?;
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            saved: Saved {
+                layout: LAYOUT,
+                ports,
+                backends,
+            },
+            fresh,
+        })
+    }
+
+    /// Remembers ports and backends; from now on the folder is a network.
+    pub(super) fn save(&self) -> Result<()> {
+        let text = serde_saphyr::to_string(&self.saved)?;
+        let draft = self.dir.join(format!("{SAVED}.new"));
+        std::fs::write(&draft, text)
+            .and_then(|()| std::fs::rename(&draft, self.dir.join(SAVED)))
+            .with_context(|| format!("{} cannot be written", self.dir.join(SAVED).display()))
+    }
+
+    /// The genesis file.
+    pub(super) fn genesis(&self) -> PathBuf {
+        self.dir.join("genesis.json")
+    }
+}
+
+/// Services of the network: an existing one keeps its set, though a backend may move.
+fn merge(
+    before: Option<&BTreeMap<ServiceId, Option<String>>>,
+    wanted: &[ServiceUrl],
+) -> Result<BTreeMap<ServiceId, Option<String>>> {
+    let fresh = || Ok::<_, anyhow::Error>(BTreeMap::from([(CHAIN_SERVICE.parse()?, None)]));
+    let mut backends = before.cloned().map_or_else(fresh, Ok)?;
+    for ServiceUrl { id, url } in wanted {
+        if before.is_some_and(|before| !before.contains_key(id)) {
+            let known: Vec<&str> = backends.keys().map(ServiceId::as_str).collect();
+            bail!(
+                "this network has the services {} and not {id}: start over with --reset to add it, \
+                 or start another network with --data-dir",
+                known.join(", ")
+            );
+        }
+        backends.insert(id.clone(), Some(url.clone()));
+    }
+    Ok(backends)
+}
+
+/// What the network in `dir` remembers; nothing when there is none, or one that was never finished.
+fn read(dir: &Path) -> Result<Option<Saved>> {
+    let path = dir.join(SAVED);
+    let Some(text) = found(std::fs::read_to_string(&path), &path)? else {
+        return Ok(None);
+    };
+    let saved: Saved = serde_saphyr::from_str(&text).map_err(|error| {
+        anyhow::anyhow!(
+            "{} is damaged ({}); start over with --reset",
+            path.display(),
+            error.without_snippet()
+        )
+    })?;
+    ensure!(
+        saved.layout == LAYOUT,
+        "{} is of another version of portico; start over with --reset",
+        dir.display()
+    );
+    Ok(Some(saved))
+}
+
+fn found<T>(result: std::io::Result<T>, path: &Path) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+/// Makes the folder, with nothing of a half-made network left in it.
+fn make(dir: &Path) -> Result<()> {
+    delete(dir)?;
+    let unwritable = || format!("{} cannot be made; choose another with --data-dir", dir.display());
+    std::fs::create_dir_all(dir.join("keys")).with_context(unwritable)?;
+    private(dir)
+        .and_then(|()| std::fs::write(dir.join(MARKER), MARKER_TEXT))
+        .with_context(unwritable)
+}
+
+/// Deletes a folder that we made; an empty or missing one is fine, another is refused.
+fn delete(dir: &Path) -> Result<()> {
+    let Some(mut entries) = found(std::fs::read_dir(dir), dir)? else {
+        return Ok(());
+    };
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    ensure!(
+        dir.join(MARKER).exists(),
+        "{} has files that are not of a local network: nothing is deleted; choose another folder with --data-dir",
+        dir.display()
+    );
+    std::fs::remove_dir_all(dir).with_context(|| format!("{} cannot be deleted", dir.display()))
+}
+
+#[cfg(unix)]
+fn private(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn private(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Home, Wanted};
+    use crate::tx::ServiceUrl;
+
+    const FREE: Wanted = Wanted {
+        gateway: Some(0),
+        rpc: Some(0),
+        grpc: Some(0),
+        servicer: Some(0),
+    };
+
+    fn open(dir: &Path, reset: bool, backends: &[&str]) -> anyhow::Result<Home> {
+        let backends: Vec<ServiceUrl> = backends.iter().map(|text| text.parse().unwrap()).collect();
+        Home::open(dir, reset, FREE, &backends)
+    }
+
+    #[test]
+    fn a_network_is_remembered_with_its_ports_and_services() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = open(dir.path(), false, &["eth=http://node:8545"]).unwrap();
+        first.save().unwrap();
+        let second = Home::open(dir.path(), false, Wanted::default(), &[]).unwrap();
+        assert!(first.fresh && !second.fresh);
+        assert_eq!(second.saved, first.saved);
+    }
+
+    #[test]
+    fn a_backend_may_move() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path(), false, &["eth=http://a"])
+            .unwrap()
+            .save()
+            .unwrap();
+        let home = open(dir.path(), false, &["eth=http://b"]).unwrap();
+        assert_eq!(home.saved.backend(&"eth".parse().unwrap()), "http://b");
+    }
+
+    #[test]
+    fn another_service_on_an_existing_network_is_refused_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path(), false, &[]).unwrap().save().unwrap();
+        let error = open(dir.path(), false, &["eth=http://a"])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("pocket and not eth") && error.contains("--reset"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn reset_deletes_only_what_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("thesis.txt"), "precious").unwrap();
+        let error = open(dir.path(), true, &[]).err().unwrap().to_string();
+        assert!(error.contains("nothing is deleted"), "{error}");
+        assert!(dir.path().join("thesis.txt").exists());
+        assert!(
+            open(dir.path(), false, &[]).is_err(),
+            "nor is a network made among other files"
+        );
+    }
+
+    #[test]
+    fn reset_forgets_the_network_before() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path(), false, &["eth=http://a"])
+            .unwrap()
+            .save()
+            .unwrap();
+        let home = open(dir.path(), true, &[]).unwrap();
+        assert!(home.fresh && home.saved.backends.len() == 1);
+    }
+
+    #[test]
+    fn a_half_made_network_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path(), false, &[]).unwrap());
+        std::fs::write(dir.path().join("keys/gateway.hex"), "half").unwrap();
+        assert!(open(dir.path(), false, &[]).unwrap().fresh);
+        assert!(!dir.path().join("keys/gateway.hex").exists());
+    }
+}

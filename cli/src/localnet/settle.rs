@@ -1,0 +1,113 @@
+//! Waiting until relays are paid, and looking at the money then.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use portico_client::Chain;
+use portico_protocol::session::Timing;
+use portico_protocol::{Height, ServiceId};
+
+use super::Story;
+use super::expected::Rates;
+use super::load::Tally;
+use super::money::{Money, Pots, Snapshot, Verdict, leaves};
+use super::progress::Progress;
+use super::supply::Supply;
+use super::watch::Watch;
+
+/// Blocks that are waited beyond the last session's settlement, before its absence is told.
+const PATIENCE_BLOCKS: i64 = 2;
+
+/// Waits until every session of `tally` is settled (or is overdue), and compares all figures with what they should be since `before`.
+pub(super) async fn follow(
+    story: &Story,
+    pots: &Pots,
+    supply: &Supply,
+    before: &Snapshot,
+    tally: &Tally,
+) -> Result<Verdict> {
+    let chain = &story.network.chain;
+    let mut watch = Watch::after(chain.clone(), before.height);
+    wait(&**chain, &mut watch, tally).await?;
+    let leaves = leaves(&story.network.servicer.ledger());
+    let after = pots.read(&**chain, supply).await?;
+    watch.catch_up(after.height).await?;
+    let rates = Rates::of(
+        &chain.shared_params(None).await?,
+        &chain.tokenomics_params().await?,
+    )?;
+    let units = units(&**chain, &watch).await?;
+    let money = Money {
+        actors: &story.actors,
+        pots,
+        before,
+        after: &after,
+        tally,
+        leaves: &leaves,
+        watch: &watch,
+        rates: &rates,
+        units: &units,
+    };
+    Ok(money.verdict())
+}
+
+async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally) -> Result<()> {
+    let params = chain.shared_params(None).await?;
+    let timing = Timing::new(&params);
+    let mut head = chain.head();
+    let sent_at = head.borrow_and_update().height;
+    let last = timing.proof_close(sent_at);
+    let mut progress = Progress::new();
+    loop {
+        let height = head.borrow_and_update().height;
+        watch.catch_up(height).await?;
+        let settled = tally
+            .keys()
+            .filter(|served| watch.settlement(served).is_some())
+            .count();
+        if settled == tally.len() || height.0 > last.0.saturating_add(PATIENCE_BLOCKS) {
+            return Ok(());
+        }
+        progress.say(format!(
+            "height {height}: {}; {} claimed, {} proved, {settled} of {} settled",
+            stage(&timing, sent_at, height),
+            watch.claims,
+            watch.proofs,
+            tally.len(),
+        ));
+        head.changed()
+            .await
+            .context("the chain's blocks can no longer be followed")?;
+    }
+}
+
+/// Where the session that contains `sent_at` is at `height`.
+fn stage(timing: &Timing<'_>, sent_at: Height, height: Height) -> String {
+    let stages = [
+        (timing.end(sent_at), "session ends"),
+        (timing.claim_open(sent_at), "claim window opens"),
+        (timing.claim_close(sent_at), "claim window closes"),
+        (timing.proof_open(sent_at), "proof window opens"),
+        (
+            timing.proof_close(sent_at),
+            "proof window closes and claims settle",
+        ),
+    ];
+    let next = stages.into_iter().find(|(at, _)| height < *at);
+    next.map_or_else(
+        || "claims settle now".to_owned(),
+        |(at, what)| format!("{what} at {at}"),
+    )
+}
+
+/// Compute units per relay of every service that was settled.
+async fn units(chain: &dyn Chain, watch: &Watch) -> Result<BTreeMap<ServiceId, u64>> {
+    let mut units = BTreeMap::new();
+    for settlement in &watch.settlements {
+        if !units.contains_key(&settlement.service) {
+            let service = chain.service(&settlement.service).await?;
+            units.insert(settlement.service.clone(), service.compute_units_per_relay);
+        }
+    }
+    Ok(units)
+}

@@ -1,0 +1,189 @@
+//! What becomes of claims, block by block, from the chain's events.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use portico_client::{Chain, Event};
+use portico_protocol::{Address, Height, ServiceId};
+
+use super::load::Served;
+
+/// A settled claim, as the chain tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settlement {
+    /// Session and supplier.
+    pub(super) served: Served,
+    /// Who paid.
+    pub(super) application: Address,
+    /// For what.
+    pub(super) service: ServiceId,
+    /// Leaves of the claim's root.
+    pub(super) relays: u64,
+    /// Their weight.
+    pub(super) compute_units: u64,
+    /// Worth of the claim, in upokt.
+    pub(super) claimed: u128,
+    /// What was settled of it, in upokt.
+    pub(super) settled: u128,
+    /// What was minted for it, in upokt, without inflation.
+    pub(super) minted: u128,
+    /// Block that settled it.
+    pub(super) height: Height,
+}
+
+/// Follows events from one height on.
+pub(super) struct Watch {
+    chain: Arc<dyn Chain>,
+    done: Height,
+    /// Claims created.
+    pub(super) claims: usize,
+    /// Proofs found valid.
+    pub(super) proofs: usize,
+    /// Claims settled.
+    pub(super) settlements: Vec<Settlement>,
+    /// What should not happen: claims that expired or were discarded, suppliers slashed; as texts.
+    pub(super) losses: Vec<String>,
+}
+
+impl Watch {
+    /// Will look at every block after `height`.
+    pub(super) fn after(chain: Arc<dyn Chain>, height: Height) -> Self {
+        Self {
+            chain,
+            done: height,
+            claims: 0,
+            proofs: 0,
+            settlements: Vec::new(),
+            losses: Vec::new(),
+        }
+    }
+
+    /// Looks at every block up to `height`.
+    pub(super) async fn catch_up(&mut self, height: Height) -> Result<()> {
+        while self.done < height {
+            let next = Height(self.done.0.saturating_add(1));
+            let results = self.chain.block_results(next).await?;
+            let of_txs = results
+                .txs
+                .iter()
+                .filter(|tx| tx.code == 0)
+                .flat_map(|tx| &tx.events);
+            for event in of_txs.chain(&results.block_events) {
+                self.see(event, next)
+                    .with_context(|| format!("event {} at height {next}", event.kind))?;
+            }
+            self.done = next;
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, event: &Event, height: Height) -> Result<()> {
+        match event.kind.as_str() {
+            "pocket.proof.EventClaimCreated" => self.claims += 1,
+            "pocket.proof.EventProofValidityChecked" => self.see_proof(event)?,
+            "pocket.tokenomics.EventClaimSettled" => self.settlements.push(settlement(event, height)?),
+            "pocket.tokenomics.EventClaimExpired"
+            | "pocket.tokenomics.EventClaimDiscarded"
+            | "pocket.tokenomics.EventSupplierSlashed"
+            | "pocket.tokenomics.EventApplicationOverserviced" => {
+                let name = event.kind.rsplit('.').next().unwrap_or_default();
+                self.losses
+                    .push(format!("{name} at height {height}: {:?}", event.attributes));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn see_proof(&mut self, event: &Event) -> Result<()> {
+        let reason = text(event, "failure_reason")?;
+        match reason.as_str() {
+            "" => self.proofs += 1,
+            reason => self.losses.push(format!("a proof was refused: {reason}")),
+        }
+        Ok(())
+    }
+
+    /// The settlement of a session and supplier, once it happened.
+    pub(super) fn settlement(&self, served: &Served) -> Option<&Settlement> {
+        self.settlements
+            .iter()
+            .find(|settlement| settlement.served == *served)
+    }
+}
+
+fn settlement(event: &Event, height: Height) -> Result<Settlement> {
+    let number = |key| Ok::<u64, anyhow::Error>(text(event, key)?.parse()?);
+    Ok(Settlement {
+        served: Served {
+            session: text(event, "session_id")?,
+            supplier: text(event, "supplier_operator_address")?.parse()?,
+        },
+        application: text(event, "application_address")?.parse()?,
+        service: text(event, "service_id")?.parse()?,
+        relays: number("num_relays")?,
+        compute_units: number("num_claimed_compute_units")?,
+        claimed: amount(event, "claimed_upokt")?,
+        settled: amount(event, "settled_upokt")?,
+        minted: amount(event, "minted_upokt")?,
+        height,
+    })
+}
+
+/// Text of an attribute, without the quotes of its JSON.
+fn text(event: &Event, key: &str) -> Result<String> {
+    let value = event
+        .attribute(key)
+        .with_context(|| format!("no attribute {key}"))?;
+    serde_json::from_str(value).with_context(|| format!("attribute {key} is {value}"))
+}
+
+/// Amount of an attribute such as `"42upokt"`.
+fn amount(event: &Event, key: &str) -> Result<u128> {
+    let text = text(event, key)?;
+    let digits = text.strip_suffix(portico_protocol::types::DENOM).unwrap_or(&text);
+    digits
+        .parse()
+        .with_context(|| format!("attribute {key} is {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_client::Event;
+    use portico_protocol::Height;
+
+    use super::settlement;
+
+    #[test]
+    fn a_settlement_is_read_from_its_event() {
+        let attributes = [
+            ("session_id", "\"ab\""),
+            (
+                "supplier_operator_address",
+                "\"pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4\"",
+            ),
+            (
+                "application_address",
+                "\"pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4\"",
+            ),
+            ("service_id", "\"eth\""),
+            ("num_relays", "\"5\""),
+            ("num_claimed_compute_units", "\"50\""),
+            ("claimed_upokt", "\"2100upokt\""),
+            ("settled_upokt", "\"2100upokt\""),
+            ("minted_upokt", "\"2100upokt\""),
+        ];
+        let attributes = attributes
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec();
+        let event = Event {
+            kind: "pocket.tokenomics.EventClaimSettled".to_owned(),
+            attributes,
+        };
+        let read = settlement(&event, Height(7)).unwrap();
+        assert_eq!(
+            (read.relays, read.compute_units, read.settled, read.height),
+            (5, 50, 2100, Height(7))
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! `portico node`, `gateway`, `servicer`: one role per process, from a configuration file.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use portico_config::gateway::GatewayConfig;
+use portico_config::load;
+use portico_config::servicer::ServicerConfig;
+use portico_gateway::Gateway;
+use portico_servicer::Servicer;
+
+use crate::chain::ChainArgs;
+use crate::parts::{Parts, signals};
+
+#[derive(Args)]
+pub(crate) struct GatewayArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    chain: ChainArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct ServicerArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    chain: ChainArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct FileArgs {
+    /// Configuration file; `portico config schema` describes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+impl GatewayArgs {
+    pub(crate) async fn run(self) -> Result<()> {
+        let config: GatewayConfig = load(&self.file.config)?;
+        let chain = self.chain.connect().await?;
+        let gateway = Gateway::bind(config, chain, prometheus::Registry::new()).await;
+        let gateway = gateway.context("the gateway does not start")?;
+        tracing::info!(address = %gateway.local_addr(), "gateway listens");
+        let mut parts = Parts::new();
+        parts.start("gateway", gateway.run(parts.stop()));
+        parts.start("signal handler", signals(parts.stop()));
+        parts.finish().await
+    }
+}
+
+impl ServicerArgs {
+    pub(crate) async fn run(self) -> Result<()> {
+        let config: ServicerConfig = load(&self.file.config)?;
+        let chain = self.chain.connect().await?;
+        let open = || Servicer::open(config, chain, prometheus::Registry::new());
+        let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?;
+        tracing::info!(address = %servicer.local_addr(), "servicer listens");
+        let mut parts = Parts::new();
+        parts.start("servicer", servicer.run(parts.stop()));
+        parts.start("signal handler", signals(parts.stop()));
+        parts.finish().await
+    }
+}

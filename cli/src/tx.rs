@@ -1,0 +1,172 @@
+//! `portico tx`: one message in a signed transaction, followed until a block includes it.
+
+mod messages;
+mod send;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use portico_protocol::ServiceId;
+
+use crate::chain::ChainArgs;
+use crate::folders;
+use crate::view::View;
+
+pub(crate) use send::{Fee, submit};
+
+#[derive(Args)]
+pub(crate) struct TxArgs {
+    #[command(subcommand)]
+    message: Message,
+    /// Who signs: a key file, or an actor of the local network (e.g. faucet)
+    #[arg(long, global = true, value_name = "KEY", default_value = "faucet")]
+    from: String,
+    /// Gas limit; found out by simulation when left out
+    #[arg(long, global = true, value_name = "GAS")]
+    gas: Option<u64>,
+    /// Fee in upokt; a local network needs none
+    #[arg(long, global = true, value_name = "UPOKT", default_value_t = 0)]
+    fee: u64,
+    /// A remark that is stored with the transaction
+    #[arg(long, global = true, default_value = "", hide_default_value = true)]
+    memo: String,
+    #[command(flatten)]
+    chain: ChainArgs,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Amounts are in upokt (1,000,000 upokt are 1 POKT); actors are addresses, key files, or names of the local network.
+#[derive(Subcommand)]
+pub(crate) enum Message {
+    /// Send tokens to another account
+    Send {
+        /// Who receives
+        #[arg(value_name = "ACTOR")]
+        to: String,
+        /// Amount in upokt
+        #[arg(value_name = "UPOKT")]
+        amount: u64,
+    },
+    /// Stake the signer as application of one service, or raise its stake
+    StakeApplication {
+        /// Stake in upokt; more than before on a change
+        #[arg(value_name = "UPOKT")]
+        stake: u64,
+        /// Service whose relays are paid from the stake
+        service: ServiceId,
+        /// Most that one session may cost, in upokt; 0 takes a limit away
+        #[arg(long, value_name = "UPOKT")]
+        spend_limit: Option<u64>,
+    },
+    /// Stake the signer as gateway, or raise its stake
+    StakeGateway {
+        /// Stake in upokt; more than before on a change
+        #[arg(value_name = "UPOKT")]
+        stake: u64,
+    },
+    /// Stake the signer as supplier (owner and operator), or change stake and services; active from the next session on
+    StakeSupplier {
+        /// Stake in upokt
+        #[arg(value_name = "UPOKT")]
+        stake: u64,
+        /// A service and the URL under which relays for it are answered; repeat for more
+        #[arg(long = "service", value_name = "ID=URL", required = true)]
+        services: Vec<ServiceUrl>,
+    },
+    /// Let a gateway sign relays for the signer, an application
+    Delegate {
+        /// The gateway
+        #[arg(value_name = "ACTOR")]
+        gateway: String,
+    },
+    /// Take that back; in force from the next session on
+    Undelegate {
+        /// The gateway
+        #[arg(value_name = "ACTOR")]
+        gateway: String,
+    },
+    /// End the signer's stake as application
+    UnstakeApplication,
+    /// End the signer's stake as gateway
+    UnstakeGateway,
+    /// End the signer's stake as supplier
+    UnstakeSupplier,
+    /// Add a service, or change one that the signer owns
+    AddService {
+        /// Service id, e.g. eth
+        id: ServiceId,
+        /// Name for people
+        #[arg(long, default_value = "", hide_default_value = true)]
+        name: String,
+        /// Weight of one relay
+        #[arg(long, value_name = "UNITS", default_value_t = 1)]
+        compute_units_per_relay: u64,
+    },
+}
+
+/// `id=url`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceUrl {
+    /// Service id.
+    pub(crate) id: ServiceId,
+    /// `http://` or `https://` URL.
+    pub(crate) url: String,
+}
+
+impl std::str::FromStr for ServiceUrl {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let example = "expected SERVICE=URL, e.g. eth=http://127.0.0.1:8545";
+        let (id, url) = text.split_once('=').ok_or_else(|| anyhow::anyhow!("{example}"))?;
+        let http = url.starts_with("http://") || url.starts_with("https://");
+        anyhow::ensure!(http, "{url:?} is not an http:// or https:// URL; {example}");
+        Ok(Self {
+            id: id.parse()?,
+            url: url.to_owned(),
+        })
+    }
+}
+
+impl TxArgs {
+    pub(crate) async fn run(self) -> Result<()> {
+        let key = folders::key(&self.from)?;
+        let message = self.message.pack(&key.address())?;
+        let chain = self.chain.connect().await?;
+        let fee = Fee {
+            gas: self.gas,
+            upokt: self.fee,
+        };
+        let included = submit(&*chain, &key, vec![message], fee, &self.memo).await?;
+        let outcome = View::Fields(vec![
+            ("hash", included.hash.as_str().into()),
+            ("height", included.result.height.0.into()),
+            ("code", included.result.code.into()),
+            ("gas_used", included.result.gas_used.into()),
+        ]);
+        outcome.print(self.json)?;
+        included.succeeded()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ServiceUrl;
+
+    #[test]
+    fn a_service_and_its_url_are_split_at_the_first_equals_sign() {
+        let parsed: ServiceUrl = "eth=http://node/?key=1".parse().unwrap();
+        assert_eq!(
+            (parsed.id.as_str(), parsed.url.as_str()),
+            ("eth", "http://node/?key=1")
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_service_and_a_url_is_refused_with_an_example() {
+        for text in ["eth", "eth=node:8545", "a b=http://node"] {
+            assert!(text.parse::<ServiceUrl>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What can be wrong with one supplier's answer, and who pays for it in reputation.
+
+use portico_protocol::relay::RelayError as ProtocolError;
+
+use crate::relay::Reply;
+
+/// Longest text of a supplier that is kept, in characters.
+const MAX_TEXT: usize = 200;
+
+/// Why a supplier's answer to one relay was not used. All of these let the next supplier try.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// No connection: refused, unknown host, not http.
+    #[error("cannot be connected: {0}")]
+    Connect(String),
+    /// The connection broke before the answer was complete.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// No answer in time.
+    #[error("no answer within {0} ms")]
+    Timeout(u64),
+    /// An HTTP error instead of a relay response.
+    #[error("HTTP status {status}: {text}")]
+    Http {
+        /// HTTP status.
+        status: u16,
+        /// Its text.
+        text: String,
+    },
+    /// HTTP success with something that is no relay response.
+    #[error("the body is not a relay response")]
+    Undecodable,
+    /// The answer is larger than allowed.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The supplier does not serve more relays of this application in this session.
+    #[error("over-serviced: {0}")]
+    OverServiced(String),
+    /// The supplier sees another session than we do: its chain is a block ahead or behind.
+    #[error("session refused: {0}")]
+    Session(String),
+    /// Any other unsigned error of the supplier.
+    #[error("relay miner error {codespace}/{code}: {text}")]
+    Miner {
+        /// Module of the code.
+        codespace: String,
+        /// Code within it.
+        code: u32,
+        /// Its text.
+        text: String,
+    },
+    /// The response does not verify: signature, payload hash, header or shape.
+    #[error(transparent)]
+    Unverified(ProtocolError),
+    /// The verified payload is not an answer to the call.
+    #[error("bad payload: {0}")]
+    BadPayload(&'static str),
+    /// The backend failed; if it said so in JSON-RPC, that is kept for the case that nobody does better.
+    #[error("the backend answered with status {status}")]
+    Backend {
+        /// HTTP status of the backend.
+        status: u32,
+        /// Its JSON-RPC answer.
+        reply: Option<Box<Reply>>,
+    },
+}
+
+/// What a fault says about all suppliers together, when each attempt ended alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    OverServiced,
+    Unverified,
+    BadPayload,
+    TooLarge,
+    Other,
+}
+
+impl Fault {
+    /// Short name for metrics, logs and `data.attempts`.
+    pub(crate) const fn cause(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Lost(_) => "connection_lost",
+            Self::Timeout(_) => "timeout",
+            Self::Http { .. } => "http_status",
+            Self::Undecodable => "undecodable",
+            Self::TooLarge(_) => "response_too_large",
+            Self::OverServiced(_) => "over_serviced",
+            Self::Session(_) => "session",
+            Self::Miner { .. } => "miner_error",
+            Self::Unverified(ProtocolError::PayloadHash) => "payload_hash",
+            Self::Unverified(ProtocolError::HeaderMismatch(_)) => "session_header",
+            Self::Unverified(_) => "signature",
+            Self::BadPayload(_) => "bad_payload",
+            Self::Backend { .. } => "backend",
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::OverServiced(_) => Kind::OverServiced,
+            Self::Unverified(_) => Kind::Unverified,
+            Self::BadPayload(_) => Kind::BadPayload,
+            Self::TooLarge(_) => Kind::TooLarge,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Sorts an unsigned error of a supplier (`poktroll:pkg/relayer/proxy/errors.go`, `pkg/relayer/relay_authenticator`).
+    pub(crate) fn miner(codespace: &str, code: u32, text: &str) -> Self {
+        let text = shortened(text);
+        match (codespace, code) {
+            ("relayer_proxy", 7) => Self::OverServiced(text),
+            ("relayer_proxy", 1 | 6) | ("relay_authenticator", 1) => Self::Session(text),
+            _ => Self::Miner {
+                codespace: shortened(codespace),
+                code,
+                text,
+            },
+        }
+    }
+
+    /// Sorts an HTTP error of a supplier.
+    pub(crate) fn http(status: u16, text: &str) -> Self {
+        match status {
+            429 => Self::OverServiced(shortened(text)),
+            403 => Self::Session(shortened(text)),
+            _ => Self::Http {
+                status,
+                text: shortened(text),
+            },
+        }
+    }
+}
+
+/// A supplier's text, short enough for a log line and without control characters.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+}

@@ -1,0 +1,368 @@
+//! JSON-RPC as the front door reads and writes it: ids and calls are byte slices of what the caller sent, never re-encoded.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The body is not JSON.
+pub(crate) const PARSE_ERROR: i32 = -32700;
+/// Not a JSON-RPC request; also a batch that is too long.
+pub(crate) const INVALID_REQUEST: i32 = -32600;
+/// No such service.
+pub(crate) const UNKNOWN_SERVICE: i32 = -31010;
+/// The service has no supplier for this kind of call.
+pub(crate) const RPC_TYPE_UNSUPPORTED: i32 = -31011;
+/// The caller may not call.
+pub(crate) const UNAUTHORIZED: i32 = -31020;
+/// The body is larger than allowed.
+pub(crate) const BODY_TOO_LARGE: i32 = -31022;
+/// The chain gives no session.
+pub(crate) const SESSION_UNAVAILABLE: i32 = -31030;
+/// The application's stake does not pay for another relay in this session.
+pub(crate) const STAKE_EXHAUSTED: i32 = -31032;
+/// No supplier is left to try.
+pub(crate) const NO_SUPPLIER: i32 = -31033;
+/// All attempts failed, for different reasons.
+pub(crate) const SUPPLIERS_FAILED: i32 = -31040;
+/// All answers failed verification.
+pub(crate) const SIGNATURE_INVALID: i32 = -31041;
+/// All verified answers were no JSON-RPC answers.
+pub(crate) const BAD_PAYLOAD: i32 = -31042;
+/// The call's time is over.
+pub(crate) const DEADLINE: i32 = -31050;
+/// All answers were larger than allowed.
+pub(crate) const RESPONSE_TOO_LARGE: i32 = -31051;
+/// As many relays as allowed are under way, or the gateway is stopping.
+pub(crate) const OVERLOADED: i32 = -31052;
+/// A fault of ours.
+pub(crate) const INTERNAL: i32 = -31099;
+
+/// Most entries of a batch that is too long that get an entry each in the refusal; a longer one gets a single refusal.
+pub(crate) const MAX_REFUSED_ENTRIES: usize = 1_000;
+
+/// The caller's id, byte for byte; `None` is a notification.
+pub(crate) type Id = Option<Bytes>;
+
+/// One JSON-RPC request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// Id as it stands in the body.
+    pub(crate) id: Id,
+    /// The request as it stands in the body.
+    pub(crate) body: Bytes,
+}
+
+/// Why something is not a JSON-RPC request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotARequest {
+    /// The id, if one can be read.
+    pub(crate) id: Id,
+    /// What is wrong.
+    pub(crate) reason: &'static str,
+}
+
+/// A body, read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Not JSON.
+    NotJson,
+    /// One request, or something that is none.
+    Single(Result<Item, NotARequest>),
+    /// A batch within the limit.
+    Batch(Vec<Result<Item, NotARequest>>),
+    /// A batch beyond the limit: the ids of its requests, unless there are more than [`MAX_REFUSED_ENTRIES`] entries.
+    TooLong(Option<Vec<Bytes>>),
+}
+
+/// The members of a request that the gateway reads; `null` and absent differ for ids.
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    method: Option<&'a RawValue>,
+}
+
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Reads a body; a batch has at most `max_batch` entries.
+pub(crate) fn read(body: &Bytes, max_batch: usize) -> Body {
+    let Ok(json) = serde_json::from_slice::<&RawValue>(body) else {
+        return Body::NotJson;
+    };
+    if !json.get().starts_with('[') {
+        return Body::Single(item(body, json.get()));
+    }
+    match entries(json.get(), max_batch.max(MAX_REFUSED_ENTRIES)) {
+        None => Body::TooLong(None),
+        Some(entries) if entries.is_empty() => Body::Single(Err(NotARequest {
+            id: None,
+            reason: "the batch is empty",
+        })),
+        Some(entries) => {
+            let items = entries.iter().map(|entry| item(body, entry.get()));
+            if entries.len() <= max_batch {
+                return Body::Batch(items.collect());
+            }
+            let ids = items.filter_map(|item| item.map_or_else(|not| not.id, |item| item.id));
+            Body::TooLong(Some(ids.collect()))
+        }
+    }
+}
+
+/// The entries of an array, `None` when there are more than `most`: what is beyond is counted, not kept.
+fn entries(json: &str, most: usize) -> Option<Vec<&RawValue>> {
+    struct Bounded(usize);
+    impl<'de> DeserializeSeed<'de> for Bounded {
+        type Value = Option<Vec<&'de RawValue>>;
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+    }
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Option<Vec<&'de RawValue>>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a batch")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut kept = Vec::new();
+            while let Some(entry) = seq.next_element::<&RawValue>()? {
+                if kept.len() == self.0 {
+                    while seq.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(None);
+                }
+                kept.push(entry);
+            }
+            Ok(Some(kept))
+        }
+    }
+    Bounded(most)
+        .deserialize(&mut serde_json::Deserializer::from_str(json))
+        .ok()
+        .flatten()
+}
+
+/// One request out of `body`; `text` is a part of it.
+fn item(body: &Bytes, text: &str) -> Result<Item, NotARequest> {
+    let no = |id, reason| NotARequest { id, reason };
+    if !text.starts_with('{') {
+        return Err(no(None, "a JSON-RPC request is an object"));
+    }
+    let request: Request<'_> =
+        serde_json::from_str(text).map_err(|_| no(None, "`id` or `method` is given twice"))?;
+    let id = request.id.map(|id| body.slice_ref(id.get().as_bytes()));
+    if id
+        .as_ref()
+        .is_some_and(|id| matches!(id.first(), Some(b'{' | b'[' | b't' | b'f')))
+    {
+        return Err(no(None, "`id` must be a string, a number or null"));
+    }
+    match request.method {
+        Some(method) if method.get().starts_with('"') => Ok(Item {
+            id,
+            body: body.slice_ref(text.as_bytes()),
+        }),
+        Some(_) => Err(no(id, "`method` must be a string")),
+        None => Err(no(id, "`method` is missing")),
+    }
+}
+
+/// Where an error comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Source {
+    /// This gateway, or the call as it arrived here.
+    Gateway,
+    /// The suppliers of the session.
+    Supplier,
+    /// The chain that pays.
+    Chain,
+}
+
+/// `error.data` of every error answer.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Data {
+    /// Name of the row in the table of errors.
+    pub(crate) reason: &'static str,
+    /// Where the error comes from.
+    pub(crate) source: Source,
+    /// Whether the same call may succeed later.
+    pub(crate) retryable: bool,
+    /// Suppliers that were tried, in order.
+    pub(crate) attempts: Vec<Attempt>,
+    /// Id of the call in logs and in the `X-Request-Id` header.
+    pub(crate) request_id: String,
+    /// Path on this gateway that explains the reason.
+    pub(crate) docs: String,
+    /// More, by reason.
+    #[serde(flatten)]
+    pub(crate) more: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One try at one supplier, for the caller.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Attempt {
+    pub(crate) supplier: String,
+    pub(crate) cause: &'static str,
+    pub(crate) ms: u64,
+}
+
+/// An error answer to the request with `id`, as JSON.
+pub(crate) fn error(id: &Id, code: i32, message: &str, data: &Data) -> Bytes {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        jsonrpc: &'a str,
+        id: &'a RawValue,
+        error: Object<'a>,
+    }
+    #[derive(Serialize)]
+    struct Object<'a> {
+        code: i32,
+        message: &'a str,
+        data: &'a Data,
+    }
+    let id = id
+        .as_deref()
+        .and_then(|id| serde_json::from_slice(id).ok())
+        .unwrap_or(RawValue::NULL);
+    let answer = Answer {
+        jsonrpc: "2.0",
+        id,
+        error: Object { code, message, data },
+    };
+    serde_json::to_vec(&answer)
+        .expect("text, numbers and raw JSON always serialize")
+        .into()
+}
+
+/// Joins answers to a batch.
+pub(crate) fn batch(answers: &[Bytes]) -> Bytes {
+    let commas = answers.len().saturating_add(1);
+    let mut joined = BytesMut::with_capacity(
+        answers
+            .iter()
+            .map(Bytes::len)
+            .sum::<usize>()
+            .saturating_add(commas),
+    );
+    joined.put_u8(b'[');
+    for (index, answer) in answers.iter().enumerate() {
+        if index > 0 {
+            joined.put_u8(b',');
+        }
+        joined.put_slice(answer);
+    }
+    joined.put_u8(b']');
+    joined.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Body {
+        super::read(&Bytes::copy_from_slice(text.as_bytes()), 3)
+    }
+
+    fn single(text: &str) -> Result<Item, NotARequest> {
+        match read(text) {
+            Body::Single(item) => item,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn keeps_ids_byte_for_byte() {
+        for id in [
+            "1",
+            "-0",
+            "1.0",
+            "1e400",
+            "18446744073709551616",
+            "\"\"",
+            "\"\\u0061\"",
+            "null",
+            "\"ü\"",
+        ] {
+            let text = format!("{{ \"method\":\"m\", \"id\" : {id} , \"params\":[] }}");
+            let item = single(&text).unwrap();
+            assert_eq!(item.id.as_deref(), Some(id.as_bytes()));
+            assert_eq!(item.body, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn tells_a_notification_from_a_null_id() {
+        assert_eq!(single(r#"{"method":"m"}"#).unwrap().id, None);
+        assert_eq!(
+            single(r#"{"method":"m","id":null}"#).unwrap().id,
+            Some("null".into())
+        );
+    }
+
+    #[test]
+    fn names_what_is_not_a_request() {
+        assert_eq!(read("{"), Body::NotJson);
+        assert_eq!(read(""), Body::NotJson);
+        assert_eq!(read("{} {}"), Body::NotJson);
+        for (text, id) in [
+            ("1", None),
+            ("\"x\"", None),
+            ("[]", None),
+            (r#"{"id":1}"#, Some("1")),
+            (r#"{"id":1,"method":2}"#, Some("1")),
+            (r#"{"id":1,"method":null}"#, Some("1")),
+            (r#"{"id":[1],"method":"m"}"#, None),
+            (r#"{"id":true,"method":"m"}"#, None),
+            (r#"{"id":1,"id":2,"method":"m"}"#, None),
+        ] {
+            let error = single(text).unwrap_err();
+            assert_eq!(error.id.as_deref(), id.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn splits_a_batch_without_touching_its_entries() {
+        let Body::Batch(items) = read(r#" [ {"id":1,"method":"a"} , 7, {"method":"b"}] "#) else {
+            panic!()
+        };
+        assert_eq!(items[0].as_ref().unwrap().body, r#"{"id":1,"method":"a"}"#);
+        assert!(items[1].is_err());
+        assert_eq!(items[2].as_ref().unwrap().id, None);
+    }
+
+    #[test]
+    fn bounds_a_batch_and_what_its_refusal_costs() {
+        let entries = |count: usize| {
+            let entries: Vec<_> = (0..count)
+                .map(|id| format!(r#"{{"id":{id},"method":"m"}}"#))
+                .collect();
+            format!("[{}]", entries.join(","))
+        };
+        let ids = ["0", "1", "2", "3"].map(Bytes::from).to_vec();
+        assert_eq!(read(&entries(4)), Body::TooLong(Some(ids)));
+        assert!(matches!(
+            read(&entries(MAX_REFUSED_ENTRIES)),
+            Body::TooLong(Some(_))
+        ));
+        assert_eq!(read(&entries(MAX_REFUSED_ENTRIES + 1)), Body::TooLong(None));
+        assert!(matches!(read(&entries(3)), Body::Batch(items) if items.len() == 3));
+    }
+
+    #[test]
+    fn survives_deep_nesting() {
+        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+        assert!(matches!(read(&deep), Body::Batch(items) if items[0].is_err()));
+        let request = format!(r#"{{"id":1,"method":"m","params":{deep}}}"#);
+        assert!(single(&request).is_ok());
+    }
+
+    #[test]
+    fn joins_answers() {
+        assert_eq!(batch(&[]), "[]");
+        assert_eq!(batch(&["1".into(), "2".into()]), "[1,2]");
+    }
+}

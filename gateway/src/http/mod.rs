@@ -1,0 +1,7 @@
+//! The front door: HTTP in, JSON-RPC in and out, errors as one table.
+
+pub(crate) mod error;
+pub(crate) mod jsonrpc;
+pub(crate) mod probe;
+pub(crate) mod route;
+pub(crate) mod server;

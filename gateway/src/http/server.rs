@@ -1,0 +1,456 @@
+//! From an HTTP request to an HTTP response.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream;
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use portico_config::gateway::GatewayConfig;
+use portico_protocol::ServiceId;
+use tokio::time::{Instant, timeout_at};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tracing::{info, warn};
+
+use super::error::{CLIENT_GONE, CallError};
+use super::jsonrpc::{self, Id, Item, NotARequest};
+use super::probe;
+use super::route::{ROOT, Route, route};
+use crate::plan::Failed;
+use crate::relay::{Call, Relayer, Reply};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// How long browsers remember what they may send.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(3_600);
+
+const SUPPLIER: HeaderName = HeaderName::from_static("x-supplier-address");
+const SESSION: HeaderName = HeaderName::from_static("x-session-id");
+const APPLICATION: HeaderName = HeaderName::from_static("x-app-address");
+/// Hash of the relay: the key of its leaf in the supplier's trie.
+const RELAY_ID: HeaderName = HeaderName::from_static("x-relay-id");
+/// Suppliers tried, the one that answered included.
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
+/// One less.
+const RETRIES: HeaderName = HeaderName::from_static("x-retry-count");
+/// Their addresses, in order.
+const TRIED: HeaderName = HeaderName::from_static("x-suppliers-tried");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Headers that pages may read.
+const EXPOSED: [HeaderName; 9] = [
+    SUPPLIER,
+    SESSION,
+    APPLICATION,
+    RELAY_ID,
+    ATTEMPTS,
+    RETRIES,
+    TRIED,
+    REQUEST_ID,
+    RETRY_AFTER,
+];
+
+/// What all calls share.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) relayer: Relayer,
+    pub(crate) registry: prometheus::Registry,
+    pub(crate) config: GatewayConfig,
+    draining: AtomicBool,
+    /// Part of every request id that tells this run of the gateway from others.
+    run: u32,
+    calls: AtomicU64,
+}
+
+impl Front {
+    pub(crate) fn new(
+        relayer: Relayer,
+        registry: prometheus::Registry,
+        config: GatewayConfig,
+        run: u32,
+    ) -> Self {
+        Self {
+            relayer,
+            registry,
+            config,
+            draining: AtomicBool::new(false),
+            run,
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// From now on calls are refused.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// When a call that arrives now must be answered.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.config.relay_timeout_ms)
+    }
+
+    fn request_id(&self) -> String {
+        format!(
+            "{:08x}-{:x}",
+            self.run,
+            self.calls.fetch_add(1, Ordering::Relaxed)
+        )
+    }
+}
+
+/// All routes.
+pub(crate) fn router(front: Arc<Front>) -> Router {
+    let cors = cors(&front.config.cors_allowed_origins);
+    Router::new()
+        .route("/health", get(probe::health))
+        .route("/ready", get(probe::ready))
+        .route("/metrics", get(probe::metrics))
+        .route("/errors/{reason}", get(probe::explain))
+        .fallback(call)
+        .with_state(front)
+        .layer(cors)
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = match origins.iter().any(|origin| origin == "*") {
+        true => AllowOrigin::any(),
+        false => AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok())),
+    };
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::POST, Method::GET])
+        .allow_headers(Any)
+        .expose_headers(EXPOSED)
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// A call: everything that is not a probe.
+async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let request_id = front.request_id();
+    let mut response = match admit(&front, &request) {
+        Ok(()) => front.answer(request, &request_id).await,
+        Err(error) => front.refuse(None, &None, &error, &request_id),
+    };
+    set(&mut response, REQUEST_ID, &request_id);
+    response
+}
+
+/// What can be refused before the body is read.
+fn admit(front: &Front, request: &Request) -> Result<(), CallError> {
+    let origin = request.headers().get(ORIGIN).map(HeaderValue::as_bytes);
+    let allowed = &front.config.cors_allowed_origins;
+    if origin.is_some_and(|origin| !allowed.iter().any(|o| o == "*" || o.as_bytes() == origin)) {
+        return Err(CallError::Origin);
+    }
+    let path = request.uri().path();
+    if path != ROOT
+        && !path
+            .strip_prefix(ROOT)
+            .is_some_and(|below| below.starts_with('/'))
+    {
+        let available = front
+            .relayer
+            .signers
+            .services()
+            .map(ToString::to_string)
+            .collect();
+        return Err(CallError::UnknownService {
+            asked: Some(crate::fault::shortened(path)),
+            available,
+        });
+    }
+    match *request.method() {
+        _ if front.is_draining() => Err(CallError::Draining),
+        Method::POST => Ok(()),
+        ref other => Err(CallError::RpcType(format!("HTTP {other}"))),
+    }
+}
+
+impl Front {
+    async fn answer(&self, request: Request, request_id: &str) -> Response {
+        let deadline = self.deadline();
+        let (head, body) = request.into_parts();
+        let body = match self.read(&head.headers, body, deadline).await {
+            Ok(body) => body,
+            Err(error) => return self.refuse(None, &None, &error, request_id),
+        };
+        let max_batch = self.config.max_batch;
+        match jsonrpc::read(&body, max_batch) {
+            jsonrpc::Body::NotJson => self.refuse(None, &None, &CallError::NotJson, request_id),
+            jsonrpc::Body::Single(item) => {
+                self.single(&head.uri, &head.headers, item, deadline, request_id)
+                    .await
+            }
+            jsonrpc::Body::Batch(items) => {
+                self.batch(&head.uri, &head.headers, items, deadline, request_id)
+                    .await
+            }
+            jsonrpc::Body::TooLong(None) => self.refuse(
+                None,
+                &None,
+                &CallError::BatchTooLarge { max: max_batch },
+                request_id,
+            ),
+            jsonrpc::Body::TooLong(Some(ids)) => {
+                let error = CallError::BatchTooLarge { max: max_batch };
+                self.relayer.metrics.call(None, error.row().reason);
+                let answers: Vec<Bytes> = ids
+                    .into_iter()
+                    .map(|id| error.body(&Some(id), request_id))
+                    .collect();
+                respond(StatusCode::OK, jsonrpc::batch(&answers))
+            }
+        }
+    }
+
+    async fn read(&self, headers: &HeaderMap, body: Body, deadline: Instant) -> Result<Bytes, CallError> {
+        let max = self.config.max_body_bytes;
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > max) {
+            return Err(CallError::BodyTooLarge { max });
+        }
+        let read = timeout_at(deadline, to_bytes(body, max))
+            .await
+            .map_err(|_| CallError::BodyLate)?;
+        read.map_err(|_| CallError::BodyTooLarge { max }) // or the caller broke off, and nobody reads this
+    }
+
+    async fn single(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        item: Result<Item, NotARequest>,
+        deadline: Instant,
+        request_id: &str,
+    ) -> Response {
+        let item = match item {
+            Ok(item) => item,
+            Err(not) => return self.refuse(None, &not.id, &CallError::Invalid(not.reason), request_id),
+        };
+        let route = match route(uri, headers, &self.relayer.signers) {
+            Ok(route) => route,
+            Err(error) => return self.refuse(None, &item.id, &error, request_id),
+        };
+        match self.relay(&route, &item, deadline).await {
+            Ok(reply) if item.id.is_none() => answered(StatusCode::NO_CONTENT, &[reply], Bytes::new()),
+            Ok(reply) => {
+                let answer = reply.answer.clone();
+                answered(StatusCode::OK, &[reply], answer)
+            }
+            Err(error) => {
+                self.log(&error, &route.service, request_id);
+                error_response(&error, &item.id, request_id)
+            }
+        }
+    }
+
+    /// Always 200 with an entry per id, in the order of the batch; 204 when nothing wants an answer.
+    async fn batch(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        items: Vec<Result<Item, NotARequest>>,
+        deadline: Instant,
+        request_id: &str,
+    ) -> Response {
+        let route = route(uri, headers, &self.relayer.signers);
+        let entries: Vec<_> = items
+            .iter()
+            .map(|item| self.entry(&route, item, deadline, request_id))
+            .collect();
+        let outcomes: Vec<_> = stream::iter(entries)
+            .buffered(self.config.max_batch_concurrency.max(1))
+            .collect()
+            .await;
+        let (mut answers, mut replies) = (Vec::new(), Vec::new());
+        for (answer, reply) in outcomes {
+            answers.extend(answer);
+            replies.extend(reply);
+        }
+        match answers.is_empty() {
+            true => answered(StatusCode::NO_CONTENT, &replies, Bytes::new()),
+            false => answered(StatusCode::OK, &replies, jsonrpc::batch(&answers)),
+        }
+    }
+
+    /// One entry of a batch: its answer, unless it is a notification, and how it came about.
+    async fn entry(
+        &self,
+        route: &Result<Route, CallError>,
+        item: &Result<Item, NotARequest>,
+        deadline: Instant,
+        request_id: &str,
+    ) -> (Option<Bytes>, Option<Reply>) {
+        let (item, route) = match (item, route) {
+            (Err(not), _) => {
+                let error = CallError::Invalid(not.reason);
+                self.relayer.metrics.call(None, error.row().reason);
+                return (Some(error.body(&not.id, request_id)), None);
+            }
+            (Ok(item), Err(error)) => {
+                self.relayer.metrics.call(None, error.row().reason);
+                return (item.id.is_some().then(|| error.body(&item.id, request_id)), None);
+            }
+            (Ok(item), Ok(route)) => (item, route),
+        };
+        match self.relay(route, item, deadline).await {
+            Ok(reply) => (item.id.is_some().then(|| reply.answer.clone()), Some(reply)),
+            Err(error) => {
+                self.log(&error, &route.service, request_id);
+                (item.id.is_some().then(|| error.body(&item.id, request_id)), None)
+            }
+        }
+    }
+
+    /// Relays and counts, also a caller that goes away meanwhile.
+    async fn relay(&self, route: &Route, item: &Item, deadline: Instant) -> Result<Reply, CallError> {
+        let begun = Instant::now();
+        let mut tally = Tally {
+            relayer: &self.relayer,
+            service: &route.service,
+            outcome: CLIENT_GONE,
+        };
+        self.relayer.metrics.in_flight.inc();
+        let (id, body) = (item.id.clone(), item.body.clone());
+        let call = Call {
+            id,
+            body,
+            path: route.path.clone(),
+            deadline,
+        };
+        let reply = self
+            .relayer
+            .relay(&route.service, &call)
+            .await
+            .map_err(CallError::from);
+        tally.outcome = match &reply {
+            Ok(_) => {
+                self.relayer.metrics.answered(&route.service, begun.elapsed());
+                "ok"
+            }
+            Err(error) => error.row().reason,
+        };
+        reply
+    }
+
+    fn log(&self, error: &CallError, service: &ServiceId, request_id: &str) {
+        let reason = error.row().reason;
+        let tries: Vec<String> = error
+            .attempts()
+            .iter()
+            .map(|failed| format!("{}: {}", failed.supplier, failed.fault))
+            .collect();
+        match error.row().retry_after {
+            Some(_) => info!(%service, request_id, reason, error = error.message(), ?tries, "call refused"),
+            None => warn!(%service, request_id, reason, error = error.message(), ?tries, "call failed"),
+        }
+    }
+
+    fn refuse(&self, service: Option<&ServiceId>, id: &Id, error: &CallError, request_id: &str) -> Response {
+        self.relayer.metrics.call(service, error.row().reason);
+        error_response(error, id, request_id)
+    }
+}
+
+/// Counts a call when it ends, however it ends.
+struct Tally<'a> {
+    relayer: &'a Relayer,
+    service: &'a ServiceId,
+    outcome: &'static str,
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.relayer.metrics.in_flight.dec();
+        self.relayer.metrics.call(Some(self.service), self.outcome);
+    }
+}
+
+fn respond(status: StatusCode, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    if status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+    }
+    response
+}
+
+fn error_response(error: &CallError, id: &Id, request_id: &str) -> Response {
+    let status = error.status(id);
+    let mut response = respond(status, error.body(id, request_id));
+    if let Some(seconds) = error.row().retry_after {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if matches!(error, CallError::BodyTooLarge { .. } | CallError::BodyLate) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    tried(&mut response, error.attempts(), None);
+    response
+}
+
+/// An answer with the headers that say how it came about; of a batch, those that all its entries share.
+fn answered(status: StatusCode, replies: &[Reply], body: Bytes) -> Response {
+    let mut response = respond(status, body);
+    if let [reply] = replies {
+        set(
+            &mut response,
+            SUPPLIER,
+            &reply.candidate.supplier().operator.to_string(),
+        );
+        set(&mut response, RELAY_ID, &hex::encode(reply.relay_hash));
+        tried(&mut response, &reply.failed, Some(reply));
+    }
+    if let Some((first, rest)) = replies.split_first()
+        && rest
+            .iter()
+            .all(|reply| reply.candidate.session.id() == first.candidate.session.id())
+    {
+        let session = &first.candidate.session;
+        set(&mut response, SESSION, session.id());
+        set(&mut response, APPLICATION, &session.header.application_address);
+    }
+    response
+}
+
+fn tried(response: &mut Response, failed: &[Failed], reply: Option<&Reply>) {
+    let answered = reply.map(|reply| reply.candidate.supplier().operator);
+    let suppliers: Vec<String> = failed
+        .iter()
+        .map(|failed| failed.supplier)
+        .chain(answered)
+        .map(|s| s.to_string())
+        .collect();
+    if suppliers.is_empty() {
+        return;
+    }
+    set(response, ATTEMPTS, &suppliers.len().to_string());
+    set(response, RETRIES, &suppliers.len().saturating_sub(1).to_string());
+    set(response, TRIED, &suppliers.join(","));
+}
+
+fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}

@@ -1,0 +1,79 @@
+//! What the gateway counts.
+
+use std::time::Duration;
+
+use portico_protocol::ServiceId;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::fault::Fault;
+
+/// Latency bounds in seconds: from a local backend's half a millisecond to a deadline.
+const BOUNDS: [f64; 14] = [
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+
+/// Label of calls whose service is not served: one value, whatever callers send.
+const NO_SERVICE: &str = "";
+
+/// The gateway's metrics; the sessions' are the cache's.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    relays: IntCounterVec,
+    duration: HistogramVec,
+    failures: IntCounterVec,
+    pub(crate) in_flight: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let relays = IntCounterVec::new(
+            Opts::new(
+                "gateway_relays_total",
+                "Calls by service and outcome: ok, or the reason of the error.",
+            ),
+            &["service", "outcome"],
+        )?;
+        let duration = HistogramVec::new(
+            HistogramOpts::new(
+                "gateway_relay_duration_seconds",
+                "Time from call to verified answer.",
+            )
+            .buckets(BOUNDS.to_vec()),
+            &["service"],
+        )?;
+        let failures = IntCounterVec::new(
+            Opts::new(
+                "gateway_supplier_failures_total",
+                "Attempts at suppliers that failed, by cause.",
+            ),
+            &["cause"],
+        )?;
+        let in_flight = IntGauge::new("gateway_relays_in_flight", "Calls under way.")?;
+        registry.register(Box::new(relays.clone()))?;
+        registry.register(Box::new(duration.clone()))?;
+        registry.register(Box::new(failures.clone()))?;
+        registry.register(Box::new(in_flight.clone()))?;
+        Ok(Self {
+            relays,
+            duration,
+            failures,
+            in_flight,
+        })
+    }
+
+    /// Counts a call that got an answer, or an error of this reason.
+    pub(crate) fn call(&self, service: Option<&ServiceId>, outcome: &str) {
+        let service = service.map_or(NO_SERVICE, ServiceId::as_str);
+        self.relays.with_label_values(&[service, outcome]).inc();
+    }
+
+    /// Time of a call that got a verified answer.
+    pub(crate) fn answered(&self, service: &ServiceId, took: Duration) {
+        let histogram: Histogram = self.duration.with_label_values(&[service.as_str()]);
+        histogram.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn failed(&self, fault: &Fault) {
+        self.failures.with_label_values(&[fault.cause()]).inc();
+    }
+}

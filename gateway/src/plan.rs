@@ -1,0 +1,273 @@
+//! What to do next for one relay: a pure decision over what happened so far.
+//!
+//! ```text
+//!        ┌──────────────── failed(fault) ───────────────┐
+//!        ▼                                              │
+//!  decide ──Open(application)──► opened / closed ──► Try(candidate) ──► answered: done
+//!        └──GiveUp──► into_outcome: one row of the error table
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use portico_protocol::wire::pocket::shared::RpcType;
+use portico_protocol::{Address, Height};
+use portico_session_cache::{SessionView, SupplierView};
+use rand::Rng;
+use tokio::time::Instant;
+
+use crate::fault::{Fault, Kind};
+use crate::pick::{self, Filtered};
+use crate::relay::{Closed, RelayError, Reply};
+use crate::reputation::Reputation;
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// Get the session of the application with this index, then tell [`Plan::opened`].
+    Open(usize),
+    /// The same with the application's previous session, if it is still in grace: the suppliers may be a block behind us. Then tell
+    /// [`Plan::reopened`].
+    OpenPrevious(usize),
+    /// Relay with this supplier, then tell [`Plan::failed`] unless it answered.
+    Try(Candidate),
+    /// Nothing is left to try.
+    GiveUp,
+}
+
+/// A supplier of a session that may be tried.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// The session.
+    pub(crate) session: Arc<SessionView>,
+    /// Index of the supplier in the session.
+    pub(crate) supplier: usize,
+    /// Index of the application among the service's.
+    pub(crate) application: usize,
+}
+
+impl Candidate {
+    pub(crate) fn supplier(&self) -> &SupplierView {
+        &self.session.suppliers[self.supplier]
+    }
+
+    /// Where the supplier takes JSON-RPC relays.
+    pub(crate) fn url(&self) -> &str {
+        self.supplier()
+            .url(RpcType::JsonRpc)
+            .expect("suppliers without one are never ranked")
+    }
+}
+
+/// A try that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    pub(crate) supplier: Address,
+    pub(crate) fault: Fault,
+    pub(crate) ms: u64,
+}
+
+/// The state of one relay between its attempts.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Attempts that may still fail; refusals for lack of stake cost none.
+    budget: u32,
+    /// Applications that were not opened yet.
+    applications: VecDeque<usize>,
+    candidates: VecDeque<Candidate>,
+    failed: Vec<Failed>,
+    /// The application whose suppliers refused our session, until its previous session was tried.
+    lagging: Option<usize>,
+    previous_opened: bool,
+    filtered: Filtered,
+    suppliers_seen: usize,
+    closed: Option<Closed>,
+    deadline: Instant,
+    /// Where the deadline struck.
+    late: Option<&'static str>,
+}
+
+impl Plan {
+    /// A plan over `applications` applications, begun at a place that `rng` chooses, so that they wear evenly.
+    pub(crate) fn new(applications: usize, max_attempts: u32, deadline: Instant, rng: &mut impl Rng) -> Self {
+        let first = if applications > 1 {
+            (rng.next_u32() as usize) % applications
+        } else {
+            0
+        };
+        Self {
+            budget: max_attempts,
+            applications: (0..applications)
+                .map(|index| (first + index) % applications)
+                .collect(),
+            candidates: VecDeque::new(),
+            failed: Vec::new(),
+            lagging: None,
+            previous_opened: false,
+            filtered: Filtered::default(),
+            suppliers_seen: 0,
+            closed: None,
+            deadline,
+            late: None,
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn decide(&mut self, now: Instant) -> Decision {
+        if self.late.is_some() {
+            return Decision::GiveUp;
+        }
+        if now >= self.deadline {
+            self.late = Some("supplier");
+            return Decision::GiveUp;
+        }
+        if let Some(application) = self
+            .lagging
+            .take_if(|_| !self.previous_opened && self.candidates.is_empty())
+        {
+            self.previous_opened = true;
+            return Decision::OpenPrevious(application);
+        }
+        if self.budget == 0 {
+            return Decision::GiveUp;
+        }
+        if let Some(candidate) = self.candidates.pop_front() {
+            return Decision::Try(candidate);
+        }
+        self.applications
+            .pop_front()
+            .map_or(Decision::GiveUp, Decision::Open)
+    }
+
+    /// The application's session is there, and its suppliers are ranked; or it has none, and the next application may; or the
+    /// deadline came first (`None`).
+    pub(crate) fn opened(
+        &mut self,
+        application: usize,
+        session: Option<Result<Arc<SessionView>, Closed>>,
+        reputation: &Reputation,
+        height: Height,
+        rng: &mut impl Rng,
+    ) {
+        match session {
+            None => self.late = Some("session"),
+            Some(Err(closed)) => self.closed = Some(closed),
+            Some(Ok(session)) => self.add(application, &session, reputation, height, rng),
+        }
+    }
+
+    /// The application's previous session, if suppliers still accept it.
+    pub(crate) fn reopened(
+        &mut self,
+        application: usize,
+        session: Option<Arc<SessionView>>,
+        reputation: &Reputation,
+        height: Height,
+        rng: &mut impl Rng,
+    ) {
+        if let Some(session) = session {
+            self.budget = self.budget.max(1); // ours was the newer session: that is nobody's fault
+            self.add(application, &session, reputation, height, rng);
+        }
+    }
+
+    fn add(
+        &mut self,
+        application: usize,
+        session: &Arc<SessionView>,
+        reputation: &Reputation,
+        height: Height,
+        rng: &mut impl Rng,
+    ) {
+        let (ranked, filtered) = pick::rank(session, reputation, height, rng);
+        self.suppliers_seen += session.suppliers.len();
+        self.filtered.no_endpoint += filtered.no_endpoint;
+        self.filtered.exhausted += filtered.exhausted;
+        self.filtered.distrusted += filtered.distrusted;
+        let candidate = |supplier| Candidate {
+            session: Arc::clone(session),
+            supplier,
+            application,
+        };
+        self.candidates.extend(ranked.into_iter().map(candidate));
+    }
+
+    /// The candidate did not answer well.
+    pub(crate) fn failed(&mut self, candidate: &Candidate, fault: Fault, ms: u64) {
+        match &fault {
+            Fault::OverServiced(_) => {}
+            Fault::Session(_) => {
+                self.lagging = Some(candidate.application);
+                self.budget = self.budget.saturating_sub(1);
+                if self.budget == 0 {
+                    self.candidates.clear();
+                }
+            }
+            _ => self.budget = self.budget.saturating_sub(1),
+        }
+        self.failed.push(Failed {
+            supplier: candidate.supplier().operator,
+            fault,
+            ms,
+        });
+    }
+
+    /// The tries that failed, for the answer's headers.
+    pub(crate) fn into_failures(self) -> Vec<Failed> {
+        self.failed
+    }
+
+    /// What the caller gets when nothing is left to try: the answer of a chain whose backend failed while giving it, or one error
+    /// that says it all.
+    pub(crate) fn into_outcome(mut self) -> Result<Reply, RelayError> {
+        let reply = self.failed.iter_mut().find_map(|failed| match &mut failed.fault {
+            Fault::Backend { reply, .. } => reply.take(),
+            _ => None,
+        });
+        match reply {
+            Some(reply) => Ok(Reply {
+                failed: self.failed,
+                ..*reply
+            }),
+            None => Err(self.into_error()),
+        }
+    }
+
+    fn into_error(self) -> RelayError {
+        let attempts = self.failed;
+        if let Some(phase) = self.late {
+            return RelayError::Deadline { phase, attempts };
+        }
+        let kinds: Vec<Kind> = attempts.iter().map(|failed| failed.fault.kind()).collect();
+        let all = |kind: Kind| {
+            kinds
+                .iter()
+                .filter(|k| **k != Kind::OverServiced)
+                .all(|k| *k == kind)
+        };
+        if kinds.iter().all(|kind| *kind == Kind::OverServiced) {
+            let filtered = self.filtered;
+            let exhausted = filtered.exhausted + attempts.len();
+            return match self.closed {
+                _ if exhausted > 0 && filtered.distrusted == 0 => RelayError::StakeExhausted { attempts },
+                Some(source) if self.suppliers_seen == 0 => RelayError::Session(source),
+                _ if self.suppliers_seen > 0 && filtered.no_endpoint == self.suppliers_seen => {
+                    RelayError::RpcTypeUnsupported
+                }
+                _ => RelayError::NoSupplier {
+                    filtered: Filtered {
+                        exhausted,
+                        ..filtered
+                    },
+                    attempts,
+                },
+            };
+        }
+        match () {
+            () if all(Kind::Unverified) => RelayError::SignatureInvalid { attempts },
+            () if all(Kind::BadPayload) => RelayError::BadPayload { attempts },
+            () if all(Kind::TooLarge) => RelayError::ResponseTooLarge { attempts },
+            () => RelayError::SuppliersFailed { attempts },
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What we remember about suppliers. Pure: events and heights go in, standings come out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portico_protocol::{Address, Height};
+use portico_session_cache::SessionView;
+
+use crate::fault::Fault;
+
+/// Suppliers that are remembered; beyond it, the one not heard of for longest is forgotten, and starts anew.
+const MAX_SUPPLIERS: usize = 16_384;
+/// Exhausted (session, supplier) pairs that are remembered; beyond it, those of the oldest session are forgotten.
+const MAX_EXHAUSTED: usize = 65_536;
+/// Sessions for which a supplier is left alone after an answer that does not verify.
+const EXCLUDED_SESSIONS: i64 = 2;
+
+/// Score of a supplier we know nothing about; 0 to [`BEST`].
+const INITIAL: i32 = 80;
+const BEST: i32 = 100;
+/// From here on a supplier is as good as any.
+const GOOD: i32 = 60;
+/// Below, a supplier is tried last.
+const POOR: i32 = 30;
+
+/// Which suppliers to prefer and which to leave alone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reputation {
+    standings: BTreeMap<Address, Standing>,
+    /// (end of the session, session id, supplier).
+    exhausted: BTreeSet<(Height, String, Address)>,
+}
+
+#[derive(Clone, Debug)]
+struct Standing {
+    score: i32,
+    excluded_until: Height,
+    heard_at: Height,
+}
+
+/// How a supplier stands for one relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// To be tried, tier 0 first.
+    Tier(u8),
+    /// Served as much as the application's stake pays for.
+    Exhausted,
+    /// Its answers did not verify a short while ago.
+    Distrusted,
+}
+
+impl Reputation {
+    /// How `supplier` stands at `height`, for a relay of `session`.
+    pub(crate) fn rank(&self, session: &SessionView, supplier: &Address, height: Height) -> Rank {
+        let exhausted = || {
+            self.exhausted
+                .contains(&(session.end, session.id().to_owned(), *supplier))
+        };
+        if !self.exhausted.is_empty() && exhausted() {
+            return Rank::Exhausted;
+        }
+        match self.standings.get(supplier) {
+            None => Rank::Tier(0),
+            Some(standing) if height < standing.excluded_until => Rank::Distrusted,
+            Some(standing) if standing.score >= GOOD => Rank::Tier(0),
+            Some(standing) if standing.score >= POOR => Rank::Tier(1),
+            Some(_) => Rank::Tier(2),
+        }
+    }
+
+    /// Takes note of an answer that was used.
+    pub(crate) fn praise(&mut self, supplier: &Address, height: Height) {
+        self.change(supplier, height, 1);
+    }
+
+    /// Takes note of a fault of `supplier` in `session`.
+    pub(crate) fn blame(&mut self, session: &SessionView, supplier: &Address, height: Height, fault: &Fault) {
+        match fault {
+            Fault::OverServiced(_) => self.exhaust(session, supplier, height),
+            Fault::Session(_) => {}
+            Fault::Unverified(_) => {
+                let blocks = session.end.0.saturating_sub(session.start.0).saturating_add(1);
+                let until = height.0.saturating_add(blocks.saturating_mul(EXCLUDED_SESSIONS));
+                self.change(supplier, height, -50).excluded_until = Height(until);
+            }
+            Fault::TooLarge(_) => drop(self.change(supplier, height, -3)),
+            Fault::Miner { .. } => drop(self.change(supplier, height, -5)),
+            Fault::Connect(_)
+            | Fault::Lost(_)
+            | Fault::Timeout(_)
+            | Fault::Http { .. }
+            | Fault::Undecodable
+            | Fault::BadPayload(_)
+            | Fault::Backend { .. } => drop(self.change(supplier, height, -10)),
+        }
+    }
+
+    fn change(&mut self, supplier: &Address, height: Height, by: i32) -> &mut Standing {
+        if self.standings.len() >= MAX_SUPPLIERS && !self.standings.contains_key(supplier) {
+            let oldest = self
+                .standings
+                .iter()
+                .min_by_key(|(_, standing)| standing.heard_at);
+            let oldest = oldest.map(|(address, _)| *address);
+            oldest.map(|address| self.standings.remove(&address));
+        }
+        let fresh = Standing {
+            score: INITIAL,
+            excluded_until: Height(0),
+            heard_at: height,
+        };
+        let standing = self.standings.entry(*supplier).or_insert(fresh);
+        standing.score = standing.score.saturating_add(by).clamp(0, BEST);
+        standing.heard_at = height;
+        standing
+    }
+
+    fn exhaust(&mut self, session: &SessionView, supplier: &Address, height: Height) {
+        self.exhausted
+            .insert((session.end, session.id().to_owned(), *supplier));
+        while let Some((end, ..)) = self.exhausted.first() {
+            let outlived = end
+                .0
+                .saturating_add(session.end.0.saturating_sub(session.start.0))
+                < height.0;
+            if !outlived && self.exhausted.len() <= MAX_EXHAUSTED {
+                return;
+            }
+            self.exhausted.pop_first();
+        }
+    }
+}
