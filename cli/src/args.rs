@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Keys(crate::keys::KeysArgs),
     /// Look into the Merkle sum trie of a session
     Smst(crate::smst::SmstArgs),
+    /// Measure what a relay costs on this machine
+    Bench(crate::bench::BenchArgs),
     /// Run a gateway: answers dApps with relays
     Gateway(crate::roles::GatewayArgs),
     /// Run a servicer: answers relays with nodes of yours, claims and proves them
@@ -82,6 +84,7 @@ impl Command {
             Self::Smst(args) => args.run().await?,
             Self::Gateway(args) => args.run().await?,
             Self::Servicer(args) => args.run().await?,
+            Self::Bench(args) => args.run().await?,
             Self::Config(args) => args.run()?,
         }
         Ok(ExitCode::SUCCESS)

@@ -33,7 +33,10 @@ use tokio_util::sync::CancellationToken;
 use crate::folders;
 use crate::parts::{Parts, signals};
 use crate::tx::ServiceUrl;
-use actors::Actors;
+pub(crate) use actors::Actors;
+pub(crate) use genesis::genesis;
+pub(crate) use ports::{Ports, free_ports, local};
+
 use banner::Banner;
 use home::Home;
 use money::Pots;

@@ -9,6 +9,7 @@
 //! Start reading at [`localnet`].
 
 mod args;
+mod bench;
 mod chain;
 mod config;
 mod folders;

@@ -3,33 +3,36 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Result;
-use portico_config::secret::{read_key_file, write_key_file};
-use portico_protocol::{Address, ServiceId, SigningKey};
+use anyhow::{Context, Result};
+use portico_config::Secret;
+use portico_config::secret::{read_key_file, write_key_file, write_secret_file};
+use portico_protocol::{ServiceId, SigningKey};
 
 use crate::folders::localnet_key;
 
 /// The actors' keys.
-pub(super) struct Actors {
+pub(crate) struct Actors {
     /// One per service: an application is staked for exactly one.
-    pub(super) applications: BTreeMap<ServiceId, SigningKey>,
+    pub(crate) applications: BTreeMap<ServiceId, SigningKey>,
     /// Signs relays for the applications.
-    pub(super) gateway: SigningKey,
+    pub(crate) gateway: SigningKey,
     /// Owner and operator of the servicer's supplier.
-    pub(super) supplier: SigningKey,
+    pub(crate) supplier: SigningKey,
     /// Owner of all services.
-    pub(super) service_owner: SigningKey,
+    pub(crate) service_owner: SigningKey,
     /// Account of the validator.
-    pub(super) validator: SigningKey,
+    pub(crate) validator: SigningKey,
+    /// Signs blocks: the validator's ed25519 key.
+    pub(crate) consensus: ed25519_dalek::SigningKey,
     /// Receives the DAO's share.
-    pub(super) dao: SigningKey,
+    pub(crate) dao: SigningKey,
     /// Has tokens to give away.
-    pub(super) faucet: SigningKey,
+    pub(crate) faucet: SigningKey,
 }
 
 impl Actors {
     /// Reads the keys of a network with these services from its folder; makes and writes the ones that are missing.
-    pub(super) fn open<'a>(data_dir: &Path, services: impl Iterator<Item = &'a ServiceId>) -> Result<Self> {
+    pub(crate) fn open<'a>(data_dir: &Path, services: impl Iterator<Item = &'a ServiceId>) -> Result<Self> {
         let key = |name: &str| {
             let path = localnet_key(data_dir, name);
             if !path.exists() {
@@ -44,13 +47,14 @@ impl Actors {
             supplier: key("supplier")?,
             service_owner: key("service-owner")?,
             validator: key("validator")?,
+            consensus: consensus(&localnet_key(data_dir, "validator-consensus"))?,
             dao: key("dao")?,
             faucet: key("faucet")?,
         })
     }
 
     /// Name and key of everybody, applications first.
-    pub(super) fn all(&self) -> Vec<(String, &SigningKey)> {
+    pub(crate) fn all(&self) -> Vec<(String, &SigningKey)> {
         let applications = self
             .applications
             .iter()
@@ -67,14 +71,21 @@ impl Actors {
             .chain(others.map(|(name, key)| (name.to_owned(), key)))
             .collect()
     }
+}
 
-    /// The application that pays for `service`.
-    pub(super) fn application(&self, service: &ServiceId) -> Option<Address> {
-        self.applications.get(service).map(SigningKey::address)
+/// Reads the ed25519 key (64 hexadecimal characters of its seed) at `path`; makes and writes it when it is missing.
+fn consensus(path: &Path) -> Result<ed25519_dalek::SigningKey> {
+    if !path.exists() {
+        let seed: [u8; 32] = rand::random();
+        write_secret_file(path, &Secret::new(hex::encode(seed)))?;
     }
+    let mut seed = [0; 32];
+    hex::decode_to_slice(Secret::read(path)?.reveal(), &mut seed)
+        .with_context(|| format!("{} is not 64 hexadecimal characters", path.display()))?;
+    Ok(ed25519_dalek::SigningKey::from_bytes(&seed))
 }
 
 /// Name of the application of a service.
-pub(super) fn application_name(service: &ServiceId) -> String {
+pub(crate) fn application_name(service: &ServiceId) -> String {
     format!("application-{service}")
 }

@@ -10,7 +10,7 @@ use super::actors::{Actors, application_name};
 use super::expected::{ClaimMoney, Rates};
 use super::load::{Served, Tally};
 use super::supply::Supply;
-use super::watch::{Settlement, Watch};
+use super::watch::{Seen, Settlement};
 use crate::table::{Table, grouped};
 
 /// How often reading all balances is tried: a block in between makes them those of two heights.
@@ -126,7 +126,7 @@ pub(super) struct Money<'a> {
     pub(super) tally: &'a Tally,
     /// Leaves that the servicer has on disk.
     pub(super) leaves: &'a Tally,
-    pub(super) watch: &'a Watch,
+    pub(super) seen: &'a Seen,
     pub(super) rates: &'a Rates,
     /// Compute units of one relay, by service.
     pub(super) units: &'a BTreeMap<ServiceId, u64>,
@@ -141,7 +141,7 @@ pub(super) struct Verdict {
 impl Money<'_> {
     /// Compares every figure with its expectation.
     pub(super) fn verdict(&self) -> Verdict {
-        let mut disagreements = self.watch.losses.clone();
+        let mut disagreements = self.seen.losses.clone();
         let sessions = self.sessions(&mut disagreements);
         let balances = self.balances(&mut disagreements);
         Verdict {
@@ -176,7 +176,7 @@ impl Money<'_> {
             ">expected upokt",
             ">height",
         ]);
-        for settlement in &self.watch.settlements {
+        for settlement in &self.seen.settlements {
             let own = self.tally.get(&settlement.served);
             let leaves = self.leaves.get(&settlement.served).copied();
             let money = self.expected(settlement);
@@ -202,7 +202,7 @@ impl Money<'_> {
         for (served, relays) in self
             .tally
             .iter()
-            .filter(|(served, _)| self.watch.settlement(served).is_none())
+            .filter(|(served, _)| self.seen.settlement(served).is_none())
         {
             disagreements.push(format!(
                 "session {} with {relays} relays was not settled",
@@ -250,7 +250,7 @@ impl Money<'_> {
             add(Pot::Balance(key.address()), amount.cast_signed());
         };
         let all: Vec<(&Settlement, ClaimMoney)> = self
-            .watch
+            .seen
             .settlements
             .iter()
             .map(|settlement| (settlement, self.expected(settlement)))
@@ -342,3 +342,6 @@ pub(super) fn leaves(ledger: &[portico_servicer::LedgerRow]) -> Tally {
     };
     ledger.iter().map(|row| (served(row), row.committed)).collect()
 }
+
+#[cfg(test)]
+mod tests;

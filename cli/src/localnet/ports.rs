@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 /// A port per endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Ports {
+pub(crate) struct Ports {
     /// Front door of the gateway.
-    pub(super) gateway: u16,
+    pub(crate) gateway: u16,
     /// CometBFT-style RPC of the chain.
-    pub(super) rpc: u16,
+    pub(crate) rpc: u16,
     /// gRPC of the chain.
-    pub(super) grpc: u16,
+    pub(crate) grpc: u16,
     /// Relay endpoint of the servicer.
-    pub(super) servicer: u16,
+    pub(crate) servicer: u16,
 }
 
 /// What people are used to.
@@ -69,6 +69,19 @@ pub(super) fn choose(wanted: Wanted, before: Option<Ports>) -> Result<Ports> {
     })
 }
 
+/// Four free ports.
+pub(crate) fn free_ports() -> Result<Ports> {
+    choose(
+        Wanted {
+            gateway: Some(0),
+            rpc: Some(0),
+            grpc: Some(0),
+            servicer: Some(0),
+        },
+        None,
+    )
+}
+
 fn listen(flag: &str, port: u16) -> Result<TcpListener> {
     TcpListener::bind(local(port)).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
@@ -82,7 +95,7 @@ fn listen(flag: &str, port: u16) -> Result<TcpListener> {
 }
 
 /// `port` on this machine only.
-pub(super) fn local(port: u16) -> SocketAddr {
+pub(crate) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 

@@ -13,7 +13,7 @@ use super::load::Tally;
 use super::money::{Money, Pots, Snapshot, Verdict, leaves};
 use super::progress::Progress;
 use super::supply::Supply;
-use super::watch::Watch;
+use super::watch::{Seen, Watch};
 
 /// Blocks that are waited beyond the last session's settlement, before its absence is told.
 const PATIENCE_BLOCKS: i64 = 2;
@@ -36,7 +36,7 @@ pub(super) async fn follow(
         &chain.shared_params(None).await?,
         &chain.tokenomics_params().await?,
     )?;
-    let units = units(&**chain, &watch).await?;
+    let units = units(&**chain, &watch.seen).await?;
     let money = Money {
         actors: &story.actors,
         pots,
@@ -44,7 +44,7 @@ pub(super) async fn follow(
         after: &after,
         tally,
         leaves: &leaves,
-        watch: &watch,
+        seen: &watch.seen,
         rates: &rates,
         units: &units,
     };
@@ -63,7 +63,7 @@ async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally) -> Result<()>
         watch.catch_up(height).await?;
         let settled = tally
             .keys()
-            .filter(|served| watch.settlement(served).is_some())
+            .filter(|served| watch.seen.settlement(served).is_some())
             .count();
         if settled == tally.len() || height.0 > last.0.saturating_add(PATIENCE_BLOCKS) {
             return Ok(());
@@ -71,8 +71,8 @@ async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally) -> Result<()>
         progress.say(format!(
             "height {height}: {}; {} claimed, {} proved, {settled} of {} settled",
             stage(&timing, sent_at, height),
-            watch.claims,
-            watch.proofs,
+            watch.seen.claims,
+            watch.seen.proofs,
             tally.len(),
         ));
         head.changed()
@@ -101,9 +101,9 @@ fn stage(timing: &Timing<'_>, sent_at: Height, height: Height) -> String {
 }
 
 /// Compute units per relay of every service that was settled.
-async fn units(chain: &dyn Chain, watch: &Watch) -> Result<BTreeMap<ServiceId, u64>> {
+async fn units(chain: &dyn Chain, seen: &Seen) -> Result<BTreeMap<ServiceId, u64>> {
     let mut units = BTreeMap::new();
-    for settlement in &watch.settlements {
+    for settlement in &seen.settlements {
         if !units.contains_key(&settlement.service) {
             let service = chain.service(&settlement.service).await?;
             units.insert(settlement.service.clone(), service.compute_units_per_relay);

@@ -31,10 +31,9 @@ pub(super) struct Settlement {
     pub(super) height: Height,
 }
 
-/// Follows events from one height on.
-pub(super) struct Watch {
-    chain: Arc<dyn Chain>,
-    done: Height,
+/// What the events said so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
     /// Claims created.
     pub(super) claims: usize,
     /// Proofs found valid.
@@ -45,16 +44,21 @@ pub(super) struct Watch {
     pub(super) losses: Vec<String>,
 }
 
+/// Follows events from one height on.
+pub(super) struct Watch {
+    chain: Arc<dyn Chain>,
+    done: Height,
+    /// What the events said so far.
+    pub(super) seen: Seen,
+}
+
 impl Watch {
     /// Will look at every block after `height`.
     pub(super) fn after(chain: Arc<dyn Chain>, height: Height) -> Self {
         Self {
             chain,
             done: height,
-            claims: 0,
-            proofs: 0,
-            settlements: Vec::new(),
-            losses: Vec::new(),
+            seen: Seen::default(),
         }
     }
 
@@ -69,18 +73,20 @@ impl Watch {
                 .filter(|tx| tx.code == 0)
                 .flat_map(|tx| &tx.events);
             for event in of_txs.chain(&results.block_events) {
-                self.see(event, next)
-                    .with_context(|| format!("event {} at height {next}", event.kind))?;
+                let told = self.seen.take(event, next);
+                told.with_context(|| format!("event {} at height {next}", event.kind))?;
             }
             self.done = next;
         }
         Ok(())
     }
+}
 
-    fn see(&mut self, event: &Event, height: Height) -> Result<()> {
+impl Seen {
+    fn take(&mut self, event: &Event, height: Height) -> Result<()> {
         match event.kind.as_str() {
             "pocket.proof.EventClaimCreated" => self.claims += 1,
-            "pocket.proof.EventProofValidityChecked" => self.see_proof(event)?,
+            "pocket.proof.EventProofValidityChecked" => self.take_proof(event)?,
             "pocket.tokenomics.EventClaimSettled" => self.settlements.push(settlement(event, height)?),
             "pocket.tokenomics.EventClaimExpired"
             | "pocket.tokenomics.EventClaimDiscarded"
@@ -95,7 +101,7 @@ impl Watch {
         Ok(())
     }
 
-    fn see_proof(&mut self, event: &Event) -> Result<()> {
+    fn take_proof(&mut self, event: &Event) -> Result<()> {
         let reason = text(event, "failure_reason")?;
         match reason.as_str() {
             "" => self.proofs += 1,
@@ -152,38 +158,59 @@ mod tests {
     use portico_client::Event;
     use portico_protocol::Height;
 
-    use super::settlement;
+    use super::Seen;
+
+    fn event(kind: &str, attributes: &[(&str, &str)]) -> Event {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        Event {
+            kind: kind.to_owned(),
+            attributes: attributes.iter().map(owned).collect(),
+        }
+    }
 
     #[test]
     fn a_settlement_is_read_from_its_event() {
-        let attributes = [
-            ("session_id", "\"ab\""),
-            (
-                "supplier_operator_address",
-                "\"pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4\"",
-            ),
-            (
-                "application_address",
-                "\"pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4\"",
-            ),
-            ("service_id", "\"eth\""),
-            ("num_relays", "\"5\""),
-            ("num_claimed_compute_units", "\"50\""),
-            ("claimed_upokt", "\"2100upokt\""),
-            ("settled_upokt", "\"2100upokt\""),
-            ("minted_upokt", "\"2100upokt\""),
-        ];
-        let attributes = attributes
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .to_vec();
-        let event = Event {
-            kind: "pocket.tokenomics.EventClaimSettled".to_owned(),
-            attributes,
-        };
-        let read = settlement(&event, Height(7)).unwrap();
-        assert_eq!(
-            (read.relays, read.compute_units, read.settled, read.height),
-            (5, 50, 2100, Height(7))
+        let address = "\"pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4\"";
+        let settled = event(
+            "pocket.tokenomics.EventClaimSettled",
+            &[
+                ("session_id", "\"ab\""),
+                ("supplier_operator_address", address),
+                ("application_address", address),
+                ("service_id", "\"eth\""),
+                ("num_relays", "\"5\""),
+                ("num_claimed_compute_units", "\"50\""),
+                ("claimed_upokt", "\"2100upokt\""),
+                ("settled_upokt", "\"2099upokt\""),
+                ("minted_upokt", "\"2098upokt\""),
+            ],
+        );
+        let mut seen = Seen::default();
+        seen.take(&settled, Height(7)).unwrap();
+        let read = &seen.settlements[0];
+        assert_eq!((read.relays, read.compute_units, read.height), (5, 50, Height(7)));
+        assert_eq!((read.claimed, read.settled, read.minted), (2100, 2099, 2098));
+    }
+
+    #[test]
+    fn a_refused_proof_and_an_expired_claim_are_losses() {
+        let mut seen = Seen::default();
+        let proof = event(
+            "pocket.proof.EventProofValidityChecked",
+            &[("failure_reason", "\"wrong path\"")],
+        );
+        seen.take(&proof, Height(1)).unwrap();
+        seen.take(&event("pocket.tokenomics.EventClaimExpired", &[]), Height(2))
+            .unwrap();
+        assert_eq!(seen.losses.len(), 2);
+    }
+
+    #[test]
+    fn a_settlement_without_its_attributes_is_an_error_not_a_zero() {
+        assert!(
+            Seen::default()
+                .take(&event("pocket.tokenomics.EventClaimSettled", &[]), Height(1))
+                .is_err()
         );
     }
 }
