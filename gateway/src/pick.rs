@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 
 use crate::reputation::{Rank, Reputation};
 
-/// One relay in so many tries a poor supplier first, or it could never get better. A good one follows if it fails.
+/// One relay in so many tries a supplier of a lower tier first, or it could never get better. A good one follows if it fails.
 const PROBATION: u32 = 20;
 
 /// Why suppliers of a session are not tried.
@@ -45,7 +45,9 @@ pub(crate) fn rank(
     for tier in &mut tiers {
         tier.shuffle(rng);
     }
-    let probation = rng.random_ratio(1, PROBATION).then(|| tiers[2].pop()).flatten();
+    let [best, middling, poor] = &mut tiers;
+    let probation = rng.random_ratio(1, PROBATION) && !best.is_empty();
+    let probation = probation.then(|| poor.pop().or_else(|| middling.pop())).flatten();
     (
         probation.into_iter().chain(tiers.into_iter().flatten()).collect(),
         filtered,

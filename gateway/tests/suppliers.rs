@@ -1,0 +1,347 @@
+//! Suppliers that fail, lie or refuse, and what the caller sees of it.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use portico_config::Secret;
+use portico_config::gateway::{ApplicationConfig, GatewayConfig};
+use support::{Answer, Manner, Net, call, config, key, net, net_on, net_with, service, staked};
+
+/// Every way to fail, with the cause that metrics and errors name.
+fn failures() -> Vec<(Manner, &'static str)> {
+    vec![
+        (Manner::Garbage, "signature"),
+        (Manner::ForeignKey, "signature"),
+        (Manner::TamperedPayload, "payload_hash"),
+        (Manner::OtherHeader, "session_header"),
+        (Manner::MinerError("relayer_proxy", 5), "miner_error"),
+        (Manner::MinerError("relayer_proxy", 7), "over_serviced"),
+        (
+            Manner::HttpError(429, "session relay limit reached"),
+            "over_serviced",
+        ),
+        (Manner::HttpError(502, "backend service error"), "http_status"),
+        (Manner::HttpError(500, ""), "http_status"),
+        (Manner::Raw(b""), "undecodable"),
+        (Manner::Raw(b"<html>hello</html>"), "undecodable"),
+        (Manner::Raw(b"{\"error\":\"no\"}"), "undecodable"),
+        (Manner::Silent, "timeout"),
+        (Manner::Backend(200, String::new()), "bad_payload"),
+        (
+            Manner::Backend(200, "<html>busy</html>".to_owned()),
+            "bad_payload",
+        ),
+        (
+            Manner::Backend(200, "{\"id\":2,\"result\":1}".to_owned()),
+            "bad_payload",
+        ),
+        (Manner::Backend(503, "busy".to_owned()), "backend"),
+        (
+            Manner::Backend(200, format!("{{\"id\":1,\"result\":\"{}\"}}", "x".repeat(5_000))),
+            "response_too_large",
+        ),
+    ]
+}
+
+fn limits() -> GatewayConfig {
+    GatewayConfig {
+        attempt_timeout_ms: 60,
+        max_response_bytes: 4_000,
+        ..config()
+    }
+}
+
+fn causes(answer: &Answer) -> Vec<String> {
+    let attempts = answer.json()["error"]["data"]["attempts"].clone();
+    attempts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["cause"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Calls until the first supplier was tried; every call must succeed.
+async fn until_tried(net: &Net) -> Answer {
+    for _ in 0..200 {
+        let answer = net.post("/v1", call("1")).await;
+        assert_eq!(
+            answer.text,
+            r#"{"jsonrpc":"2.0","id":1,"result":"eth_blockNumber"}"#
+        );
+        if net.suppliers[0].hits() > 0 {
+            return answer;
+        }
+    }
+    panic!("the supplier was never tried");
+}
+
+#[tokio::test]
+async fn goes_on_to_another_supplier_whatever_goes_wrong() {
+    for (manner, cause) in failures() {
+        let net = net_with(limits(), vec![manner.clone(), Manner::Honest]).await;
+        let answer = until_tried(&net).await;
+        let (bad, good) = (net.suppliers[0].address(), net.suppliers[1].address());
+        assert_eq!(
+            answer.header("x-supplier-address"),
+            Some(&*good.to_string()),
+            "{manner:?}"
+        );
+        assert_eq!(
+            answer.header("x-suppliers-tried"),
+            Some(&*format!("{bad},{good}")),
+            "{manner:?}"
+        );
+        assert_eq!(
+            (answer.header("x-attempts"), answer.header("x-retry-count")),
+            (Some("2"), Some("1"))
+        );
+        assert_eq!(
+            net.metric("gateway_supplier_failures_total", cause),
+            1,
+            "{manner:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn goes_on_to_another_supplier_when_one_is_down() {
+    let (chain, mut suppliers) = staked(vec![]).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for url in [
+        format!("http://{nobody}"),
+        "not a url".to_owned(),
+        "http://no-such-host.invalid".to_owned(),
+    ] {
+        let rpc_type = portico_protocol::wire::pocket::shared::RpcType::JsonRpc;
+        let number = 50 + u8::try_from(suppliers.len()).unwrap();
+        chain.stake_supplier(key(number).public_key(), &service("eth"), &url, rpc_type);
+        suppliers.clear();
+        let net = net_on(limits(), chain.clone(), vec![]).await;
+        let answer = net.post("/v1", call("1")).await;
+        assert_eq!(
+            (answer.status, answer.reason().as_str()),
+            (502, "suppliers_failed"),
+            "{url}"
+        );
+        assert!(
+            causes(&answer).iter().all(|cause| cause == "connect"),
+            "{url}: {:?}",
+            causes(&answer)
+        );
+    }
+}
+
+#[tokio::test]
+async fn says_what_was_wrong_when_all_suppliers_fail() {
+    for (manner, cause) in failures() {
+        let net = net_with(limits(), vec![manner.clone(), manner.clone()]).await;
+        let answer = net.post("/v1", call("1")).await;
+        let expected = match cause {
+            "signature" | "payload_hash" | "session_header" => (502, "signature_invalid"),
+            "bad_payload" => (502, "bad_payload"),
+            "over_serviced" => (503, "stake_exhausted"),
+            "response_too_large" => (502, "response_too_large"),
+            _ => (502, "suppliers_failed"),
+        };
+        assert_eq!(
+            (answer.status, answer.reason().as_str()),
+            expected,
+            "{manner:?}: {}",
+            answer.text
+        );
+        assert_eq!(causes(&answer), [cause, cause], "{manner:?}");
+        assert_eq!(answer.header("x-attempts"), Some("2"));
+        assert!(!answer.text.contains("0xlie"), "nothing unverified is shown");
+    }
+}
+
+#[tokio::test]
+async fn mixed_failures_are_listed_one_by_one() {
+    let net = net_with(
+        limits(),
+        vec![Manner::Garbage, Manner::HttpError(502, "x"), Manner::Raw(b"")],
+    )
+    .await;
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (502, "suppliers_failed")
+    );
+    let mut causes = causes(&answer);
+    causes.sort();
+    assert_eq!(causes, ["http_status", "signature", "undecodable"]);
+}
+
+#[tokio::test]
+async fn tries_no_more_suppliers_than_allowed() {
+    let config = GatewayConfig {
+        max_attempts: 2,
+        ..limits()
+    };
+    let net = net_with(config, vec![Manner::Raw(b""); 4]).await;
+    assert_eq!(causes(&net.post("/v1", call("1")).await).len(), 2);
+    assert_eq!(
+        net.suppliers
+            .iter()
+            .map(|supplier| supplier.hits())
+            .sum::<usize>(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn leaves_a_supplier_alone_for_two_sessions_after_a_bad_signature() {
+    let net = net_with(limits(), vec![Manner::ForeignKey, Manner::Honest]).await;
+    until_tried(&net).await;
+    for height in [5, 12, 20] {
+        net.chain.advance_to(height);
+        for _ in 0..20 {
+            assert_eq!(net.post("/v1", call("1")).await.header("x-attempts"), Some("1"));
+        }
+    }
+    assert_eq!(net.suppliers[0].hits(), 1);
+    net.suppliers[0].behave(Manner::Honest);
+    net.chain.advance_to(22);
+    for _ in 0..200 {
+        net.post("/v1", call("1")).await;
+    }
+    assert!(net.suppliers[0].hits() > 1, "it gets another chance");
+}
+
+#[tokio::test]
+async fn prefers_suppliers_that_answer() {
+    let net = net_with(limits(), vec![Manner::Raw(b""), Manner::Honest]).await;
+    for _ in 0..100 {
+        assert_eq!(net.post("/v1", call("1")).await.status, 200);
+    }
+    let tries = net.suppliers[0].hits();
+    assert!(
+        (1..30).contains(&tries),
+        "{tries} of 100 calls tried the bad one first"
+    );
+}
+
+#[tokio::test]
+async fn asks_no_exhausted_supplier_again_in_the_same_session() {
+    let net = net_with(limits(), vec![Manner::MinerError("relayer_proxy", 7); 5]).await;
+    for _ in 0..3 {
+        let answer = net.post("/v1", call("1")).await;
+        assert_eq!(
+            (answer.status, answer.reason().as_str()),
+            (503, "stake_exhausted")
+        );
+    }
+    assert!(
+        net.suppliers.iter().all(|supplier| supplier.hits() == 1),
+        "all were asked, each once"
+    );
+    for supplier in &net.suppliers {
+        supplier.behave(Manner::Honest);
+    }
+    assert_eq!(net.post("/v1", call("1")).await.status, 503);
+    net.chain.advance_to(11);
+    assert_eq!(
+        net.post("/v1", call("1")).await.status,
+        200,
+        "the next session begins anew"
+    );
+}
+
+#[tokio::test]
+async fn another_application_of_the_service_takes_over() {
+    let (chain, suppliers) = staked(vec![Manner::Honest]).await;
+    let second = |key| ApplicationConfig {
+        address: None,
+        service_id: service("eth"),
+        key: Some(key),
+    };
+    let mut config = limits();
+    config.applications.push(second(Secret::from(&key(33)))); // not staked
+    let net = net_on(config, chain, suppliers).await;
+    for _ in 0..10 {
+        assert_eq!(net.post("/v1", call("1")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn relays_in_the_previous_session_while_suppliers_are_a_block_behind() {
+    let net = net_with(limits(), vec![Manner::OnlySessionEnding(10); 3]).await;
+    assert_eq!(net.post("/v1", call("1")).await.status, 200);
+    net.chain.advance_to(11);
+    for _ in 0..5 {
+        let answer = net.post("/v1", call("1")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    net.chain.advance_to(12);
+    assert_eq!(
+        net.post("/v1", call("1")).await.reason(),
+        "suppliers_failed",
+        "its grace is over"
+    );
+}
+
+#[tokio::test]
+async fn answers_with_the_deadline_when_time_is_over() {
+    let config = GatewayConfig {
+        relay_timeout_ms: 80,
+        attempt_timeout_ms: 50,
+        ..config()
+    };
+    let net = net_with(config.clone(), vec![Manner::Silent; 3]).await;
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!((answer.status, answer.reason().as_str()), (504, "deadline"));
+    assert_eq!(answer.json()["error"]["data"]["phase"], "supplier");
+    assert_eq!(causes(&answer), ["timeout", "timeout"]);
+    let net = net_with(config, vec![Manner::Honest]).await;
+    net.chain.delay_sessions(std::time::Duration::from_secs(60));
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["data"]["phase"]),
+        (504, &"session".into())
+    );
+}
+
+#[tokio::test]
+async fn passes_errors_of_the_chain_through_untouched() {
+    let reverted =
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution reverted","data":"0x08c379a0"}}"#;
+    let net = net(vec![
+        Manner::Backend(200, reverted.to_owned()),
+        Manner::Backend(200, reverted.to_owned()),
+    ])
+    .await;
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, reverted));
+    assert_eq!(
+        answer.header("x-attempts"),
+        Some("1"),
+        "another supplier would say the same"
+    );
+}
+
+#[tokio::test]
+async fn a_chain_error_with_a_failing_status_is_better_than_none() {
+    let said = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"internal"}}"#;
+    let net = net(vec![
+        Manner::Backend(500, said.to_owned()),
+        Manner::Backend(502, "<html>".to_owned()),
+    ])
+    .await;
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, said));
+}
+
+#[tokio::test]
+async fn counts_callers_that_go_away() {
+    let net = net(vec![Manner::Silent]).await;
+    let call = net.client.post(format!("{}/v1", net.url)).body(call("1"));
+    let gone = call.timeout(std::time::Duration::from_millis(50)).send().await;
+    assert!(gone.is_err());
+    while net.metric("gateway_relays_total", "client_gone") == 0 {
+        tokio::task::yield_now().await;
+    }
+}

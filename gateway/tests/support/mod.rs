@@ -1,0 +1,376 @@
+//! A network for one test: a chain in memory, suppliers that listen on real ports and sign, a gateway in front of them.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use portico_config::Secret;
+use portico_config::gateway::{ApplicationConfig, GatewayConfig};
+use portico_gateway::Gateway;
+use portico_protocol::relay::{sign_response, verify_request_signature};
+use portico_protocol::wire::pocket::service::{RelayMinerError, RelayRequest, RelayResponse};
+use portico_protocol::wire::pocket::session::SessionHeader;
+use portico_protocol::wire::pocket::shared::RpcType;
+use portico_protocol::wire::sdk::types::{PokthttpRequest, PokthttpResponse};
+use portico_protocol::{Address, ServiceId, SigningKey};
+use portico_session_cache::testkit::MemoryChain;
+use prost::Message;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub const APPLICATION: u8 = 1;
+pub const GATEWAY: u8 = 2;
+pub const FIRST_SUPPLIER: u8 = 10;
+
+pub fn key(number: u8) -> SigningKey {
+    SigningKey::from_bytes(&[number; 32]).unwrap()
+}
+
+pub fn service(id: &str) -> ServiceId {
+    ServiceId::new(id).unwrap()
+}
+
+/// How a supplier behaves.
+#[derive(Clone, Debug)]
+pub enum Manner {
+    /// Answers as its backend does: `result` is the method's name.
+    Honest,
+    /// The backend's HTTP status and body.
+    Backend(u32, String),
+    /// Signs with a key that is not its own.
+    ForeignKey,
+    /// The signature's bytes are no signature.
+    Garbage,
+    /// Changes the payload after signing.
+    TamperedPayload,
+    /// Answers for another session.
+    OtherHeader,
+    /// HTTP 200 with an unsigned error.
+    MinerError(&'static str, u32),
+    /// An HTTP error with JSON.
+    HttpError(u16, &'static str),
+    /// HTTP 200 with something else.
+    Raw(&'static [u8]),
+    /// Never answers.
+    Silent,
+    /// Refuses sessions but the one that ends here.
+    OnlySessionEnding(i64),
+    /// Answers, but waits for this many calls to be under way first.
+    Barrier(Arc<tokio::sync::Barrier>),
+}
+
+/// A supplier with its listener.
+#[derive(Debug)]
+pub struct Supplier {
+    pub key: SigningKey,
+    pub url: String,
+    pub hits: AtomicUsize,
+    pub manner: Mutex<Manner>,
+    /// Requests as the backend would get them.
+    pub seen: Mutex<Vec<PokthttpRequest>>,
+}
+
+impl Supplier {
+    pub fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    pub fn hits(&self) -> usize {
+        self.hits.load(Ordering::SeqCst)
+    }
+
+    pub fn behave(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+}
+
+/// The network of one test.
+pub struct Net {
+    pub chain: Arc<MemoryChain>,
+    pub suppliers: Vec<Arc<Supplier>>,
+    pub client: reqwest::Client,
+    pub url: String,
+    pub stop: CancellationToken,
+    pub gateway: JoinHandle<Result<(), portico_gateway::GatewayError>>,
+    pub registry: prometheus::Registry,
+}
+
+/// A gateway configuration: the gateway's key signs for the application, service `eth`, short timeouts are the test's business.
+pub fn config() -> GatewayConfig {
+    GatewayConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        gateway_key: Some(Secret::from(&key(GATEWAY))),
+        applications: vec![ApplicationConfig {
+            address: Some(key(APPLICATION).address()),
+            service_id: service("eth"),
+            key: None,
+        }],
+        ..Default::default()
+    }
+}
+
+/// A chain with the application staked and delegated, and suppliers with these manners.
+pub async fn staked(manners: Vec<Manner>) -> (Arc<MemoryChain>, Vec<Arc<Supplier>>) {
+    let chain = MemoryChain::new();
+    chain.add_account(key(GATEWAY).public_key());
+    chain.stake_application(
+        key(APPLICATION).public_key(),
+        &service("eth"),
+        &[key(GATEWAY).address()],
+    );
+    let mut suppliers = Vec::new();
+    for (number, manner) in (FIRST_SUPPLIER..).zip(manners) {
+        let supplier = supplier(number, manner).await;
+        chain.stake_supplier(
+            supplier.key.public_key(),
+            &service("eth"),
+            &supplier.url,
+            RpcType::JsonRpc,
+        );
+        suppliers.push(supplier);
+    }
+    (chain, suppliers)
+}
+
+pub async fn net(manners: Vec<Manner>) -> Net {
+    net_with(config(), manners).await
+}
+
+pub async fn net_with(config: GatewayConfig, manners: Vec<Manner>) -> Net {
+    let (chain, suppliers) = staked(manners).await;
+    net_on(config, chain, suppliers).await
+}
+
+pub async fn net_on(config: GatewayConfig, chain: Arc<MemoryChain>, suppliers: Vec<Arc<Supplier>>) -> Net {
+    let registry = prometheus::Registry::new();
+    let gateway = Gateway::bind_seeded(config, chain.clone(), registry.clone(), [42; 32])
+        .await
+        .unwrap();
+    let url = format!("http://{}", gateway.local_addr());
+    let stop = CancellationToken::new();
+    let gateway = tokio::spawn(gateway.run(stop.clone()));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    Net {
+        chain,
+        suppliers,
+        client,
+        url,
+        stop,
+        gateway,
+        registry,
+    }
+}
+
+/// An HTTP answer, read.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn reason(&self) -> String {
+        self.json()["error"]["data"]["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+impl Net {
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.post_with(path, body, &[]).await
+    }
+
+    pub async fn post_with(
+        &self,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = self.client.post(format!("{}{path}", self.url)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.client.get(format!("{}{path}", self.url))).await
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer {
+            status,
+            headers,
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    /// Value of a metric; 0 when it does not exist.
+    pub fn metric(&self, name: &str, label: &str) -> u64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name);
+        let metrics = family.into_iter().flat_map(|family| family.get_metric());
+        let matching = metrics
+            .filter(|metric| label.is_empty() || metric.get_label().iter().any(|pair| pair.value() == label));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        matching
+            .map(|metric| metric.get_counter().get_value() as u64)
+            .sum()
+    }
+}
+
+pub fn call(id: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_blockNumber","params":[]}}"#)
+}
+
+async fn supplier(number: u8, manner: Manner) -> Arc<Supplier> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let supplier = Arc::new(Supplier {
+        key: key(number),
+        url: format!("http://{}", listener.local_addr().unwrap()),
+        hits: AtomicUsize::new(0),
+        manner: Mutex::new(manner),
+        seen: Mutex::default(),
+    });
+    let router = Router::new().fallback(serve).with_state(supplier.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    supplier
+}
+
+async fn serve(State(supplier): State<Arc<Supplier>>, headers: http::HeaderMap, body: Bytes) -> Response {
+    supplier.hits.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(headers["rpc-type"], "3");
+    assert_eq!(headers["content-type"], "application/json");
+    let request = RelayRequest::decode(body).unwrap();
+    let meta = request.meta.clone().unwrap();
+    assert_eq!(meta.supplier_operator_address, supplier.address().to_string());
+    let members = [key(APPLICATION).address(), key(GATEWAY).address()].into();
+    verify_request_signature(&request, &members).expect("the gateway's ring signature");
+    let header = meta.session_header.unwrap();
+    let inner = PokthttpRequest::decode(request.payload).unwrap();
+    supplier.seen.lock().unwrap().push(inner.clone());
+    let manner = supplier.manner.lock().unwrap().clone();
+    behave(&supplier.key, manner, &header, &inner).await
+}
+
+async fn behave(
+    own: &SigningKey,
+    manner: Manner,
+    header: &SessionHeader,
+    inner: &PokthttpRequest,
+) -> Response {
+    let honest = |key: &SigningKey| sign_response(header, backend(inner), key);
+    match manner {
+        Manner::Honest => bytes(&honest(own)),
+        Manner::Backend(status, body) => bytes(&sign_response(header, payload(status, body), own)),
+        Manner::ForeignKey => bytes(&honest(&key(99))),
+        Manner::Garbage => {
+            let mut response = honest(own);
+            response.meta.as_mut().unwrap().supplier_operator_signature = vec![7; 64];
+            bytes(&response)
+        }
+        Manner::TamperedPayload => {
+            let mut response = honest(own);
+            response.payload = payload(200, r#"{"jsonrpc":"2.0","id":1,"result":"0xlie"}"#.to_owned());
+            bytes(&response)
+        }
+        Manner::OtherHeader => {
+            let header = SessionHeader {
+                session_id: "0".repeat(64),
+                ..header.clone()
+            };
+            bytes(&sign_response(&header, backend(inner), own))
+        }
+        Manner::MinerError(codespace, code) => bytes(&miner_error(header, codespace, code)),
+        Manner::HttpError(status, text) => (
+            StatusCode::from_u16(status).unwrap(),
+            format!(r#"{{"error":"{text}"}}"#),
+        )
+            .into_response(),
+        Manner::Raw(raw) => raw.into_response(),
+        Manner::Silent => std::future::pending().await,
+        Manner::OnlySessionEnding(end) if header.session_end_block_height != end => {
+            bytes(&miner_error(header, "relay_authenticator", 1))
+        }
+        Manner::OnlySessionEnding(_) => bytes(&honest(own)),
+        Manner::Barrier(barrier) => {
+            barrier.wait().await;
+            bytes(&honest(own))
+        }
+    }
+}
+
+fn miner_error(header: &SessionHeader, codespace: &str, code: u32) -> RelayResponse {
+    let error = RelayMinerError {
+        codespace: codespace.to_owned(),
+        code,
+        description: "refused".to_owned(),
+        message: "refused by the test".to_owned(),
+    };
+    let mut response = sign_response(header, "error text".into(), &key(99));
+    response
+        .meta
+        .as_mut()
+        .unwrap()
+        .supplier_operator_signature
+        .clear();
+    response.payload_hash.clear();
+    RelayResponse {
+        relay_miner_error: Some(error),
+        ..response
+    }
+}
+
+fn bytes(response: &RelayResponse) -> Response {
+    response.encode_to_vec().into_response()
+}
+
+fn payload(status: u32, body: String) -> Bytes {
+    let response = PokthttpResponse {
+        status_code: status,
+        body_bz: body.into_bytes().into(),
+        ..Default::default()
+    };
+    response.encode_to_vec().into()
+}
+
+/// A backend that answers with the method's name.
+fn backend(inner: &PokthttpRequest) -> Bytes {
+    #[derive(serde::Deserialize)]
+    struct Request<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        method: String,
+    }
+    let text = std::str::from_utf8(&inner.body_bz).unwrap();
+    let request: Request<'_> = serde_json::from_str(text).unwrap();
+    if !text.contains("\"id\"") {
+        return payload(200, String::new());
+    }
+    let id = request.id.map_or("null", RawValue::get);
+    payload(
+        200,
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{}"}}"#, request.method),
+    )
+}
