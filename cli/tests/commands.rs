@@ -1,0 +1,190 @@
+//! What people see who run the binary: answers, one-line errors, exit codes.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn portico(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
+    command
+        .args(args)
+        .current_dir(folder)
+        .env_remove("RUST_LOG")
+        .env("PORTICO_DATA_DIR", folder.join("localnet"));
+    command.output().unwrap()
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn answer(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_generated_key_is_private_and_shows_the_same_address_again() {
+    let folder = folder();
+    let made = portico(folder.path(), &["keys", "generate", "a.hex"]);
+    let shown = portico(folder.path(), &["keys", "show", "a.hex"]);
+    assert!(
+        made.status.success() && shown.status.success(),
+        "{}{}",
+        error(&made),
+        error(&shown)
+    );
+    assert_eq!(answer(&made), answer(&shown));
+    assert!(answer(&made).contains("pokt1"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.path().join("a.hex"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_key_file_is_never_overwritten() {
+    let folder = folder();
+    assert!(
+        portico(folder.path(), &["keys", "generate", "a.hex"])
+            .status
+            .success()
+    );
+    let again = portico(folder.path(), &["keys", "generate", "a.hex"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        error(&again).contains("a.hex cannot be written"),
+        "{}",
+        error(&again)
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_told_with_file_and_line() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("gateway.yaml"),
+        "max_attempts: 0\nmax_atempts: 1\n",
+    )
+    .unwrap();
+    let output = portico(folder.path(), &["config", "check", "gateway.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        error(&output).starts_with("portico: gateway.yaml:2: unknown field `max_atempts`"),
+        "{}",
+        error(&output)
+    );
+}
+
+#[test]
+fn all_errors_of_meaning_are_told_at_once() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("gateway.yaml"),
+        "max_attempts: 0\nmax_batch: 0\n",
+    )
+    .unwrap();
+    let told = error(&portico(folder.path(), &["config", "check", "gateway.yaml"]));
+    assert!(
+        told.contains("gateway.yaml:1: max_attempts:") && told.contains("gateway.yaml:2: max_batch:"),
+        "{told}"
+    );
+    assert!(told.contains("applications:"), "{told}");
+}
+
+#[test]
+fn the_schema_of_each_role_is_json() {
+    for role in ["gateway", "servicer"] {
+        let output = portico(folder().path(), &["config", "schema", role]);
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(schema["type"], "object", "{role}");
+    }
+}
+
+#[test]
+fn a_silent_chain_is_told_in_one_line_with_the_way_out() {
+    let output = portico(
+        folder().path(),
+        &[
+            "query",
+            "status",
+            "--chain-rpc",
+            "http://127.0.0.1:1",
+            "--chain-grpc",
+            "http://127.0.0.1:1",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let told = error(&output);
+    assert!(
+        told.contains("no chain answers at http://127.0.0.1:1") && told.contains("portico localnet"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn a_silent_gateway_is_told_with_the_way_out() {
+    let output = portico(
+        folder().path(),
+        &["relay", "status", "--gateway", "http://127.0.0.1:1"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error(&output).contains("portico localnet"), "{}", error(&output));
+}
+
+#[test]
+fn a_taken_port_names_the_flag_that_chooses_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = portico(
+        folder().path(),
+        &[
+            "localnet",
+            "--rpc-port",
+            &port,
+            "--gateway-port",
+            "0",
+            "--grpc-port",
+            "0",
+            "--servicer-port",
+            "0",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let told = error(&output);
+    assert!(
+        told.contains(&format!("port {port} is taken")) && told.contains("--rpc-port"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_unknown_actor_is_told_with_what_can_be_named() {
+    let output = portico(folder().path(), &["keys", "show", "nobody"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        error(&output).contains("there is no key \"nobody\""),
+        "{}",
+        error(&output)
+    );
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    assert_eq!(
+        portico(folder().path(), &["localnet", "--until-settled"])
+            .status
+            .code(),
+        Some(2)
+    );
+    assert_eq!(portico(folder().path(), &["dance"]).status.code(), Some(2));
+}
