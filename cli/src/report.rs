@@ -9,13 +9,17 @@ pub(crate) fn failure(error: &anyhow::Error, verbose: bool) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The chain of causes in one line; a cause that its parent already tells is left out.
+/// The chain of causes in one line. A cause that its parent already tells is left out, and so are the layers of the HTTP client: of
+/// those only the last one says something ("Connection refused").
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
+    let mut http = error.is::<reqwest::Error>();
+    let mut causes = error.chain().skip(1).peekable();
+    while let Some(cause) = causes.next() {
+        http |= cause.is::<reqwest::Error>();
+        let text = cause.to_string();
+        if !line.contains(&text) && (!http || causes.peek().is_none()) {
+            line = format!("{line}: {text}");
         }
     }
     line
