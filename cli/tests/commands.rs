@@ -1,4 +1,5 @@
 //! What people see who run the binary: answers, one-line errors, exit codes.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::net::TcpListener;
 use std::path::Path;

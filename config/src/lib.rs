@@ -7,7 +7,7 @@
 //!                  └───► meaning: Config::validate             file:line of all of them
 //! ```
 //! The types are plain: no field knows where it stood in the file. [`load`](load::load) keeps a second reading of the file that maps
-//! paths such as `services[1].url` to lines, and [`Faults`](load::Faults) are reported by path.
+//! paths such as `services[1].url` to lines, and [`Faults`] are reported by path.
 //!
 //! Start reading at [`load::Config`]; one module per role holds its keys. `examples/` has a commented file per role.
 

@@ -1,4 +1,5 @@
 //! The example files are valid as they stand.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::path::Path;
 
