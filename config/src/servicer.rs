@@ -27,7 +27,8 @@ use crate::secret::Secret;
 pub struct ServicerConfig {
     /// Address and port of the relay endpoint. Default 127.0.0.1:8081; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Address and port for `/metrics`, `/ledger` and `/sessions`. Without it they are answered on `listen`.
+    /// Address and port for `/metrics`, `/ledger` and `/leaves`. Without it `/metrics` is answered on `listen`, and the others too as
+    /// long as that is a loopback address.
     pub admin_listen: Option<SocketAddr>,
     /// Folder of the leaf log, the only state a servicer keeps. Default `servicer-data`.
     pub data_dir: PathBuf,

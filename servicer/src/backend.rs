@@ -34,7 +34,7 @@ const NOT_FORWARDED: [&HeaderName; 7] = [
     &CONTENT_LENGTH,
 ];
 /// More of them, without constants.
-const NOT_FORWARDED_NAMES: [&str; 3] = ["keep-alive", "proxy-connection", "proxy-authorization"];
+const NOT_FORWARDED_NAMES: [&str; 4] = ["expect", "keep-alive", "proxy-connection", "proxy-authorization"];
 /// Prefix of the headers that tell a backend about the relay; never taken from a request when they are set by us.
 const POCKET_PREFIX: &str = "pocket-";
 
@@ -210,6 +210,9 @@ impl Backend {
         let payload = |what: &str| BackendError::Payload(what.to_owned());
         let method =
             Method::from_bytes(relayed.method.as_bytes()).map_err(|_| payload("its method is malformed"))?;
+        if method == Method::CONNECT {
+            return Err(payload("CONNECT is not a request to a backend"));
+        }
         let url = self
             .target(&relayed.url)
             .ok_or_else(|| payload("its URL is malformed"))?;

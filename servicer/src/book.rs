@@ -9,6 +9,7 @@ use portico_smst::{LeafSet, Path};
 
 use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::ledger::LedgerRow;
+use crate::lifecycle::Stage;
 use crate::record::{CountSnapshot, SessionRecord};
 
 /// One session of one supplier.
@@ -97,7 +98,7 @@ impl Book {
         Self {
             index,
             counts: Counts::restore(record.counts),
-            accepting: AtomicBool::new(record.stage == crate::Stage::Open),
+            accepting: AtomicBool::new(record.stage == Stage::Open),
             record: Mutex::new(record),
             leaves: Mutex::new(leaves),
             in_flight: AtomicU64::new(0),
@@ -136,8 +137,12 @@ impl Book {
     /// The record with counters of now, when they are not the stored ones.
     pub(crate) fn unsaved_counts(&self) -> Option<SessionRecord> {
         let stored = lock(&self.record).counts;
-        let record = self.record();
-        (record.counts != stored).then_some(record)
+        (self.counts.snapshot() != stored).then(|| self.record())
+    }
+
+    /// Where the session is in its life.
+    pub(crate) fn stage(&self) -> Stage {
+        lock(&self.record).stage
     }
 
     /// Replaces the record; the caller has stored it.
@@ -261,11 +266,12 @@ impl Books {
         }
     }
 
-    /// Whether a session is not sealed although its claim window opened before `head`.
+    /// Whether a session is not sealed although its claim window closed before `head`.
     pub(crate) fn oldest_unsealed_overdue(&self, head: Height) -> bool {
-        self.all().iter().any(|book| {
-            let record = book.record();
-            record.seal.is_none() && !record.stage.is_final() && head > record.windows.claim_close
-        })
+        let unsealed = |book: &Arc<Book>| matches!(book.stage(), Stage::Open | Stage::Draining);
+        self.all()
+            .iter()
+            .filter(|book| unsealed(book))
+            .any(|book| head > book.record().windows.claim_close)
     }
 }

@@ -30,6 +30,8 @@ use crate::watch::Watch;
 const MAX_STEPS: usize = 8;
 /// Leaves deleted in one transaction, so that relays wait for it no longer than for one of their own commits.
 const DELETE_BATCH: usize = 256;
+/// Such transactions per block: a large session is deleted over several blocks.
+const MAX_DELETES_PER_BLOCK: usize = 64;
 /// Finished sessions of which the record is kept.
 const MAX_FINISHED: usize = 10_000;
 /// Time after which a block whose work failed is tried again when no other block comes.
@@ -140,10 +142,8 @@ impl Driver {
         self.cursor = newest.height;
         self.forget(plan.forget).await?;
         self.watch.block(newest.height);
-        self.metrics.block(
-            newest.height.0,
-            self.books.all().iter().map(|book| book.record().stage),
-        );
+        self.metrics
+            .block(newest.height.0, self.books.all().iter().map(|book| book.stage()));
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl Driver {
             .books
             .all()
             .into_iter()
-            .filter(|book| !book.record().stage.is_final())
+            .filter(|book| !book.stage().is_final())
             .collect();
         let heights: BTreeSet<Height> = open
             .iter()
@@ -203,7 +203,7 @@ impl Driver {
 
     async fn plan(&self, newest: &BlockHead) -> Result<Plan, DriverError> {
         let mut plan = Plan::default();
-        for book in self.books.all() {
+        for book in self.books.all().into_iter().filter(|book| !book.is_forgotten()) {
             let before = book.record();
             let mut record = before.clone();
             // One session that cannot be advanced must not hold up the others: it is tried again at the next block.
@@ -476,7 +476,7 @@ impl Driver {
                 match outcomes.remove(&book.index).map(|sent| sent.outcome) {
                     Some(Ok(hash)) => {
                         sending(&mut record).accepted(hash, newest.height);
-                        record.stage = sent_stage.clone();
+                        record.stage = sent_stage;
                     }
                     Some(Err(error)) => sending(&mut record).refused(error, false),
                     None => continue,
@@ -511,21 +511,25 @@ impl Driver {
 
     /// Deletes the leaves of finished sessions, and the oldest of their records when there are too many.
     async fn forget(&self, books: Vec<Arc<Book>>) -> Result<(), DriverError> {
+        let mut left = MAX_DELETES_PER_BLOCK;
         for book in books {
             let mut record = book.record();
             let (log, index) = (Arc::clone(&self.log), book.index);
-            let deleted = spawn_blocking(move || {
-                let mut all = 0_u64;
-                loop {
-                    let some = log.delete_leaves(index, DELETE_BATCH)?;
-                    all = all.saturating_add(u64::try_from(some).unwrap_or(u64::MAX));
-                    if some < DELETE_BATCH {
-                        return Ok::<_, LeafLogError>(all);
+            let deleting = spawn_blocking(move || {
+                while left > 0 {
+                    left -= 1;
+                    if log.delete_leaves(index, DELETE_BATCH)? < DELETE_BATCH {
+                        return Ok::<_, LeafLogError>((left, true));
                     }
                 }
+                Ok((0, false))
             });
-            let deleted = deleted.await??;
-            record.deleted_leaves = Some(record.seal.map_or(deleted, |seal| seal.leaves.max(deleted)));
+            let (rest, all) = deleting.await??;
+            left = rest;
+            if !all {
+                break;
+            }
+            record.deleted_leaves = Some(record.seal.map_or(0, |seal| seal.leaves));
             book.drop_leaves();
             self.store(&[(book, record)], None).await?;
         }

@@ -21,7 +21,7 @@ const SETTLEMENT_MARGIN_BLOCKS: i64 = 10;
 const MAX_INVALID_PROOFS: u32 = 3;
 
 /// Where a session of a supplier is in its life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
 pub enum Stage {
     /// Relays are accepted.

@@ -183,10 +183,10 @@ impl Servicer {
             registry: self.registry,
         };
         let relay_tasks = TaskTracker::new();
-        let beside = if self.admin_listener.is_some() {
-            admin::probes(&admin)
-        } else {
-            admin::all(&admin)
+        let beside = match (&self.admin_listener, self.local_addr.ip().is_loopback()) {
+            (Some(_), _) => admin::probes(&admin),
+            (None, true) => admin::all(&admin),
+            (None, false) => admin::probes(&admin).merge(admin::metrics_only(&admin)),
         };
         let metrics = Arc::clone(&self.relays.metrics);
         let front = Front::new(self.relays, metrics, &self.config.limits, relay_tasks.clone());

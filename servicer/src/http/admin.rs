@@ -1,7 +1,10 @@
 //! `GET /health`, `/ready`, `/metrics`, `/ledger` and `/leaves`.
 //!
-//! They are answered on the relay endpoint, or, when `admin_listen` is configured, there; `/health` and `/ready` stay on both, since
-//! load balancers ask where the relays go.
+//! | path | on `listen` | on `admin_listen` |
+//! |---|---|---|
+//! | `/health`, `/ready` | always: load balancers ask where the relays go | yes |
+//! | `/metrics` | unless `admin_listen` is configured | yes |
+//! | `/ledger`, `/leaves` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
 
 use std::sync::Arc;
 
@@ -33,14 +36,24 @@ pub(crate) fn probes(admin: &Admin) -> Router {
         .with_state(Arc::new(admin.clone()))
 }
 
+/// `/metrics`.
+pub(crate) fn metrics_only(admin: &Admin) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(admin.clone()))
+}
+
+/// `/ledger` and `/leaves`.
+pub(crate) fn books(admin: &Admin) -> Router {
+    let routes = Router::new()
+        .route("/ledger", get(ledger))
+        .route("/leaves", get(leaves));
+    routes.with_state(Arc::new(admin.clone()))
+}
+
 /// Everything.
 pub(crate) fn all(admin: &Admin) -> Router {
-    let more = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/ledger", get(ledger))
-        .route("/leaves", get(leaves))
-        .with_state(Arc::new(admin.clone()));
-    probes(admin).merge(more)
+    probes(admin).merge(metrics_only(admin)).merge(books(admin))
 }
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {

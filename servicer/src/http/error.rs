@@ -212,3 +212,110 @@ impl Refused {
         (code.status, response)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use portico_client::ChainError;
+
+    use super::*;
+
+    fn every_refusal() -> Vec<Refusal> {
+        let address = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4".parse().unwrap();
+        vec![
+            Refusal::Overloaded("relays in progress"),
+            Refusal::Stopping,
+            Refusal::Body,
+            Refusal::RequestTooLarge(10),
+            Refusal::Decode("x".into()),
+            Refusal::Basic("x".into()),
+            Refusal::ForeignSupplier("x".into()),
+            Refusal::UnknownService("eth".parse().unwrap()),
+            Refusal::Transport,
+            Refusal::RpcType,
+            SessionError::NotActive {
+                start: 1,
+                end: 10,
+                height: 12,
+            }
+            .into(),
+            SessionError::Unknown(ChainError::NotFound("x".into())).into(),
+            SessionError::Chain(ChainError::Unavailable("x".into())).into(),
+            SessionError::Header("session_id").into(),
+            SessionError::Supplier(address).into(),
+            SessionError::TooMany.into(),
+            Refusal::OverServiced,
+            Refusal::Signature(RelayError::PayloadHash),
+            Refusal::Sealed,
+            BackendError::Payload("x".into()).into(),
+            BackendError::Timeout(10).into(),
+            BackendError::TooLarge(10).into(),
+            BackendError::NoRoom.into(),
+            Refusal::Recording,
+        ]
+    }
+
+    /// Gateways act on these numbers: a change is a decision.
+    #[test]
+    fn the_table_of_refusals() {
+        let line = |refusal: Refusal| {
+            let (code, outcome) = (refusal.code(), refusal.outcome());
+            format!(
+                "{} {}/{} {outcome}",
+                code.status.as_u16(),
+                code.codespace,
+                code.code
+            )
+        };
+        let table: Vec<String> = every_refusal().into_iter().map(line).collect();
+        insta::assert_snapshot!(table.join("\n"), @r"
+        503 relayer_proxy/5 overloaded
+        503 relayer_proxy/5 stopping
+        200 relayer_proxy/5 unreadable_body
+        200 relayer_proxy/13 request_too_large
+        200 relayer_proxy/14 undecodable
+        200 service/1111 malformed
+        200 relayer_proxy/9 foreign_supplier
+        200 relayer_proxy/3 unknown_service
+        200 relayer_proxy/4 rpc_type
+        200 relayer_proxy/5 rpc_type
+        200 relay_authenticator/1 session_not_active
+        200 relay_authenticator/1 session_unknown
+        200 relayer_proxy/5 chain_unavailable
+        200 relay_authenticator/1 session_header
+        200 relay_authenticator/2 supplier_not_in_session
+        503 relayer_proxy/5 too_many_sessions
+        200 relayer_proxy/7 over_serviced
+        200 rings/3 signature
+        200 relay_authenticator/1 sealed
+        200 relayer_proxy/5 payload
+        200 relayer_proxy/10 backend_timeout
+        200 relayer_proxy/12 response_too_large
+        503 relayer_proxy/5 response_no_room
+        200 relayer_proxy/5 recording_failed
+        ");
+    }
+
+    #[test]
+    fn a_refusal_carries_header_codes_and_text_unsigned() {
+        let header = SessionHeader {
+            session_id: "ab".into(),
+            ..SessionHeader::default()
+        };
+        let refused = Refused {
+            header: Some(header.clone()),
+            refusal: Refusal::OverServiced,
+        };
+        let (status, response) = refused.answer();
+        let error = response.relay_miner_error.unwrap();
+        assert_eq!(
+            (status, error.codespace.as_str(), error.code),
+            (StatusCode::OK, "relayer_proxy", 7)
+        );
+        assert_eq!(error.message.as_bytes(), &response.payload[..]);
+        let meta = response.meta.unwrap();
+        assert_eq!(
+            (meta.session_header, meta.supplier_operator_signature),
+            (Some(header), Vec::new())
+        );
+    }
+}

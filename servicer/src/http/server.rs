@@ -4,22 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http_body_util::BodyExt;
 use portico_protocol::wire::pocket::service::RelayResponse;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::error::{Refusal, Refused};
+use crate::buffers::Room;
 use crate::metrics::Metrics;
 use crate::relay::Relays;
 
-/// Time for reading a request's body: slow senders must not hold places among the relays in progress.
+/// Time for reading a request's body; a relay is in progress, and counted as such, only after it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -72,18 +73,15 @@ impl Front {
     }
 
     async fn answer(self, request: Request) -> Result<RelayResponse, Refused> {
-        let place = self.place()?;
-        let declared = content_length(&request);
-        if declared.is_some_and(|bytes| bytes > self.max_body_bytes) {
-            return Err(Refusal::RequestTooLarge(self.max_body_bytes).into());
-        }
-        let room = self.relays.buffers.room(declared.unwrap_or(self.max_body_bytes));
-        let room = room.ok_or(Refusal::Overloaded("buffered bytes"))?;
         let rpc_type = match request.headers().get(RPC_TYPE) {
             Some(value) => Some(value.to_str().map_err(|_| Refusal::RpcType)?.to_owned()),
             None => None,
         };
-        let body = self.read(request.into_body()).await?;
+        let reading = self.read(request);
+        let (body, room) = tokio::time::timeout(BODY_TIMEOUT, reading)
+            .await
+            .map_err(|_| Refusal::Body)??;
+        let place = self.place()?;
         let relays = Arc::clone(&self.relays);
         let work = async move {
             let _held = (place, room);
@@ -92,13 +90,29 @@ impl Front {
         self.tasks.spawn(work).await.map_err(|_| Refusal::Stopping)?
     }
 
-    async fn read(&self, body: Body) -> Result<Bytes, Refusal> {
-        let reading = axum::body::to_bytes(body, self.max_body_bytes);
-        match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(error)) if is_length_limit(&error) => Err(Refusal::RequestTooLarge(self.max_body_bytes)),
-            _ => Err(Refusal::Body),
+    /// Reads the body; what it takes of the buffers grows with what arrived, so that a slow sender holds little.
+    async fn read(&self, request: Request) -> Result<(Bytes, Room), Refusal> {
+        let too_large = || Refusal::RequestTooLarge(self.max_body_bytes);
+        if content_length(&request).is_some_and(|bytes| bytes > self.max_body_bytes) {
+            return Err(too_large());
         }
+        let full = || Refusal::Overloaded("buffered bytes");
+        let mut room = self.relays.buffers.room(0).ok_or_else(full)?;
+        let (mut stream, mut body) = (request.into_body(), BytesMut::new());
+        while let Some(frame) = stream.frame().await {
+            let Ok(data) = frame.map_err(|_| Refusal::Body)?.into_data() else {
+                continue;
+            };
+            let length = body.len().saturating_add(data.len());
+            if length > self.max_body_bytes {
+                return Err(too_large());
+            }
+            if !room.grow_to(length) {
+                return Err(full());
+            }
+            body.extend_from_slice(&data);
+        }
+        Ok((body.freeze(), room))
     }
 }
 
@@ -130,8 +144,4 @@ async fn relay(State(front): State<Front>, request: Request) -> Response {
 
 fn content_length(request: &Request) -> Option<usize> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
 }

@@ -65,7 +65,7 @@ fn acts_at_exact_heights() {
         let final_height = stage.is_final().then_some(Height(20));
         next(
             &SessionRecord {
-                stage: stage.clone(),
+                stage: *stage,
                 final_height,
                 ..record()
             },

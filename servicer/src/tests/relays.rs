@@ -489,3 +489,53 @@ async fn says_which_port_is_taken_and_where_to_change_it() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn bounds_a_body_of_unannounced_length() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::with(|config| {
+        config
+            .services
+            .get_mut(&SERVICE.parse().unwrap())
+            .unwrap()
+            .max_request_bytes = 10_000;
+    })
+    .await;
+    let mut socket = tokio::net::TcpStream::connect(world.running().address)
+        .await
+        .unwrap();
+    socket
+        .write_all(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let chunk = [b"1000\r\n".as_slice(), &[0; 4096], b"\r\n"].concat();
+    for _ in 0..3 {
+        socket.write_all(&chunk).await.unwrap();
+    }
+    while !answer.windows(13).any(|part| part == b"request limit") {
+        assert!(
+            socket.read_buf(&mut answer).await.unwrap() > 0,
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    assert_eq!(world.backend.hits(), 0);
+}
+
+#[tokio::test]
+async fn shows_leaves_only_to_this_machine() {
+    let world = World::with(|config| {
+        config.listen = SocketAddr::from(([0, 0, 0, 0], 0));
+        config.admin_listen = None;
+    })
+    .await;
+    world.relay("/", "x").await;
+    let row = world.row();
+    let port = world.running().address.port();
+    let get = |path: String| world.client.get(format!("http://127.0.0.1:{port}{path}")).send();
+    assert_eq!(get("/metrics".into()).await.unwrap().status(), 200);
+    let query = format!("/leaves?session={}&supplier={}", row.session_id, row.supplier);
+    let answer = RelayResponse::decode(get(query).await.unwrap().bytes().await.unwrap()).unwrap();
+    assert!(answer.relay_miner_error.is_some(), "it is taken for a relay");
+}

@@ -386,7 +386,7 @@ async fn keeps_leaves_until_well_after_settlement() {
             .unwrap()
             .len()
     };
-    assert_eq!((row.stage.clone(), leaves()), (Stage::Settled, 3));
+    assert_eq!((row.stage, leaves()), (Stage::Settled, 3));
     world.go_to(26).await;
     assert_eq!(leaves(), 0);
     assert_eq!(world.row().committed, 3, "the ledger remembers");
