@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Args;
 use portico_client::Chain;
+use portico_config::chain::ChainConfig;
 
 /// Where the chain is.
 #[derive(Args, Clone)]
@@ -29,6 +30,27 @@ pub(crate) struct ChainArgs {
         default_value = "http://127.0.0.1:9090"
     )]
     pub(crate) chain_grpc: String,
+}
+
+/// Where the chain is, for a role whose file may say so.
+#[derive(Args, Clone)]
+pub(crate) struct RoleChainArgs {
+    /// CometBFT-style RPC of a full node, instead of the file's chain.rpc_url
+    #[arg(long, value_name = "URL", env = "PORTICO_CHAIN_RPC", hide_env_values = true)]
+    chain_rpc: Option<String>,
+    /// gRPC of a full node, instead of the file's chain.grpc_url
+    #[arg(long, value_name = "URL", env = "PORTICO_CHAIN_GRPC", hide_env_values = true)]
+    chain_grpc: Option<String>,
+}
+
+impl RoleChainArgs {
+    /// What the command line says, else what the file says.
+    pub(crate) fn or(self, file: &ChainConfig) -> ChainArgs {
+        ChainArgs {
+            chain_rpc: self.chain_rpc.unwrap_or_else(|| file.rpc_url.clone()),
+            chain_grpc: self.chain_grpc.unwrap_or_else(|| file.grpc_url.clone()),
+        }
+    }
 }
 
 impl ChainArgs {

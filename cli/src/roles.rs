@@ -10,7 +10,7 @@ use portico_config::servicer::ServicerConfig;
 use portico_gateway::Gateway;
 use portico_servicer::Servicer;
 
-use crate::chain::ChainArgs;
+use crate::chain::RoleChainArgs;
 use crate::parts::{Parts, signals};
 
 #[derive(Args)]
@@ -18,7 +18,7 @@ pub(crate) struct GatewayArgs {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
-    chain: ChainArgs,
+    chain: RoleChainArgs,
 }
 
 #[derive(Args)]
@@ -26,7 +26,7 @@ pub(crate) struct ServicerArgs {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
-    chain: ChainArgs,
+    chain: RoleChainArgs,
 }
 
 #[derive(Args)]
@@ -39,7 +39,7 @@ pub(crate) struct FileArgs {
 impl GatewayArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let config: GatewayConfig = load(&self.file.config)?;
-        let chain = self.chain.connect().await?;
+        let chain = self.chain.or(&config.chain).connect().await?;
         let gateway = Gateway::bind(config, chain, prometheus::Registry::new()).await;
         let gateway = gateway.context("the gateway does not start")?;
         tracing::info!(address = %gateway.local_addr(), "gateway listens");
@@ -53,7 +53,7 @@ impl GatewayArgs {
 impl ServicerArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let config: ServicerConfig = load(&self.file.config)?;
-        let chain = self.chain.connect().await?;
+        let chain = self.chain.or(&config.chain).connect().await?;
         let open = || Servicer::open(config, chain, prometheus::Registry::new());
         let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?;
         tracing::info!(address = %servicer.local_addr(), "servicer listens");

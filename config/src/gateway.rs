@@ -15,6 +15,7 @@ use portico_protocol::{Address, ServiceId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::chain::ChainConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 
@@ -36,6 +37,8 @@ pub struct GatewayConfig {
     /// Address and port of the front door. Default 127.0.0.1:3069; port 0 takes a free one.
     #[schemars(with = "String")]
     pub listen: SocketAddr,
+    /// The chain that is asked, for a gateway in a process of its own. Default: a node on this machine.
+    pub chain: ChainConfig,
     /// The gateway's private key; signs for every application without a key of its own, which must have delegated to this
     /// gateway. The environment variable `PORTICO_GATEWAY_KEY` replaces it.
     pub gateway_key: Option<Secret>,
@@ -71,6 +74,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3069)),
+            chain: ChainConfig::default(),
             gateway_key: None,
             applications: Vec::new(),
             max_attempts: 3,
@@ -118,6 +122,7 @@ impl GatewayConfig {
 
 impl Config for GatewayConfig {
     fn validate(&self, faults: &mut Faults) {
+        self.chain.validate(faults);
         if let Some(Err(error)) = self.gateway_key.as_ref().map(Secret::signing_key) {
             faults.add("gateway_key", error.to_string());
         }

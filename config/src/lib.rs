@@ -11,6 +11,7 @@
 //!
 //! Start reading at [`load::Config`]; one module per role holds its keys. `examples/` has a commented file per role.
 
+pub mod chain;
 pub mod gateway;
 pub mod load;
 mod locate;

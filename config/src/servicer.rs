@@ -18,6 +18,7 @@ use portico_protocol::ServiceId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::chain::ChainConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 
@@ -27,6 +28,8 @@ use crate::secret::Secret;
 pub struct ServicerConfig {
     /// Address and port of the relay endpoint. Default 127.0.0.1:8081; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// The chain that is asked, for a servicer in a process of its own. Default: a node on this machine.
+    pub chain: ChainConfig,
     /// Address and port for `/metrics`, `/ledger` and `/leaves`. Without it `/metrics` is answered on `listen`, and the others too as
     /// long as that is a loopback address.
     pub admin_listen: Option<SocketAddr>,
@@ -51,6 +54,7 @@ impl Default for ServicerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            chain: ChainConfig::default(),
             admin_listen: None,
             data_dir: PathBuf::from("servicer-data"),
             suppliers: Vec::new(),
@@ -298,6 +302,7 @@ impl ServicerConfig {
 /// `PORTICO_SUPPLIER_KEYS` (comma-separated) replaces `suppliers`.
 impl Config for ServicerConfig {
     fn validate(&self, faults: &mut Faults) {
+        self.chain.validate(faults);
         for (key, message) in self.faults() {
             faults.add(&key, message);
         }

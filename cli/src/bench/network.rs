@@ -65,14 +65,6 @@ impl Network {
             .arg(role)
             .arg("--config")
             .arg(plan.folder.join(format!("{role}.yaml")));
-        if role != "node" {
-            command
-                .arg("--chain-rpc")
-                .arg(format!("http://{}", local(plan.ports.rpc)));
-            command
-                .arg("--chain-grpc")
-                .arg(format!("http://{}", local(plan.ports.grpc)));
-        }
         command
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
@@ -159,13 +151,15 @@ impl Plan {
             .address();
         let endpoint = format!("http://{}", local(ports.servicer));
         let genesis = genesis(&[&service], &endpoint, &actors)?;
+        let (rpc, grpc) = (local(ports.rpc), local(ports.grpc));
+        let chain = format!("chain: {{rpc_url: \"http://{rpc}\", grpc_url: \"http://{grpc}\"}}\n");
         let write = |name: &str, text: String| std::fs::write(folder.join(name), text);
         write("genesis.json", serde_json::to_string(&genesis)?)?;
         write("node.yaml", node_yaml(&ports))?;
         write(
             "servicer.yaml",
             format!(
-                "listen: {}\ndata_dir: {}\nsuppliers: [{{file: keys/supplier.hex}}]\n\
+                "listen: {}\n{chain}data_dir: {}\nsuppliers: [{{file: keys/supplier.hex}}]\n\
                  services: {{{service}: {{backend: {{url: \"http://{backend}\"}}, durability: {durability}}}}}\n",
                 local(ports.servicer),
                 folder.join("servicer").display()
@@ -174,7 +168,7 @@ impl Plan {
         write(
             "gateway.yaml",
             format!(
-                "listen: {}\ngateway_key: {{file: keys/gateway.hex}}\n\
+                "listen: {}\n{chain}gateway_key: {{file: keys/gateway.hex}}\n\
                  applications: [{{address: {application}, service_id: {service}}}]\n",
                 local(ports.gateway)
             ),
