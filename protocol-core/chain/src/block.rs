@@ -4,8 +4,13 @@ use bytes::Bytes;
 use portico_protocol::wire::tendermint::abci::Event;
 use portico_protocol::{BlockHash, Height};
 
+use crate::context::Context;
+use crate::error::Fault;
+use crate::event::tag;
 use crate::genesis::Genesis;
 use crate::state::{Changes, StateError, StateRead};
+use crate::tx::{self, Mode};
+use crate::{application, auth, bank, gateway, proof, session, shared, supplier, tokenomics};
 
 /// What a block tells the modules.
 #[derive(Clone, Debug)]
@@ -59,28 +64,56 @@ pub fn init(genesis: &Genesis) -> Result<Changes, crate::genesis::GenesisError> 
 
 /// Executes a block's transactions and its end blockers over the parent's state. A failing transaction is an outcome, not an error.
 pub fn execute(
-    _parent: &dyn StateRead,
-    _context: &BlockContext,
-    _txs: &[Bytes],
+    parent: &dyn StateRead,
+    context: &BlockContext,
+    txs: &[Bytes],
 ) -> Result<BlockOutcome, StateError> {
-    unimplemented!()
+    let mut ctx = Context::new(parent, context);
+    let txs = txs
+        .iter()
+        .map(|tx| tx::deliver(&mut ctx, tx))
+        .collect::<Result<Vec<_>, _>>()?;
+    end_block(&mut ctx).map_err(|fault| match fault {
+        Fault::State(error) => error,
+        Fault::Module(error) => StateError::Store(format!("end of block {}: {}", context.height, error.text)),
+    })?;
+    let mut events = ctx.events;
+    tag(&mut events, "mode", "EndBlock");
+    debug_assert_eq!(
+        bank::supply(&ctx.state)?,
+        bank::sum_of_balances(&ctx.state)?,
+        "balances add up to the supply"
+    );
+    Ok(BlockOutcome {
+        changes: ctx.state.into_changes(),
+        txs,
+        events,
+    })
+}
+
+/// The modules' end blockers, in the network's order: the block's hash is stored, its proofs are validated, then claims settle.
+fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    session::end_block(ctx);
+    proof::end_block(ctx)?;
+    tokenomics::end_block(ctx)?;
+    gateway::end_block(ctx)?;
+    application::end_block(ctx)?;
+    supplier::end_block(ctx)?;
+    shared::end_block(ctx)?;
+    auth::end_block(ctx)
 }
 
 /// Checks a transaction against `state` plus what earlier pending ones of the same sender changed (signature, sequence, fee, funds).
 /// Returns the outcome and, on success, the changes of its ante part, so that the mempool can stack the next one on it.
 pub fn check(
-    _state: &dyn StateRead,
-    _context: &BlockContext,
-    _tx: &[u8],
+    state: &dyn StateRead,
+    context: &BlockContext,
+    tx: &[u8],
 ) -> Result<(TxOutcome, Changes), StateError> {
-    unimplemented!()
+    tx::run(state, context, tx, Mode::Check)
 }
 
 /// Runs a transaction without committing and without verifying signatures; for gas estimates.
-pub fn simulate(
-    _state: &dyn StateRead,
-    _context: &BlockContext,
-    _tx: &[u8],
-) -> Result<TxOutcome, StateError> {
-    unimplemented!()
+pub fn simulate(state: &dyn StateRead, context: &BlockContext, tx: &[u8]) -> Result<TxOutcome, StateError> {
+    tx::run(state, context, tx, Mode::Simulate).map(|(outcome, _)| outcome)
 }

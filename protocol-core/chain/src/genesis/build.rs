@@ -1,9 +1,294 @@
 //! From a genesis to the first state.
 
-use super::{Genesis, GenesisError};
-use crate::state::Changes;
+use std::collections::BTreeMap;
+
+use portico_protocol::tx::module_address;
+use portico_protocol::wire::pocket;
+use portico_protocol::wire::pocket::shared::{
+    ApplicationServiceConfig, RpcType, Service, ServiceRevenueShare, Supplier, SupplierEndpoint,
+    SupplierServiceConfig,
+};
+use portico_protocol::{Height, PublicKey, Upokt};
+
+use super::{Genesis, GenesisApplication, GenesisError, GenesisParams, GenesisSupplier};
+use crate::block::BlockContext;
+use crate::context::Context;
+use crate::error::{Fault, refuse};
+use crate::state::{Changes, StateRead, Store};
+use crate::{
+    application, auth, bank, feature, gateway, proof, service, session, shared, stake, supplier, tokenomics,
+};
 
 /// Builds the first state.
-pub(crate) fn init(_genesis: &Genesis) -> Result<Changes, GenesisError> {
-    Err(GenesisError("not built yet".into()))
+pub(crate) fn init(genesis: &Genesis) -> Result<Changes, GenesisError> {
+    let empty: BTreeMap<(Store, Vec<u8>), Vec<u8>> = BTreeMap::new();
+    let block = BlockContext {
+        chain_id: genesis.chain_id.clone(),
+        height: Height(0),
+        time_ms: genesis.genesis_time_ms,
+        hash: [0; 32],
+        proposer_account: String::new(),
+    };
+    let mut ctx = Context::new(&empty as &dyn StateRead, &block);
+    build(&mut ctx, genesis).map_err(|fault| GenesisError(fault.to_string()))?;
+    Ok(ctx.state.into_changes())
+}
+
+fn refuse_genesis(text: impl Into<String>) -> Fault {
+    refuse("genesis", 1, text)
+}
+
+fn build(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
+    if genesis.chain_id.is_empty() || genesis.chain_id.len() > 50 {
+        return Err(refuse_genesis("chain_id has 1 to 50 characters"));
+    }
+    params(ctx, &genesis.params)?;
+    validators(ctx, genesis)?;
+    for account in &genesis.accounts {
+        bank::genesis_balance(ctx, &account.address, account.balance)?;
+        if let Some(hex) = &account.public_key {
+            let key = hex::decode(hex)
+                .ok()
+                .and_then(|bytes| PublicKey::from_slice(&bytes).ok());
+            let key = key
+                .filter(|key| key.address() == account.address)
+                .ok_or_else(|| {
+                    refuse_genesis(format!(
+                        "public_key of account {} is not this address's key",
+                        account.address
+                    ))
+                })?;
+            auth::set_public_key(ctx, &account.address, &key)?;
+        }
+    }
+    for item in &genesis.services {
+        let new = Service {
+            id: item.id.to_string(),
+            name: item.name.clone(),
+            compute_units_per_relay: item.compute_units_per_relay,
+            owner_address: item.owner.to_string(),
+            metadata: None,
+        };
+        service::genesis_service(ctx, &new)?;
+    }
+    for item in &genesis.gateways {
+        bank::genesis_balance(ctx, &module_address("gateway"), item.stake)?;
+        stake::at_least("gateway", 1102, item.stake, genesis.params.gateway_min_stake)?;
+        let address = item.address.to_string();
+        let new = pocket::gateway::Gateway {
+            address,
+            stake: Some(item.stake.into()),
+            ..Default::default()
+        };
+        gateway::save(ctx, &new);
+        auth::ensure_account(ctx, &item.address)?;
+    }
+    for item in &genesis.applications {
+        application(ctx, item, &genesis.params)?;
+    }
+    for item in &genesis.suppliers {
+        supplier(ctx, item, &genesis.params)?;
+    }
+    feature::enable(ctx, feature::STRICT_CLOSEST_PROOF, Height(0));
+    Ok(())
+}
+
+fn params(ctx: &mut Context<'_>, params: &GenesisParams) -> Result<(), Fault> {
+    let shared = pocket::shared::Params::from(&params.shared);
+    check_shared(&shared)?;
+    shared::set_params(ctx, &shared);
+    session::set_params(
+        ctx,
+        &pocket::session::Params {
+            num_suppliers_per_session: params.num_suppliers_per_session.max(1),
+        },
+    );
+    application::set_params(
+        ctx,
+        &pocket::application::Params {
+            max_delegated_gateways: params.max_delegated_gateways,
+            min_stake: Some(params.application_min_stake.into()),
+        },
+    );
+    gateway::set_params(
+        ctx,
+        &pocket::gateway::Params {
+            min_stake: Some(params.gateway_min_stake.into()),
+        },
+    );
+    supplier::set_params(
+        ctx,
+        &pocket::supplier::Params {
+            min_stake: Some(params.supplier_min_stake.into()),
+            staking_fee: Some(params.supplier_staking_fee.into()),
+        },
+    );
+    service::set_params(
+        ctx,
+        &pocket::service::Params {
+            add_service_fee: Some(params.add_service_fee.into()),
+            target_num_relays: params.target_num_relays,
+        },
+    );
+    proof::set_params(ctx, &(&params.proof).into());
+    let dao = &params.tokenomics.dao_reward_address;
+    stake::address("tokenomics", 1101, dao)?;
+    tokenomics::set_params(ctx, &(&params.tokenomics).into());
+    Ok(())
+}
+
+/// The relations that the network's params keep (`x/shared/types/params.go`).
+fn check_shared(params: &pocket::shared::Params) -> Result<(), Fault> {
+    let fault = |text: &str| Err(refuse_genesis(format!("params.shared: {text}")));
+    if params.num_blocks_per_session < 2 {
+        return fault("num_blocks_per_session is at least 2: a session header ends after it starts");
+    }
+    if params.grace_period_end_offset_blocks >= params.num_blocks_per_session {
+        return fault("grace_period_end_offset_blocks is less than num_blocks_per_session");
+    }
+    if params.claim_window_open_offset_blocks < params.grace_period_end_offset_blocks {
+        return fault("claim_window_open_offset_blocks is at least grace_period_end_offset_blocks");
+    }
+    if params.compute_units_to_tokens_multiplier == 0 || params.compute_unit_cost_granularity == 0 {
+        return fault("compute_units_to_tokens_multiplier and compute_unit_cost_granularity are at least 1");
+    }
+    Ok(())
+}
+
+fn validators(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
+    if genesis.validators.is_empty() {
+        return Err(refuse_genesis("validators must name at least one"));
+    }
+    let mut weights = Vec::new();
+    for validator in &genesis.validators {
+        let key = hex::decode(&validator.consensus_public_key).unwrap_or_default();
+        if key.len() != 32 {
+            return Err(refuse_genesis(
+                "consensus_public_key has 64 hexadecimal characters",
+            ));
+        }
+        bank::genesis_balance(ctx, &module_address("bonded_tokens_pool"), validator.tokens)?;
+        auth::ensure_account(ctx, &validator.account)?;
+        weights.push((validator.account.to_string(), validator.tokens.0));
+    }
+    tokenomics::set_validators(ctx, &weights);
+    Ok(())
+}
+
+fn known_service(ctx: &Context<'_>, id: &str) -> Result<(), Fault> {
+    match service::service(&ctx.state, id)? {
+        Some(_) => Ok(()),
+        None => Err(refuse_genesis(format!(
+            "service {id:?} is used but not listed under services"
+        ))),
+    }
+}
+
+fn application(
+    ctx: &mut Context<'_>,
+    item: &GenesisApplication,
+    params: &GenesisParams,
+) -> Result<(), Fault> {
+    known_service(ctx, item.service_id.as_str())?;
+    stake::at_least("application", 1101, item.stake, params.application_min_stake)?;
+    bank::genesis_balance(ctx, &module_address("application"), item.stake)?;
+    auth::ensure_account(ctx, &item.address)?;
+    let mut delegatees = Vec::new();
+    for delegatee in &item.delegatees {
+        let address = delegatee.to_string();
+        if gateway::gateway(&ctx.state, &address)?.is_none() {
+            return Err(refuse_genesis(format!(
+                "application {} delegates to {address}, no gateway",
+                item.address
+            )));
+        }
+        delegatees.push(address);
+    }
+    let new = pocket::application::Application {
+        address: item.address.to_string(),
+        stake: Some(item.stake.into()),
+        service_configs: vec![ApplicationServiceConfig {
+            service_id: item.service_id.to_string(),
+        }],
+        delegatee_gateway_addresses: delegatees,
+        ..Default::default()
+    };
+    application::save(ctx, &new);
+    Ok(())
+}
+
+fn supplier(ctx: &mut Context<'_>, item: &GenesisSupplier, params: &GenesisParams) -> Result<(), Fault> {
+    stake::at_least("supplier", 1101, item.stake, params.supplier_min_stake)?;
+    bank::genesis_balance(ctx, &module_address("supplier"), item.stake)?;
+    auth::ensure_account(ctx, &item.operator)?;
+    auth::ensure_account(ctx, &item.owner)?;
+    let services: Vec<SupplierServiceConfig> = item
+        .services
+        .iter()
+        .map(|config| service_config(item, config))
+        .collect();
+    if services.is_empty() {
+        return Err(refuse_genesis(format!(
+            "supplier {} serves nothing",
+            item.operator
+        )));
+    }
+    supplier::validate_services(ctx, &services)?;
+    let mut new = Supplier {
+        owner_address: item.owner.to_string(),
+        operator_address: item.operator.to_string(),
+        stake: Some(item.stake.into()),
+        ..Supplier::default()
+    };
+    supplier::replace_services(&mut new, &services, Height(1));
+    supplier::save(ctx, None, &new);
+    Ok(())
+}
+
+fn service_config(item: &GenesisSupplier, config: &super::GenesisSupplierService) -> SupplierServiceConfig {
+    let mut rev_share: Vec<ServiceRevenueShare> = config
+        .rev_share
+        .iter()
+        .map(|share| ServiceRevenueShare {
+            address: share.address.to_string(),
+            rev_share_percentage: share.percentage,
+        })
+        .collect();
+    if rev_share.is_empty() {
+        rev_share.push(ServiceRevenueShare {
+            address: item.owner.to_string(),
+            rev_share_percentage: 100,
+        });
+    }
+    SupplierServiceConfig {
+        service_id: config.service_id.to_string(),
+        endpoints: vec![SupplierEndpoint {
+            url: config.url.clone(),
+            rpc_type: RpcType::JsonRpc.into(),
+            configs: Vec::new(),
+        }],
+        rev_share,
+    }
+}
+
+/// Everything an operator may have to pay with: used by tests and tools that add up a genesis.
+impl Genesis {
+    /// Sum of all balances, stakes and bonded tokens: the chain's supply at its beginning.
+    #[must_use]
+    pub fn supply(&self) -> Upokt {
+        let sums = [
+            self.accounts
+                .iter()
+                .map(|account| account.balance.0)
+                .sum::<u128>(),
+            self.gateways.iter().map(|gateway| gateway.stake.0).sum(),
+            self.applications
+                .iter()
+                .map(|application| application.stake.0)
+                .sum(),
+            self.suppliers.iter().map(|supplier| supplier.stake.0).sum(),
+            self.validators.iter().map(|validator| validator.tokens.0).sum(),
+        ];
+        Upokt(sums.into_iter().sum())
+    }
 }

@@ -1,0 +1,185 @@
+//! Module application.
+
+mod messages;
+
+use portico_protocol::session::Timing;
+use portico_protocol::wire::pocket::application::{Application, ApplicationUnbondingReason, Params};
+use portico_protocol::{Height, Upokt};
+
+use crate::context::{Context, key, read};
+use crate::error::Fault;
+use crate::event::{TypedEvent, quote};
+use crate::state::{StateError, StateRead, Store};
+use crate::{gateway, json, shared, stake};
+
+pub(crate) use messages::{msg_delegate, msg_stake, msg_undelegate, msg_unstake};
+
+pub(crate) const MODULE: &str = "application";
+const PARAMS: &[u8] = b"params";
+/// Prefix of applications.
+pub(crate) const APPLICATIONS: &[u8] = b"application/";
+
+pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
+    Ok(read(state, Store::Application, PARAMS)?.unwrap_or_default())
+}
+
+pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {
+    ctx.put(Store::Application, PARAMS.to_vec(), params);
+}
+
+/// A staked application.
+pub(crate) fn application(state: &dyn StateRead, address: &str) -> Result<Option<Application>, StateError> {
+    read(state, Store::Application, &key("application", address))
+}
+
+pub(crate) fn save(ctx: &mut Context<'_>, application: &Application) {
+    ctx.put(
+        Store::Application,
+        key("application", &application.address),
+        application,
+    );
+}
+
+/// Whether an application is served in the session that ends at `session_end`.
+pub(crate) fn is_active(application: &Application, session_end: Height) -> bool {
+    let end = u64::try_from(session_end.0).unwrap_or(0);
+    let staked = application.unstake_session_end_height == 0 || end <= application.unstake_session_end_height;
+    let stays = application
+        .pending_transfer
+        .as_ref()
+        .is_none_or(|transfer| end <= transfer.session_end_height);
+    staked && stays
+}
+
+/// Whether the application's config at `height` holds the service.
+pub(crate) fn serves(application: &Application, service: &str, height: Height) -> bool {
+    if application.service_config_history.is_empty() {
+        return application
+            .service_configs
+            .iter()
+            .any(|config| config.service_id == service);
+    }
+    application.service_config_history.iter().any(|update| {
+        update
+            .service
+            .as_ref()
+            .is_some_and(|config| config.service_id == service)
+            && update.activation_height <= height.0
+            && (update.deactivation_height == 0 || update.deactivation_height > height.0)
+    })
+}
+
+/// Starts unbonding at the end of the current session.
+pub(crate) fn begin_unbonding(
+    ctx: &mut Context<'_>,
+    application: &mut Application,
+    reason: ApplicationUnbondingReason,
+) -> Result<(), Fault> {
+    let session_end = shared::current_session_end(ctx)?;
+    application.unstake_session_end_height = u64::try_from(session_end.0).unwrap_or(0);
+    save(ctx, application);
+    let unbonding_end = unbonding_end(ctx, application)?;
+    ctx.emit(
+        TypedEvent::new("pocket.application.EventApplicationUnbondingBegin")
+            .json("application", json::application(application))
+            .json("reason", quote(reason.as_str_name()))
+            .long("session_end_height", session_end)
+            .long("unbonding_end_height", unbonding_end),
+    );
+    Ok(())
+}
+
+fn unbonding_end(ctx: &Context<'_>, application: &Application) -> Result<i64, StateError> {
+    let end = Height(i64::try_from(application.unstake_session_end_height).unwrap_or(i64::MAX));
+    let params = shared::params_at(&ctx.state, end)?;
+    let sessions = params.application_unbonding_period_sessions;
+    Ok(shared::unbonding_end(
+        application.unstake_session_end_height,
+        sessions,
+        &params,
+    ))
+}
+
+/// At session ends: leaves gateways that have unbonded, prunes old undelegations, pays unbonded applications back.
+pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    let params = shared::params(&ctx.state)?;
+    let session_end = Timing::new(&params).end(ctx.height());
+    if session_end != ctx.height() {
+        return Ok(());
+    }
+    let keep_blocks = params
+        .grace_period_end_offset_blocks
+        .saturating_add(2 * params.num_blocks_per_session);
+    let oldest = u64::try_from(ctx.height().0)
+        .unwrap_or(0)
+        .saturating_sub(keep_blocks);
+    for mut application in ctx.scan::<Application>(Store::Application, APPLICATIONS)? {
+        let before = application.clone();
+        leave_inactive_gateways(ctx, &mut application)?;
+        application.pending_undelegations.retain(|end, _| *end >= oldest);
+        if application != before {
+            save(ctx, &application);
+        }
+        end_unbonding(ctx, &application, session_end)?;
+    }
+    Ok(())
+}
+
+fn leave_inactive_gateways(ctx: &mut Context<'_>, application: &mut Application) -> Result<(), Fault> {
+    let height = ctx.height().0;
+    for address in application.delegatee_gateway_addresses.clone() {
+        let gateway = gateway::gateway(&ctx.state, &address)?;
+        if gateway.is_some_and(|gateway| gateway::is_active(&gateway, height.saturating_add(1))) {
+            continue;
+        }
+        messages::undelegate(application, &address, height);
+        ctx.emit(
+            TypedEvent::new("pocket.application.EventRedelegation")
+                .json("application", json::application(application))
+                .long("session_end_height", height),
+        );
+    }
+    Ok(())
+}
+
+fn end_unbonding(ctx: &mut Context<'_>, application: &Application, session_end: Height) -> Result<(), Fault> {
+    if application.unstake_session_end_height == 0 {
+        return Ok(());
+    }
+    let end = unbonding_end(ctx, application)?;
+    if ctx.height().0 < end {
+        return Ok(());
+    }
+    let address = stake::address(MODULE, 1102, &application.address)?;
+    let staked = stake::amount(application.stake.as_ref());
+    stake::release(ctx, MODULE, &address, staked)?;
+    ctx.delete(Store::Application, key("application", &application.address));
+    let below = staked < stake::amount(params(&ctx.state)?.min_stake.as_ref());
+    let reason = if below {
+        ApplicationUnbondingReason::BelowMinStake
+    } else {
+        ApplicationUnbondingReason::Elective
+    };
+    ctx.emit(
+        TypedEvent::new("pocket.application.EventApplicationUnbondingEnd")
+            .json("application", json::application(application))
+            .json("reason", quote(reason.as_str_name()))
+            .long("session_end_height", session_end)
+            .long("unbonding_end_height", end),
+    );
+    Ok(())
+}
+
+/// Takes a paid amount off an application's stake; errs when the stake is smaller.
+pub(crate) fn pay(application: &mut Application, amount: Upokt) -> Result<(), Fault> {
+    let before = stake::amount(application.stake.as_ref());
+    let after = before.0.checked_sub(amount.0).ok_or_else(|| {
+        crate::error::refuse(
+            "tokenomics",
+            1110,
+            format!("application stake {before} is smaller than {amount}"),
+        )
+    })?;
+    application.stake = Some(Upokt(after).into());
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! Messages of module application.
+
+use portico_protocol::Upokt;
+use portico_protocol::wire::pocket::application::{
+    Application, ApplicationServiceConfigUpdate, ApplicationUnbondingReason, MsgDelegateToGateway,
+    MsgStakeApplication, MsgUndelegateFromGateway, MsgUnstakeApplication,
+};
+use portico_protocol::wire::pocket::shared::ApplicationServiceConfig;
+
+use super::{MODULE, application, begin_unbonding, params, save};
+use crate::context::{Context, required};
+use crate::error::{Fault, refuse};
+use crate::event::TypedEvent;
+use crate::{gateway, json, service, shared, stake};
+
+/// Least spend limit that is not "none".
+const MIN_SPEND_LIMIT: Upokt = Upokt(1_000_000);
+
+/// `MsgStakeApplication`: stakes, or raises a stake, changes the service, cancels unbonding.
+pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) -> Result<(), Fault> {
+    let address = stake::address(MODULE, 1102, &message.address)?;
+    let staked = stake::stated(MODULE, 1101, message.stake.as_ref())?;
+    let [config] = message.services.as_slice() else {
+        let text = format!(
+            "an application is staked for exactly one service, not {}",
+            message.services.len()
+        );
+        return Err(refuse(MODULE, 1106, text));
+    };
+    if service::service(&ctx.state, &config.service_id)?.is_none() {
+        return Err(refuse(
+            MODULE,
+            1106,
+            format!("service {:?} does not exist", config.service_id),
+        ));
+    }
+    stake::at_least(
+        MODULE,
+        1101,
+        staked,
+        stake::amount(params(&ctx.state)?.min_stake.as_ref()),
+    )?;
+    let old = application(&ctx.state, &message.address)?;
+    let before = stake::amount(old.as_ref().and_then(|app| app.stake.as_ref()));
+    if staked <= before {
+        return Err(refuse(
+            MODULE,
+            1101,
+            format!("stake {staked} must be higher than the current {before}"),
+        ));
+    }
+    stake::escrow(ctx, MODULE, &address, Upokt(staked.0 - before.0))?;
+    let cancelled = old.as_ref().is_some_and(|app| app.unstake_session_end_height > 0);
+    let mut app = old.unwrap_or_else(|| Application {
+        address: message.address.clone(),
+        ..Application::default()
+    });
+    app.stake = Some(staked.into());
+    app.unstake_session_end_height = 0;
+    set_service(ctx, &mut app, config)?;
+    set_spend_limit(&mut app, message)?;
+    save(ctx, &app);
+    let session_end = shared::current_session_end(ctx)?;
+    let kind = if cancelled {
+        "pocket.application.EventApplicationUnbondingCanceled"
+    } else {
+        "pocket.application.EventApplicationStaked"
+    };
+    ctx.emit(
+        TypedEvent::new(kind)
+            .json("application", json::application(&app))
+            .long("session_end_height", session_end),
+    );
+    Ok(())
+}
+
+/// A changed service takes effect at the next session; the first change records the old one from height 1.
+fn set_service(
+    ctx: &Context<'_>,
+    app: &mut Application,
+    config: &ApplicationServiceConfig,
+) -> Result<(), Fault> {
+    if app.service_configs.first() == Some(config) {
+        return Ok(());
+    }
+    let old = std::mem::replace(&mut app.service_configs, vec![config.clone()]);
+    let Some(old) = old.into_iter().next() else {
+        return Ok(());
+    };
+    let next = shared::next_session_start(ctx)?;
+    let update = |service, activation_height| ApplicationServiceConfigUpdate {
+        application_address: app.address.clone(),
+        service: Some(service),
+        activation_height,
+        deactivation_height: 0,
+    };
+    let (first, new) = (update(old, 1), update(config.clone(), next.0));
+    if app.service_config_history.is_empty() {
+        app.service_config_history.push(first);
+    }
+    app.service_config_history
+        .retain(|entry| entry.activation_height != next.0);
+    for entry in &mut app.service_config_history {
+        if entry.deactivation_height == 0 || entry.deactivation_height > next.0 {
+            entry.deactivation_height = next.0;
+        }
+    }
+    app.service_config_history.push(new);
+    Ok(())
+}
+
+fn set_spend_limit(app: &mut Application, message: &MsgStakeApplication) -> Result<(), Fault> {
+    let Some(coin) = &message.per_session_spend_limit else {
+        return Ok(());
+    };
+    let limit = Upokt::try_from(coin).map_err(|error| refuse(MODULE, 1118, error.to_string()))?;
+    if limit == Upokt(0) {
+        app.per_session_spend_limit = None;
+        return Ok(());
+    }
+    if limit < MIN_SPEND_LIMIT {
+        return Err(refuse(
+            MODULE,
+            1118,
+            format!("a spend limit is 0 or at least {MIN_SPEND_LIMIT}"),
+        ));
+    }
+    app.per_session_spend_limit = Some(limit.into());
+    Ok(())
+}
+
+fn found(ctx: &Context<'_>, address: &str) -> Result<Application, Fault> {
+    required(application(&ctx.state, address)?, || {
+        refuse(MODULE, 1104, format!("application {address} not found"))
+    })
+}
+
+/// `MsgUnstakeApplication`.
+pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeApplication) -> Result<(), Fault> {
+    let mut app = found(ctx, &message.address)?;
+    if app.unstake_session_end_height > 0 {
+        return Err(refuse(
+            MODULE,
+            1112,
+            format!("application {} is already unstaking", message.address),
+        ));
+    }
+    if app.pending_transfer.is_some() {
+        return Err(refuse(
+            MODULE,
+            1114,
+            format!("application {} is being transferred", message.address),
+        ));
+    }
+    begin_unbonding(ctx, &mut app, ApplicationUnbondingReason::Elective)
+}
+
+/// `MsgDelegateToGateway`: at once.
+pub(crate) fn msg_delegate(ctx: &mut Context<'_>, message: &MsgDelegateToGateway) -> Result<(), Fault> {
+    let mut app = found(ctx, &message.app_address)?;
+    let address = &message.gateway_address;
+    let gateway = required(gateway::gateway(&ctx.state, address)?, || {
+        refuse(MODULE, 1107, format!("gateway {address} not found"))
+    })?;
+    if !gateway::is_active(&gateway, ctx.height().0) {
+        return Err(refuse(MODULE, 1107, format!("gateway {address} is unbonding")));
+    }
+    if app.delegatee_gateway_addresses.contains(address) {
+        return Err(refuse(
+            MODULE,
+            1109,
+            format!("application is already delegated to {address}"),
+        ));
+    }
+    let max = params(&ctx.state)?.max_delegated_gateways;
+    if app.delegatee_gateway_addresses.len() as u64 >= max {
+        return Err(refuse(
+            MODULE,
+            1110,
+            format!("application is delegated to {max} gateways, the most allowed"),
+        ));
+    }
+    app.delegatee_gateway_addresses.push(address.clone());
+    let now = u64::try_from(shared::current_session_end(ctx)?.0).unwrap_or(0);
+    if let Some(list) = app.pending_undelegations.get_mut(&now) {
+        list.gateway_addresses.retain(|gone| gone != address);
+    }
+    app.pending_undelegations
+        .retain(|_, list| !list.gateway_addresses.is_empty());
+    redelegated(ctx, &app)
+}
+
+/// `MsgUndelegateFromGateway`: from the list at once; the gateway keeps signing until the session ends.
+pub(crate) fn msg_undelegate(ctx: &mut Context<'_>, message: &MsgUndelegateFromGateway) -> Result<(), Fault> {
+    let mut app = found(ctx, &message.app_address)?;
+    if !app.delegatee_gateway_addresses.contains(&message.gateway_address) {
+        return Err(refuse(
+            MODULE,
+            1111,
+            format!("application is not delegated to {}", message.gateway_address),
+        ));
+    }
+    let session_end = shared::current_session_end(ctx)?;
+    undelegate(&mut app, &message.gateway_address, session_end.0);
+    redelegated(ctx, &app)
+}
+
+/// Moves a gateway from the delegatees to the undelegations pending until `session_end`.
+pub(super) fn undelegate(app: &mut Application, gateway: &str, session_end: i64) {
+    app.delegatee_gateway_addresses
+        .retain(|address| address != gateway);
+    let end = u64::try_from(session_end).unwrap_or(0);
+    app.pending_undelegations
+        .entry(end)
+        .or_default()
+        .gateway_addresses
+        .push(gateway.to_owned());
+}
+
+fn redelegated(ctx: &mut Context<'_>, app: &Application) -> Result<(), Fault> {
+    save(ctx, app);
+    let session_end = shared::current_session_end(ctx)?;
+    ctx.emit(
+        TypedEvent::new("pocket.application.EventRedelegation")
+            .json("application", json::application(app))
+            .long("session_end_height", session_end),
+    );
+    Ok(())
+}

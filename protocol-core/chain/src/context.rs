@@ -1,0 +1,143 @@
+//! What a module works with: state it may change, the block it runs in, events it emits.
+
+use portico_protocol::Height;
+use portico_protocol::wire::tendermint::abci::Event;
+use prost::Message;
+
+use crate::block::BlockContext;
+use crate::error::Fault;
+use crate::event::TypedEvent;
+use crate::state::{Overlay, StateError, StateRead, Store};
+
+/// Most entries that one scan of state returns; a scan that meets it is an error, never a silent cut.
+const MAX_SCAN: usize = 1_000_000;
+
+/// State, block and events of one step: a transaction, or an end blocker.
+pub(crate) struct Context<'a> {
+    pub(crate) state: Overlay<&'a dyn StateRead>,
+    pub(crate) block: &'a BlockContext,
+    pub(crate) events: Vec<Event>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) const fn new(parent: &'a dyn StateRead, block: &'a BlockContext) -> Self {
+        Self {
+            state: Overlay::new(parent),
+            block,
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn height(&self) -> Height {
+        self.block.height
+    }
+
+    pub(crate) fn emit(&mut self, event: TypedEvent) {
+        self.events.push(event.build());
+    }
+
+    pub(crate) fn put(&mut self, store: Store, key: Vec<u8>, value: &impl Message) {
+        self.state.set(store, key, value.encode_to_vec());
+    }
+
+    pub(crate) fn delete(&mut self, store: Store, key: Vec<u8>) {
+        self.state.delete(store, key);
+    }
+
+    pub(crate) fn get<M: Message + Default>(
+        &self,
+        store: Store,
+        key: &[u8],
+    ) -> Result<Option<M>, StateError> {
+        read(&self.state, store, key)
+    }
+
+    pub(crate) fn scan<M: Message + Default>(
+        &self,
+        store: Store,
+        prefix: &[u8],
+    ) -> Result<Vec<M>, StateError> {
+        scan(&self.state, store, prefix)
+    }
+}
+
+/// Decodes the value at `key`.
+pub(crate) fn read<M: Message + Default>(
+    state: &dyn StateRead,
+    store: Store,
+    key: &[u8],
+) -> Result<Option<M>, StateError> {
+    state
+        .get(store, key)?
+        .map(|bytes| decode(store, key, &bytes))
+        .transpose()
+}
+
+/// Decodes all values under `prefix`, in key order.
+pub(crate) fn scan<M: Message + Default>(
+    state: &dyn StateRead,
+    store: Store,
+    prefix: &[u8],
+) -> Result<Vec<M>, StateError> {
+    let entries = state.range(store, prefix, prefix_end(prefix).as_deref(), MAX_SCAN)?;
+    if entries.len() == MAX_SCAN {
+        return Err(StateError::Store(format!(
+            "{} holds more than {MAX_SCAN} entries of a kind",
+            store.name()
+        )));
+    }
+    entries
+        .iter()
+        .map(|(key, value)| decode(store, key, value))
+        .collect()
+}
+
+/// The last value with `prefix ≤ key ≤ key_at`, decoded: the newest entry of a history.
+pub(crate) fn newest<M: Message + Default>(
+    state: &dyn StateRead,
+    store: Store,
+    prefix: &[u8],
+    height: Height,
+) -> Result<Option<M>, StateError> {
+    let end = [prefix, &be(height.0.saturating_add(1))].concat();
+    let entries = state.range(store, prefix, Some(&end), MAX_SCAN)?;
+    entries
+        .last()
+        .map(|(key, value)| decode(store, key, value))
+        .transpose()
+}
+
+pub(crate) fn decode<M: Message + Default>(store: Store, key: &[u8], bytes: &[u8]) -> Result<M, StateError> {
+    M::decode(bytes).map_err(|error| StateError::Corrupt {
+        store: store.name(),
+        key: hex::encode(key),
+        reason: error.to_string(),
+    })
+}
+
+/// The first key after all keys with `prefix`.
+pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// Big-endian bytes of a height, so that keys sort by it.
+pub(crate) fn be(height: i64) -> [u8; 8] {
+    height.max(0).to_be_bytes()
+}
+
+/// `<kind>/<name>/`.
+pub(crate) fn key(kind: &str, name: &str) -> Vec<u8> {
+    format!("{kind}/{name}/").into_bytes()
+}
+
+/// A message field that must be there.
+pub(crate) fn required<T>(value: Option<T>, fault: impl FnOnce() -> Fault) -> Result<T, Fault> {
+    value.ok_or_else(fault)
+}

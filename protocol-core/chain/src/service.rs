@@ -1,0 +1,255 @@
+//! Module service: services, their compute units per relay, their relay mining difficulty.
+
+use portico_protocol::difficulty::{BASE_TARGET, next_ema, target_hash};
+use portico_protocol::tx::module_address;
+use portico_protocol::wire::pocket::service::{
+    MsgAddService, Params, RelayMiningDifficulty, RelayMiningDifficultyUpdate,
+    ServiceComputeUnitsPerRelayUpdate,
+};
+use portico_protocol::wire::pocket::shared::Service;
+use portico_protocol::{Address, Height, ServiceId, Upokt};
+
+use crate::context::{Context, be, key, newest, read, required};
+use crate::error::{Fault, refuse};
+use crate::event::TypedEvent;
+use crate::state::{StateError, StateRead, Store};
+use crate::{bank, shared};
+
+const MODULE: &str = "service";
+const PARAMS: &[u8] = b"params";
+/// Prefix of services.
+pub(crate) const SERVICES: &[u8] = b"service/";
+/// Prefix of difficulties.
+pub(crate) const DIFFICULTIES: &[u8] = b"difficulty/";
+
+/// Highest compute units per relay (`x/shared/types/service.go`).
+const MAX_COMPUTE_UNITS_PER_RELAY: u64 = 2 << 20;
+/// Longest name of a service.
+const MAX_NAME_LEN: usize = 169;
+/// Largest card of a service's metadata.
+const MAX_CARD_LEN: usize = 256 << 10;
+
+/// Live params.
+pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
+    Ok(read(state, Store::Service, PARAMS)?.unwrap_or_default())
+}
+
+pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {
+    ctx.put(Store::Service, PARAMS.to_vec(), params);
+}
+
+/// The service with this id.
+pub(crate) fn service(state: &dyn StateRead, id: &str) -> Result<Option<Service>, StateError> {
+    read(state, Store::Service, &key("service", id))
+}
+
+/// Compute units per relay of a service at `height`.
+pub(crate) fn compute_units_at(
+    state: &dyn StateRead,
+    id: &str,
+    height: Height,
+) -> Result<Option<u64>, StateError> {
+    let update: Option<ServiceComputeUnitsPerRelayUpdate> =
+        newest(state, Store::Service, &key("compute_units", id), height)?;
+    match update {
+        Some(update) => Ok(Some(update.compute_units_per_relay)),
+        None => Ok(service(state, id)?.map(|service| service.compute_units_per_relay)),
+    }
+}
+
+/// Difficulty of a service in force at `height`; the base difficulty when none was recorded by then.
+pub(crate) fn difficulty_at(
+    state: &dyn StateRead,
+    id: &str,
+    height: Height,
+) -> Result<RelayMiningDifficulty, StateError> {
+    let update: Option<RelayMiningDifficultyUpdate> =
+        newest(state, Store::Service, &key("difficulty_history", id), height)?;
+    match update.and_then(|update| update.difficulty) {
+        Some(difficulty) => Ok(difficulty),
+        None => base_difficulty(state, id),
+    }
+}
+
+/// The newest difficulty of a service.
+pub(crate) fn difficulty(state: &dyn StateRead, id: &str) -> Result<RelayMiningDifficulty, StateError> {
+    match read(state, Store::Service, &key("difficulty", id))? {
+        Some(difficulty) => Ok(difficulty),
+        None => base_difficulty(state, id),
+    }
+}
+
+fn base_difficulty(state: &dyn StateRead, id: &str) -> Result<RelayMiningDifficulty, StateError> {
+    Ok(RelayMiningDifficulty {
+        service_id: id.to_owned(),
+        block_height: 0,
+        num_relays_ema: params(state)?.target_num_relays,
+        target_hash: BASE_TARGET.to_vec(),
+    })
+}
+
+fn set_compute_units(ctx: &mut Context<'_>, id: &str, effective: Height, compute_units: u64) {
+    let update = ServiceComputeUnitsPerRelayUpdate {
+        effective_height: effective.0,
+        service_id: id.to_owned(),
+        compute_units_per_relay: compute_units,
+    };
+    ctx.put(
+        Store::Service,
+        [key("compute_units", id), be(effective.0).to_vec()].concat(),
+        &update,
+    );
+}
+
+/// Writes a service of the genesis.
+pub(crate) fn genesis_service(ctx: &mut Context<'_>, service: &Service) -> Result<(), Fault> {
+    validate(service)?;
+    ctx.put(Store::Service, key("service", &service.id), service);
+    set_compute_units(ctx, &service.id, Height(1), service.compute_units_per_relay);
+    Ok(())
+}
+
+fn validate(service: &Service) -> Result<(), Fault> {
+    ServiceId::new(&service.id).map_err(|error| refuse("shared", 1108, error.to_string()))?;
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b' ');
+    if service.name.len() > MAX_NAME_LEN || !service.name.bytes().all(allowed) {
+        return Err(refuse(
+            "shared",
+            1109,
+            format!("invalid service name: {:?}", service.name),
+        ));
+    }
+    if !(1..=MAX_COMPUTE_UNITS_PER_RELAY).contains(&service.compute_units_per_relay) {
+        let text = format!("compute units per relay must be 1 to {MAX_COMPUTE_UNITS_PER_RELAY}");
+        return Err(refuse("shared", 1110, text));
+    }
+    if service
+        .metadata
+        .as_ref()
+        .is_some_and(|metadata| metadata.card.len() > MAX_CARD_LEN)
+    {
+        return Err(refuse("shared", 1111, "metadata card is larger than 256 KiB"));
+    }
+    Ok(())
+}
+
+/// `MsgAddService`: adds a service, or updates one of the same owner.
+pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<(), Fault> {
+    let owner: Address = message
+        .owner_address
+        .parse()
+        .map_err(|_| refuse(MODULE, 1102, "invalid owner address"))?;
+    let service = required(message.service.clone(), || {
+        refuse(MODULE, 1103, "service is missing")
+    })?;
+    if service.owner_address != message.owner_address {
+        return Err(refuse(MODULE, 1113, "the service's owner is not the signer"));
+    }
+    validate(&service)?;
+    let existing = self::service(&ctx.state, &service.id)?;
+    match &existing {
+        Some(old) if old.owner_address != service.owner_address => {
+            return Err(refuse(
+                MODULE,
+                1105,
+                format!("service {} belongs to {}", old.id, old.owner_address),
+            ));
+        }
+        Some(_) => {}
+        None => charge_fee(ctx, &owner)?,
+    }
+    record_compute_units(ctx, existing.as_ref(), &service)?;
+    ctx.put(Store::Service, key("service", &service.id), &service);
+    Ok(())
+}
+
+fn charge_fee(ctx: &mut Context<'_>, owner: &Address) -> Result<(), Fault> {
+    let fee = params(&ctx.state)?
+        .add_service_fee
+        .as_ref()
+        .and_then(|coin| Upokt::try_from(coin).ok())
+        .unwrap_or_default();
+    if bank::balance(&ctx.state, owner)? <= fee {
+        return Err(refuse(
+            MODULE,
+            1108,
+            format!("account has not more than the fee of {fee}"),
+        ));
+    }
+    bank::send(ctx, owner, &module_address(MODULE), fee)
+}
+
+fn record_compute_units(ctx: &mut Context<'_>, old: Option<&Service>, new: &Service) -> Result<(), Fault> {
+    let Some(old) = old else {
+        let params = shared::params(&ctx.state)?;
+        let start = portico_protocol::session::Timing::new(&params).start(ctx.height());
+        set_compute_units(ctx, &new.id, start, new.compute_units_per_relay);
+        return Ok(());
+    };
+    if old.compute_units_per_relay != new.compute_units_per_relay {
+        let next = shared::next_session_start(ctx)?;
+        set_compute_units(ctx, &new.id, next, new.compute_units_per_relay);
+    }
+    Ok(())
+}
+
+/// Follows a service's volume: `num_relays` leaves were settled in this block.
+pub(crate) fn update_difficulty(ctx: &mut Context<'_>, id: &str, num_relays: u64) -> Result<(), Fault> {
+    let goal = params(&ctx.state)?.target_num_relays;
+    let recorded: Option<RelayMiningDifficulty> = ctx.get(Store::Service, &key("difficulty", id))?;
+    let first = recorded.is_none();
+    let previous = match recorded {
+        Some(previous) => previous,
+        None => RelayMiningDifficulty {
+            service_id: id.to_owned(),
+            block_height: ctx.height().0,
+            num_relays_ema: num_relays,
+            target_hash: target_hash(goal, num_relays).unwrap_or(BASE_TARGET).to_vec(),
+        },
+    };
+    if first {
+        let height = ctx.height();
+        let old = base_difficulty(&ctx.state, id)?;
+        record_difficulty(ctx, height, old);
+    }
+    let ema = next_ema(previous.num_relays_ema, num_relays);
+    let target = if ema <= goal {
+        BASE_TARGET
+    } else {
+        target_hash(goal, ema).unwrap_or(BASE_TARGET)
+    };
+    let effective = shared::next_session_start(ctx)?;
+    let next = RelayMiningDifficulty {
+        service_id: id.to_owned(),
+        block_height: effective.0,
+        num_relays_ema: ema,
+        target_hash: target.to_vec(),
+    };
+    ctx.emit(
+        TypedEvent::new("pocket.service.EventRelayMiningDifficultyUpdated")
+            .text("service_id", id)
+            .text(
+                "prev_target_hash_hex_encoded",
+                &hex::encode(&previous.target_hash),
+            )
+            .text("new_target_hash_hex_encoded", &hex::encode(target))
+            .long("prev_num_relays_ema", previous.num_relays_ema)
+            .long("new_num_relays_ema", ema),
+    );
+    ctx.put(Store::Service, key("difficulty", id), &next);
+    record_difficulty(ctx, effective, next);
+    Ok(())
+}
+
+fn record_difficulty(ctx: &mut Context<'_>, effective: Height, difficulty: RelayMiningDifficulty) {
+    let key = [
+        key("difficulty_history", &difficulty.service_id),
+        be(effective.0).to_vec(),
+    ]
+    .concat();
+    let update = RelayMiningDifficultyUpdate {
+        effective_height: effective.0,
+        difficulty: Some(difficulty),
+    };
+    ctx.put(Store::Service, key, &update);
+}

@@ -1,0 +1,152 @@
+//! Module session: block hashes, hydration.
+
+use portico_protocol::session::{Timing, select_suppliers, session_id, session_id_preimage};
+use portico_protocol::wire::pocket::session::{Params, Session, SessionHeader};
+use portico_protocol::wire::pocket::shared::{ServiceConfigUpdate, Supplier};
+use portico_protocol::{Address, Height, ServiceId};
+
+use crate::context::{Context, read, required};
+use crate::error::{Fault, refuse};
+use crate::state::{StateError, StateRead, Store};
+use crate::{application, shared, supplier};
+
+const MODULE: &str = "session";
+const PARAMS: &[u8] = b"params";
+
+pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
+    Ok(read(state, Store::Session, PARAMS)?.unwrap_or_default())
+}
+
+pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {
+    ctx.put(Store::Session, PARAMS.to_vec(), params);
+}
+
+fn hash_key(height: Height) -> Vec<u8> {
+    format!("BlockHash/{height}/").into_bytes()
+}
+
+/// Hash of the block at `height`: empty for heights before the first block.
+pub(crate) fn block_hash(state: &dyn StateRead, height: Height) -> Result<Option<Vec<u8>>, StateError> {
+    if height.0 <= 0 {
+        return Ok(Some(Vec::new()));
+    }
+    state.get(Store::Session, &hash_key(height))
+}
+
+/// Stores this block's hash: from now on its height can be a session's start.
+pub(crate) fn end_block(ctx: &mut Context<'_>) {
+    let (key, hash) = (hash_key(ctx.height()), ctx.block.hash.to_vec());
+    ctx.state.set(Store::Session, key, hash);
+}
+
+/// The session of (application, service) that contains `height`; `current` is the height of the state.
+pub(crate) fn hydrate(
+    state: &dyn StateRead,
+    current: Height,
+    application: &str,
+    service: &str,
+    height: Height,
+) -> Result<Session, Fault> {
+    application
+        .parse::<Address>()
+        .map_err(|error| refuse(MODULE, 1105, format!("invalid application address: {error}")))?;
+    ServiceId::new(service).map_err(|error| refuse(MODULE, 1108, error.to_string()))?;
+    if height > current {
+        let text = format!("block height {height} is ahead of the last committed height {current}");
+        return Err(refuse(MODULE, 1101, text));
+    }
+    let params = shared::params_at(state, height)?;
+    let timing = Timing::new(&params);
+    let (start, end) = (timing.start(height), timing.end(height));
+    let hash = required(block_hash(state, start)?, || {
+        refuse(
+            MODULE,
+            1101,
+            format!("the hash of block {start}, the session's first, is not stored yet"),
+        )
+    })?;
+    let preimage = session_id_preimage(&hash, service, application, start);
+    let app = required(application::application(state, application)?, || {
+        refuse(
+            MODULE,
+            1102,
+            format!("could not find app with address {application:?} at height {height}"),
+        )
+    })?;
+    if !application::is_active(&app, end) {
+        return Err(refuse(
+            MODULE,
+            1109,
+            format!("application {application} is not active in the session ending at {end}"),
+        ));
+    }
+    if !application::serves(&app, service, height) {
+        return Err(refuse(
+            MODULE,
+            1103,
+            format!("application {application} not staked for service {service}"),
+        ));
+    }
+    let suppliers = draw(state, &preimage, service, height)?;
+    let id = session_id(&preimage);
+    Ok(Session {
+        header: Some(SessionHeader {
+            application_address: application.to_owned(),
+            service_id: service.to_owned(),
+            session_id: id.clone(),
+            session_start_block_height: start.0,
+            session_end_block_height: end.0,
+        }),
+        session_id: id,
+        session_number: timing.number(height),
+        num_blocks_per_session: i64::try_from(params.num_blocks_per_session).unwrap_or(i64::MAX),
+        application: Some(app),
+        suppliers,
+    })
+}
+
+fn draw(
+    state: &dyn StateRead,
+    preimage: &[u8],
+    service: &str,
+    height: Height,
+) -> Result<Vec<Supplier>, Fault> {
+    let candidates = supplier::candidates(state, service, height)?;
+    if candidates.is_empty() {
+        let text = format!("could not find suppliers for service {service} at height {height}");
+        return Err(refuse(MODULE, 1104, text));
+    }
+    let operators: Vec<String> = candidates
+        .iter()
+        .map(|update| update.operator_address.clone())
+        .collect();
+    let drawn = select_suppliers(preimage, &operators, params(state)?.num_suppliers_per_session);
+    drawn
+        .iter()
+        .map(|operator| member(state, operator, &candidates))
+        .collect()
+}
+
+/// A supplier with nothing but the config that it was drawn for.
+fn member(
+    state: &dyn StateRead,
+    operator: &str,
+    candidates: &[ServiceConfigUpdate],
+) -> Result<Supplier, Fault> {
+    let mut found = required(supplier::supplier(state, operator)?, || {
+        refuse(
+            MODULE,
+            1104,
+            format!("supplier {operator} is in the index but not staked"),
+        )
+    })?;
+    let config = candidates
+        .iter()
+        .find(|update| update.operator_address == operator);
+    found.services = config
+        .and_then(|update| update.service.clone())
+        .into_iter()
+        .collect();
+    found.service_config_history.clear();
+    Ok(found)
+}

@@ -1,0 +1,258 @@
+//! Module supplier: stakes, service configs with their activation, the index that sessions draw candidates from.
+
+mod messages;
+
+use portico_protocol::tx::module_address;
+use portico_protocol::wire::pocket::shared::{ServiceConfigUpdate, Supplier, SupplierServiceConfig};
+use portico_protocol::wire::pocket::supplier::{Params, SupplierUnbondingReason};
+use portico_protocol::{Height, Upokt};
+
+use crate::context::{Context, be, key, read, scan};
+use crate::error::Fault;
+use crate::event::{TypedEvent, quote};
+use crate::state::{StateError, StateRead, Store};
+use crate::{bank, json, shared, stake};
+
+pub(crate) use messages::{msg_stake, msg_unstake, validate_services};
+
+pub(crate) const MODULE: &str = "supplier";
+const PARAMS: &[u8] = b"params";
+/// Prefix of suppliers.
+pub(crate) const SUPPLIERS: &[u8] = b"supplier/";
+
+pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
+    Ok(read(state, Store::Supplier, PARAMS)?.unwrap_or_default())
+}
+
+pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {
+    ctx.put(Store::Supplier, PARAMS.to_vec(), params);
+}
+
+/// A staked supplier by operator address.
+pub(crate) fn supplier(state: &dyn StateRead, operator: &str) -> Result<Option<Supplier>, StateError> {
+    read(state, Store::Supplier, &key("supplier", operator))
+}
+
+/// Key of a config update in the index: ordered by service, activation, operator, as candidates are.
+fn index_key(update: &ServiceConfigUpdate) -> Option<Vec<u8>> {
+    let service = update.service.as_ref()?;
+    let prefix = key("service_config", &service.service_id);
+    Some(
+        [
+            prefix,
+            be(update.activation_height).to_vec(),
+            format!("{}/", update.operator_address).into_bytes(),
+        ]
+        .concat(),
+    )
+}
+
+/// Writes a supplier and its entries of the index; `old` is what was there.
+pub(crate) fn save(ctx: &mut Context<'_>, old: Option<&Supplier>, new: &Supplier) {
+    for update in old.iter().flat_map(|old| &old.service_config_history) {
+        if let Some(key) = index_key(update) {
+            ctx.delete(Store::Supplier, key);
+        }
+    }
+    for update in &new.service_config_history {
+        if let Some(key) = index_key(update) {
+            ctx.put(Store::Supplier, key, update);
+        }
+    }
+    ctx.put(Store::Supplier, key("supplier", &new.operator_address), new);
+}
+
+fn remove(ctx: &mut Context<'_>, supplier: &Supplier) {
+    for update in &supplier.service_config_history {
+        if let Some(key) = index_key(update) {
+            ctx.delete(Store::Supplier, key);
+        }
+    }
+    ctx.delete(Store::Supplier, key("supplier", &supplier.operator_address));
+}
+
+/// Config updates of a service that are active at `height`, in index order: the candidates of a session.
+pub(crate) fn candidates(
+    state: &dyn StateRead,
+    service: &str,
+    height: Height,
+) -> Result<Vec<ServiceConfigUpdate>, StateError> {
+    let updates: Vec<ServiceConfigUpdate> = scan(state, Store::Supplier, &key("service_config", service))?;
+    Ok(updates
+        .into_iter()
+        .filter(|update| is_active(update, height))
+        .collect())
+}
+
+fn is_active(update: &ServiceConfigUpdate, height: Height) -> bool {
+    update.activation_height <= height.0
+        && (update.deactivation_height == 0 || update.deactivation_height > height.0)
+}
+
+/// Replaces the services from `activation` on: earlier configs end there, later ones never begin.
+pub(crate) fn replace_services(
+    supplier: &mut Supplier,
+    services: &[SupplierServiceConfig],
+    activation: Height,
+) {
+    supplier
+        .service_config_history
+        .retain(|update| update.activation_height < activation.0);
+    for update in &mut supplier.service_config_history {
+        if update.deactivation_height == 0 || update.deactivation_height > activation.0 {
+            update.deactivation_height = activation.0;
+        }
+    }
+    supplier
+        .service_config_history
+        .extend(services.iter().map(|service| ServiceConfigUpdate {
+            operator_address: supplier.operator_address.clone(),
+            service: Some(service.clone()),
+            activation_height: activation.0,
+            deactivation_height: 0,
+        }));
+    supplier.services = services.to_vec();
+}
+
+/// Starts unbonding: configs end with the current session.
+pub(crate) fn begin_unbonding(
+    ctx: &mut Context<'_>,
+    mut supplier: Supplier,
+    reason: SupplierUnbondingReason,
+) -> Result<Supplier, Fault> {
+    let old = supplier.clone();
+    let session_end = shared::current_session_end(ctx)?;
+    let next = shared::next_session_start(ctx)?;
+    supplier.unstake_session_end_height = u64::try_from(session_end.0).unwrap_or(0);
+    // Every entry, also closed ones: so the network does it.
+    for update in &mut supplier.service_config_history {
+        update.deactivation_height = next.0;
+    }
+    save(ctx, Some(&old), &supplier);
+    let unbonding_end = unbonding_end(ctx, &supplier)?;
+    ctx.emit(
+        TypedEvent::new("pocket.supplier.EventSupplierUnbondingBegin")
+            .json("supplier", json::supplier(&supplier))
+            .json("reason", quote(reason.as_str_name()))
+            .long("session_end_height", session_end)
+            .long("unbonding_end_height", unbonding_end),
+    );
+    Ok(supplier)
+}
+
+fn unbonding_end(ctx: &Context<'_>, supplier: &Supplier) -> Result<i64, StateError> {
+    let end = Height(i64::try_from(supplier.unstake_session_end_height).unwrap_or(i64::MAX));
+    let params = shared::params_at(&ctx.state, end)?;
+    let sessions = params.supplier_unbonding_period_sessions;
+    Ok(shared::unbonding_end(
+        supplier.unstake_session_end_height,
+        sessions,
+        &params,
+    ))
+}
+
+/// Burns up to `penalty` of a supplier's stake; unstakes it when too little is left. Returns what was burned and what is left.
+pub(crate) fn slash(
+    ctx: &mut Context<'_>,
+    operator: &str,
+    penalty: Upokt,
+) -> Result<Option<(Upokt, Upokt)>, Fault> {
+    let Some(old) = supplier(&ctx.state, operator)? else {
+        return Ok(None);
+    };
+    let before = stake::amount(old.stake.as_ref());
+    let burned = before.min(penalty);
+    let left = Upokt(before.0 - burned.0);
+    bank::send(
+        ctx,
+        &module_address(MODULE),
+        &module_address("tokenomics"),
+        burned,
+    )?;
+    bank::burn(ctx, "tokenomics", burned)?;
+    let mut new = old.clone();
+    new.stake = Some(left.into());
+    save(ctx, Some(&old), &new);
+    let min = stake::amount(params(&ctx.state)?.min_stake.as_ref());
+    if left < min && new.unstake_session_end_height == 0 {
+        begin_unbonding(ctx, new, SupplierUnbondingReason::BelowMinStake)?;
+    }
+    Ok(Some((burned, left)))
+}
+
+/// At session ends: pays unbonded suppliers back, prunes configs whose last proofs are over.
+pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    activate_services(ctx)?;
+    let session_end = shared::current_session_end(ctx)?;
+    if session_end != ctx.height() {
+        return Ok(());
+    }
+    let params = shared::params(&ctx.state)?;
+    let timing = portico_protocol::session::Timing::new(&params);
+    for old in ctx.scan::<Supplier>(Store::Supplier, SUPPLIERS)? {
+        if old.unstake_session_end_height > 0 && ctx.height().0 >= unbonding_end(ctx, &old)? {
+            end_unbonding(ctx, &old, session_end)?;
+            continue;
+        }
+        let mut new = old.clone();
+        new.service_config_history.retain(|update| {
+            let last = Height(update.deactivation_height.saturating_sub(1));
+            update.deactivation_height == 0 || timing.proof_close(last) >= session_end
+        });
+        if new != old {
+            save(ctx, Some(&old), &new);
+        }
+    }
+    Ok(())
+}
+
+fn end_unbonding(ctx: &mut Context<'_>, supplier: &Supplier, session_end: Height) -> Result<(), Fault> {
+    let owner = stake::address(MODULE, 1102, &supplier.owner_address)?;
+    let staked = stake::amount(supplier.stake.as_ref());
+    let end = unbonding_end(ctx, supplier)?;
+    stake::release(ctx, MODULE, &owner, staked)?;
+    remove(ctx, supplier);
+    let below = staked < stake::amount(params(&ctx.state)?.min_stake.as_ref());
+    let reason = if below {
+        SupplierUnbondingReason::BelowMinStake
+    } else {
+        SupplierUnbondingReason::Voluntary
+    };
+    ctx.emit(
+        TypedEvent::new("pocket.supplier.EventSupplierUnbondingEnd")
+            .json("supplier", json::supplier(supplier))
+            .json("reason", quote(reason.as_str_name()))
+            .long("session_end_height", session_end)
+            .long("unbonding_end_height", end),
+    );
+    Ok(())
+}
+
+/// Says which configs begin at this height.
+fn activate_services(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    let params = shared::params(&ctx.state)?;
+    let height = ctx.height();
+    if portico_protocol::session::Timing::new(&params).start(height) != height {
+        return Ok(());
+    }
+    for supplier in ctx.scan::<Supplier>(Store::Supplier, SUPPLIERS)? {
+        for update in supplier
+            .service_config_history
+            .iter()
+            .filter(|update| update.activation_height == height.0)
+        {
+            let service = update
+                .service
+                .as_ref()
+                .map(|service| service.service_id.clone())
+                .unwrap_or_default();
+            ctx.emit(
+                TypedEvent::new("pocket.supplier.EventSupplierServiceConfigActivated")
+                    .long("activation_height", height)
+                    .text("operator_address", &supplier.operator_address)
+                    .text("service_id", &service),
+            );
+        }
+    }
+    Ok(())
+}

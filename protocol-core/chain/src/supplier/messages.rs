@@ -1,0 +1,209 @@
+//! Messages of module supplier.
+
+use std::collections::BTreeSet;
+
+use portico_protocol::tx::module_address;
+use portico_protocol::wire::pocket::shared::{RpcType, Supplier, SupplierServiceConfig};
+use portico_protocol::wire::pocket::supplier::{
+    MsgStakeSupplier, MsgUnstakeSupplier, SupplierUnbondingReason,
+};
+use portico_protocol::{Address, Upokt};
+
+use super::{MODULE, begin_unbonding, params, replace_services, save, supplier};
+use crate::context::{Context, required};
+use crate::error::{Fault, refuse};
+use crate::event::TypedEvent;
+use crate::{bank, json, service, shared, stake};
+
+/// Checks service configs: services exist, URLs and types are usable, shares add up.
+pub(crate) fn validate_services(ctx: &Context<'_>, services: &[SupplierServiceConfig]) -> Result<(), Fault> {
+    let fault = |text: String| refuse(MODULE, 1104, text);
+    let mut seen = BTreeSet::new();
+    for config in services {
+        if !seen.insert(&config.service_id) {
+            return Err(fault(format!("service {:?} is listed twice", config.service_id)));
+        }
+        if service::service(&ctx.state, &config.service_id)?.is_none() {
+            return Err(refuse(
+                MODULE,
+                1106,
+                format!("service {:?} does not exist", config.service_id),
+            ));
+        }
+        if config.endpoints.is_empty() {
+            return Err(fault(format!("service {:?} has no endpoint", config.service_id)));
+        }
+        for endpoint in &config.endpoints {
+            let scheme = endpoint.url.split_once("://").map(|(scheme, _)| scheme);
+            if !matches!(scheme, Some("http" | "https" | "ws" | "wss")) {
+                return Err(fault(format!(
+                    "endpoint URL {:?} is not http, https, ws or wss",
+                    endpoint.url
+                )));
+            }
+            if matches!(
+                RpcType::try_from(endpoint.rpc_type),
+                Ok(RpcType::UnknownRpc) | Err(_)
+            ) {
+                return Err(fault(format!(
+                    "endpoint {:?} has an unknown RPC type",
+                    endpoint.url
+                )));
+            }
+        }
+        validate_shares(config)?;
+    }
+    Ok(())
+}
+
+fn validate_shares(config: &SupplierServiceConfig) -> Result<(), Fault> {
+    let fault = |text: &str| refuse("shared", 1106, format!("service {:?}: {text}", config.service_id));
+    let mut seen = BTreeSet::new();
+    let mut sum = 0_u64;
+    for share in &config.rev_share {
+        share
+            .address
+            .parse::<Address>()
+            .map_err(|_| fault("a revenue share has an invalid address"))?;
+        if !seen.insert(&share.address) {
+            return Err(fault("a revenue share address is listed twice"));
+        }
+        if !(1..=100).contains(&share.rev_share_percentage) {
+            return Err(fault("a revenue share is not between 1 and 100 percent"));
+        }
+        sum = sum.saturating_add(share.rev_share_percentage);
+    }
+    if config.rev_share.is_empty() || sum != 100 {
+        return Err(fault("revenue shares do not add up to 100 percent"));
+    }
+    Ok(())
+}
+
+/// `MsgStakeSupplier`: stakes or changes a stake; only the operator may set services, only the owner may change the owner.
+pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeSupplier) -> Result<(), Fault> {
+    let signer = stake::address(MODULE, 1102, &message.signer)?;
+    let owner = stake::address(MODULE, 1102, &message.owner_address)?;
+    stake::address(MODULE, 1102, &message.operator_address)?;
+    let old = supplier(&ctx.state, &message.operator_address)?;
+    authorize(message, old.as_ref())?;
+    if !message.services.is_empty() && message.signer != message.operator_address {
+        return Err(refuse(
+            "shared",
+            1105,
+            "only the operator may set service configs",
+        ));
+    }
+    validate_services(ctx, &message.services)?;
+    if old.is_none() && message.services.is_empty() {
+        return Err(refuse(MODULE, 1104, "a new supplier needs at least one service"));
+    }
+    let before = stake::amount(old.as_ref().and_then(|supplier| supplier.stake.as_ref()));
+    let staked = match (&message.stake, &old) {
+        (None, Some(_)) => before,
+        (stake, _) => stake::stated(MODULE, 1101, stake.as_ref())?,
+    };
+    stake::at_least(
+        MODULE,
+        1101,
+        staked,
+        stake::amount(params(&ctx.state)?.min_stake.as_ref()),
+    )?;
+    charge(ctx, &signer, &owner, before, staked)?;
+    store(ctx, message, old, staked)
+}
+
+fn authorize(message: &MsgStakeSupplier, old: Option<&Supplier>) -> Result<(), Fault> {
+    let fault = |text: &str| refuse("shared", 1105, text.to_owned());
+    let owner = old.map_or(&message.owner_address, |old| &old.owner_address);
+    if message.signer != *owner && message.signer != message.operator_address {
+        return Err(fault("the signer is neither owner nor operator of the supplier"));
+    }
+    if message.owner_address != *owner && message.signer != *owner {
+        return Err(fault("only the owner may change the owner"));
+    }
+    let unbonding = old.is_some_and(|old| old.unstake_session_end_height > 0);
+    if unbonding && message.signer != *owner {
+        return Err(fault("only the owner may cancel unbonding"));
+    }
+    Ok(())
+}
+
+/// The fee, and the difference of the stakes: from the signer in, to the owner out.
+fn charge(
+    ctx: &mut Context<'_>,
+    signer: &Address,
+    owner: &Address,
+    before: Upokt,
+    after: Upokt,
+) -> Result<(), Fault> {
+    let fee = stake::amount(params(&ctx.state)?.staking_fee.as_ref());
+    bank::send(ctx, signer, &module_address(MODULE), fee)?;
+    bank::burn(ctx, MODULE, fee)?;
+    if after > before {
+        stake::escrow(ctx, MODULE, signer, Upokt(after.0 - before.0))
+    } else {
+        stake::release(ctx, MODULE, owner, Upokt(before.0 - after.0))
+    }
+}
+
+fn store(
+    ctx: &mut Context<'_>,
+    message: &MsgStakeSupplier,
+    old: Option<Supplier>,
+    staked: Upokt,
+) -> Result<(), Fault> {
+    let session_end = shared::current_session_end(ctx)?;
+    let next = shared::next_session_start(ctx)?;
+    let cancelled = old.as_ref().is_some_and(|old| old.unstake_session_end_height > 0);
+    let mut new = old.clone().unwrap_or_default();
+    new.operator_address.clone_from(&message.operator_address);
+    new.owner_address.clone_from(&message.owner_address);
+    new.stake = Some(staked.into());
+    new.unstake_session_end_height = 0;
+    if !message.services.is_empty() {
+        replace_services(&mut new, &message.services, next);
+    } else if cancelled {
+        let services = new.services.clone();
+        replace_services(&mut new, &services, next);
+    }
+    save(ctx, old.as_ref(), &new);
+    let event = if cancelled {
+        TypedEvent::new("pocket.supplier.EventSupplierUnbondingCanceled")
+            .json("supplier", json::supplier(&new))
+            .long("session_end_height", session_end)
+            .long("height", ctx.height())
+    } else {
+        TypedEvent::new("pocket.supplier.EventSupplierStaked")
+            .long("session_end_height", session_end)
+            .text("operator_address", &new.operator_address)
+    };
+    ctx.emit(event);
+    Ok(())
+}
+
+/// `MsgUnstakeSupplier`.
+pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeSupplier) -> Result<(), Fault> {
+    let found = required(supplier(&ctx.state, &message.operator_address)?, || {
+        refuse(
+            MODULE,
+            1103,
+            format!("supplier {} not found", message.operator_address),
+        )
+    })?;
+    if message.signer != found.owner_address && message.signer != found.operator_address {
+        return Err(refuse(
+            "shared",
+            1105,
+            "the signer is neither owner nor operator of the supplier",
+        ));
+    }
+    if found.unstake_session_end_height > 0 {
+        return Err(refuse(
+            MODULE,
+            1105,
+            format!("supplier {} is already unstaking", found.operator_address),
+        ));
+    }
+    begin_unbonding(ctx, found, SupplierUnbondingReason::Voluntary)?;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Transactions: who signed, in which order, for what fee; then their messages.
+
+mod ante;
+mod message;
+
+use bytes::Bytes;
+use portico_protocol::tx::decode_tx;
+use portico_protocol::wire::cosmos::base::abci::v1beta1::TxMsgData;
+use prost::Message as _;
+
+use crate::block::{BlockContext, TxOutcome};
+use crate::context::Context;
+use crate::error::{Fault, sdk};
+use crate::event::{plain, tag};
+use crate::state::{Changes, StateError, StateRead};
+use message::Msg;
+
+/// Largest transaction.
+const MAX_TX_BYTES: usize = 4 << 20;
+/// Most messages of a transaction.
+const MAX_MESSAGES: usize = 1_000;
+
+/// Gas: per byte, per message.
+const GAS_PER_BYTE: u64 = 10;
+const GAS_PER_MESSAGE: u64 = 20_000;
+
+/// How much of a transaction runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Everything.
+    Deliver,
+    /// Signatures, sequence, fee.
+    Check,
+    /// Everything, but signatures and gas limit are not looked at.
+    Simulate,
+}
+
+/// Runs a transaction over `parent`; returns its outcome and what it changes. A failing message keeps the fee and the sequence.
+pub(crate) fn run(
+    parent: &dyn StateRead,
+    block: &BlockContext,
+    bytes: &[u8],
+    mode: Mode,
+) -> Result<(TxOutcome, Changes), StateError> {
+    let mut ante = Context::new(parent, block);
+    let started = prepare(&mut ante, bytes, mode);
+    let (messages, gas) = match started {
+        Ok(started) => started,
+        Err(Fault::State(error)) => return Err(error),
+        Err(Fault::Module(error)) => {
+            let outcome = TxOutcome {
+                code: error.code,
+                codespace: error.codespace.into(),
+                log: error.text,
+                ..TxOutcome::default()
+            };
+            return Ok((outcome, Changes::new()));
+        }
+    };
+    let mut outcome = TxOutcome {
+        gas_wanted: gas.wanted,
+        gas_used: gas.used,
+        ..TxOutcome::default()
+    };
+    let mut changes = Changes::new();
+    if mode != Mode::Check {
+        let mut body = Context::new(&ante.state, block);
+        match execute(&mut body, &messages) {
+            Ok(data) => {
+                outcome.data = data;
+                outcome.events = body.events;
+                changes = body.state.into_changes();
+            }
+            Err(Fault::State(error)) => return Err(error),
+            Err(Fault::Module(error)) => {
+                (outcome.code, outcome.codespace, outcome.log) =
+                    (error.code, error.codespace.into(), error.text);
+            }
+        }
+    }
+    outcome.events = [ante.events, std::mem::take(&mut outcome.events)].concat();
+    ante.state.absorb(changes);
+    Ok((outcome, ante.state.into_changes()))
+}
+
+struct Gas {
+    wanted: u64,
+    used: u64,
+}
+
+fn prepare(ctx: &mut Context<'_>, bytes: &[u8], mode: Mode) -> Result<(Vec<Msg>, Gas), Fault> {
+    if bytes.len() > MAX_TX_BYTES {
+        return Err(sdk::tx_decode(format!(
+            "transaction of {} bytes is larger than {MAX_TX_BYTES}",
+            bytes.len()
+        )));
+    }
+    let tx = decode_tx(bytes).map_err(|error| sdk::tx_decode(error.to_string()))?;
+    if tx.body.messages.is_empty() || tx.body.messages.len() > MAX_MESSAGES {
+        return Err(sdk::invalid_request(format!(
+            "a transaction holds 1 to {MAX_MESSAGES} messages"
+        )));
+    }
+    let messages = tx
+        .body
+        .messages
+        .iter()
+        .map(Msg::decode)
+        .collect::<Result<Vec<_>, _>>()?;
+    let wanted = tx.auth_info.fee.as_ref().map_or(0, |fee| fee.gas_limit);
+    let per_message = GAS_PER_MESSAGE.saturating_mul(messages.len() as u64);
+    let used = GAS_PER_BYTE
+        .saturating_mul(bytes.len() as u64)
+        .saturating_add(per_message);
+    if mode != Mode::Simulate && used > wanted {
+        return Err(sdk::out_of_gas(format!(
+            "gas limit {wanted} is below the {used} that the transaction uses"
+        )));
+    }
+    ante::handle(ctx, &tx, bytes, &messages, mode)?;
+    Ok((messages, Gas { wanted, used }))
+}
+
+fn execute(ctx: &mut Context<'_>, messages: &[Msg]) -> Result<Vec<u8>, Fault> {
+    let mut responses = Vec::with_capacity(messages.len());
+    for (index, message) in messages.iter().enumerate() {
+        let first = ctx.events.len();
+        let action = message.type_url();
+        let attributes = [
+            ("action", action.clone()),
+            ("sender", message.signer()?),
+            ("module", message.module()),
+        ];
+        ctx.events.push(plain("message", attributes));
+        message.run(ctx)?;
+        tag(&mut ctx.events[first..], "msg_index", &index.to_string());
+        responses.push(prost_types::Any {
+            type_url: format!("{action}Response"),
+            value: Vec::new(),
+        });
+    }
+    Ok(TxMsgData {
+        msg_responses: responses,
+    }
+    .encode_to_vec())
+}
+
+/// Runs a block's transaction on `ctx`'s state.
+pub(crate) fn deliver(ctx: &mut Context<'_>, bytes: &Bytes) -> Result<TxOutcome, StateError> {
+    let (outcome, changes) = run(&ctx.state, ctx.block, bytes, Mode::Deliver)?;
+    ctx.state.absorb(changes);
+    Ok(outcome)
+}

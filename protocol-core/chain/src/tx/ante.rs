@@ -1,0 +1,218 @@
+//! Before the messages: signatures, sequence or timeout, fee.
+
+use portico_protocol::tx::{DecodedTx, module_address, sign_doc, unpack};
+use portico_protocol::wire::cosmos::auth::v1beta1::BaseAccount;
+use portico_protocol::wire::cosmos::crypto::secp256k1::PubKey;
+use portico_protocol::wire::cosmos::tx::signing::v1beta1::SignMode;
+use portico_protocol::wire::cosmos::tx::v1beta1::{SignerInfo, mode_info};
+use portico_protocol::{Address, PublicKey, Upokt};
+use sha2::{Digest, Sha256};
+
+use super::Mode;
+use super::message::Msg;
+use crate::context::{Context, required};
+use crate::error::{Fault, sdk};
+use crate::event::plain;
+use crate::{auth, bank};
+
+/// Account that collects fees.
+const FEE_COLLECTOR: &str = "fee_collector";
+/// Longest memo.
+const MAX_MEMO_BYTES: usize = 256;
+/// How far ahead of the block's time an unordered transaction may end.
+const MAX_UNORDERED_TTL_MS: u64 = 10 * 60 * 1000;
+
+/// Checks a transaction's frame and takes its fee.
+pub(super) fn handle(
+    ctx: &mut Context<'_>,
+    tx: &DecodedTx,
+    bytes: &[u8],
+    messages: &[Msg],
+    mode: Mode,
+) -> Result<(), Fault> {
+    if tx.body.memo.len() > MAX_MEMO_BYTES {
+        return Err(sdk::invalid_request(format!(
+            "memo is longer than {MAX_MEMO_BYTES} bytes"
+        )));
+    }
+    let height = u64::try_from(ctx.height().0).unwrap_or(0);
+    if tx.body.timeout_height > 0 && height > tx.body.timeout_height {
+        return Err(sdk::timeout_height(format!(
+            "block height {height} is after {}",
+            tx.body.timeout_height
+        )));
+    }
+    let signers = signers(messages)?;
+    check_timeout(ctx, tx, bytes, &signers)?;
+    take_fee(ctx, tx, &signers[0])?;
+    let infos = &tx.auth_info.signer_infos;
+    if mode != Mode::Simulate && tx.raw.signatures.is_empty() {
+        return Err(sdk::no_signatures());
+    }
+    if infos.len() != signers.len() || (mode != Mode::Simulate && tx.raw.signatures.len() != signers.len()) {
+        let text = format!(
+            "{} signers, {} infos, {} signatures",
+            signers.len(),
+            infos.len(),
+            tx.raw.signatures.len()
+        );
+        return Err(sdk::unauthorized(text));
+    }
+    for (index, (signer, info)) in signers.iter().zip(infos).enumerate() {
+        check_signer(ctx, tx, signer, info, index, mode)?;
+    }
+    Ok(())
+}
+
+/// Signers of all messages, each once, in order.
+fn signers(messages: &[Msg]) -> Result<Vec<Address>, Fault> {
+    let mut signers = Vec::new();
+    for message in messages {
+        let text = message.signer()?;
+        let signer = text
+            .parse()
+            .map_err(|_| sdk::invalid_address(format!("signer {text:?}")))?;
+        if !signers.contains(&signer) {
+            signers.push(signer);
+        }
+    }
+    Ok(signers)
+}
+
+/// Unordered transactions: a timeout not long after now, and never twice.
+fn check_timeout(
+    ctx: &mut Context<'_>,
+    tx: &DecodedTx,
+    bytes: &[u8],
+    signers: &[Address],
+) -> Result<(), Fault> {
+    let timeout = tx.body.timeout_timestamp.and_then(|time| {
+        let seconds = u64::try_from(time.seconds).ok()?;
+        seconds
+            .checked_mul(1000)?
+            .checked_add(u64::try_from(time.nanos).ok()? / 1_000_000)
+    });
+    let now = ctx.block.time_ms;
+    if timeout.is_some_and(|timeout| timeout < now) {
+        return Err(sdk::timeout(
+            "block time is after the transaction's timeout timestamp",
+        ));
+    }
+    if !tx.body.unordered {
+        return Ok(());
+    }
+    let timeout = required(timeout, || {
+        sdk::invalid_request("an unordered transaction needs a timeout timestamp")
+    })?;
+    if timeout > now.saturating_add(MAX_UNORDERED_TTL_MS) {
+        return Err(sdk::invalid_request(
+            "an unordered transaction ends at most 10 minutes after the block's time",
+        ));
+    }
+    let hash = Sha256::digest(bytes).into();
+    for signer in signers {
+        if !auth::note_unordered(ctx, timeout, signer, &hash)? {
+            return Err(sdk::invalid_request(
+                "this unordered transaction was included before",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn take_fee(ctx: &mut Context<'_>, tx: &DecodedTx, first: &Address) -> Result<(), Fault> {
+    let fee = tx.auth_info.fee.clone().unwrap_or_default();
+    if !fee.payer.is_empty() && fee.payer != first.to_string() || !fee.granter.is_empty() {
+        return Err(sdk::unauthorized("fees are paid by the first signer"));
+    }
+    let amount = bank::upokt_of(&fee.amount)?;
+    bank::send(ctx, first, &module_address(FEE_COLLECTOR), amount)?;
+    let amount = if amount == Upokt(0) {
+        String::new()
+    } else {
+        amount.to_string()
+    };
+    ctx.events
+        .push(plain("tx", [("fee", amount), ("fee_payer", first.to_string())]));
+    Ok(())
+}
+
+fn check_signer(
+    ctx: &mut Context<'_>,
+    tx: &DecodedTx,
+    signer: &Address,
+    info: &SignerInfo,
+    index: usize,
+    mode: Mode,
+) -> Result<(), Fault> {
+    let mut account = required(auth::account(&ctx.state, signer)?, || {
+        sdk::unknown_address(format!(
+            "account {signer} does not exist: send tokens to it first"
+        ))
+    })?;
+    check_sequence(tx, info, &account)?;
+    if mode != Mode::Simulate {
+        let key = signing_key(ctx, signer, info)?;
+        let direct = matches!(
+            info.mode_info.as_ref().and_then(|info| info.sum.as_ref()),
+            Some(mode_info::Sum::Single(single)) if single.mode == i32::from(SignMode::Direct)
+        );
+        if !direct {
+            return Err(sdk::unauthorized(
+                "only SIGN_MODE_DIRECT of a single key is accepted",
+            ));
+        }
+        let (body, auth_info) = (&tx.raw.body_bytes, &tx.raw.auth_info_bytes);
+        let doc = sign_doc(body, auth_info, &ctx.block.chain_id, account.account_number);
+        key.verify(&doc, &tx.raw.signatures[index]).map_err(|_| {
+            let (number, id) = (account.account_number, &ctx.block.chain_id);
+            sdk::unauthorized(format!(
+                "signature verification failed; verify account number ({number}) and chain id ({id})"
+            ))
+        })?;
+        auth::set_public_key(ctx, signer, &key)?;
+        account = auth::account(&ctx.state, signer)?.unwrap_or(account);
+    }
+    if !tx.body.unordered {
+        account.sequence = account.sequence.saturating_add(1);
+        auth::save(ctx, signer, &account);
+    }
+    ctx.events
+        .push(plain("tx", [("acc_seq", format!("{signer}/{}", info.sequence))]));
+    Ok(())
+}
+
+fn check_sequence(tx: &DecodedTx, info: &SignerInfo, account: &BaseAccount) -> Result<(), Fault> {
+    if tx.body.unordered {
+        if info.sequence != 0 {
+            return Err(sdk::invalid_request("an unordered transaction has sequence 0"));
+        }
+    } else if info.sequence != account.sequence {
+        let text = format!(
+            "account sequence mismatch, expected {}, got {}",
+            account.sequence, info.sequence
+        );
+        return Err(sdk::wrong_sequence(text));
+    }
+    Ok(())
+}
+
+/// The key in the transaction, which must be the signer's, or the one on chain.
+fn signing_key(ctx: &Context<'_>, signer: &Address, info: &SignerInfo) -> Result<PublicKey, Fault> {
+    let Some(any) = &info.public_key else {
+        return required(auth::public_key(&ctx.state, signer)?, || {
+            sdk::unauthorized(format!(
+                "the public key of {signer} is neither in the transaction nor on chain"
+            ))
+        });
+    };
+    let key = unpack::<PubKey>(any).map_err(|error| sdk::unauthorized(error.to_string()))?;
+    let key = PublicKey::from_slice(&key.key).map_err(|error| sdk::unauthorized(error.to_string()))?;
+    if key.address() != *signer {
+        return Err(sdk::unauthorized(format!(
+            "the public key is of {}, not of the signer {signer}",
+            key.address()
+        )));
+    }
+    Ok(key)
+}
