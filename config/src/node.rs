@@ -1,1 +1,171 @@
-//! (to be written)
+//! Configuration of a chain node: the node of a local network, and `portico node`.
+//!
+//! ```yaml
+//! data_dir: chain
+//! rpc_listen: 127.0.0.1:26657     # CometBFT-style JSON-RPC over HTTP
+//! grpc_listen: 127.0.0.1:9090     # gRPC queries and transactions
+//! block_time_ms: 1000
+//! mempool: {max_txs: 5000}
+//! ```
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::load::{Config, Environment, Faults};
+use crate::secret::Secret;
+
+/// Longest time between blocks that may be set, in milliseconds: one hour.
+const MAX_BLOCK_TIME_MS: u64 = 3_600_000;
+/// Shortest time between blocks, in milliseconds.
+const MIN_BLOCK_TIME_MS: u64 = 10;
+/// Most transactions that a mempool may be allowed to hold.
+const MAX_TXS: usize = 1_000_000;
+/// Most bytes that a mempool may be allowed to hold: 4 GiB.
+const MAX_BYTES: usize = 4 << 30;
+/// Largest transaction that may be allowed, in bytes: 8 MiB, so that a block of them stays below what clients take.
+const MAX_TX_BYTES: usize = 8 << 20;
+
+/// The whole configuration of a node.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// Folder of the chain's data; made when it is missing. Default `chain`.
+    pub data_dir: PathBuf,
+    /// Address and port of the CometBFT-style RPC. Default 127.0.0.1:26657; port 0 takes a free one.
+    #[schemars(with = "String")]
+    pub rpc_listen: SocketAddr,
+    /// Address and port of gRPC. Default 127.0.0.1:9090; port 0 takes a free one.
+    #[schemars(with = "String")]
+    pub grpc_listen: SocketAddr,
+    /// Time between blocks, in milliseconds. Default 1000; from 10 to 3600000.
+    pub block_time_ms: u64,
+    /// Makes a block as soon as a transaction waits; without transactions one every `block_time_ms`. Default false.
+    pub instant: bool,
+    /// The validator's private key: 64 hexadecimal characters, the seed of an ed25519 key. Without it the key is the one in
+    /// `validator.hex` in the data folder, which is made when it is missing. The environment variable
+    /// `PORTICO_VALIDATOR_KEY` replaces it.
+    pub validator_key: Option<Secret>,
+    /// Bounds of the transactions that wait.
+    pub mempool: MempoolConfig,
+}
+
+/// Bounds of the transactions that wait for a block.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MempoolConfig {
+    /// Most transactions. Default 5000.
+    pub max_txs: usize,
+    /// Most bytes of all transactions together. Default 67108864 (64 MiB).
+    pub max_bytes: usize,
+    /// Most transactions of one sender. Default 500.
+    pub max_txs_per_sender: usize,
+    /// Largest transaction, in bytes. Default 1048576 (1 MiB).
+    pub max_tx_bytes: usize,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("chain"),
+            rpc_listen: SocketAddr::from(([127, 0, 0, 1], 26_657)),
+            grpc_listen: SocketAddr::from(([127, 0, 0, 1], 9_090)),
+            block_time_ms: 1_000,
+            instant: false,
+            validator_key: None,
+            mempool: MempoolConfig::default(),
+        }
+    }
+}
+
+impl Default for MempoolConfig {
+    fn default() -> Self {
+        Self {
+            max_txs: 5_000,
+            max_bytes: 64 << 20,
+            max_txs_per_sender: 500,
+            max_tx_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Config for NodeConfig {
+    fn validate(&self, faults: &mut Faults) {
+        let block_time = MIN_BLOCK_TIME_MS..=MAX_BLOCK_TIME_MS;
+        faults.expect(
+            block_time.contains(&self.block_time_ms),
+            "block_time_ms",
+            format!("must be from {MIN_BLOCK_TIME_MS} to {MAX_BLOCK_TIME_MS}"),
+        );
+        let taken = self.rpc_listen == self.grpc_listen && self.rpc_listen.port() != 0;
+        faults.expect(!taken, "grpc_listen", "must differ from rpc_listen");
+        faults.within("mempool", |faults| self.mempool.validate(faults));
+    }
+
+    fn take_secrets(&mut self, environment: &Environment<'_>) {
+        if let Some(key) = environment.secret("PORTICO_VALIDATOR_KEY") {
+            self.validator_key = Some(key);
+        }
+    }
+}
+
+impl MempoolConfig {
+    fn validate(&self, faults: &mut Faults) {
+        let bounds = [
+            ("max_txs", self.max_txs, MAX_TXS),
+            ("max_bytes", self.max_bytes, MAX_BYTES),
+            ("max_txs_per_sender", self.max_txs_per_sender, MAX_TXS),
+            ("max_tx_bytes", self.max_tx_bytes, MAX_TX_BYTES),
+        ];
+        for (key, value, most) in bounds {
+            faults.expect(
+                (1..=most).contains(&value),
+                key,
+                format!("must be from 1 to {most}"),
+            );
+        }
+        faults.expect(
+            self.max_tx_bytes <= self.max_bytes,
+            "max_tx_bytes",
+            "must not exceed max_bytes",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NodeConfig;
+    use crate::load::{Config, Faults};
+
+    fn faults(config: &NodeConfig) -> Vec<String> {
+        let mut faults = Faults::default();
+        config.validate(&mut faults);
+        faults.found().iter().map(|fault| fault.key.clone()).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert!(faults(&NodeConfig::default()).is_empty());
+    }
+
+    #[test]
+    fn names_every_key_out_of_range() {
+        let mut config = NodeConfig {
+            block_time_ms: 0,
+            ..NodeConfig::default()
+        };
+        config.grpc_listen = config.rpc_listen;
+        config.mempool.max_txs = 0;
+        config.mempool.max_tx_bytes = config.mempool.max_bytes + 1;
+        let expected = [
+            "block_time_ms",
+            "grpc_listen",
+            "mempool.max_txs",
+            "mempool.max_tx_bytes",
+            "mempool.max_tx_bytes",
+        ];
+        assert_eq!(faults(&config), expected);
+    }
+}

@@ -12,3 +12,7 @@ mod error;
 
 pub use chain::{Account, BlockHead, BlockResults, BroadcastResult, Chain, ChainStatus, Event, TxResult};
 pub use error::ChainError;
+
+mod remote;
+
+pub use remote::{RemoteChain, RemoteConfig};

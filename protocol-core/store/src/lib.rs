@@ -1,1 +1,5 @@
 //! Versioned state with an authenticated root on redb; one transaction per block.
+
+mod error;
+
+pub use error::StoreError;

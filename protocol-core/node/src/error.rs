@@ -1,0 +1,89 @@
+//! Why a node does not start, or stops.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use portico_chain::genesis::GenesisError;
+use portico_chain::state::StateError;
+use portico_engine::EngineError;
+use portico_store::StoreError;
+
+use crate::KeyFileError;
+
+/// Why a node does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data folder cannot be made or locked.
+    #[error("data folder {} cannot be used", .path.display())]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be opened, or is damaged.
+    #[error("chain data cannot be used")]
+    Store(#[from] StoreError),
+    /// The genesis is inconsistent, or not one for a single validator.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The data is of another chain.
+    #[error("{} holds the chain {stored:?}, not {configured:?}; choose another data_dir", .path.display())]
+    ForeignChain {
+        /// The data folder.
+        path: PathBuf,
+        /// Chain id of the data.
+        stored: String,
+        /// Chain id of the genesis that was given.
+        configured: String,
+    },
+    /// The validator of the genesis has another key.
+    #[error("the validator of the genesis is {genesis}, but the validator key is of {ours}")]
+    ForeignValidator {
+        /// Public key in the genesis, hexadecimal.
+        genesis: String,
+        /// Public key of the key that was given, hexadecimal.
+        ours: String,
+    },
+    /// The validator's key cannot be used.
+    #[error("the validator's key cannot be used")]
+    Key(#[from] KeyFileError),
+    /// An address cannot be listened on.
+    #[error("{address} cannot be listened on; change {key}, or stop what uses the port")]
+    Bind {
+        /// The configured address.
+        address: SocketAddr,
+        /// Key of the configuration: `rpc_listen` or `grpc_listen`.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A server failed.
+    #[error("the {server} server failed")]
+    Serve {
+        /// Which one.
+        server: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine, and with it the chain, stopped.
+    #[error("the chain stopped")]
+    Engine(#[from] EngineError),
+    /// State cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A stored block, header or genesis does not decode.
+    #[error("stored {what} is damaged: {reason}")]
+    Damaged {
+        /// What does not decode.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Metrics of another node are in the registry.
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
