@@ -361,7 +361,7 @@ async fn refuses_at_once_what_exceeds_its_bounds() {
             .relay_miner_error
             .unwrap()
             .message
-            .starts_with("overloaded")
+            .starts_with("overloaded: relays in progress")
     );
     world.backend.gate.add_permits(1);
     assert_eq!(first.await.unwrap().unwrap().status(), 200);
