@@ -2,6 +2,7 @@
 //!
 //! ```yaml
 //! data_dir: chain
+//! genesis: genesis.json
 //! rpc_listen: 127.0.0.1:26657     # CometBFT-style JSON-RPC over HTTP
 //! grpc_listen: 127.0.0.1:9090     # gRPC queries and transactions
 //! block_time_ms: 1000
@@ -34,6 +35,8 @@ const MAX_TX_BYTES: usize = 8 << 20;
 pub struct NodeConfig {
     /// Folder of the chain's data; made when it is missing. Default `chain`.
     pub data_dir: PathBuf,
+    /// The chain's first state, for a node in a process of its own. Default `genesis.json`.
+    pub genesis: PathBuf,
     /// Address and port of the CometBFT-style RPC. Default 127.0.0.1:26657; port 0 takes a free one.
     #[schemars(with = "String")]
     pub rpc_listen: SocketAddr,
@@ -70,6 +73,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("chain"),
+            genesis: PathBuf::from("genesis.json"),
             rpc_listen: SocketAddr::from(([127, 0, 0, 1], 26_657)),
             grpc_listen: SocketAddr::from(([127, 0, 0, 1], 9_090)),
             block_time_ms: 1_000,

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use portico_config::gateway::GatewayConfig;
+use portico_config::node::NodeConfig;
 use portico_config::secret::write_secret_file;
 use portico_config::servicer::ServicerConfig;
 use portico_config::{Config, Secret, load};
@@ -15,7 +16,7 @@ fn example<T: Config>(name: &str) -> T {
     let to = folder.path().join(name);
     std::fs::copy(from, &to).unwrap();
     std::fs::create_dir(folder.path().join("keys")).unwrap();
-    for key in ["gateway", "application", "supplier"] {
+    for key in ["gateway", "application", "supplier", "validator"] {
         let path = folder.path().join(format!("keys/{key}.hex"));
         write_secret_file(&path, &Secret::new("11".repeat(32))).unwrap();
     }
@@ -32,4 +33,10 @@ fn the_gateways_example_is_valid() {
 fn the_servicers_example_is_valid() {
     let config: ServicerConfig = example("servicer.yaml");
     assert_eq!(config.services.len(), 2);
+}
+
+#[test]
+fn the_nodes_example_is_valid() {
+    let config: NodeConfig = example("node.yaml");
+    assert!(config.validator_key.is_some());
 }
