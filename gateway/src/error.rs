@@ -31,7 +31,4 @@ pub enum GatewayError {
     /// The HTTP client cannot be built.
     #[error("the HTTP client cannot be built")]
     Client(#[from] reqwest::Error),
-    /// Serving ended with an error of the listener.
-    #[error("the front door failed")]
-    Serve(#[source] io::Error),
 }

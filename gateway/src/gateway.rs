@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
 use rand::rngs::StdRng;
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::GatewayError;
+use crate::http::accept::serve;
 use crate::http::server::{Front, router};
 use crate::relay::Relayer;
 
@@ -74,30 +74,20 @@ impl Gateway {
             front,
         } = self;
         info!(%address, services = front.relayer.signers.services().len(), "gateway serves");
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                warn!(%error, "small answers may be delayed");
-            }
-        });
-        let drain = {
-            let (front, stop) = (Arc::clone(&front), stop.clone());
-            async move {
-                stop.cancelled().await;
-                front.drain();
-            }
-        };
-        let served = axum::serve(listener, router(Arc::clone(&front))).with_graceful_shutdown(drain);
+        let router = router(Arc::clone(&front));
+        let served = serve(listener, router, front.config.max_connections, stop.clone());
         tokio::select! {
-            served = served.into_future() => served.map_err(GatewayError::Serve),
+            () = served => Ok(()),
             () = front.relayer.sessions.run(CancellationToken::new()) => Ok(()), // never: sessions roll over until the last call
-            () = grace_over(&front, &stop) => Ok(()),
+            () = drain(&front, &stop) => Ok(()),
         }
     }
 }
 
-/// Ends `shutdown_grace_ms` after `stop`.
-async fn grace_over(front: &Front, stop: &CancellationToken) {
+/// Refuses calls from `stop` on; ends `shutdown_grace_ms` later.
+async fn drain(front: &Front, stop: &CancellationToken) {
     stop.cancelled().await;
+    front.drain();
     tokio::time::sleep(Duration::from_millis(front.config.shutdown_grace_ms)).await;
     warn!("calls still under way are broken off");
 }

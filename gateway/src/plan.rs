@@ -13,7 +13,8 @@ use std::sync::Arc;
 use portico_protocol::wire::pocket::shared::RpcType;
 use portico_protocol::{Address, Height};
 use portico_session_cache::{SessionView, SupplierView};
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
 use crate::fault::{Fault, Kind};
@@ -85,11 +86,14 @@ pub(crate) struct Plan {
     deadline: Instant,
     /// Where the deadline struck.
     late: Option<&'static str>,
+    /// Decides between suppliers of equal standing.
+    rng: StdRng,
 }
 
 impl Plan {
     /// A plan over `applications` applications, begun at a place that `rng` chooses, so that they wear evenly.
     pub(crate) fn new(applications: usize, max_attempts: u32, deadline: Instant, rng: &mut impl Rng) -> Self {
+        let mut rng = StdRng::from_rng(rng);
         let first = if applications > 1 {
             (rng.next_u32() as usize) % applications
         } else {
@@ -109,6 +113,7 @@ impl Plan {
             closed: None,
             deadline,
             late: None,
+            rng,
         }
     }
 
@@ -147,12 +152,11 @@ impl Plan {
         session: Option<Result<Arc<SessionView>, Closed>>,
         reputation: &Reputation,
         height: Height,
-        rng: &mut impl Rng,
     ) {
         match session {
             None => self.late = Some("session"),
             Some(Err(closed)) => self.closed = Some(closed),
-            Some(Ok(session)) => self.add(application, &session, reputation, height, rng),
+            Some(Ok(session)) => self.add(application, &session, reputation, height),
         }
     }
 
@@ -163,11 +167,10 @@ impl Plan {
         session: Option<Arc<SessionView>>,
         reputation: &Reputation,
         height: Height,
-        rng: &mut impl Rng,
     ) {
         if let Some(session) = session {
             self.budget = self.budget.max(1); // ours was the newer session: that is nobody's fault
-            self.add(application, &session, reputation, height, rng);
+            self.add(application, &session, reputation, height);
         }
     }
 
@@ -177,9 +180,8 @@ impl Plan {
         session: &Arc<SessionView>,
         reputation: &Reputation,
         height: Height,
-        rng: &mut impl Rng,
     ) {
-        let (ranked, filtered) = pick::rank(session, reputation, height, rng);
+        let (ranked, filtered) = pick::rank(session, reputation, height, &mut self.rng);
         self.suppliers_seen += session.suppliers.len();
         self.filtered.no_endpoint += filtered.no_endpoint;
         self.filtered.exhausted += filtered.exhausted;
@@ -212,9 +214,12 @@ impl Plan {
         });
     }
 
-    /// The tries that failed, for the answer's headers.
-    pub(crate) fn into_failures(self) -> Vec<Failed> {
-        self.failed
+    /// The reply, with the tries that failed before it.
+    pub(crate) fn done(self, reply: Reply) -> Reply {
+        Reply {
+            failed: self.failed,
+            ..reply
+        }
     }
 
     /// What the caller gets when nothing is left to try: the answer of a chain whose backend failed while giving it, or one error
@@ -271,3 +276,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

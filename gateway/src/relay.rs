@@ -26,7 +26,7 @@ use crate::plan::{Candidate, Decision, Failed, Plan};
 use crate::reputation::Reputation;
 use crate::send::Sender;
 use crate::signer::{Signer, Signers};
-use crate::verify::{judge, open};
+use crate::verify::{Checked, check};
 
 /// A call to relay.
 #[derive(Clone, Debug)]
@@ -143,34 +143,17 @@ impl Relayer {
             match plan.decide(Instant::now()) {
                 Decision::Open(application) => {
                     let session = self.session(&signers[application], service, call.deadline).await;
-                    plan.opened(
-                        application,
-                        session,
-                        &self.reputation(),
-                        self.sessions.height(),
-                        &mut rng,
-                    );
+                    plan.opened(application, session, &self.reputation(), self.sessions.height());
                 }
                 Decision::OpenPrevious(application) => {
                     let session = self.sessions.previous(&signers[application].application, service);
-                    plan.reopened(
-                        application,
-                        session,
-                        &self.reputation(),
-                        self.sessions.height(),
-                        &mut rng,
-                    );
+                    plan.reopened(application, session, &self.reputation(), self.sessions.height());
                 }
                 Decision::Try(candidate) => {
                     let signer = &signers[candidate.application];
-                    match self.attempt(candidate.clone(), signer, call, &mut rng).await? {
-                        // our own fault ends here
-                        Ok(reply) => {
-                            return Ok(Reply {
-                                failed: plan.into_failures(),
-                                ..reply
-                            });
-                        }
+                    let outcome = self.attempt(candidate.clone(), signer, call, &mut rng).await?; // our own fault ends here
+                    match outcome {
+                        Ok(reply) => return Ok(plan.done(reply)),
                         Err((fault, ms)) => plan.failed(&candidate, fault, ms), // theirs: try the next
                     }
                 }
@@ -238,8 +221,8 @@ impl Relayer {
             .sender
             .send(candidate.url(), request.encode_to_vec(), call.deadline)
             .await?;
-        let response = open(sent, &candidate.session.header, &candidate.supplier().public_key)?;
-        let judged = judge(response.payload.clone(), &call.id)?;
+        let (header, key) = (&candidate.session.header, candidate.supplier().public_key);
+        let Checked { response, judged } = check(sent, header, key, &call.id).await?;
         let reply = Reply {
             answer: judged.answer,
             backend_status: judged.status,

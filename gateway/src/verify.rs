@@ -1,4 +1,4 @@
-//! From a supplier's bytes to an answer that may be shown: decode, verify, judge. Pure.
+//! From a supplier's bytes to an answer that may be shown: decode, verify, judge.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portico_protocol::PublicKey;
@@ -14,8 +14,39 @@ use crate::fault::Fault;
 use crate::http::jsonrpc::{Id, present};
 use crate::send::Sent;
 
+/// Answers beyond this size, in bytes, are checked off the async workers: hashing and parsing take about a millisecond from there on.
+const LARGE: usize = 512 << 10;
+
+/// A response that may be shown, and what it says.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) response: RelayResponse,
+    pub(crate) judged: Judged,
+}
+
+/// Everything that is checked of an answer; small ones here, large ones on the pool for blocking work.
+pub(crate) async fn check(
+    sent: Sent,
+    header: &SessionHeader,
+    supplier: PublicKey,
+    id: &Id,
+) -> Result<Checked, Fault> {
+    if sent.body.len() < LARGE {
+        return check_here(sent, header, &supplier, id);
+    }
+    let (header, id) = (header.clone(), id.clone());
+    let checked = tokio::task::spawn_blocking(move || check_here(sent, &header, &supplier, &id)).await;
+    checked.unwrap_or(Err(Fault::Undecodable)) // the runtime is going down
+}
+
+fn check_here(sent: Sent, header: &SessionHeader, supplier: &PublicKey, id: &Id) -> Result<Checked, Fault> {
+    let response = open(sent, header, supplier)?;
+    let judged = judge(response.payload.clone(), id)?;
+    Ok(Checked { response, judged })
+}
+
 /// Reads and verifies a relay response: shape, session header, payload hash, supplier signature.
-pub(crate) fn open(sent: Sent, header: &SessionHeader, supplier: &PublicKey) -> Result<RelayResponse, Fault> {
+fn open(sent: Sent, header: &SessionHeader, supplier: &PublicKey) -> Result<RelayResponse, Fault> {
     let Sent { status, body } = sent;
     let decoded = RelayResponse::decode(body.clone()).ok();
     let Some(response) = decoded.filter(|response| *response != RelayResponse::default()) else {
@@ -66,7 +97,7 @@ struct Answer<'a> {
 /// Takes the backend's answer out of a verified payload, if it is one to the request with `id`.
 ///
 /// What the chain says stays byte for byte, errors of the chain too. An id that says the same in other bytes becomes the caller's.
-pub(crate) fn judge(payload: Bytes, id: &Id) -> Result<Judged, Fault> {
+fn judge(payload: Bytes, id: &Id) -> Result<Judged, Fault> {
     let response =
         PokthttpResponse::decode(payload).map_err(|_| Fault::BadPayload("it is no HTTP response"))?;
     let status = response.status_code;
@@ -130,89 +161,4 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judge(status: u32, body: &str, id: &str) -> Result<Judged, Fault> {
-        let body_bz = Bytes::copy_from_slice(body.as_bytes());
-        let response = PokthttpResponse {
-            status_code: status,
-            body_bz,
-            ..Default::default()
-        };
-        super::judge(
-            response.encode_to_vec().into(),
-            &Some(Bytes::copy_from_slice(id.as_bytes())),
-        )
-    }
-
-    #[test]
-    fn passes_what_the_chain_says_byte_for_byte() {
-        for body in [
-            r#"{"jsonrpc":"2.0","id":7,"result":"0x1"}"#,
-            r#"{"id":7, "result":null, "jsonrpc":"2.0"}"#,
-            r#"{"jsonrpc":"2.0","id":7,"error":{"code":3,"message":"execution reverted","data":"0x08c3"}}"#,
-            " {\"id\":7,\"result\":[1,\n2]}\n",
-        ] {
-            assert_eq!(judge(200, body, "7").unwrap().answer, body.as_bytes());
-            assert!(
-                judge(400, body, "7").is_ok(),
-                "an error of the chain may come with a 4xx"
-            );
-        }
-    }
-
-    #[test]
-    fn refuses_what_is_no_answer_to_the_call() {
-        for body in [
-            "",
-            "  ",
-            "<html>502</html>",
-            "[]",
-            "7",
-            "oops",
-            "{",
-            "{}",
-            r#"{"id":7}"#,
-            r#"{"id":7,"error":null}"#,
-            r#"{"result":1}"#,
-            r#"{"id":8,"result":1}"#,
-            r#"{"id":"7","result":1}"#,
-            r#"{"id":null,"error":{"code":-32700,"message":"parse error"}}"#,
-            "{\"id\":7,\"result\":\"\u{1}\"}",
-        ] {
-            assert_eq!(
-                judge(200, body, "7").unwrap_err().cause(),
-                "bad_payload",
-                "{body}"
-            );
-        }
-    }
-
-    #[test]
-    fn gives_the_caller_back_its_own_id() {
-        let answer = judge(200, r#"{"id" : "a" ,"result":1}"#, r#""\u0061""#)
-            .unwrap()
-            .answer;
-        assert_eq!(answer, r#"{"id" : "\u0061" ,"result":1}"#);
-    }
-
-    #[test]
-    fn blames_the_backend_for_a_server_error_and_keeps_what_it_said() {
-        let body = r#"{"id":7,"error":{"code":-32603,"message":"internal"}}"#;
-        let judged = judge(500, body, "7").unwrap();
-        assert_eq!((judged.failed, &judged.answer[..]), (true, body.as_bytes()));
-        assert_eq!(judge(503, "<html>", "7").unwrap_err().cause(), "backend");
-        assert_eq!(judge(429, "slow down", "7").unwrap_err().cause(), "backend");
-    }
-
-    #[test]
-    fn asks_nothing_of_the_answer_to_a_notification() {
-        let response = PokthttpResponse {
-            status_code: 200,
-            ..Default::default()
-        };
-        let judged = super::judge(response.encode_to_vec().into(), &None).unwrap();
-        assert!(judged.answer.is_empty());
-    }
-}
+mod tests;

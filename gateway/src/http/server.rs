@@ -12,49 +12,23 @@ use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::header::{CONTENT_LENGTH, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::ServiceId;
 use tokio::time::{Instant, timeout_at};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::{info, warn};
 
+use super::answer::{EXPOSED, answered, failed, identify, respond};
 use super::error::{CLIENT_GONE, CallError};
 use super::jsonrpc::{self, Id, Item, NotARequest};
 use super::probe;
 use super::route::{ROOT, Route, route};
-use crate::plan::Failed;
 use crate::relay::{Call, Relayer, Reply};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// How long browsers remember what they may send.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3_600);
-
-const SUPPLIER: HeaderName = HeaderName::from_static("x-supplier-address");
-const SESSION: HeaderName = HeaderName::from_static("x-session-id");
-const APPLICATION: HeaderName = HeaderName::from_static("x-app-address");
-/// Hash of the relay: the key of its leaf in the supplier's trie.
-const RELAY_ID: HeaderName = HeaderName::from_static("x-relay-id");
-/// Suppliers tried, the one that answered included.
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
-/// One less.
-const RETRIES: HeaderName = HeaderName::from_static("x-retry-count");
-/// Their addresses, in order.
-const TRIED: HeaderName = HeaderName::from_static("x-suppliers-tried");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Headers that pages may read.
-const EXPOSED: [HeaderName; 9] = [
-    SUPPLIER,
-    SESSION,
-    APPLICATION,
-    RELAY_ID,
-    ATTEMPTS,
-    RETRIES,
-    TRIED,
-    REQUEST_ID,
-    RETRY_AFTER,
-];
 
 /// What all calls share.
 #[derive(Debug)]
@@ -141,7 +115,7 @@ async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
         Ok(()) => front.answer(request, &request_id).await,
         Err(error) => front.refuse(None, &None, &error, &request_id),
     };
-    set(&mut response, REQUEST_ID, &request_id);
+    identify(&mut response, &request_id);
     response
 }
 
@@ -251,7 +225,7 @@ impl Front {
             }
             Err(error) => {
                 self.log(&error, &route.service, request_id);
-                error_response(&error, &item.id, request_id)
+                failed(&error, &item.id, request_id)
             }
         }
     }
@@ -360,7 +334,7 @@ impl Front {
 
     fn refuse(&self, service: Option<&ServiceId>, id: &Id, error: &CallError, request_id: &str) -> Response {
         self.relayer.metrics.call(service, error.row().reason);
-        error_response(error, id, request_id)
+        failed(error, id, request_id)
     }
 }
 
@@ -375,82 +349,5 @@ impl Drop for Tally<'_> {
     fn drop(&mut self) {
         self.relayer.metrics.in_flight.dec();
         self.relayer.metrics.call(Some(self.service), self.outcome);
-    }
-}
-
-fn respond(status: StatusCode, body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    if status != StatusCode::NO_CONTENT {
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-    }
-    response
-}
-
-fn error_response(error: &CallError, id: &Id, request_id: &str) -> Response {
-    let status = error.status(id);
-    let mut response = respond(status, error.body(id, request_id));
-    if let Some(seconds) = error.row().retry_after {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if matches!(error, CallError::BodyTooLarge { .. } | CallError::BodyLate) {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("POST"));
-    }
-    tried(&mut response, error.attempts(), None);
-    response
-}
-
-/// An answer with the headers that say how it came about; of a batch, those that all its entries share.
-fn answered(status: StatusCode, replies: &[Reply], body: Bytes) -> Response {
-    let mut response = respond(status, body);
-    if let [reply] = replies {
-        set(
-            &mut response,
-            SUPPLIER,
-            &reply.candidate.supplier().operator.to_string(),
-        );
-        set(&mut response, RELAY_ID, &hex::encode(reply.relay_hash));
-        tried(&mut response, &reply.failed, Some(reply));
-    }
-    if let Some((first, rest)) = replies.split_first()
-        && rest
-            .iter()
-            .all(|reply| reply.candidate.session.id() == first.candidate.session.id())
-    {
-        let session = &first.candidate.session;
-        set(&mut response, SESSION, session.id());
-        set(&mut response, APPLICATION, &session.header.application_address);
-    }
-    response
-}
-
-fn tried(response: &mut Response, failed: &[Failed], reply: Option<&Reply>) {
-    let answered = reply.map(|reply| reply.candidate.supplier().operator);
-    let suppliers: Vec<String> = failed
-        .iter()
-        .map(|failed| failed.supplier)
-        .chain(answered)
-        .map(|s| s.to_string())
-        .collect();
-    if suppliers.is_empty() {
-        return;
-    }
-    set(response, ATTEMPTS, &suppliers.len().to_string());
-    set(response, RETRIES, &suppliers.len().saturating_sub(1).to_string());
-    set(response, TRIED, &suppliers.join(","));
-}
-
-fn set(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
     }
 }

@@ -1,0 +1,123 @@
+//! HTTP responses: bodies, and the headers that say how they came about.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::error::CallError;
+use super::jsonrpc::Id;
+use crate::plan::Failed;
+use crate::relay::Reply;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const SUPPLIER: HeaderName = HeaderName::from_static("x-supplier-address");
+const SESSION: HeaderName = HeaderName::from_static("x-session-id");
+const APPLICATION: HeaderName = HeaderName::from_static("x-app-address");
+/// Hash of the relay: the key of its leaf in the supplier's trie.
+const RELAY_ID: HeaderName = HeaderName::from_static("x-relay-id");
+/// Suppliers tried, the one that answered included.
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
+/// One less.
+const RETRIES: HeaderName = HeaderName::from_static("x-retry-count");
+/// Their addresses, in order.
+const TRIED: HeaderName = HeaderName::from_static("x-suppliers-tried");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Headers that pages may read.
+pub(crate) const EXPOSED: [HeaderName; 9] = [
+    SUPPLIER,
+    SESSION,
+    APPLICATION,
+    RELAY_ID,
+    ATTEMPTS,
+    RETRIES,
+    TRIED,
+    REQUEST_ID,
+    RETRY_AFTER,
+];
+
+/// Puts the id of the call on its answer.
+pub(crate) fn identify(response: &mut Response, request_id: &str) {
+    set(response, REQUEST_ID, request_id);
+}
+
+/// A response with a JSON body, or without any.
+pub(crate) fn respond(status: StatusCode, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    if status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+    }
+    response
+}
+
+/// An error answer to a single call.
+pub(crate) fn failed(error: &CallError, id: &Id, request_id: &str) -> Response {
+    let status = error.status(id);
+    let mut response = respond(status, error.body(id, request_id));
+    if let Some(seconds) = error.row().retry_after {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if matches!(error, CallError::BodyTooLarge { .. } | CallError::BodyLate) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    tried(&mut response, error.attempts(), None);
+    response
+}
+
+/// An answer with the headers that say how it came about; of a batch, those that all its entries share.
+pub(crate) fn answered(status: StatusCode, replies: &[Reply], body: Bytes) -> Response {
+    let mut response = respond(status, body);
+    if let [reply] = replies {
+        set(
+            &mut response,
+            SUPPLIER,
+            &reply.candidate.supplier().operator.to_string(),
+        );
+        set(&mut response, RELAY_ID, &hex::encode(reply.relay_hash));
+        tried(&mut response, &reply.failed, Some(reply));
+    }
+    if let Some((first, rest)) = replies.split_first()
+        && rest
+            .iter()
+            .all(|reply| reply.candidate.session.id() == first.candidate.session.id())
+    {
+        let session = &first.candidate.session;
+        set(&mut response, SESSION, session.id());
+        set(&mut response, APPLICATION, &session.header.application_address);
+    }
+    response
+}
+
+/// Who was tried, in order.
+fn tried(response: &mut Response, failed: &[Failed], reply: Option<&Reply>) {
+    let answered = reply.map(|reply| reply.candidate.supplier().operator);
+    let suppliers: Vec<String> = failed
+        .iter()
+        .map(|failed| failed.supplier)
+        .chain(answered)
+        .map(|s| s.to_string())
+        .collect();
+    if suppliers.is_empty() {
+        return;
+    }
+    set(response, ATTEMPTS, &suppliers.len().to_string());
+    set(response, RETRIES, &suppliers.len().saturating_sub(1).to_string());
+    set(response, TRIED, &suppliers.join(","));
+}
+
+fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
