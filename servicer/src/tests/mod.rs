@@ -4,6 +4,7 @@ mod chain;
 mod crash;
 mod relays;
 mod settle;
+mod vectors;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -337,8 +337,14 @@ async fn proves_nothing_when_leaves_are_missing() {
     let log = Arc::new(RedbLog::open(world.folder.path()).unwrap());
     assert_eq!(log.delete_leaves(0, 1).unwrap(), 1);
     world.run_on(world.config(), log);
-    let mismatch = Stage::Expired { reason: ExpiredReason::RootMismatch };
-    assert_eq!(world.stage(), mismatch, "found at start, long before the proof window");
+    let mismatch = Stage::Expired {
+        reason: ExpiredReason::RootMismatch,
+    };
+    assert_eq!(
+        world.stage(),
+        mismatch,
+        "found at start, long before the proof window"
+    );
     world.go_to(19).await;
     assert_eq!(world.stage(), mismatch);
     assert!(world.included(PROOF).is_empty());
