@@ -9,7 +9,7 @@
 //! - Nothing of a supplier's is shown before its signature, payload hash and session header were verified and the payload was found
 //!   to be an answer to the call.
 //! - An answer from the chain is HTTP 200 with the supplier's bytes; an error of ours has the caller's id byte for byte.
-//! - Decisions ([`plan`], [`pick`], [`reputation`]) are pure: state, event and seed in, decision out.
+//! - Decisions (`plan`, `pick`, `reputation`) are pure: state, event and seed in, decision out.
 //! - No cache of answers, no authentication, no WebSocket: not here yet.
 //!
 //! Start reading at `relay.rs`.

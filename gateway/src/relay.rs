@@ -146,7 +146,7 @@ impl Relayer {
                     plan.opened(application, session, &self.reputation(), self.sessions.height());
                 }
                 Decision::OpenPrevious(application) => {
-                    let session = self.sessions.previous(&signers[application].application, service);
+                    let session = self.previous(&signers[application], service);
                     plan.reopened(application, session, &self.reputation(), self.sessions.height());
                 }
                 Decision::Try(candidate) => {
@@ -172,15 +172,23 @@ impl Relayer {
         let session = timeout_at(deadline, self.sessions.current(&signer.application, service))
             .await
             .ok()?;
-        Some(session.map_err(Closed::from).and_then(|session| {
-            match session.ring.keys().contains(&signer.public_key) {
-                true => Ok(session),
-                false => {
-                    let (application, gateway) = (signer.application, signer.public_key.address());
-                    Err(Closed::NotDelegated { application, gateway })
-                }
-            }
-        }))
+        Some(
+            session
+                .map_err(Closed::from)
+                .and_then(|session| match signer.may_sign(&session) {
+                    true => Ok(session),
+                    false => {
+                        let (application, gateway) = (signer.application, signer.public_key.address());
+                        Err(Closed::NotDelegated { application, gateway })
+                    }
+                }),
+        )
+    }
+
+    /// The application's session before, if suppliers still accept it and we could sign in it.
+    fn previous(&self, signer: &Signer, service: &ServiceId) -> Option<Arc<SessionView>> {
+        let session = self.sessions.previous(&signer.application, service);
+        session.filter(|session| signer.may_sign(session))
     }
 
     /// One try at one supplier, and what it means for its reputation; a fault comes with the milliseconds it took.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
 use portico_protocol::{Address, PublicKey, ServiceId, SigningKey};
+use portico_session_cache::SessionView;
 
 use crate::GatewayError;
 
@@ -14,6 +15,13 @@ pub(crate) struct Signer {
     /// The application's own key, or the gateway's.
     pub(crate) key: SigningKey,
     pub(crate) public_key: PublicKey,
+}
+
+impl Signer {
+    /// Whether the key is in the session's ring: the application's own, or that of a gateway it delegated to.
+    pub(crate) fn may_sign(&self, session: &SessionView) -> bool {
+        session.ring.keys().contains(&self.public_key)
+    }
 }
 
 /// The applications of each service.
