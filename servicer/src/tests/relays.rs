@@ -257,17 +257,29 @@ async fn carries_any_backend_status_and_mines_no_server_error() {
 }
 
 #[tokio::test]
-async fn tells_a_slow_a_large_and_an_absent_backend_apart() {
+async fn gives_up_on_a_backend_that_does_not_answer() {
+    let world = World::with(|config| {
+        config
+            .services
+            .get_mut(&SERVICE.parse().unwrap())
+            .unwrap()
+            .timeout_ms = 50;
+    })
+    .await;
+    assert_eq!(world.refused(&world.request("/never", "x")).await.code, 10);
+    assert_eq!(world.row().served, 0);
+}
+
+#[tokio::test]
+async fn tells_a_large_answer_and_an_absent_backend_apart() {
     let world = World::with(|config| {
         let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
-        service.timeout_ms = 200;
         service.max_response_bytes = 1_000;
         service
             .rpc_types
             .insert(RpcType::Rest, BackendConfig::new("http://127.0.0.1:1/"));
     })
     .await;
-    assert_eq!(world.refused(&world.request("/never", "x")).await.code, 10);
     assert_eq!(world.refused(&world.request("/large", "x")).await.code, 12);
     let url = format!("http://{}/any/path", world.running().address);
     let request = world.request("/", "x").encode_to_vec();

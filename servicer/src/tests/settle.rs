@@ -187,6 +187,21 @@ async fn sends_again_what_the_mempool_lost() {
 }
 
 #[tokio::test]
+async fn a_proof_in_the_last_block_of_its_window_counts() {
+    let world = World::start().await;
+    world.relays(2).await;
+    world.go_to(15).await;
+    // Those of heights 16 and 18 are lost; the last chance is height 19.
+    world.chain.state().lose = 2;
+    world.go_to(20).await;
+    let row = world.row();
+    assert_eq!(
+        (world.included(PROOF), row.stage, row.proved),
+        (vec![20], Stage::Settled, true)
+    );
+}
+
+#[tokio::test]
 async fn keeps_trying_while_the_chain_is_away() {
     let world = World::start().await;
     world.relays(2).await;
