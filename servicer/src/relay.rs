@@ -6,7 +6,7 @@ use bytes::Bytes;
 use portico_client::Chain;
 use portico_config::servicer::Durability;
 use portico_protocol::difficulty;
-use portico_protocol::relay::{MinedRelay, sign_response};
+use portico_protocol::relay::{MinedRelay, RelayError, sign_response};
 use portico_protocol::wire::pocket::service::RelayResponse;
 use tokio::time::Instant;
 
@@ -59,7 +59,7 @@ impl Relays {
         let seat = session.seat(&request.supplier)?;
         let slot = self.writer.slot().ok_or(Refusal::Overloaded("leaf writer"))?;
         let budget = self.reserve(seat)?;
-        self.verifier.check_signature(request, &session).await?;
+        self.check_signature(request, &session).await?;
         let book = session
             .book(request.supplier, seat, &self.books, &self.log)
             .await?;
@@ -89,6 +89,18 @@ impl Relays {
         count(&book.counts.served);
         self.metrics.served(started.elapsed());
         Ok(response)
+    }
+
+    /// The ring signature, with a second look at who may sign when a stranger did.
+    async fn check_signature(&self, request: &Request, session: &SessionInfo) -> Result<(), Refusal> {
+        let outcome = self.verifier.check_signature(request, session.ring()).await;
+        if !matches!(outcome, Err(Refusal::Signature(RelayError::ForeignRingKey(_)))) {
+            return outcome;
+        }
+        match self.sessions.renewed_ring(session).await {
+            Some(ring) => self.verifier.check_signature(request, ring).await,
+            None => outcome,
+        }
     }
 
     /// A place in the session's budget; `None` beyond it when the operator chose to serve anyway.

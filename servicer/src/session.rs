@@ -58,8 +58,7 @@ pub(crate) struct SessionInfo {
     pub(crate) header: SessionHeader,
     pub(crate) end: Height,
     pub(crate) windows: Windows,
-    /// Addresses whose keys may be in a ring.
-    pub(crate) ring: BTreeSet<Address>,
+    ring: Mutex<Ring>,
     pub(crate) target_hash: [u8; 32],
     application: Address,
     service: ServiceId,
@@ -67,6 +66,13 @@ pub(crate) struct SessionInfo {
     prices: Prices,
     /// Our suppliers in the session.
     suppliers: BTreeMap<Address, Seat>,
+}
+
+/// Addresses whose keys may be in a ring, as of a height.
+#[derive(Debug)]
+struct Ring {
+    members: Arc<BTreeSet<Address>>,
+    asked_at: Height,
 }
 
 /// One of our suppliers in a session.
@@ -289,7 +295,11 @@ impl<C: Chain + ?Sized> Sessions<C> {
                 suppliers.insert(address, self.seat(&header.session_id, address, prices, max));
             }
         }
-        let ring = relay::ring_addresses(&staked, end);
+        let members = Arc::new(relay::ring_addresses(&staked, end));
+        let ring = Mutex::new(Ring {
+            members,
+            asked_at: self.height(),
+        });
         let windows = Windows::new(&at_end, end);
         Ok(SessionInfo {
             header,
@@ -303,6 +313,28 @@ impl<C: Chain + ?Sized> Sessions<C> {
             prices,
             suppliers,
         })
+    }
+
+    /// Asks for the application again, once per block: a gateway may have been delegated to since the session was looked up.
+    pub(crate) async fn renewed_ring(&self, session: &SessionInfo) -> Option<Arc<BTreeSet<Address>>> {
+        let height = self.height();
+        {
+            let mut ring = lock(&session.ring);
+            if ring.asked_at >= height {
+                return None;
+            }
+            ring.asked_at = height;
+        }
+        let asking = async {
+            self.chain
+                .application(&session.application)
+                .await
+                .map_err(SessionError::Chain)
+        };
+        let application = in_time(asking).await.ok()?;
+        let members = Arc::new(relay::ring_addresses(&application, session.end));
+        lock(&session.ring).members = Arc::clone(&members);
+        Some(members)
     }
 
     async fn budget(
@@ -333,6 +365,11 @@ impl<C: Chain + ?Sized> Sessions<C> {
 }
 
 impl SessionInfo {
+    /// Addresses whose keys may be in a ring.
+    pub(crate) fn ring(&self) -> Arc<BTreeSet<Address>> {
+        Arc::clone(&lock(&self.ring).members)
+    }
+
     /// Our seat for `supplier`; errs when it is not in the session.
     pub(crate) fn seat(&self, supplier: &Address) -> Result<&Seat, SessionError> {
         self.suppliers

@@ -4,7 +4,7 @@
 //! blocking pool, at most one per processor at a time, so that a burst of signatures delays other signatures and not the sockets,
 //! timers and block events that share the async workers. Those who wait hold a place among the relays in progress, so the line is bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +18,6 @@ use tokio::sync::Semaphore;
 
 use crate::backend::Service;
 use crate::http::error::Refusal;
-use crate::session::SessionInfo;
 
 /// A request that is well-formed and addressed to us.
 #[derive(Debug)]
@@ -114,16 +113,16 @@ impl Verifier {
         })
     }
 
-    /// Verifies the ring signature of a request in `session`.
+    /// Verifies the ring signature of a request, whose keys must all be of `ring`.
     pub(crate) async fn check_signature(
         &self,
         request: &Request,
-        session: &Arc<SessionInfo>,
+        ring: Arc<BTreeSet<Address>>,
     ) -> Result<(), Refusal> {
         let pool = Arc::clone(&self.pool);
         let _place = pool.acquire_owned().await.map_err(|_| Refusal::Stopping)?;
-        let (relay, session) = (Arc::clone(&request.relay), Arc::clone(session));
-        let verify = move || relay::verify_request_signature(&relay, &session.ring);
+        let relay = Arc::clone(&request.relay);
+        let verify = move || relay::verify_request_signature(&relay, &ring);
         let outcome = tokio::task::spawn_blocking(verify)
             .await
             .map_err(|_| Refusal::Stopping)?;

@@ -181,6 +181,38 @@ async fn refuses_a_ring_with_a_stranger_in_it() {
 }
 
 #[tokio::test]
+async fn a_gateway_delegated_to_within_the_session_is_known_at_the_next_block() {
+    let world = World::start().await;
+    let newcomer = key(9);
+    let ring = Ring::new(vec![world.application.public_key(), newcomer.public_key()]).unwrap();
+    let supplier = world.supplier().to_string();
+    let request = sign_request(
+        &world.header(),
+        &supplier,
+        payload("/", "x"),
+        &ring,
+        &newcomer,
+        &mut rng(),
+    )
+    .unwrap();
+    assert_eq!(world.refused(&request).await.codespace, "rings");
+    let address = newcomer.address().to_string();
+    world
+        .chain
+        .state()
+        .application
+        .delegatee_gateway_addresses
+        .push(address);
+    assert_eq!(
+        world.refused(&request).await.codespace,
+        "rings",
+        "asked once per block"
+    );
+    world.go_to(2).await;
+    assert!(world.send(&request).await.relay_miner_error.is_none());
+}
+
+#[tokio::test]
 async fn refuses_when_its_supplier_is_not_in_the_session() {
     let world = World::without_servicer().await;
     world.chain.state().suppliers.remove(0);
