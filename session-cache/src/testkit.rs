@@ -305,6 +305,10 @@ impl Chain for MemoryChain {
         Ok(Upokt::default())
     }
 
+    async fn total_supply(&self) -> Result<Upokt, ChainError> {
+        Ok(Upokt::default())
+    }
+
     async fn broadcast(&self, _: Bytes) -> Result<BroadcastResult, ChainError> {
         absent("mempool")
     }

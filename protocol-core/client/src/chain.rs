@@ -194,6 +194,9 @@ pub trait Chain: Send + Sync + 'static {
     /// Balance in upokt; 0 for an unknown address.
     async fn balance(&self, address: &Address) -> Result<Upokt, ChainError>;
 
+    /// All upokt there are (`cosmos.bank`, `SupplyOf`).
+    async fn total_supply(&self) -> Result<Upokt, ChainError>;
+
     /// Hands a signed transaction to the mempool and returns its check's outcome (`broadcast_tx_sync`).
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError>;
 

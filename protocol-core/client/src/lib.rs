@@ -5,14 +5,17 @@
 //! servicer ├─► dyn Chain ──────────┤
 //! cli     ─┘                       └─ a full node over gRPC and CometBFT RPC
 //! ```
+//! A [`Transport`] passes queries on; every transport is a [`Chain`].
 //! Nothing above this trait knows which one it talks to.
 
 mod chain;
+mod codec;
 mod error;
+mod remote;
+mod transport;
 
 pub use chain::{Account, BlockHead, BlockResults, BroadcastResult, Chain, ChainStatus, Event, TxResult};
+pub use codec::RawCodec;
 pub use error::ChainError;
-
-mod remote;
-
 pub use remote::{RemoteChain, RemoteConfig};
+pub use transport::Transport;

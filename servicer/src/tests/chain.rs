@@ -473,6 +473,10 @@ impl Chain for FakeChain {
         Ok(Upokt(0))
     }
 
+    async fn total_supply(&self) -> Result<Upokt, ChainError> {
+        Ok(Upokt::default())
+    }
+
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError> {
         let height = self.height();
         let mut state = self.up()?;

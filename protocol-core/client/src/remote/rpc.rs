@@ -1,0 +1,189 @@
+//! CometBFT's JSON-RPC over HTTP.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use portico_protocol::Height;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::json::{BlockJson, BlockResultsJson, BroadcastJson, StatusJson, TxJson};
+use crate::{BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, TxResult};
+
+/// Largest answer, in bytes: results of a block with thousands of transactions.
+const MAX_ANSWER_BYTES: usize = 128 << 20;
+/// Time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What the SDK says for transactions that the mempool does not take for reasons of its own (`types/errors`): code and CometBFT's text.
+const MEMPOOL_REFUSALS: [(&str, u32); 3] = [
+    ("tx already exists in cache", 19),
+    ("mempool is full", 20),
+    ("Tx too large", 21),
+];
+
+/// A client of one node.
+#[derive(Clone)]
+pub(super) struct Rpc {
+    http: reqwest::Client,
+    url: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    result: Option<Value>,
+    error: Option<Fault>,
+}
+
+/// An error in an answer.
+#[derive(Deserialize)]
+struct Fault {
+    message: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl Fault {
+    fn text(&self) -> String {
+        match &self.data {
+            Value::String(data) if !data.is_empty() => format!("{}: {data}", self.message),
+            _ => self.message.clone(),
+        }
+    }
+}
+
+/// Why a call has no result.
+enum Failure {
+    Transport(ChainError),
+    Fault(Fault),
+}
+
+impl From<Failure> for ChainError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Transport(error) => error,
+            Failure::Fault(fault) => {
+                let text = fault.text();
+                let absent = ["must be less than or equal to", "is not available", "not found"];
+                match absent.iter().any(|words| text.contains(words)) {
+                    true => Self::NotFound(text),
+                    false => Self::Internal(text),
+                }
+            }
+        }
+    }
+}
+
+/// Errs for URLs that cannot be used.
+pub(super) fn check_url(url: &str) -> Result<(), ChainError> {
+    let reason = match url {
+        _ if url.starts_with("http://") => return Ok(()),
+        _ if url.starts_with("https://") => "TLS is not spoken here; put a proxy that does in between",
+        _ => "an http:// URL is expected",
+    };
+    Err(ChainError::InvalidArgument(format!("{url}: {reason}")))
+}
+
+impl Rpc {
+    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, ChainError> {
+        check_url(url)?;
+        let http = reqwest::Client::builder()
+            .timeout(timeout)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build();
+        Ok(Self {
+            http: http.map_err(|error| ChainError::Internal(super::causes(&error)))?,
+            url: url.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Failure> {
+        let answer = self.post(method, params).await.map_err(Failure::Transport)?;
+        if let Some(fault) = answer.error {
+            return Err(Failure::Fault(fault));
+        }
+        serde_json::from_value(answer.result.unwrap_or_default())
+            .map_err(|error| Failure::Transport(ChainError::Internal(format!("answer to {method}: {error}"))))
+    }
+
+    async fn post(&self, method: &str, params: Value) -> Result<Answer, ChainError> {
+        let unavailable = |error: reqwest::Error| {
+            let error = error.without_url();
+            ChainError::Unavailable(format!("{}: {}", self.url, super::causes(&error)))
+        };
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let mut response = self
+            .http
+            .post(&self.url)
+            .json(&body)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let status = response.status();
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+            if text.len() + chunk.len() > MAX_ANSWER_BYTES {
+                let text = format!("answer to {method} is larger than {MAX_ANSWER_BYTES} bytes");
+                return Err(ChainError::Internal(text));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&text).map_err(|_| {
+            let text = format!(
+                "{} answers {method} with HTTP {status}, and no JSON-RPC",
+                self.url
+            );
+            ChainError::Unavailable(text)
+        })
+    }
+
+    pub(super) async fn status(&self) -> Result<ChainStatus, ChainError> {
+        self.call::<StatusJson>("status", json!({})).await?.read()
+    }
+
+    pub(super) async fn block(&self, height: Height) -> Result<BlockHead, ChainError> {
+        let params = json!({"height": height.0.to_string()});
+        self.call::<BlockJson>("block", params).await?.read()
+    }
+
+    pub(super) async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
+        let params = json!({"height": height.0.to_string()});
+        self.call::<BlockResultsJson>("block_results", params)
+            .await?
+            .read()
+    }
+
+    pub(super) async fn broadcast(&self, tx: &[u8], hash: String) -> Result<BroadcastResult, ChainError> {
+        let params = json!({"tx": BASE64.encode(tx)});
+        match self.call::<BroadcastJson>("broadcast_tx_sync", params).await {
+            Ok(answer) => Ok(answer.read()),
+            Err(Failure::Fault(fault)) => {
+                let log = fault.text();
+                let known = MEMPOOL_REFUSALS.iter().find(|(words, _)| log.contains(words));
+                let Some((_, code)) = known else {
+                    return Err(Failure::Fault(fault).into());
+                };
+                Ok(BroadcastResult {
+                    hash,
+                    code: *code,
+                    codespace: "sdk".to_owned(),
+                    log,
+                })
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    pub(super) async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
+        let bytes =
+            hex::decode(hash).map_err(|error| ChainError::InvalidArgument(format!("{hash:?}: {error}")))?;
+        let params = json!({"hash": BASE64.encode(bytes), "prove": false});
+        match self.call::<TxJson>("tx", params).await.map_err(ChainError::from) {
+            Ok(tx) => tx.read().map(Some),
+            Err(ChainError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
