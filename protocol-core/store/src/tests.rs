@@ -1,0 +1,232 @@
+//! Commits, crashes and roots.
+
+mod crash;
+mod roots;
+
+use crate::{BlockWrite, Change, ChainStore, Hash, StateTries, Step, StoreError};
+
+pub(crate) const STORES: [&str; 3] = ["auth", "bank", "proof"];
+
+/// Block `height` of a chain in which every block writes, overwrites and removes keys.
+pub(crate) struct TestBlock {
+    height: i64,
+    keys: Vec<(&'static str, Vec<u8>, Option<Vec<u8>>)>,
+    bytes: Vec<u8>,
+    tx: Hash,
+}
+
+impl TestBlock {
+    pub(crate) fn new(height: i64) -> Self {
+        let key = |n: i64| n.to_be_bytes().to_vec();
+        let keys = vec![
+            ("bank", b"total".to_vec(), Some(key(height))),
+            ("auth", key(height), Some(vec![7; 100])),
+            ("auth", key(height - 2), None),
+            ("proof", key(height % 5), Some(key(height))),
+        ];
+        Self {
+            height,
+            keys,
+            bytes: format!("block {height}").into_bytes(),
+            tx: Self::hash(height, 2),
+        }
+    }
+
+    pub(crate) fn hash(height: i64, kind: u8) -> Hash {
+        let mut hash = [kind; 32];
+        hash[..8].copy_from_slice(&height.to_be_bytes());
+        hash
+    }
+
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+        self.keys
+            .iter()
+            .map(|(store, key, value)| (*store, key.as_slice(), value.as_deref()))
+    }
+
+    pub(crate) fn write(&self, app_hash: Hash) -> BlockWrite<'_> {
+        BlockWrite {
+            height: self.height,
+            id: Self::hash(self.height, 1),
+            app_hash,
+            block: &self.bytes,
+            results: &self.bytes,
+            certificate: b"signed",
+            tx_hashes: std::slice::from_ref(&self.tx),
+        }
+    }
+}
+
+/// App hash after `height`, computed without a store.
+pub(crate) fn expected_root(height: i64) -> Hash {
+    let mut tries = StateTries::new(&STORES);
+    for height in 1..=height {
+        tries.apply(TestBlock::new(height).changes()).expect("known stores");
+    }
+    tries.app_hash()
+}
+
+pub(crate) fn begin(store: &ChainStore) {
+    let root = StateTries::new(&STORES).app_hash();
+    store.init(b"{}", root, []).expect("written");
+}
+
+pub(crate) fn commit(store: &ChainStore, height: i64) -> Result<bool, StoreError> {
+    let block = TestBlock::new(height);
+    store.commit(&block.write(expected_root(height)), block.changes())
+}
+
+/// Everything in the store is of `height`, and nothing is above.
+pub(crate) fn assert_whole(store: &ChainStore, height: i64) {
+    let snapshot = store.snapshot().expect("readable");
+    let tip = snapshot.tip().expect("a tip");
+    assert_eq!(tip.height, height);
+    assert_eq!(tip.app_hash, expected_root(height));
+    let tries = snapshot.load_tries(&STORES).expect("the recorded root");
+    assert_eq!(tries.app_hash(), tip.app_hash);
+    for at in 1..=height {
+        let block = TestBlock::new(at);
+        assert_eq!(snapshot.block(at).expect("readable"), Some(block.bytes.clone()));
+        assert_eq!(snapshot.results(at).expect("readable"), Some(block.bytes));
+        assert!(snapshot.certificate(at).expect("readable").is_some());
+        let id = TestBlock::hash(at, 1);
+        assert_eq!(snapshot.block_id(at).expect("readable"), Some(id));
+        assert_eq!(snapshot.height_of(&id).expect("readable"), Some(at));
+        assert_eq!(snapshot.app_hash(at).expect("readable"), Some(expected_root(at)));
+        assert_eq!(snapshot.tx(&block.tx).expect("readable"), Some((at, 0)));
+    }
+    let next = height + 1;
+    assert_eq!(snapshot.block(next).expect("readable"), None);
+    assert_eq!(snapshot.results(next).expect("readable"), None);
+    assert_eq!(snapshot.block_id(next).expect("readable"), None);
+    assert_eq!(snapshot.tx(&TestBlock::new(next).tx).expect("readable"), None);
+}
+
+#[test]
+fn commits_block_after_block_and_finds_everything_again() {
+    let store = ChainStore::in_memory().expect("made");
+    assert!(store.snapshot().expect("readable").tip().is_none());
+    begin(&store);
+    for height in 1..=7 {
+        assert!(commit(&store, height).expect("committed"));
+    }
+    assert_whole(&store, 7);
+}
+
+#[test]
+fn commits_a_block_once() {
+    let store = ChainStore::in_memory().expect("made");
+    begin(&store);
+    for height in [1, 2] {
+        commit(&store, height).expect("committed");
+    }
+    assert!(!commit(&store, 2).expect("known"));
+    assert!(!commit(&store, 1).expect("known"));
+    assert_whole(&store, 2);
+}
+
+#[test]
+fn refuses_gaps_forks_and_a_second_genesis() {
+    let store = ChainStore::in_memory().expect("made");
+    assert!(matches!(
+        commit(&store, 1),
+        Err(StoreError::Gap { height: 1, tip: -1 })
+    ));
+    begin(&store);
+    commit(&store, 1).expect("committed");
+    assert!(matches!(
+        commit(&store, 3),
+        Err(StoreError::Gap { height: 3, tip: 1 })
+    ));
+    let other = TestBlock::new(1);
+    let mut fork = other.write([0; 32]);
+    fork.id = [9; 32];
+    assert!(matches!(
+        store.commit(&fork, other.changes()),
+        Err(StoreError::Fork { height: 1, .. })
+    ));
+    assert!(matches!(
+        store.init(b"{}", [0; 32], []),
+        Err(StoreError::Gap { .. })
+    ));
+    assert_whole(&store, 1);
+}
+
+#[test]
+fn a_snapshot_does_not_see_later_blocks() {
+    let store = ChainStore::in_memory().expect("made");
+    begin(&store);
+    commit(&store, 1).expect("committed");
+    let before = store.snapshot().expect("readable");
+    commit(&store, 2).expect("committed");
+    let total = |snapshot: &crate::Snapshot| snapshot.get("bank", b"total").expect("readable");
+    assert_eq!(total(&before), Some(1_i64.to_be_bytes().to_vec()));
+    assert_eq!(
+        total(&store.snapshot().expect("readable")),
+        Some(2_i64.to_be_bytes().to_vec())
+    );
+}
+
+#[test]
+fn ranges_end_at_their_limit_their_bound_and_their_store() {
+    let store = ChainStore::in_memory().expect("made");
+    let keys: [&[u8]; 4] = [b"", b"a", b"ab", b"b"];
+    let changes = STORES
+        .iter()
+        .flat_map(|store| keys.map(|key| (*store, key, Some(store.as_bytes()))));
+    store.init(b"{}", [0; 32], changes).expect("written");
+    let snapshot = store.snapshot().expect("readable");
+    let range = |from: &[u8], to: Option<&[u8]>, limit| {
+        let entries = snapshot.range("bank", from, to, limit).expect("readable");
+        assert!(entries.iter().all(|(_, value)| value == b"bank"));
+        entries.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    assert_eq!(range(b"", None, 9), keys.map(<[u8]>::to_vec));
+    assert_eq!(range(b"a", Some(b"b"), 9), [b"a".to_vec(), b"ab".to_vec()]);
+    assert_eq!(range(b"a", None, 2), [b"a".to_vec(), b"ab".to_vec()]);
+    assert!(range(b"a", None, 0).is_empty());
+    assert!(range(b"b", Some(b"a"), 9).is_empty());
+}
+
+#[test]
+fn refuses_state_whose_root_is_not_the_recorded_one() {
+    let store = ChainStore::in_memory().expect("made");
+    begin(&store);
+    let block = TestBlock::new(1);
+    let write = block.write(expected_root(1));
+    store
+        .commit(&write, block.changes().skip(1))
+        .expect("one change is lost");
+    let error = store.load_tries(&STORES).expect_err("damaged").to_string();
+    assert!(error.contains("height 1 recorded"), "{error}");
+}
+
+#[test]
+fn an_abandoned_commit_leaves_nothing() {
+    let store = ChainStore::in_memory().expect("made");
+    begin(&store);
+    commit(&store, 1).expect("committed");
+    for at in [Step::Begun, Step::State, Step::Block, Step::Index, Step::Tip] {
+        let block = TestBlock::new(2);
+        let fail = |step| {
+            if step == at {
+                Err(StoreError::Abandoned)
+            } else {
+                Ok(())
+            }
+        };
+        let result = store.commit_observed(&block.write(expected_root(2)), block.changes(), fail);
+        assert!(matches!(result, Err(StoreError::Abandoned)), "{at:?}");
+        assert_whole(&store, 1);
+    }
+    commit(&store, 2).expect("committed");
+    assert_whole(&store, 2);
+}
+
+#[test]
+fn a_second_process_is_told_that_the_store_is_open() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("chain.redb");
+    let _first = ChainStore::open(&path).expect("opened");
+    assert!(matches!(ChainStore::open(&path), Err(StoreError::Open { .. })));
+}

@@ -1,0 +1,109 @@
+//! Roots: one trie per store, and the root over their roots.
+
+use std::collections::BTreeMap;
+
+use portico_smst::{Leaf, Path, Plain, PlainDigest, PlainTrie};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Change, Hash, StoreError};
+
+/// The tries of all stores at one version. `clone` costs a few pointers, so that every overlay has its own.
+#[derive(Clone, Debug)]
+pub struct StateTries(BTreeMap<&'static str, PlainTrie>);
+
+impl StateTries {
+    /// Empty tries of these stores.
+    #[must_use]
+    pub fn new(stores: &[&'static str]) -> Self {
+        Self(stores.iter().map(|name| (*name, PlainTrie::new())).collect())
+    }
+
+    /// Applies the changes of a block; errs when one names a store that there is not.
+    pub fn apply<'a>(&mut self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<(), StoreError> {
+        for (store, key, value) in changes {
+            self.set(store, key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Sets or, without a value, removes one key.
+    pub(crate) fn set(&mut self, store: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+        let trie = self
+            .0
+            .get_mut(store)
+            .ok_or_else(|| StoreError::Damaged(format!("there is no store {store:?}")))?;
+        let path = Path::of_key(key);
+        match value {
+            Some(value) => trie.insert_leaf(leaf(path, value)),
+            None => trie.remove(&path),
+        };
+        Ok(())
+    }
+
+    /// Root of one store.
+    #[must_use]
+    pub fn root(&self, store: &str) -> Option<Hash> {
+        self.0.get(store).map(|trie| *trie.root().as_bytes())
+    }
+
+    /// The app hash: the root over the roots.
+    #[must_use]
+    pub fn app_hash(&self) -> Hash {
+        let roots: Vec<_> = self
+            .0
+            .iter()
+            .map(|(name, trie)| (*name, *trie.root().as_bytes()))
+            .collect();
+        app_hash(&roots)
+    }
+}
+
+fn leaf(path: Path, value: &[u8]) -> Leaf<Plain> {
+    let digest = PlainDigest::of_leaf(&path, &Sha256::digest(value));
+    Leaf::by_digest(path, digest)
+}
+
+/// The root over (store, root) in the given order, which must be that of the names.
+#[must_use]
+pub fn app_hash(roots: &[(&str, Hash)]) -> Hash {
+    let leaves: Vec<Hash> = roots.iter().map(|(name, root)| store_leaf(name, root)).collect();
+    merkle_root(&leaves)
+}
+
+fn store_leaf(name: &str, root: &Hash) -> Hash {
+    let mut hasher = Sha256::new_with_prefix([0]);
+    hasher.update(varint(name.len()));
+    hasher.update(name);
+    hasher.update(varint(root.len()));
+    hasher.update(Sha256::digest(root));
+    hasher.finalize().into()
+}
+
+/// RFC 6962: the left half holds the largest power of two below the count.
+fn merkle_root(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [] => Sha256::digest([]).into(),
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+            Sha256::new_with_prefix([1])
+                .chain_update(merkle_root(left))
+                .chain_update(merkle_root(right))
+                .finalize()
+                .into()
+        }
+    }
+}
+
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(2);
+    loop {
+        let low = u8::try_from(number & 0x7f).expect("seven bits fit");
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
