@@ -178,7 +178,9 @@ mod tests {
     fn only_the_next_block_can_be_committed() {
         let mut overlays = tree();
         let error = overlays.advance(&id(4)).expect_err("3 comes first");
-        assert!(matches!(error, MachineError::NotNext { parent, tip, .. } if parent == id(3) && tip == id(0)));
+        assert!(
+            matches!(error, MachineError::NotNext { parent, tip, .. } if parent == id(3) && tip == id(0))
+        );
         assert_eq!(overlays.len(), 5);
         assert!(matches!(overlays.advance(&id(8)), Err(MachineError::Unknown(_))));
     }
@@ -189,7 +191,10 @@ mod tests {
         for block in 0..u8::try_from(MAX_OVERLAYS).expect("64") {
             overlays.insert(id(block), id(255), ()).expect("fits");
         }
-        assert!(matches!(overlays.insert(id(100), id(255), ()), Err(MachineError::Full(64))));
+        assert!(matches!(
+            overlays.insert(id(100), id(255), ()),
+            Err(MachineError::Full(64))
+        ));
         overlays.insert(id(1), id(255), ()).expect("known already");
         overlays.clear();
         overlays.insert(id(100), id(255), ()).expect("fits again");

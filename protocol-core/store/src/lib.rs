@@ -32,7 +32,7 @@ mod write;
 pub use error::StoreError;
 pub use snapshot::{Entry, Snapshot, Tip};
 pub use tries::{StateTries, app_hash};
-pub use write::{BlockWrite, Change, ChainStore, Step};
+pub use write::{BlockWrite, ChainStore, Change, Step};
 
 /// A SHA-256 hash: of a block's header, of a transaction, of a state.
 pub type Hash = [u8; 32];

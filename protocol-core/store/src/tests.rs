@@ -3,14 +3,17 @@
 mod crash;
 mod roots;
 
-use crate::{BlockWrite, Change, ChainStore, Hash, StateTries, Step, StoreError};
+use crate::{BlockWrite, ChainStore, Change, Hash, StateTries, Step, StoreError};
 
 pub(crate) const STORES: [&str; 3] = ["auth", "bank", "proof"];
+
+/// Store, key, and the value that is set or `None`.
+type Write = (&'static str, Vec<u8>, Option<Vec<u8>>);
 
 /// Block `height` of a chain in which every block writes, overwrites and removes keys.
 pub(crate) struct TestBlock {
     height: i64,
-    keys: Vec<(&'static str, Vec<u8>, Option<Vec<u8>>)>,
+    keys: Vec<Write>,
     bytes: Vec<u8>,
     tx: Hash,
 }
@@ -61,7 +64,9 @@ impl TestBlock {
 pub(crate) fn expected_root(height: i64) -> Hash {
     let mut tries = StateTries::new(&STORES);
     for height in 1..=height {
-        tries.apply(TestBlock::new(height).changes()).expect("known stores");
+        tries
+            .apply(TestBlock::new(height).changes())
+            .expect("known stores");
     }
     tries.app_hash()
 }

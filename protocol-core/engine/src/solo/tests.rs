@@ -227,7 +227,10 @@ async fn makes_a_block_at_once_when_a_transaction_waits() {
     scene.pool.push(b"tx");
     committed.wait_for(|count| *count == 2).await.expect("alive");
     assert!(before.elapsed() < Duration::from_secs(1));
-    committed.wait_for(|count| *count == 3).await.expect("the heartbeat");
+    committed
+        .wait_for(|count| *count == 3)
+        .await
+        .expect("the heartbeat");
     assert!(before.elapsed() >= Duration::from_secs(3_599));
     stop.cancel();
     run.await.expect("no panic").expect("stopped in order");

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::STORES;
-use crate::{BlockWrite, Change, ChainStore, StateTries, app_hash};
+use crate::{BlockWrite, ChainStore, Change, StateTries, app_hash};
 
 type Batch = Vec<(usize, u8, Option<u8>)>;
 
