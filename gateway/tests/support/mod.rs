@@ -103,7 +103,8 @@ pub struct Net {
     pub registry: prometheus::Registry,
 }
 
-/// A gateway configuration: the gateway's key signs for the application, service `eth`, short timeouts are the test's business.
+/// A gateway configuration: the gateway's key signs for the application, service `eth`. Nothing times out, however slow the machine;
+/// tests of timeouts set their own.
 pub fn config() -> GatewayConfig {
     GatewayConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -113,6 +114,9 @@ pub fn config() -> GatewayConfig {
             service_id: service("eth"),
             key: None,
         }],
+        relay_timeout_ms: 600_000,
+        attempt_timeout_ms: 600_000,
+        connect_timeout_ms: 600_000,
         ..Default::default()
     }
 }
