@@ -1,0 +1,70 @@
+//! The node behind a servicer: a small, real JSON-RPC server that counts what reaches it and can be taken down.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+use axum::extract::State;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A backend that answers every method with its own call number.
+#[derive(Debug)]
+pub struct Backend {
+    addr: SocketAddr,
+    calls: Arc<AtomicU64>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Backend {
+    /// Starts on a free port.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let addr = listener.local_addr()?;
+        let calls = Arc::new(AtomicU64::new(0));
+        let server = Some(serve(listener, Arc::clone(&calls)));
+        Ok(Self { addr, calls, server })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Calls answered so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Stops listening.
+    pub async fn take_down(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.abort();
+            let _ = server.await;
+        }
+    }
+
+    /// Listens again on the same port.
+    pub async fn bring_back(&mut self) -> Result<()> {
+        let listener = TcpListener::bind(self.addr).await?;
+        self.server = Some(serve(listener, Arc::clone(&self.calls)));
+        Ok(())
+    }
+}
+
+fn serve(listener: TcpListener, calls: Arc<AtomicU64>) -> JoinHandle<()> {
+    let router = Router::new().fallback(answer).with_state(calls);
+    tokio::spawn(async move {
+        let _ = axum::serve(listener, router).await;
+    })
+}
+
+async fn answer(State(calls): State<Arc<AtomicU64>>, Json(call): Json<Value>) -> Json<Value> {
+    let number = calls.fetch_add(1, Ordering::SeqCst);
+    Json(json!({ "jsonrpc": "2.0", "id": call["id"], "result": format!("{number:#x}") }))
+}

@@ -1,0 +1,70 @@
+//! A dApp: plain JSON-RPC over HTTP, knowing nothing but the gateway's URL.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+/// An HTTP client of one gateway.
+#[derive(Clone, Debug)]
+pub struct DApp {
+    http: reqwest::Client,
+    url: String,
+}
+
+/// What came back for one HTTP call.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Header values by lower-case name.
+    pub headers: reqwest::header::HeaderMap,
+    /// Body as JSON; `Null` when empty.
+    pub body: Value,
+}
+
+impl Answer {
+    /// Value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether it is a JSON-RPC result.
+    #[must_use]
+    pub fn is_result(&self) -> bool {
+        self.status == 200 && self.body.get("result").is_some()
+    }
+
+    /// `error.data.reason`, when it is an error of the gateway.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.body.pointer("/error/data/reason").and_then(Value::as_str)
+    }
+}
+
+impl DApp {
+    /// A dApp that uses the gateway at `url` (with its path, e.g. `http://127.0.0.1:3069/v1`).
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { http: reqwest::Client::new(), url: url.into() }
+    }
+
+    /// The gateway's URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Calls `method` without parameters.
+    pub async fn call(&self, id: impl Into<Value>, method: &str) -> Result<Answer> {
+        self.send(&json!({ "jsonrpc": "2.0", "id": id.into(), "method": method, "params": [] })).await
+    }
+
+    /// Sends any JSON.
+    pub async fn send(&self, body: &Value) -> Result<Answer> {
+        let response = self.http.post(&self.url).json(body).send().await.context("the gateway does not answer")?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.bytes().await?;
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).context("not JSON")? };
+        Ok(Answer { status, headers, body })
+    }
+}
