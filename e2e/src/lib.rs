@@ -1,1 +1,20 @@
-//! Networks as tests: feature files, real processes, real clients.
+//! Networks as tests: real processes of the real binary on free ports, driven by feature files.
+//!
+//! ```text
+//! DApp ─► portico gateway ─► portico servicer ─► Backend / EvmNode
+//!                └───────────┬────────┘
+//!                      portico node            + LyingSupplier: staked, but signs garbage
+//! ```
+//! [`Network`] starts what a user starts; nothing sleeps, everything awaits an event ([`process::eventually`]).
+
+pub mod backend;
+pub mod dapp;
+pub mod evm;
+pub mod genesis;
+pub mod network;
+pub mod process;
+pub mod supplier;
+
+pub use dapp::{Answer, DApp};
+pub use evm::EvmNode;
+pub use network::{Forgery, Network, NetworkSpec, ProofPolicy};

@@ -1,0 +1,47 @@
+//! A real EVM node from npm.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process::{Process, eventually, free_addr, workspace};
+
+/// A running node with an in-memory chain of id 31337.
+#[derive(Debug)]
+pub struct EvmNode {
+    url: String,
+    _process: Process,
+    _dir: tempfile::TempDir,
+}
+
+impl EvmNode {
+    /// Starts it on a free port and awaits its first answer.
+    pub async fn start() -> Result<Self> {
+        let addr = free_addr()?;
+        let url = format!("http://{addr}");
+        let dir = tempfile::tempdir()?;
+        let mut process = spawn(dir.path(), addr.port())?;
+        let dapp = crate::DApp::new(&url);
+        eventually("the EVM node answers", || async { Ok(dapp.call(1, "eth_chainId").await.ok()) }).await?;
+        process.must_run()?;
+        Ok(Self { url, _process: process, _dir: dir })
+    }
+
+    /// Its JSON-RPC URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+fn spawn(dir: &Path, port: u16) -> Result<Process> {
+    let js = workspace().join("e2e/js");
+    let program = js.join("node_modules/.bin/hardhat");
+    let mut command = Command::new(&program);
+    command
+        .current_dir(&js)
+        .args(["node", "--hostname", "127.0.0.1", "--port", &port.to_string()])
+        .env("HARDHAT_DISABLE_TELEMETRY_PROMPT", "true");
+    Process::spawn("evm-node", dir, command).with_context(|| format!("{}: run e2e/run, or npm install in e2e/js", program.display()))
+}

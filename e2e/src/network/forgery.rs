@@ -1,0 +1,82 @@
+//! Requests that a servicer must refuse, sent straight to its endpoint.
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use portico_protocol::SigningKey;
+use portico_protocol::http_payload;
+use portico_protocol::relay::sign_request;
+use portico_protocol::ring::Ring;
+use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
+use prost::Message;
+use rand::SeedableRng;
+
+use super::Network;
+
+/// What is wrong with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgery {
+    /// Nothing: the control of this experiment.
+    None,
+    /// One byte of the payload was changed after signing.
+    ChangedPayload,
+    /// Signed in a ring of a stranger's key.
+    StrangersRing,
+    /// Well signed, but for a supplier that is not in the session.
+    ForeignSupplier,
+}
+
+/// Sends the forgery and returns the text of the refusal; errs when it is answered.
+pub(super) async fn send(network: &Network, forgery: Forgery) -> Result<String> {
+    let response = ask(network, forgery).await?;
+    let error = response.relay_miner_error.context("the forged request was answered")?;
+    if response.meta.is_some_and(|meta| !meta.supplier_operator_signature.is_empty()) {
+        bail!("a refusal must not be signed");
+    }
+    Ok(format!("{}/{}: {} {}", error.codespace, error.code, error.description, error.message))
+}
+
+async fn ask(network: &Network, forgery: Forgery) -> Result<RelayResponse> {
+    // The control first: the same request, unforged, is served; and the backend does not count it.
+    let request = build(network, forgery).await?;
+    let body = reqwest::Client::new()
+        .post(&network.servicer_url)
+        .header("Content-Type", "application/json")
+        .header("Rpc-Type", "3")
+        .body(request.encode_to_vec())
+        .send()
+        .await?
+        .bytes()
+        .await?;
+    Ok(RelayResponse::decode(body)?)
+}
+
+async fn build(network: &Network, forgery: Forgery) -> Result<RelayRequest> {
+    let head = network.head().await?.height;
+    let session = network.session(head).await?;
+    let header = session.header.context("a session has a header")?;
+    let actors = &network.actors;
+    let supplier = match forgery {
+        Forgery::ForeignSupplier => actors.foreign.first().context("the network has no foreign supplier")?,
+        _ => actors.suppliers.first().context("the network has no supplier")?,
+    };
+    let mut rng = rand::rngs::StdRng::seed_from_u64(7);
+    let key = match forgery {
+        Forgery::StrangersRing => SigningKey::generate(&mut rng),
+        _ => actors.gateway.clone(),
+    };
+    let ring = match forgery {
+        Forgery::StrangersRing => Ring::new(vec![key.public_key(), key.public_key()])?,
+        _ => Ring::new(vec![actors.application.public_key(), actors.gateway.public_key()])?,
+    };
+    let call = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#);
+    let url = format!("{}/", network.servicer_url);
+    let payload = http_payload::encode_http_request("POST", &url, [("Content-Type", "application/json")], call);
+    let mut request =
+        sign_request(&header, &supplier.key.address().to_string(), payload, &ring, &key, &mut rng)?;
+    if forgery == Forgery::ChangedPayload {
+        let mut changed = request.payload.to_vec();
+        *changed.last_mut().context("a payload has bytes")? ^= 1;
+        request.payload = changed.into();
+    }
+    Ok(request)
+}

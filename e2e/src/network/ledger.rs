@@ -1,0 +1,148 @@
+//! What the chain says about money: claims, settlements, balances, supply.
+
+use anyhow::{Context, Result, ensure};
+use portico_client::Event;
+use portico_protocol::{Address, Height};
+
+use super::Network;
+use crate::process::eventually;
+
+/// A claim as its creation event tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Leaves of the trie.
+    pub num_relays: u64,
+    /// Sum of the trie.
+    pub compute_units: u64,
+}
+
+/// A settlement as its event tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What the application paid for relays.
+    pub upokt: u128,
+    /// Whether a valid proof was submitted.
+    pub proved: bool,
+}
+
+/// Text of a typed event's attribute without its JSON quotes.
+fn attribute<'a>(event: &'a Event, key: &str) -> Result<&'a str> {
+    let text = event.attribute(key).with_context(|| format!("{} has no attribute {key}", event.kind))?;
+    Ok(text.trim_matches('"'))
+}
+
+fn upokt(text: &str) -> Result<u128> {
+    text.strip_suffix("upokt").unwrap_or(text).parse().with_context(|| format!("{text:?} is no amount"))
+}
+
+impl Network {
+    /// The first event of this kind about `session`, awaited.
+    async fn event(&self, kind: &str, session: &str) -> Result<Event> {
+        let end = self.session_end(session).await?.to_string();
+        eventually(&format!("{kind} of session {session}"), || self.find_event(kind, session, &end))
+            .await
+            .with_context(|| self.logs())
+    }
+
+    async fn find_event(&self, kind: &str, session: &str, end: &str) -> Result<Option<Event>> {
+        let head = self.head().await?.height;
+        for height in 1..=head.0 {
+            let results = self.chain().block_results(Height(height)).await?;
+            let events = results.block_events.into_iter().chain(results.txs.into_iter().flat_map(|tx| tx.events));
+            for event in events.filter(|event| event.kind == kind) {
+                let same_session = event.attribute("session_id").is_none_or(|id| id.trim_matches('"') == session);
+                let same_end = attribute(&event, "session_end_block_height")? == end;
+                if same_session && same_end {
+                    return Ok(Some(event));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// End height of one of the application's sessions so far.
+    async fn session_end(&self, id: &str) -> Result<i64> {
+        let head = self.head().await?.height.0;
+        let mut height = 1;
+        while height <= head {
+            let session = self.session(Height(height)).await?;
+            let end = session.header.context("a session has a header")?.session_end_block_height;
+            if session.session_id == id {
+                return Ok(end);
+            }
+            height = end + 1;
+        }
+        anyhow::bail!("no session up to height {head} has the id {id}")
+    }
+
+    /// What was claimed for `session`, awaited.
+    pub async fn claimed(&self, session: &str) -> Result<Claimed> {
+        let event = self.event("pocket.proof.EventClaimCreated", session).await?;
+        Ok(Claimed {
+            num_relays: attribute(&event, "num_relays")?.parse()?,
+            compute_units: attribute(&event, "num_claimed_compute_units")?.parse()?,
+        })
+    }
+
+    /// What was settled for `session`, awaited.
+    pub async fn settled(&self, session: &str) -> Result<Settled> {
+        let event = self.event("pocket.tokenomics.EventClaimSettled", session).await?;
+        // 1 is VALIDATED of `pocket.proof.ClaimProofStatus`.
+        let proved = attribute(&event, "claim_proof_status_int")? == "1";
+        Ok(Settled { upokt: upokt(attribute(&event, "settled_upokt")?)?, proved })
+    }
+
+    /// Total supply of upokt.
+    pub async fn supply(&self) -> Result<u128> {
+        Ok(self.chain().total_supply().await?.0)
+    }
+
+    async fn balance(&self, address: &Address) -> Result<u128> {
+        Ok(self.chain().balance(address).await?.0)
+    }
+
+    /// That one settlement of `settled` upokt moved every balance as the default params say: of the mint 70 % to the supplier, 15 % to
+    /// the service's owner, 10 % to the DAO, 5 % to the proposer; of 10 % inflation the same; and the application pays both.
+    pub async fn check_default_distribution(&self, settled: u128) -> Result<()> {
+        let inflation = settled / 10;
+        let minted = settled + inflation;
+        let actors = &self.actors;
+        let supplier = &actors.suppliers.first().context("no supplier")?.key;
+        let expected = [
+            ("supplier", supplier.address(), actors.supplier_balance, minted * 70 / 100),
+            ("service owner", actors.service_owner.address(), actors.service_owner_balance, minted * 15 / 100),
+            ("dao", actors.dao.address(), 0, minted * 10 / 100 + inflation),
+            ("proposer", actors.validator.address(), 0, minted * 5 / 100),
+        ];
+        for (who, address, before, gain) in expected {
+            let after = self.balance(&address).await?;
+            ensure!(after == before + gain, "{who}: {before} + {gain} expected, has {after}");
+        }
+        let application = self.chain().application(&actors.application.address()).await?;
+        let stake = application.stake.context("a stake")?.amount.parse::<u128>()?;
+        let paid = actors.application_stake.checked_sub(stake).context("the stake grew")?;
+        ensure!(paid == settled + inflation, "the application paid {paid}, not {settled} + {inflation}");
+        Ok(())
+    }
+
+    /// That the supply grew by inflation only: 10 % of what was settled.
+    pub async fn check_supply(&self) -> Result<()> {
+        let (supply, settled) = (self.supply().await?, self.settled_in_all().await?);
+        let expected = self.genesis_supply + settled / 10;
+        ensure!(supply == expected, "supply is {supply}, {expected} expected after {settled} settled");
+        Ok(())
+    }
+
+    async fn settled_in_all(&self) -> Result<u128> {
+        let head = self.head().await?.height;
+        let mut sum = 0;
+        for height in 1..=head.0 {
+            for event in self.chain().block_results(Height(height)).await?.block_events {
+                if event.kind == "pocket.tokenomics.EventClaimSettled" {
+                    sum += upokt(attribute(&event, "settled_upokt")?)?;
+                }
+            }
+        }
+        Ok(sum)
+    }
+}
