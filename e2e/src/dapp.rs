@@ -45,7 +45,10 @@ impl DApp {
     /// A dApp that uses the gateway at `url` (with its path, e.g. `http://127.0.0.1:3069/v1`).
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { http: reqwest::Client::new(), url: url.into() }
+        Self {
+            http: reqwest::Client::new(),
+            url: url.into(),
+        }
     }
 
     /// The gateway's URL.
@@ -56,15 +59,30 @@ impl DApp {
 
     /// Calls `method` without parameters.
     pub async fn call(&self, id: impl Into<Value>, method: &str) -> Result<Answer> {
-        self.send(&json!({ "jsonrpc": "2.0", "id": id.into(), "method": method, "params": [] })).await
+        self.send(&json!({ "jsonrpc": "2.0", "id": id.into(), "method": method, "params": [] }))
+            .await
     }
 
     /// Sends any JSON.
     pub async fn send(&self, body: &Value) -> Result<Answer> {
-        let response = self.http.post(&self.url).json(body).send().await.context("the gateway does not answer")?;
+        let response = self
+            .http
+            .post(&self.url)
+            .json(body)
+            .send()
+            .await
+            .context("the gateway does not answer")?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await?;
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).context("not JSON")? };
-        Ok(Answer { status, headers, body })
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).context("not JSON")?
+        };
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 }

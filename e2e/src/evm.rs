@@ -23,9 +23,16 @@ impl EvmNode {
         let dir = tempfile::tempdir()?;
         let mut process = spawn(dir.path(), addr.port())?;
         let dapp = crate::DApp::new(&url);
-        eventually("the EVM node answers", || async { Ok(dapp.call(1, "eth_chainId").await.ok()) }).await?;
+        eventually("the EVM node answers", || async {
+            Ok(dapp.call(1, "eth_chainId").await.ok())
+        })
+        .await?;
         process.must_run()?;
-        Ok(Self { url, _process: process, _dir: dir })
+        Ok(Self {
+            url,
+            _process: process,
+            _dir: dir,
+        })
     }
 
     /// Its JSON-RPC URL.
@@ -43,5 +50,6 @@ fn spawn(dir: &Path, port: u16) -> Result<Process> {
         .current_dir(&js)
         .args(["node", "--hostname", "127.0.0.1", "--port", &port.to_string()])
         .env("HARDHAT_DISABLE_TELEMETRY_PROMPT", "true");
-    Process::spawn("evm-node", dir, command).with_context(|| format!("{}: run e2e/run, or npm install in e2e/js", program.display()))
+    Process::spawn("evm-node", dir, command)
+        .with_context(|| format!("{}: run e2e/run, or npm install in e2e/js", program.display()))
 }

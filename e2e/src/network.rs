@@ -4,13 +4,14 @@ mod forgery;
 mod ledger;
 mod load;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use portico_client::{BlockHead, Chain, RemoteChain};
+use portico_protocol::Height;
 use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::session::Session;
-use portico_protocol::{Height, SigningKey};
 
 pub use forgery::Forgery;
 pub use ledger::{Claimed, Settled};
@@ -85,7 +86,10 @@ impl Network {
     pub async fn start(spec: &NetworkSpec) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let backend = Backend::start().await?;
-        let backend_url = spec.evm_node.as_ref().map_or_else(|| backend.url(), |node| node.url().to_owned());
+        let backend_url = spec
+            .evm_node
+            .as_ref()
+            .map_or_else(|| backend.url(), |node| node.url().to_owned());
         let (servicer_addr, gateway_addr) = (free_addr()?, free_addr()?);
         let (rpc, grpc) = (free_addr()?, free_addr()?);
         let actors = Actors::draw(spec, servicer_addr)?;
@@ -98,7 +102,11 @@ impl Network {
         for liar in &actors.liars {
             liars.push(LyingSupplier::start(liar.endpoint, liar.key.clone()).await?);
         }
-        let configs = Configs { dir: dir.path(), rpc: rpc.to_string(), grpc: grpc.to_string() };
+        let configs = Configs {
+            dir: dir.path(),
+            rpc: rpc.to_string(),
+            grpc: grpc.to_string(),
+        };
         let mut node = configs.node(&genesis_path)?;
         let chain = connect(&rpc.to_string(), &grpc.to_string(), &mut node).await?;
         let servicer = configs.servicer(&actors, servicer_addr, &backend_url)?;
@@ -122,7 +130,10 @@ impl Network {
     }
 
     async fn await_ready(&mut self) -> Result<()> {
-        for url in [format!("{}/ready", self.gateway_url), format!("{}/ready", self.servicer_url)] {
+        for url in [
+            format!("{}/ready", self.gateway_url),
+            format!("{}/ready", self.servicer_url),
+        ] {
             eventually(&format!("{url} says 200"), || async {
                 let status = reqwest::get(&url).await?.status();
                 Ok((status == 200).then_some(()))
@@ -138,9 +149,13 @@ impl Network {
     /// The last lines of every process, for a failing case.
     #[must_use]
     pub fn logs(&self) -> String {
-        [("node", &self.node), ("servicer", &self.servicer), ("gateway", &self.gateway)]
-            .map(|(name, process)| format!("--- {name}\n{}", process.tail()))
-            .join("\n")
+        [
+            ("node", &self.node),
+            ("servicer", &self.servicer),
+            ("gateway", &self.gateway),
+        ]
+        .map(|(name, process)| format!("--- {name}\n{}", process.tail()))
+        .join("\n")
     }
 
     /// The chain.
@@ -183,7 +198,14 @@ impl Network {
 
     /// Address of the honest supplier number `index`.
     pub fn supplier_address(&self, index: usize) -> Result<String> {
-        Ok(self.actors.suppliers.get(index).context("no such supplier")?.key.address().to_string())
+        Ok(self
+            .actors
+            .suppliers
+            .get(index)
+            .context("no such supplier")?
+            .key
+            .address()
+            .to_string())
     }
 
     /// Whether a lying supplier was asked.
@@ -200,7 +222,10 @@ impl Network {
     /// The session of the application at `height`.
     pub async fn session(&self, height: Height) -> Result<Session> {
         let application = self.actors.application.address();
-        Ok(self.chain().session(&application, &genesis::service(), height).await?)
+        Ok(self
+            .chain()
+            .session(&application, &genesis::service(), height)
+            .await?)
     }
 
     /// The session with this id, the current one or the one before.
@@ -233,22 +258,73 @@ impl Network {
 
     /// Text of the gateway's metrics.
     pub async fn gateway_metrics(&self) -> Result<String> {
-        Ok(reqwest::get(format!("{}/metrics", self.gateway_url)).await?.text().await?)
+        Ok(reqwest::get(format!("{}/metrics", self.gateway_url))
+            .await?
+            .text()
+            .await?)
     }
 
     /// Text of the servicer's metrics.
     pub async fn servicer_metrics(&self) -> Result<String> {
-        Ok(reqwest::get(format!("{}/metrics", self.servicer_url)).await?.text().await?)
+        Ok(reqwest::get(format!("{}/metrics", self.servicer_url))
+            .await?
+            .text()
+            .await?)
     }
 
     /// Session look-ups that the gateway made at the chain, prefetches included.
     pub async fn session_lookups(&self) -> Result<u64> {
-        sum_metric(&self.gateway_metrics().await?, "session_cache_lookups_total")
+        sum_metric(&self.gateway_metrics().await?, "session_lookups_total")
     }
 
     /// Relays that the servicer answered.
     pub async fn relays_served(&self) -> Result<u64> {
-        sum_metric(&self.servicer_metrics().await?, "servicer_relays_served_total")
+        sum_metric(&self.servicer_metrics().await?, "servicer_leaves_total")
+    }
+
+    /// Keys (relay hashes, in hex) of the leaves that the servicer has recorded for `session`, read from its log.
+    pub async fn leaves(&self, session: &str) -> Result<BTreeSet<String>> {
+        let mut keys = BTreeSet::new();
+        for supplier in &self.actors.suppliers {
+            let supplier = supplier.key.address();
+            let url = format!(
+                "{}/leaves?session={session}&supplier={supplier}",
+                self.servicer_url
+            );
+            let leaves: Vec<serde_json::Value> = reqwest::get(url).await?.error_for_status()?.json().await?;
+            keys.extend(
+                leaves
+                    .iter()
+                    .filter_map(|leaf| leaf["key"].as_str().map(str::to_owned)),
+            );
+        }
+        Ok(keys)
+    }
+
+    /// Leaves of all of the application's sessions so far.
+    pub async fn leaves_of_all_sessions(&self) -> Result<u64> {
+        let head = self.head().await?.height.0;
+        let (mut height, mut count) = (1, 0);
+        while height <= head {
+            let session = self.session(Height(height)).await?;
+            count += self.leaves(&session.session_id).await?.len() as u64;
+            height = session
+                .header
+                .context("a session has a header")?
+                .session_end_block_height
+                + 1;
+        }
+        Ok(count)
+    }
+
+    /// Starts the servicer again, with the same data and port.
+    fn restart_servicer(&self) -> Result<Process> {
+        let config = self.dir.path().join("servicer.yaml");
+        Process::portico(
+            "servicer",
+            self.dir.path(),
+            ["servicer".as_ref(), "--config".as_ref(), config.as_os_str()],
+        )
     }
 
     /// Sends a forged relay request straight to the servicer; returns the text of its refusal.
@@ -261,7 +337,10 @@ impl Network {
 pub fn sum_metric(text: &str, name: &str) -> Result<u64> {
     let values: Vec<f64> = text
         .lines()
-        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+        .filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        })
         .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
         .collect();
     ensure!(!values.is_empty(), "no metric {name} in:\n{text}");
@@ -272,8 +351,15 @@ pub fn sum_metric(text: &str, name: &str) -> Result<u64> {
 async fn connect(rpc: &str, grpc: &str, node: &mut Process) -> Result<RemoteChain> {
     let (rpc, grpc) = (format!("http://{rpc}"), format!("http://{grpc}"));
     let connected = eventually("the node answers", || async {
-        let Ok(chain) = RemoteChain::connect(&rpc, &grpc).await else { return Ok(None) };
-        Ok(chain.status().await.ok().filter(|status| status.head.height.0 > 0).map(|_| chain))
+        let Ok(chain) = RemoteChain::connect(&rpc, &grpc).await else {
+            return Ok(None);
+        };
+        Ok(chain
+            .status()
+            .await
+            .ok()
+            .filter(|status| status.head.height.0 > 0)
+            .map(|_| chain))
     })
     .await;
     node.must_run()?;
@@ -296,27 +382,40 @@ impl Configs<'_> {
 
     fn start(&self, role: &str, text: &str) -> Result<Process> {
         let path = self.write(&format!("{role}.yaml"), text)?;
-        Process::portico(role, self.dir, [role.as_ref(), "--config".as_ref(), path.as_os_str()])
+        Process::portico(
+            role,
+            self.dir,
+            [role.as_ref(), "--config".as_ref(), path.as_os_str()],
+        )
     }
 
-    fn node(&self, genesis: &Path) -> Result<Process> {
+    fn node(&self, genesis_path: &Path) -> Result<Process> {
         let text = format!(
-            "data_dir: {}\ngenesis: {}\nrpc_listen: {}\ngrpc_listen: {}\nblock_time_ms: {BLOCK_TIME_MS}\n",
+            "data_dir: {}\ngenesis: {}\nrpc_listen: {}\ngrpc_listen: {}\nblock_time_ms: {BLOCK_TIME_MS}\nvalidator_key: \"{}\"\n",
             self.dir.join("node").display(),
-            genesis.display(),
+            genesis_path.display(),
             self.rpc,
-            self.grpc
+            self.grpc,
+            hex::encode(genesis::VALIDATOR_SEED)
         );
         self.start("node", &text)
     }
 
     fn servicer(&self, actors: &Actors, listen: std::net::SocketAddr, backend: &str) -> Result<Process> {
-        let keys: String =
-            actors.suppliers.iter().chain(&actors.foreign).map(|s| format!("  - {}\n", s.key.to_hex())).collect();
+        let keys: String = actors
+            .suppliers
+            .iter()
+            .chain(&actors.foreign)
+            .map(|s| format!("  - \"{}\"\n", s.key.to_hex()))
+            .collect();
         let services: String = [genesis::SERVICE, genesis::OTHER_SERVICE]
             .map(|id| format!("  {id}:\n    backend: {{url: \"{backend}\"}}\n"))
             .concat();
-        let suppliers = if keys.is_empty() { format!("  - {}\n", actors.spare.to_hex()) } else { keys };
+        let suppliers = if keys.is_empty() {
+            format!("  - \"{}\"\n", actors.spare.to_hex())
+        } else {
+            keys
+        };
         let text = format!(
             "listen: {listen}\ndata_dir: {}\n{}suppliers:\n{suppliers}services:\n{services}",
             self.dir.join("servicer").display(),
@@ -327,7 +426,7 @@ impl Configs<'_> {
 
     fn gateway(&self, actors: &Actors, listen: std::net::SocketAddr) -> Result<Process> {
         let text = format!(
-            "listen: {listen}\n{}gateway_key: {}\napplications:\n  - {{address: {}, service_id: {}}}\n",
+            "listen: {listen}\n{}gateway_key: \"{}\"\napplications:\n  - {{address: {}, service_id: {}}}\n",
             self.chain_keys(),
             actors.gateway.to_hex(),
             actors.application.address(),
@@ -337,16 +436,18 @@ impl Configs<'_> {
     }
 
     fn chain_keys(&self) -> String {
-        format!("chain:\n  rpc_url: http://{}\n  grpc_url: http://{}\n", self.rpc, self.grpc)
+        format!(
+            "chain:\n  rpc_url: http://{}\n  grpc_url: http://{}\n",
+            self.rpc, self.grpc
+        )
     }
 }
 
 /// One answer that is a result, or what it was instead.
 fn expect_result(answer: &Answer) -> Result<(), String> {
-    if answer.is_result() { Ok(()) } else { Err(format!("HTTP {}: {}", answer.status, answer.body)) }
-}
-
-/// A key from a fixed seed, so that a failing run can be repeated.
-fn seeded_key(rng: &mut rand::rngs::StdRng) -> SigningKey {
-    SigningKey::generate(rng)
+    if answer.is_result() {
+        Ok(())
+    } else {
+        Err(format!("HTTP {}: {}", answer.status, answer.body))
+    }
 }

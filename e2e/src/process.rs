@@ -27,13 +27,23 @@ pub fn binary() -> Result<&'static Path> {
 
 fn built_beside_this_test() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let profile_dir = test.parent().and_then(Path::parent).context("tests run from <target>/<profile>/deps")?;
+    let profile_dir = test
+        .parent()
+        .and_then(Path::parent)
+        .context("tests run from <target>/<profile>/deps")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "-q", "-p", "portico-cli"]).current_dir(workspace());
+    build
+        .args(["build", "-q", "-p", "portico-cli"])
+        .current_dir(workspace());
     if profile_dir.ends_with("release") {
         build.arg("--release");
     }
-    build.env("CARGO_TARGET_DIR", profile_dir.parent().context("a profile folder is inside the target folder")?);
+    build.env(
+        "CARGO_TARGET_DIR",
+        profile_dir
+            .parent()
+            .context("a profile folder is inside the target folder")?,
+    );
     if !build.status()?.success() {
         bail!("the portico binary does not build");
     }
@@ -70,7 +80,11 @@ impl Process {
             .stderr(out)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log,
+        })
     }
 
     /// Starts `portico` with `args`.
@@ -80,7 +94,10 @@ impl Process {
         args: impl IntoIterator<Item = I>,
     ) -> Result<Self> {
         let mut command = Command::new(binary()?);
-        command.args(args).env("RUST_LOG", std::env::var("PORTICO_E2E_LOG").unwrap_or_else(|_| "info".into()));
+        command.args(args).env(
+            "RUST_LOG",
+            std::env::var("PORTICO_E2E_LOG").unwrap_or_else(|_| "info".into()),
+        );
         Self::spawn(name, dir, command)
     }
 
@@ -139,7 +156,11 @@ where
             Err(error) => Some(error),
         };
         if tokio::time::Instant::now() > deadline {
-            bail!("{what}: not within {} s{}", PATIENCE.as_secs(), last.map(|e| format!(" ({e:#})")).unwrap_or_default());
+            bail!(
+                "{what}: not within {} s{}",
+                PATIENCE.as_secs(),
+                last.map(|e| format!(" ({e:#})")).unwrap_or_default()
+            );
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -35,7 +35,10 @@ impl LyingSupplier {
     pub async fn start(addr: SocketAddr, key: SigningKey) -> Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let asked = Arc::new(AtomicU64::new(0));
-        let router = Router::new().fallback(lie).with_state(Liar { key, asked: Arc::clone(&asked) });
+        let router = Router::new().fallback(lie).with_state(Liar {
+            key,
+            asked: Arc::clone(&asked),
+        });
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
@@ -63,7 +66,10 @@ impl Drop for LyingSupplier {
 
 async fn lie(State(liar): State<Liar>, body: Bytes) -> Vec<u8> {
     liar.asked.fetch_add(1, Ordering::SeqCst);
-    let header = RelayRequest::decode(body).ok().and_then(|r| r.meta).and_then(|m| m.session_header);
+    let header = RelayRequest::decode(body)
+        .ok()
+        .and_then(|r| r.meta)
+        .and_then(|m| m.session_header);
     let payload = http_payload::encode_http_response(
         200,
         [("Content-Type", "application/json")],

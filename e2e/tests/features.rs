@@ -14,9 +14,7 @@ async fn main() {
     World::cucumber()
         .max_concurrent_scenarios(1)
         .fail_on_skipped()
-        .with_writer(
-            writer::Basic::stdout().summarized().assert_normalized(),
-        )
+        .with_writer(writer::Basic::stdout().summarized().assert_normalized())
         .filter_run_and_exit(features, move |feature, _, scenario| {
             let tagged = |tag: &str| feature.tags.iter().chain(&scenario.tags).any(|t| t == tag);
             with_node || !tagged("node")

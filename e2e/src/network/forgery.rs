@@ -28,11 +28,19 @@ pub enum Forgery {
 /// Sends the forgery and returns the text of the refusal; errs when it is answered.
 pub(super) async fn send(network: &Network, forgery: Forgery) -> Result<String> {
     let response = ask(network, forgery).await?;
-    let error = response.relay_miner_error.context("the forged request was answered")?;
-    if response.meta.is_some_and(|meta| !meta.supplier_operator_signature.is_empty()) {
+    let error = response
+        .relay_miner_error
+        .context("the forged request was answered")?;
+    if response
+        .meta
+        .is_some_and(|meta| !meta.supplier_operator_signature.is_empty())
+    {
         bail!("a refusal must not be signed");
     }
-    Ok(format!("{}/{}: {} {}", error.codespace, error.code, error.description, error.message))
+    Ok(format!(
+        "{}/{}: {} {}",
+        error.codespace, error.code, error.description, error.message
+    ))
 }
 
 async fn ask(network: &Network, forgery: Forgery) -> Result<RelayResponse> {
@@ -56,7 +64,10 @@ async fn build(network: &Network, forgery: Forgery) -> Result<RelayRequest> {
     let header = session.header.context("a session has a header")?;
     let actors = &network.actors;
     let supplier = match forgery {
-        Forgery::ForeignSupplier => actors.foreign.first().context("the network has no foreign supplier")?,
+        Forgery::ForeignSupplier => actors
+            .foreign
+            .first()
+            .context("the network has no foreign supplier")?,
         _ => actors.suppliers.first().context("the network has no supplier")?,
     };
     let mut rng = rand::rngs::StdRng::seed_from_u64(7);
@@ -70,9 +81,16 @@ async fn build(network: &Network, forgery: Forgery) -> Result<RelayRequest> {
     };
     let call = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#);
     let url = format!("{}/", network.servicer_url);
-    let payload = http_payload::encode_http_request("POST", &url, [("Content-Type", "application/json")], call);
-    let mut request =
-        sign_request(&header, &supplier.key.address().to_string(), payload, &ring, &key, &mut rng)?;
+    let payload =
+        http_payload::encode_http_request("POST", &url, [("Content-Type", "application/json")], call);
+    let mut request = sign_request(
+        &header,
+        &supplier.key.address().to_string(),
+        payload,
+        &ring,
+        &key,
+        &mut rng,
+    )?;
     if forgery == Forgery::ChangedPayload {
         let mut changed = request.payload.to_vec();
         *changed.last_mut().context("a payload has bytes")? ^= 1;

@@ -27,30 +27,42 @@ pub struct Settled {
 
 /// Text of a typed event's attribute without its JSON quotes.
 fn attribute<'a>(event: &'a Event, key: &str) -> Result<&'a str> {
-    let text = event.attribute(key).with_context(|| format!("{} has no attribute {key}", event.kind))?;
+    let text = event
+        .attribute(key)
+        .with_context(|| format!("{} has no attribute {key}", event.kind))?;
     Ok(text.trim_matches('"'))
 }
 
 fn upokt(text: &str) -> Result<u128> {
-    text.strip_suffix("upokt").unwrap_or(text).parse().with_context(|| format!("{text:?} is no amount"))
+    text.strip_suffix("upokt")
+        .unwrap_or(text)
+        .parse()
+        .with_context(|| format!("{text:?} is no amount"))
 }
 
 impl Network {
     /// The first event of this kind about `session`, awaited.
     async fn event(&self, kind: &str, session: &str) -> Result<Event> {
         let end = self.session_end(session).await?.to_string();
-        eventually(&format!("{kind} of session {session}"), || self.find_event(kind, session, &end))
-            .await
-            .with_context(|| self.logs())
+        eventually(&format!("{kind} of session {session}"), || {
+            self.find_event(kind, session, &end)
+        })
+        .await
+        .with_context(|| self.logs())
     }
 
     async fn find_event(&self, kind: &str, session: &str, end: &str) -> Result<Option<Event>> {
         let head = self.head().await?.height;
         for height in 1..=head.0 {
             let results = self.chain().block_results(Height(height)).await?;
-            let events = results.block_events.into_iter().chain(results.txs.into_iter().flat_map(|tx| tx.events));
+            let events = results
+                .block_events
+                .into_iter()
+                .chain(results.txs.into_iter().flat_map(|tx| tx.events));
             for event in events.filter(|event| event.kind == kind) {
-                let same_session = event.attribute("session_id").is_none_or(|id| id.trim_matches('"') == session);
+                let same_session = event
+                    .attribute("session_id")
+                    .is_none_or(|id| id.trim_matches('"') == session);
                 let same_end = attribute(&event, "session_end_block_height")? == end;
                 if same_session && same_end {
                     return Ok(Some(event));
@@ -66,7 +78,10 @@ impl Network {
         let mut height = 1;
         while height <= head {
             let session = self.session(Height(height)).await?;
-            let end = session.header.context("a session has a header")?.session_end_block_height;
+            let end = session
+                .header
+                .context("a session has a header")?
+                .session_end_block_height;
             if session.session_id == id {
                 return Ok(end);
             }
@@ -89,7 +104,10 @@ impl Network {
         let event = self.event("pocket.tokenomics.EventClaimSettled", session).await?;
         // 1 is VALIDATED of `pocket.proof.ClaimProofStatus`.
         let proved = attribute(&event, "claim_proof_status_int")? == "1";
-        Ok(Settled { upokt: upokt(attribute(&event, "settled_upokt")?)?, proved })
+        Ok(Settled {
+            upokt: upokt(attribute(&event, "settled_upokt")?)?,
+            proved,
+        })
     }
 
     /// Total supply of upokt.
@@ -109,19 +127,38 @@ impl Network {
         let actors = &self.actors;
         let supplier = &actors.suppliers.first().context("no supplier")?.key;
         let expected = [
-            ("supplier", supplier.address(), actors.supplier_balance, minted * 70 / 100),
-            ("service owner", actors.service_owner.address(), actors.service_owner_balance, minted * 15 / 100),
+            (
+                "supplier",
+                supplier.address(),
+                actors.supplier_balance,
+                minted * 70 / 100,
+            ),
+            (
+                "service owner",
+                actors.service_owner.address(),
+                actors.service_owner_balance,
+                minted * 15 / 100,
+            ),
             ("dao", actors.dao.address(), 0, minted * 10 / 100 + inflation),
             ("proposer", actors.validator.address(), 0, minted * 5 / 100),
         ];
         for (who, address, before, gain) in expected {
             let after = self.balance(&address).await?;
-            ensure!(after == before + gain, "{who}: {before} + {gain} expected, has {after}");
+            ensure!(
+                after == before + gain,
+                "{who}: {before} + {gain} expected, has {after}"
+            );
         }
         let application = self.chain().application(&actors.application.address()).await?;
         let stake = application.stake.context("a stake")?.amount.parse::<u128>()?;
-        let paid = actors.application_stake.checked_sub(stake).context("the stake grew")?;
-        ensure!(paid == settled + inflation, "the application paid {paid}, not {settled} + {inflation}");
+        let paid = actors
+            .application_stake
+            .checked_sub(stake)
+            .context("the stake grew")?;
+        ensure!(
+            paid == settled + inflation,
+            "the application paid {paid}, not {settled} + {inflation}"
+        );
         Ok(())
     }
 
@@ -129,7 +166,10 @@ impl Network {
     pub async fn check_supply(&self) -> Result<()> {
         let (supply, settled) = (self.supply().await?, self.settled_in_all().await?);
         let expected = self.genesis_supply + settled / 10;
-        ensure!(supply == expected, "supply is {supply}, {expected} expected after {settled} settled");
+        ensure!(
+            supply == expected,
+            "supply is {supply}, {expected} expected after {settled} settled"
+        );
         Ok(())
     }
 

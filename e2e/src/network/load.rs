@@ -27,8 +27,9 @@ impl Network {
     pub async fn call_over_sessions(&self, clients: usize, sessions: u64) -> Result<LoadOutcome> {
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicU64::new(0));
-        let workers: Vec<_> =
-            (0..clients).map(|_| spawn_client(self.dapp(), Arc::clone(&stop), Arc::clone(&answered))).collect();
+        let workers: Vec<_> = (0..clients)
+            .map(|_| spawn_client(self.dapp(), Arc::clone(&stop), Arc::clone(&answered)))
+            .collect();
         let params = self.chain().shared_params(None).await?;
         let first = Timing::new(&params).number(self.head().await?.height);
         let wanted = first + i64::try_from(sessions)?;
@@ -62,7 +63,11 @@ impl Network {
         for id in 0..calls {
             answers.push(dapp.call(id as u64, "eth_blockNumber").await?);
         }
-        if let Some(other) = answers.iter().filter_map(|a| a.header("x-session-id")).find(|id| *id != session) {
+        if let Some(other) = answers
+            .iter()
+            .filter_map(|a| a.header("x-session-id"))
+            .find(|id| *id != session)
+        {
             bail!("the session {session} ended meanwhile: an answer names {other}");
         }
         Ok((session, answers))
@@ -84,23 +89,31 @@ impl Network {
 
     /// `clients` call while the servicer is killed without warning and started again; returns the session with the most answers
     /// and all its answers.
-    pub async fn kill_servicer_under_load(&mut self, clients: usize, kills: usize) -> Result<(String, Vec<Answer>)> {
+    pub async fn kill_servicer_under_load(
+        &mut self,
+        clients: usize,
+        kills: usize,
+    ) -> Result<(String, Vec<Answer>)> {
         let session = self.await_fresh_session_without_call().await?;
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicU64::new(0));
-        let workers: Vec<_> =
-            (0..clients).map(|_| spawn_client(self.dapp(), Arc::clone(&stop), Arc::clone(&answered))).collect();
+        let workers: Vec<_> = (0..clients)
+            .map(|_| spawn_client(self.dapp(), Arc::clone(&stop), Arc::clone(&answered)))
+            .collect();
         for _ in 0..kills {
             let goal = answered.load(Ordering::SeqCst) + 25;
-            eventually("calls are answered", || async { Ok((answered.load(Ordering::SeqCst) >= goal).then_some(())) })
-                .await?;
+            eventually("calls are answered", || async {
+                Ok((answered.load(Ordering::SeqCst) >= goal).then_some(()))
+            })
+            .await?;
             self.servicer.kill_dash_nine()?;
             self.servicer = self.restart_servicer()?;
         }
         let goal = answered.load(Ordering::SeqCst) + 25;
-        let recovered =
-            eventually("calls are answered", || async { Ok((answered.load(Ordering::SeqCst) >= goal).then_some(())) })
-                .await;
+        let recovered = eventually("calls are answered", || async {
+            Ok((answered.load(Ordering::SeqCst) >= goal).then_some(()))
+        })
+        .await;
         stop.store(true, Ordering::SeqCst);
         let mut answers = Vec::new();
         for worker in workers {

@@ -8,7 +8,13 @@ use super::World;
 
 #[when("a relay request is changed after it was signed and sent to the supplier")]
 async fn a_changed_request(world: &mut World) -> Result<()> {
-    world.relay_error = Some(world.network().await?.send_forged(Forgery::ChangedPayload).await?);
+    world.relay_error = Some(
+        world
+            .network()
+            .await?
+            .send_forged(Forgery::ChangedPayload)
+            .await?,
+    );
     Ok(())
 }
 
@@ -20,7 +26,13 @@ async fn a_strangers_request(world: &mut World) -> Result<()> {
 
 #[when("a relay request names the supplier outside the session")]
 async fn a_request_for_a_foreign_supplier(world: &mut World) -> Result<()> {
-    world.relay_error = Some(world.network().await?.send_forged(Forgery::ForeignSupplier).await?);
+    world.relay_error = Some(
+        world
+            .network()
+            .await?
+            .send_forged(Forgery::ForeignSupplier)
+            .await?,
+    );
     Ok(())
 }
 
@@ -50,7 +62,10 @@ async fn answered_by_the_honest_one(world: &mut World) -> Result<()> {
     let honest = world.network().await?.supplier_address(0)?;
     for answer in &world.answers {
         ensure!(answer.is_result(), "not answered: {answer:?}");
-        ensure!(answer.header("x-supplier-address") == Some(honest.as_str()), "answered by another: {answer:?}");
+        ensure!(
+            answer.header("x-supplier-address") == Some(honest.as_str()),
+            "answered by another: {answer:?}"
+        );
     }
     Ok(())
 }
@@ -60,7 +75,9 @@ async fn garbage_counted(world: &mut World) -> Result<()> {
     let network = world.network().await?;
     ensure!(network.liar_was_asked(), "the lying supplier was never asked");
     let text = network.gateway_metrics().await?;
-    let counted = text.lines().any(|l| !l.starts_with('#') && l.contains("signature") && !l.ends_with(" 0"));
+    let counted = text
+        .lines()
+        .any(|l| !l.starts_with('#') && l.contains("signature") && !l.ends_with(" 0"));
     ensure!(counted, "no metric counts a bad signature:\n{text}");
     Ok(())
 }
@@ -68,7 +85,12 @@ async fn garbage_counted(world: &mut World) -> Result<()> {
 #[then(regex = r#"^the dApp gets HTTP (\d+) and the reason "(.+)"$"#)]
 fn the_dapp_gets(world: &mut World, status: u16, reason: String) -> Result<()> {
     let answer = &world.answers[0];
-    ensure!(answer.status == status && answer.reason() == Some(&reason), "got HTTP {}: {}", answer.status, answer.body);
+    ensure!(
+        answer.status == status && answer.reason() == Some(&reason),
+        "got HTTP {}: {}",
+        answer.status,
+        answer.body
+    );
     ensure!(answer.body["id"] == "an id of mine", "other id: {}", answer.body);
     Ok(())
 }
@@ -90,7 +112,12 @@ fn some_are_answered(world: &mut World, answered: usize, reason: String) -> Resu
     let results = world.answers.iter().filter(|answer| answer.is_result()).count();
     ensure!(results == answered, "{results} calls were answered");
     for answer in world.answers.iter().filter(|answer| !answer.is_result()) {
-        ensure!(answer.reason() == Some(&reason), "another reason: HTTP {} {}", answer.status, answer.body);
+        ensure!(
+            answer.reason() == Some(&reason),
+            "another reason: HTTP {} {}",
+            answer.status,
+            answer.body
+        );
     }
     Ok(())
 }

@@ -19,17 +19,30 @@ fn the_answer_is_the_backends(world: &mut World) -> Result<()> {
     let answer = &world.answers[0];
     ensure!(answer.is_result(), "not a result: {answer:?}");
     ensure!(answer.body["id"] == "an id of mine", "other id: {}", answer.body);
-    ensure!(answer.body["result"] == "0x0", "not the backend's first answer: {}", answer.body);
+    ensure!(
+        answer.body["result"] == "0x0",
+        "not the backend's first answer: {}",
+        answer.body
+    );
     Ok(())
 }
 
 #[then("the answer names a supplier of the current session")]
 async fn the_answer_names_a_supplier(world: &mut World) -> Result<()> {
     let answer = world.answers[0].clone();
-    let supplier = answer.header("x-supplier-address").context("no X-Supplier-Address")?;
+    let supplier = answer
+        .header("x-supplier-address")
+        .context("no X-Supplier-Address")?;
     let session_id = answer.header("x-session-id").context("no X-Session-ID")?;
-    ensure!(answer.header("x-attempts") == Some("1"), "X-Attempts is {:?}", answer.header("x-attempts"));
-    ensure!(answer.header("x-relay-id").is_some_and(|id| id.len() == 64), "no X-Relay-Id");
+    ensure!(
+        answer.header("x-attempts") == Some("1"),
+        "X-Attempts is {:?}",
+        answer.header("x-attempts")
+    );
+    ensure!(
+        answer.header("x-relay-id").is_some_and(|id| id.len() == 64),
+        "no X-Relay-Id"
+    );
     let session = world.network().await?.session_with_id(session_id).await?;
     ensure!(
         session.suppliers.iter().any(|s| s.operator_address == supplier),
@@ -40,15 +53,22 @@ async fn the_answer_names_a_supplier(world: &mut World) -> Result<()> {
 
 #[when(regex = r#"^the dApp sends a batch with the ids 7, "seven", null and 9007199254740993$"#)]
 async fn the_dapp_sends_a_batch(world: &mut World) -> Result<()> {
-    let batch: Vec<Value> =
-        ids().into_iter().map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "eth_blockNumber"})).collect();
+    let batch: Vec<Value> = ids()
+        .into_iter()
+        .map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "eth_blockNumber"}))
+        .collect();
     let answer = world.network().await?.dapp().send(&Value::Array(batch)).await?;
     world.answers = vec![answer];
     Ok(())
 }
 
 fn ids() -> Vec<Value> {
-    vec![json!(7), json!("seven"), Value::Null, json!(9_007_199_254_740_993_u64)]
+    vec![
+        json!(7),
+        json!("seven"),
+        Value::Null,
+        json!(9_007_199_254_740_993_u64),
+    ]
 }
 
 #[then("the batch answers carry those ids in that order")]
@@ -58,7 +78,11 @@ fn the_batch_keeps_its_order(world: &mut World) -> Result<()> {
     let items = answer.body.as_array().context("not an array")?;
     let got: Vec<Value> = items.iter().map(|item| item["id"].clone()).collect();
     ensure!(got == ids(), "ids came back as {got:?}");
-    ensure!(items.iter().all(|item| item["result"].is_string()), "not all results: {}", answer.body);
+    ensure!(
+        items.iter().all(|item| item["result"].is_string()),
+        "not all results: {}",
+        answer.body
+    );
     Ok(())
 }
 
@@ -81,7 +105,12 @@ async fn clients_call_over_sessions(world: &mut World, clients: usize, sessions:
 
 #[then("no call failed")]
 fn no_call_failed(world: &mut World) -> Result<()> {
-    ensure!(world.failures.is_empty(), "{} calls failed, first: {}", world.failures.len(), world.failures[0]);
+    ensure!(
+        world.failures.is_empty(),
+        "{} calls failed, first: {}",
+        world.failures.len(),
+        world.failures[0]
+    );
     Ok(())
 }
 
@@ -90,6 +119,9 @@ async fn one_look_up_per_rollover(world: &mut World) -> Result<()> {
     let sessions = world.rollovers;
     let lookups = world.network().await?.session_lookups().await?;
     // The last rollover may have been fetched ahead of the last call.
-    ensure!(lookups == sessions || lookups == sessions + 1, "{lookups} look-ups for {sessions} sessions");
+    ensure!(
+        lookups == sessions || lookups == sessions + 1,
+        "{lookups} look-ups for {sessions} sessions"
+    );
     Ok(())
 }

@@ -18,7 +18,11 @@ async fn the_supplier_claims(world: &mut World, relays: u64, compute_units: u64)
     let session = world.session.clone().context("no session was used")?;
     let claim = world.network().await?.claimed(&session).await?;
     ensure!(claim.num_relays == relays, "{} relays claimed", claim.num_relays);
-    ensure!(claim.compute_units == relays * compute_units, "{} compute units claimed", claim.compute_units);
+    ensure!(
+        claim.compute_units == relays * compute_units,
+        "{} compute units claimed",
+        claim.compute_units
+    );
     Ok(())
 }
 
