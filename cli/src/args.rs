@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Smst(crate::smst::SmstArgs),
     /// Measure what a relay costs on this machine
     Bench(crate::bench::BenchArgs),
+    /// Run a node of a chain of your own
+    Node(crate::roles::NodeArgs),
     /// Run a gateway: answers dApps with relays
     Gateway(crate::roles::GatewayArgs),
     /// Run a servicer: answers relays with nodes of yours, claims and proves them
@@ -71,7 +73,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether only warnings are logged unless asked for more: true for what people read on a terminal.
     pub(crate) fn quiet_by_default(&self) -> bool {
-        !matches!(self, Self::Gateway(_) | Self::Servicer(_))
+        !matches!(self, Self::Node(_) | Self::Gateway(_) | Self::Servicer(_))
     }
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
@@ -82,6 +84,7 @@ impl Command {
             Self::Tx(args) => args.run().await?,
             Self::Keys(args) => args.run()?,
             Self::Smst(args) => args.run().await?,
+            Self::Node(args) => args.run().await?,
             Self::Gateway(args) => args.run().await?,
             Self::Servicer(args) => args.run().await?,
             Self::Bench(args) => args.run().await?,

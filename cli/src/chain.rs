@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use portico_client::Chain;
+use portico_client::{Chain, RemoteChain};
 use portico_config::chain::ChainConfig;
 
 /// Where the chain is.
@@ -56,8 +56,8 @@ impl RoleChainArgs {
 impl ChainArgs {
     /// Connects, and checks that somebody answers.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Chain>> {
-        let chain: Option<Arc<dyn Chain>> = None;
-        chain.with_context(|| self.silent())
+        let chain = RemoteChain::connect(&self.chain_rpc, &self.chain_grpc).await;
+        Ok(Arc::new(chain.with_context(|| self.silent())?))
     }
 
     fn silent(&self) -> String {

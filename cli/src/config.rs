@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use portico_config::gateway::GatewayConfig;
+use portico_config::node::NodeConfig;
 use portico_config::servicer::ServicerConfig;
 use portico_config::{Config, ConfigError, load};
 
@@ -72,7 +73,7 @@ impl Role {
         match self {
             Self::Gateway => load::<GatewayConfig>(file).map(drop),
             Self::Servicer => load::<ServicerConfig>(file).map(drop),
-            Self::Node => todo!(),
+            Self::Node => load::<NodeConfig>(file).map(drop),
         }
     }
 
@@ -83,7 +84,7 @@ impl Role {
         match self {
             Self::Gateway => of::<GatewayConfig>(),
             Self::Servicer => of::<ServicerConfig>(),
-            Self::Node => todo!(),
+            Self::Node => of::<NodeConfig>(),
         }
     }
 }

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::folders;
 use crate::parts::{Parts, signals};
 use crate::tx::ServiceUrl;
-pub(crate) use actors::Actors;
+pub(crate) use actors::{Actors, consensus_key};
 pub(crate) use genesis::genesis;
 pub(crate) use ports::{Ports, free_ports, local};
 

@@ -103,7 +103,7 @@ fn all_errors_of_meaning_are_told_at_once() {
 
 #[test]
 fn the_schema_of_each_role_is_json() {
-    for role in ["gateway", "servicer"] {
+    for role in ["gateway", "servicer", "node"] {
         let output = portico(folder().path(), &["config", "schema", role]);
         let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(schema["type"], "object", "{role}");

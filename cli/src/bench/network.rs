@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::cpu::CpuTime;
-use crate::localnet::{Actors, Ports, free_ports, genesis, local};
+use crate::localnet::{Actors, Ports, consensus_key, free_ports, genesis, local};
 
 /// Longest wait for a child to be ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -155,7 +155,15 @@ impl Plan {
         let chain = format!("chain: {{rpc_url: \"http://{rpc}\", grpc_url: \"http://{grpc}\"}}\n");
         let write = |name: &str, text: String| std::fs::write(folder.join(name), text);
         write("genesis.json", serde_json::to_string(&genesis)?)?;
-        write("node.yaml", node_yaml(&ports))?;
+        write(
+            "node.yaml",
+            format!(
+                "data_dir: {}\ngenesis: {}\nrpc_listen: {rpc}\ngrpc_listen: {grpc}\nvalidator_key: {{file: {}}}\n",
+                folder.join("node").display(),
+                folder.join("genesis.json").display(),
+                consensus_key(folder).display(),
+            ),
+        )?;
         write(
             "servicer.yaml",
             format!(
@@ -178,8 +186,4 @@ impl Plan {
             ports,
         })
     }
-}
-
-fn node_yaml(_ports: &Ports) -> String {
-    String::new()
 }

@@ -1,11 +1,11 @@
 //! Who takes part in a local network: a key each.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use portico_config::Secret;
-use portico_config::secret::{read_key_file, write_key_file, write_secret_file};
+use anyhow::Result;
+use portico_config::secret::{read_key_file, write_key_file};
+use portico_node::ValidatorKey;
 use portico_protocol::{ServiceId, SigningKey};
 
 use crate::folders::localnet_key;
@@ -23,7 +23,7 @@ pub(crate) struct Actors {
     /// Account of the validator.
     pub(crate) validator: SigningKey,
     /// Signs blocks: the validator's ed25519 key.
-    pub(crate) consensus: ed25519_dalek::SigningKey,
+    pub(crate) consensus: ValidatorKey,
     /// Receives the DAO's share.
     pub(crate) dao: SigningKey,
     /// Has tokens to give away.
@@ -47,7 +47,7 @@ impl Actors {
             supplier: key("supplier")?,
             service_owner: key("service-owner")?,
             validator: key("validator")?,
-            consensus: consensus(&localnet_key(data_dir, "validator-consensus"))?,
+            consensus: ValidatorKey::open(&consensus_key(data_dir))?,
             dao: key("dao")?,
             faucet: key("faucet")?,
         })
@@ -73,16 +73,9 @@ impl Actors {
     }
 }
 
-/// Reads the ed25519 key (64 hexadecimal characters of its seed) at `path`; makes and writes it when it is missing.
-fn consensus(path: &Path) -> Result<ed25519_dalek::SigningKey> {
-    if !path.exists() {
-        let seed: [u8; 32] = rand::random();
-        write_secret_file(path, &Secret::new(hex::encode(seed)))?;
-    }
-    let mut seed = [0; 32];
-    hex::decode_to_slice(Secret::read(path)?.reveal(), &mut seed)
-        .with_context(|| format!("{} is not 64 hexadecimal characters", path.display()))?;
-    Ok(ed25519_dalek::SigningKey::from_bytes(&seed))
+/// File of the validator's ed25519 key.
+pub(crate) fn consensus_key(data_dir: &Path) -> PathBuf {
+    localnet_key(data_dir, "validator-consensus")
 }
 
 /// Name of the application of a service.

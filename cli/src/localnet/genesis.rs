@@ -61,7 +61,7 @@ pub(crate) fn genesis(services: &[&ServiceId], endpoint: &str, actors: &Actors) 
         genesis_time_ms: u64::try_from(now.as_millis())?,
         params: params(actors),
         validators: vec![GenesisValidator {
-            consensus_public_key: hex::encode(actors.consensus.verifying_key().as_bytes()),
+            consensus_public_key: actors.consensus.public_key_hex(),
             account: actors.validator.address(),
             tokens: VALIDATOR_STAKE,
         }],
@@ -129,5 +129,25 @@ fn supplier_service(id: &ServiceId, endpoint: &str) -> GenesisSupplierService {
         service_id: id.clone(),
         url: endpoint.to_owned(),
         rev_share: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_protocol::ServiceId;
+
+    use super::{CHAIN_SERVICE, genesis};
+    use crate::localnet::actors::Actors;
+
+    #[test]
+    fn the_chain_accepts_the_genesis_with_any_number_of_services() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("keys")).unwrap();
+        let services: [ServiceId; 2] = [CHAIN_SERVICE, "eth"].map(|id| id.parse().unwrap());
+        for services in [vec![&services[0]], services.iter().collect()] {
+            let actors = Actors::open(folder.path(), services.iter().copied()).unwrap();
+            let genesis = genesis(&services, "http://127.0.0.1:8081", &actors).unwrap();
+            portico_chain::block::init(&genesis).unwrap();
+        }
     }
 }

@@ -8,12 +8,14 @@ use portico_chain::genesis::Genesis;
 use portico_client::Chain;
 use portico_config::Secret;
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
+use portico_config::node::NodeConfig;
 use portico_config::servicer::{ServiceConfig, ServicerConfig};
 use portico_gateway::Gateway;
+use portico_node::Node;
 use portico_protocol::Address;
 use portico_servicer::{Servicer, ServicerHandle};
 
-use super::actors::Actors;
+use super::actors::{Actors, consensus_key};
 use super::home::Home;
 use super::ports::local;
 use crate::parts::Parts;
@@ -34,7 +36,7 @@ pub(super) async fn network(
     block_time: Duration,
     parts: &mut Parts,
 ) -> Result<Network> {
-    let chain: Arc<dyn Chain> = node(home, actors, genesis, block_time, parts).await?;
+    let chain = node(home, genesis, block_time, parts)?;
     let config = servicer_config(home, actors);
     let open = || Servicer::open(config, chain.clone(), prometheus::Registry::new());
     let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?; // it reads its log
@@ -54,14 +56,21 @@ pub(super) async fn network(
     })
 }
 
-async fn node(
-    _home: &Home,
-    _actors: &Actors,
-    _genesis: Genesis,
-    _block_time: Duration,
-    _parts: &mut Parts,
-) -> Result<Arc<dyn Chain>> {
-    anyhow::bail!("the embedded chain is not there yet")
+fn node(home: &Home, genesis: Genesis, block_time: Duration, parts: &mut Parts) -> Result<Arc<dyn Chain>> {
+    let ports = home.saved.ports;
+    let config = NodeConfig {
+        data_dir: home.dir.join("chain"),
+        rpc_listen: local(ports.rpc),
+        grpc_listen: local(ports.grpc),
+        block_time_ms: u64::try_from(block_time.as_millis())?,
+        validator_key: Some(Secret::read(&consensus_key(&home.dir))?),
+        ..NodeConfig::default()
+    };
+    let open = || Node::open(config, genesis, &prometheus::Registry::new());
+    let node = tokio::task::block_in_place(open).context("the chain does not start")?;
+    let chain = node.chain();
+    parts.start("chain", node.run(parts.stop()));
+    Ok(chain)
 }
 
 fn servicer_config(home: &Home, actors: &Actors) -> ServicerConfig {
