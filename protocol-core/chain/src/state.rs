@@ -135,6 +135,11 @@ impl<P: StateRead> Overlay<P> {
         self.changes.insert((store, key), None);
     }
 
+    /// The changes on top of the parent.
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     /// Takes the changes out.
     pub fn into_changes(self) -> Changes {
         self.changes

@@ -1,19 +1,46 @@
 //! A node: data, engine, servers.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use portico_chain::block::init;
 use portico_chain::genesis::Genesis;
 use portico_client::Chain;
 use portico_config::node::NodeConfig;
+use portico_engine::{Engine as _, Pace, Solo, SystemClock};
+use portico_store::{ChainStore, StateTries};
 use tokio_util::sync::CancellationToken;
 
-use crate::NodeError;
+use crate::api::Api;
+use crate::block::MAX_BLOCK_TX_BYTES;
+use crate::local::LocalChain;
+use crate::machine::{Machine, Rules, Signer};
+use crate::metrics::Metrics;
+use crate::state::{STORES, writes};
+use crate::validator::Validator;
+use crate::{NodeError, ValidatorKey, grpc, rpc};
+
+/// File of the chain in the data folder.
+const STORE_FILE: &str = "chain.redb";
+/// File of the validator's key in the data folder, unless the configuration holds the key.
+const KEY_FILE: &str = "validator.hex";
 
 /// A node with one validator. [`Node::open`] opens everything, [`Node::run`] makes blocks and serves.
 pub struct Node {
-    rpc: SocketAddr,
-    grpc: SocketAddr,
+    api: Api,
+    genesis: Arc<Genesis>,
+    key: ValidatorKey,
+    pace: Pace,
+    rpc: Bound,
+    grpc: Bound,
+}
+
+/// A listener and where it listens.
+struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
 }
 
 impl Node {
@@ -21,33 +48,158 @@ impl Node {
     ///
     /// When there is data, its own genesis wins; a `genesis` of another chain id is an error.
     pub fn open(
-        _config: NodeConfig,
-        _genesis: Genesis,
-        _registry: &prometheus::Registry,
+        config: NodeConfig,
+        genesis: Genesis,
+        registry: &prometheus::Registry,
     ) -> Result<Self, NodeError> {
-        unimplemented!()
+        let metrics = Metrics::new(registry)?;
+        let rpc = bind(config.rpc_listen, "rpc_listen")?;
+        let grpc = bind(config.grpc_listen, "grpc_listen")?;
+        std::fs::create_dir_all(&config.data_dir).map_err(|source| NodeError::DataDir {
+            path: config.data_dir.clone(),
+            source,
+        })?;
+        let store = ChainStore::open(&config.data_dir.join(STORE_FILE))?;
+        let genesis = begin(&store, genesis, &config.data_dir)?;
+        let rules = rules(&genesis)?;
+        let key = validator_key(&config, &rules.validator)?;
+        let machine = Machine::open(store, rules, config.mempool, metrics.clone())?;
+        let block_time = Duration::from_millis(config.block_time_ms);
+        Ok(Self {
+            api: Api::new(Arc::new(machine), metrics),
+            genesis: Arc::new(genesis),
+            key,
+            pace: match config.instant {
+                true => Pace::Instant(block_time),
+                false => Pace::Interval(block_time),
+            },
+            rpc,
+            grpc,
+        })
     }
 
     /// The chain, in process.
     #[must_use]
     pub fn chain(&self) -> Arc<dyn Chain> {
-        unimplemented!()
+        Arc::new(LocalChain {
+            api: self.api.clone(),
+            chain_id: self.genesis.chain_id.clone(),
+        })
     }
 
     /// Where the CometBFT-style RPC listens.
     #[must_use]
     pub const fn rpc_addr(&self) -> SocketAddr {
-        self.rpc
+        self.rpc.address
     }
 
     /// Where gRPC listens.
     #[must_use]
     pub const fn grpc_addr(&self) -> SocketAddr {
-        self.grpc
+        self.grpc.address
     }
 
     /// Makes blocks and serves until `stop`, or until something fails.
-    pub async fn run(self, _stop: CancellationToken) -> Result<(), NodeError> {
-        unimplemented!()
+    ///
+    /// The parts stop together: the first that ends takes the others along.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), NodeError> {
+        let machine = self.api.machine.clone();
+        let signer = Signer {
+            key: self.key,
+            chain_id: machine.rules.chain_id.clone(),
+        };
+        let engine = Solo::new(
+            machine.clone(),
+            machine.mempool.clone(),
+            Arc::new(signer),
+            SystemClock,
+            self.pace,
+            MAX_BLOCK_TX_BYTES,
+        );
+        let all = stop.child_token();
+        let ends = |result: Result<(), NodeError>| {
+            all.cancel();
+            result
+        };
+        let rpc = rpc::serve(
+            self.rpc.listener,
+            self.api.clone(),
+            self.genesis.clone(),
+            all.clone(),
+        );
+        let grpc = grpc::serve(self.grpc.listener, self.api, all.clone());
+        let engine = Box::new(engine).run(all.clone());
+        let (engine, rpc, grpc) = tokio::join!(
+            async { ends(engine.await.map_err(NodeError::from)) },
+            async { ends(rpc.await) },
+            async { ends(grpc.await) },
+        );
+        engine.and(rpc).and(grpc)
     }
+}
+
+fn bind(address: SocketAddr, key: &'static str) -> Result<Bound, NodeError> {
+    let bound = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Bound {
+            address: listener.local_addr()?,
+            listener,
+        })
+    };
+    bound().map_err(|source| NodeError::Bind { address, key, source })
+}
+
+/// The genesis of the store; writes the given one, and the state that follows from it, when the store is empty.
+fn begin(store: &ChainStore, genesis: Genesis, data_dir: &Path) -> Result<Genesis, NodeError> {
+    let damaged = |error: serde_json::Error| NodeError::Damaged {
+        what: "genesis",
+        reason: error.to_string(),
+    };
+    if let Some(stored) = store.snapshot()?.genesis()? {
+        let stored: Genesis = serde_json::from_slice(&stored).map_err(damaged)?;
+        if stored.chain_id != genesis.chain_id {
+            return Err(NodeError::ForeignChain {
+                path: data_dir.to_owned(),
+                stored: stored.chain_id,
+                configured: genesis.chain_id,
+            });
+        }
+        return Ok(stored);
+    }
+    rules(&genesis)?;
+    let changes = init(&genesis)?;
+    let mut tries = StateTries::new(&STORES);
+    tries.apply(writes(&changes))?;
+    let text = serde_json::to_vec(&genesis).map_err(damaged)?;
+    store.init(&text, tries.app_hash(), writes(&changes))?;
+    Ok(genesis)
+}
+
+fn rules(genesis: &Genesis) -> Result<Rules, NodeError> {
+    let chain_id = tendermint::chain::Id::try_from(genesis.chain_id.clone());
+    Ok(Rules {
+        chain_id: chain_id.map_err(|_| {
+            portico_chain::genesis::GenesisError(format!(
+                "chain id {:?}: 1 to 50 characters of a-z, A-Z, 0-9, '-', '_' and '.' are allowed",
+                genesis.chain_id
+            ))
+        })?,
+        genesis_time_ms: genesis.genesis_time_ms,
+        validator: Validator::of(genesis)?,
+    })
+}
+
+fn validator_key(config: &NodeConfig, validator: &Validator) -> Result<ValidatorKey, NodeError> {
+    let key = match &config.validator_key {
+        Some(secret) => ValidatorKey::from_secret(secret)?,
+        None => ValidatorKey::open(&config.data_dir.join(KEY_FILE))?,
+    };
+    if key.public_key() != validator.public_key() {
+        return Err(NodeError::ForeignValidator {
+            genesis: hex::encode(validator.public_key()),
+            ours: key.public_key_hex(),
+        });
+    }
+    Ok(key)
 }

@@ -1,0 +1,296 @@
+//! What the servers and the in-process chain ask of the node: reads of the newest version, transactions.
+//!
+//! Everything here runs on threads that may block, at most [`MAX_CALLS`] at a time; the others wait.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use portico_chain::block::TxOutcome;
+use portico_chain::query::{QueryError, query};
+use portico_client::BlockHead;
+use portico_engine::Tip;
+use portico_store::{Snapshot, StoreError};
+use prost::Message as _;
+use tendermint::Block;
+use tendermint::block::{Commit, Id};
+use tendermint_proto::v0_38::abci::{ExecTxResult, ResponseFinalizeBlock};
+use tokio::sync::{Semaphore, watch};
+
+use crate::block::{self, BlockError};
+use crate::hash::tx_hash;
+use crate::machine::{Machine, View};
+use crate::mempool::MempoolError;
+use crate::metrics::Metrics;
+
+/// Calls that read the store or execute at the same time.
+const MAX_CALLS: usize = 32;
+
+/// Why the node does not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// There is no such height yet.
+    #[error("height {height} must be less than or equal to the current blockchain height {newest}")]
+    Future { height: i64, newest: i64 },
+    /// There is no such height.
+    #[error("height {0} is not available")]
+    NoHeight(i64),
+    /// Something else that is not there.
+    #[error("{0} not found")]
+    Absent(String),
+    /// The question is malformed.
+    #[error("{0}")]
+    Refused(String),
+    /// The query's own error.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The mempool does not take it.
+    #[error(transparent)]
+    Mempool(#[from] MempoolError),
+    /// The store failed.
+    #[error("{}", causes(.0))]
+    Store(#[from] StoreError),
+    /// What is stored does not decode.
+    #[error("stored block is damaged: {0}")]
+    Damaged(String),
+    /// The call did not finish.
+    #[error("the call was given up")]
+    Aborted,
+}
+
+impl From<BlockError> for ApiError {
+    fn from(error: BlockError) -> Self {
+        Self::Damaged(error.0)
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// A committed block with its id and commit.
+pub(crate) struct StoredBlock {
+    pub(crate) block: Block,
+    pub(crate) id: Id,
+    /// Why it is final.
+    pub(crate) commit: Commit,
+    /// Length of its encoding.
+    pub(crate) size: usize,
+}
+
+/// An included transaction.
+pub(crate) struct StoredTx {
+    pub(crate) height: i64,
+    pub(crate) index: u32,
+    pub(crate) tx: Bytes,
+    pub(crate) result: ExecTxResult,
+    /// Header time of its block.
+    pub(crate) time: tendermint::Time,
+}
+
+/// The node as its servers see it.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) machine: Arc<Machine>,
+    calls: Arc<Semaphore>,
+    pub(crate) metrics: Metrics,
+}
+
+impl Api {
+    pub(crate) fn new(machine: Arc<Machine>, metrics: Metrics) -> Self {
+        Self {
+            machine,
+            calls: Arc::new(Semaphore::new(MAX_CALLS)),
+            metrics,
+        }
+    }
+
+    /// Runs `call` where it may block.
+    async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Machine) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let permit = self.calls.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| ApiError::Aborted)?;
+        let machine = self.machine.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _held = permit;
+            call(&machine)
+        });
+        task.await.map_err(|_| ApiError::Aborted)?
+    }
+
+    /// Runs `read` on the newest version where it may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.run(move |machine| read(&machine.view())).await
+    }
+
+    /// The newest committed block.
+    pub(crate) fn head(&self) -> BlockHead {
+        self.machine.view().head.clone()
+    }
+
+    /// Follows the newest committed block.
+    pub(crate) fn follow(&self) -> watch::Receiver<BlockHead> {
+        self.machine.head()
+    }
+
+    /// Height and root of the newest state.
+    pub(crate) fn tip(&self) -> Tip {
+        let view = self.machine.view();
+        Tip {
+            height: view.head.height,
+            block_id: view.head.hash,
+            time_ms: view.head.time_ms,
+            state_root: view.app_hash,
+        }
+    }
+
+    /// Answers a query at the newest height; returns that height with it.
+    pub(crate) async fn query(&self, path: String, request: Bytes) -> Result<(Bytes, i64), ApiError> {
+        self.read(move |view| {
+            let answer = query(&view.state, view.head.height, &path, &request)?;
+            Ok((answer.into(), view.head.height.0))
+        })
+        .await
+    }
+
+    /// The raw value at a key of a store, and the height.
+    pub(crate) async fn value(&self, store: String, key: Bytes) -> Result<(Option<Vec<u8>>, i64), ApiError> {
+        self.read(move |view| Ok((view.snapshot.get(&store, &key)?, view.head.height.0)))
+            .await
+    }
+
+    /// The block at `height`, or the newest.
+    pub(crate) async fn block(&self, height: Option<i64>) -> Result<StoredBlock, ApiError> {
+        self.read(move |view| {
+            let height = height_in(view, height)?;
+            stored_block(&view.snapshot, height)?.ok_or(ApiError::NoHeight(height))
+        })
+        .await
+    }
+
+    /// The block with this hash.
+    pub(crate) async fn block_by_hash(&self, hash: [u8; 32]) -> Result<Option<StoredBlock>, ApiError> {
+        self.read(move |view| match view.snapshot.height_of(&hash)? {
+            Some(height) => stored_block(&view.snapshot, height),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    /// Results of the block at `height`, or the newest; with the height.
+    pub(crate) async fn results(
+        &self,
+        height: Option<i64>,
+    ) -> Result<(i64, ResponseFinalizeBlock), ApiError> {
+        self.read(move |view| {
+            let height = height_in(view, height)?;
+            let results = stored_results(&view.snapshot, height)?;
+            Ok((height, results.ok_or(ApiError::NoHeight(height))?))
+        })
+        .await
+    }
+
+    /// An included transaction.
+    pub(crate) async fn tx(&self, hash: [u8; 32]) -> Result<Option<StoredTx>, ApiError> {
+        self.read(move |view| stored_tx(&view.snapshot, &hash)).await
+    }
+
+    /// Hands a transaction to the mempool.
+    pub(crate) async fn broadcast(&self, tx: Bytes) -> Result<TxOutcome, ApiError> {
+        let broadcasts = self.metrics.broadcasts.clone();
+        let result = self
+            .run(move |machine| {
+                if machine.view().snapshot.tx(&tx_hash(&tx))?.is_some() {
+                    return Err(MempoolError::Known.into());
+                }
+                Ok(machine.mempool.add(tx)?)
+            })
+            .await;
+        let outcome = match &result {
+            Ok(outcome) if outcome.code == 0 => "taken",
+            Ok(_) => "refused",
+            Err(_) => "error",
+        };
+        broadcasts.with_label_values(&[outcome]).inc();
+        result
+    }
+
+    /// What a transaction would do.
+    pub(crate) async fn simulate(&self, tx: Bytes) -> Result<TxOutcome, ApiError> {
+        let simulated = move |machine: &Machine| {
+            let outcome = machine.mempool.simulate(&tx);
+            outcome.map_err(|error| ApiError::Mempool(error.into()))
+        };
+        self.run(simulated).await
+    }
+}
+
+/// A height that there is: the given one, or the newest.
+fn height_in(view: &View, height: Option<i64>) -> Result<i64, ApiError> {
+    let newest = view.head.height.0;
+    match height {
+        None => Ok(newest),
+        Some(height) if height <= 0 => {
+            let text = format!("height must be greater than 0, but got {height}");
+            Err(ApiError::Refused(text))
+        }
+        Some(height) if height > newest => Err(ApiError::Future { height, newest }),
+        Some(height) => Ok(height),
+    }
+}
+
+fn stored_block(snapshot: &Snapshot, height: i64) -> Result<Option<StoredBlock>, ApiError> {
+    let (Some(bytes), Some(certificate)) = (snapshot.block(height)?, snapshot.certificate(height)?) else {
+        return Ok(None);
+    };
+    let block = block::decode(&bytes)?;
+    Ok(Some(StoredBlock {
+        id: block::id(&block, &bytes)?,
+        commit: block::decode_commit(&certificate)?,
+        size: bytes.len(),
+        block,
+    }))
+}
+
+fn stored_results(snapshot: &Snapshot, height: i64) -> Result<Option<ResponseFinalizeBlock>, ApiError> {
+    let Some(bytes) = snapshot.results(height)? else {
+        return Ok(None);
+    };
+    let results = ResponseFinalizeBlock::decode(bytes.as_slice());
+    results
+        .map(Some)
+        .map_err(|error| ApiError::Damaged(error.to_string()))
+}
+
+fn stored_tx(snapshot: &Snapshot, hash: &[u8; 32]) -> Result<Option<StoredTx>, ApiError> {
+    let Some((height, index)) = snapshot.tx(hash)? else {
+        return Ok(None);
+    };
+    let at = usize::try_from(index).unwrap_or(usize::MAX);
+    let block = stored_block(snapshot, height)?;
+    let results = stored_results(snapshot, height)?;
+    let found = block.zip(results).and_then(|(mut stored, mut results)| {
+        let in_range = at < stored.block.data.len() && at < results.tx_results.len();
+        in_range.then(|| StoredTx {
+            height,
+            index,
+            tx: stored.block.data.swap_remove(at).into(),
+            result: results.tx_results.swap_remove(at),
+            time: stored.block.header.time,
+        })
+    });
+    found
+        .map(Some)
+        .ok_or_else(|| ApiError::Damaged(format!("transaction {index} of height {height} is missing")))
+}

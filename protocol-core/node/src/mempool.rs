@@ -1,0 +1,259 @@
+//! Transactions that wait: bounded, in order of arrival, checked again after each block.
+//!
+//! A transaction is checked on the newest state plus what those before it in the mempool change (sequence, fee), so that a sender may
+//! queue several. What is full stays full until a block takes something: nothing is pushed out by something newer.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use portico_chain::block::{BlockContext, TxOutcome, check, simulate};
+use portico_chain::state::{Changes, Overlay, StateError};
+use portico_config::node::MempoolConfig;
+use portico_engine::{Pool, TxSource};
+use portico_protocol::tx::decode_tx;
+use tokio::sync::watch;
+
+use crate::hash::tx_hash;
+use crate::metrics::Metrics;
+use crate::state::State;
+
+/// Why the mempool does not take a transaction, whatever it says.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum MempoolError {
+    /// It waits already, or is in a block.
+    #[error("tx already exists in cache")]
+    Known,
+    /// Too many transactions or bytes wait.
+    #[error(
+        "mempool is full: {txs} transactions ({bytes} bytes) wait, at most {max_txs} ({max_bytes} bytes) may"
+    )]
+    Full {
+        txs: usize,
+        bytes: usize,
+        max_txs: usize,
+        max_bytes: usize,
+    },
+    /// Too many transactions of one sender wait.
+    #[error("mempool is full for this sender: {0} of its transactions wait")]
+    SenderFull(usize),
+    /// Larger than allowed.
+    #[error("Tx too large. Max size is {max}, but got {size}")]
+    TooLarge { max: usize, size: usize },
+    /// State cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl MempoolError {
+    /// The SDK's code for it; `None` when it is our own failure.
+    pub(crate) const fn code(&self) -> Option<u32> {
+        match self {
+            Self::Known => Some(19),
+            Self::Full { .. } | Self::SenderFull(_) => Some(20),
+            Self::TooLarge { .. } => Some(21),
+            Self::State(_) => None,
+        }
+    }
+}
+
+/// The transactions that wait for a block.
+pub(crate) struct Mempool {
+    bounds: MempoolConfig,
+    inner: Mutex<Inner>,
+    waiting: watch::Sender<usize>,
+    metrics: Metrics,
+}
+
+struct Inner {
+    /// The newest state with what the waiting ones change.
+    state: Overlay<State>,
+    context: BlockContext,
+    /// By order of arrival.
+    txs: BTreeMap<u64, Pending>,
+    hashes: HashSet<[u8; 32]>,
+    senders: HashMap<Vec<u8>, usize>,
+    bytes: usize,
+    arrivals: u64,
+}
+
+struct Pending {
+    tx: Bytes,
+    hash: [u8; 32],
+    sender: Vec<u8>,
+}
+
+impl Pending {
+    fn new(tx: Bytes) -> Self {
+        Self {
+            hash: tx_hash(&tx),
+            sender: sender(&tx),
+            tx,
+        }
+    }
+}
+
+/// Key of the first signer; empty for bytes that have none, which share a bound.
+fn sender(tx: &[u8]) -> Vec<u8> {
+    let signers = decode_tx(tx).map(|tx| tx.auth_info.signer_infos);
+    let first = signers.ok().and_then(|signers| signers.into_iter().next());
+    first
+        .and_then(|signer| signer.public_key)
+        .map(|key| key.value)
+        .unwrap_or_default()
+}
+
+impl Mempool {
+    /// An empty mempool over `state`; `context` is that of the next block.
+    pub(crate) fn new(bounds: MempoolConfig, state: State, context: BlockContext, metrics: Metrics) -> Self {
+        Self {
+            bounds,
+            inner: Mutex::new(Inner::new(state, context)),
+            waiting: watch::Sender::new(0),
+            metrics,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks a transaction and keeps it if its outcome has code 0.
+    pub(crate) fn add(&self, tx: Bytes) -> Result<TxOutcome, MempoolError> {
+        if tx.len() > self.bounds.max_tx_bytes {
+            return Err(MempoolError::TooLarge {
+                max: self.bounds.max_tx_bytes,
+                size: tx.len(),
+            });
+        }
+        let pending = Pending::new(tx);
+        let mut inner = self.lock();
+        inner.check_room(&pending, &self.bounds)?;
+        let (outcome, changes) = inner.check(&pending.tx)?;
+        if outcome.code == 0 {
+            inner.push(pending, changes);
+            self.publish(&inner);
+        }
+        Ok(outcome)
+    }
+
+    /// What `tx` would do after those that wait.
+    pub(crate) fn simulate(&self, tx: &[u8]) -> Result<TxOutcome, StateError> {
+        let (state, context) = {
+            let inner = self.lock();
+            (inner.state.clone(), inner.context.clone())
+        };
+        simulate(&state, &context, tx)
+    }
+
+    /// Goes on from a new block: `included` leave, the others are checked again in their order.
+    pub(crate) fn advance(
+        &self,
+        state: State,
+        context: BlockContext,
+        included: &[[u8; 32]],
+    ) -> Result<(), StateError> {
+        let mut inner = self.lock();
+        let before = std::mem::replace(&mut *inner, Inner::new(state, context));
+        let included: HashSet<_> = included.iter().collect();
+        for pending in before.txs.into_values() {
+            if included.contains(&pending.hash) {
+                continue;
+            }
+            let (outcome, changes) = inner.check(&pending.tx)?;
+            if outcome.code == 0 {
+                inner.push(pending, changes);
+            } else {
+                tracing::debug!(tx = %hex::encode_upper(pending.hash), log = outcome.log, "transaction dropped");
+            }
+        }
+        self.publish(&inner);
+        Ok(())
+    }
+
+    /// Up to `limit` of those that wait, in order; with their number and bytes.
+    pub(crate) fn waiting_txs(&self, limit: usize) -> (Vec<Bytes>, usize, usize) {
+        let inner = self.lock();
+        let txs = inner.txs.values().take(limit).map(|pending| pending.tx.clone());
+        (txs.collect(), inner.txs.len(), inner.bytes)
+    }
+
+    fn publish(&self, inner: &Inner) {
+        let count = inner.txs.len();
+        self.waiting.send_replace(count);
+        self.metrics
+            .mempool_txs
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.metrics
+            .mempool_bytes
+            .set(i64::try_from(inner.bytes).unwrap_or(i64::MAX));
+    }
+}
+
+impl Inner {
+    fn new(state: State, context: BlockContext) -> Self {
+        Self {
+            state: Overlay::new(state),
+            context,
+            txs: BTreeMap::new(),
+            hashes: HashSet::new(),
+            senders: HashMap::new(),
+            bytes: 0,
+            arrivals: 0,
+        }
+    }
+
+    fn check_room(&self, pending: &Pending, bounds: &MempoolConfig) -> Result<(), MempoolError> {
+        if self.hashes.contains(&pending.hash) {
+            return Err(MempoolError::Known);
+        }
+        let bytes = self.bytes.saturating_add(pending.tx.len());
+        if self.txs.len() >= bounds.max_txs || bytes > bounds.max_bytes {
+            return Err(MempoolError::Full {
+                txs: self.txs.len(),
+                bytes: self.bytes,
+                max_txs: bounds.max_txs,
+                max_bytes: bounds.max_bytes,
+            });
+        }
+        match self.senders.get(&pending.sender) {
+            Some(count) if *count >= bounds.max_txs_per_sender => Err(MempoolError::SenderFull(*count)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, tx: &[u8]) -> Result<(TxOutcome, Changes), StateError> {
+        check(&self.state, &self.context, tx)
+    }
+
+    fn push(&mut self, pending: Pending, changes: Changes) {
+        self.state.absorb(changes);
+        self.hashes.insert(pending.hash);
+        *self.senders.entry(pending.sender.clone()).or_default() += 1;
+        self.bytes = self.bytes.saturating_add(pending.tx.len());
+        self.txs.insert(self.arrivals, pending);
+        self.arrivals = self.arrivals.saturating_add(1);
+    }
+}
+
+impl Pool for Mempool {
+    fn source(&self) -> Box<dyn TxSource + '_> {
+        let inner = self.lock();
+        Box::new(InOrder(
+            inner.txs.values().map(|pending| pending.tx.clone()).collect(),
+        ))
+    }
+
+    fn waiting(&self) -> watch::Receiver<usize> {
+        self.waiting.subscribe()
+    }
+}
+
+/// The waiting transactions, oldest first; they leave the mempool when a block with them is committed.
+struct InOrder(VecDeque<Bytes>);
+
+impl TxSource for InOrder {
+    fn next(&mut self, room: usize) -> Option<Bytes> {
+        self.0.pop_front().filter(|tx| tx.len() <= room)
+    }
+}

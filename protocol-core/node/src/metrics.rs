@@ -1,0 +1,62 @@
+//! What a node counts.
+
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Counters of a node.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub(crate) height: IntGauge,
+    pub(crate) block_interval: Histogram,
+    pub(crate) txs: IntCounterVec,
+    pub(crate) mempool_txs: IntGauge,
+    pub(crate) mempool_bytes: IntGauge,
+    pub(crate) broadcasts: IntCounterVec,
+    pub(crate) requests: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers them; errs when another node's are in the registry.
+    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let interval = HistogramOpts::new(
+            "portico_chain_block_interval_seconds",
+            "Time between the headers of a block and its parent.",
+        );
+        let counter =
+            |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let metrics = Self {
+            height: IntGauge::new("portico_chain_height", "Height of the newest block.")?,
+            block_interval: Histogram::with_opts(
+                interval.buckets(vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0]),
+            )?,
+            txs: counter(
+                "portico_chain_txs_total",
+                "Transactions in blocks, by outcome.",
+                "outcome",
+            )?,
+            mempool_txs: IntGauge::new("portico_chain_mempool_txs", "Transactions that wait for a block.")?,
+            mempool_bytes: IntGauge::new("portico_chain_mempool_bytes", "Bytes that wait for a block.")?,
+            broadcasts: counter(
+                "portico_chain_broadcasts_total",
+                "Transactions handed to the mempool, by outcome.",
+                "outcome",
+            )?,
+            requests: counter(
+                "portico_chain_requests_total",
+                "Calls answered, by server (rpc, grpc).",
+                "server",
+            )?,
+        };
+        metrics.register(registry)?;
+        Ok(metrics)
+    }
+
+    fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.height.clone()))?;
+        registry.register(Box::new(self.block_interval.clone()))?;
+        registry.register(Box::new(self.txs.clone()))?;
+        registry.register(Box::new(self.mempool_txs.clone()))?;
+        registry.register(Box::new(self.mempool_bytes.clone()))?;
+        registry.register(Box::new(self.broadcasts.clone()))?;
+        registry.register(Box::new(self.requests.clone()))
+    }
+}
