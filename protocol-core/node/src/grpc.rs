@@ -1,18 +1,123 @@
 //! gRPC: any query by its path, and the transaction service.
+//!
+//! No service is compiled in: a path and bytes go to the same router that the in-process chain asks.
 
+mod tx;
+
+use std::future::Future;
 use std::net::TcpListener;
+use std::pin::Pin;
 
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use portico_chain::query::QueryError;
+use portico_client::RawCodec;
 use tokio_util::sync::CancellationToken;
+use tonic::server::{Grpc, UnaryService};
+use tonic::{Code, Status};
 
 use crate::NodeError;
-use crate::api::Api;
+use crate::api::{Api, ApiError};
+
+/// Largest request, in bytes: a transaction of the largest size that may be configured, and a little.
+const MAX_REQUEST_BYTES: usize = 9 << 20;
+/// Metadata key of the height that an answer is of, and that a question may name.
+const HEIGHT: &str = "x-cosmos-block-height";
 
 /// Serves until `stop`.
-pub(crate) async fn serve(
-    _listener: TcpListener,
-    _api: Api,
-    stop: CancellationToken,
-) -> Result<(), NodeError> {
+pub(crate) async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), NodeError> {
+    let failed = |source| NodeError::Serve {
+        server: "gRPC",
+        source,
+    };
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let router = Router::new().fallback(unary).with_state(api);
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        served = server.into_future() => served.map_err(failed),
+        () = grace(&stop) => Ok(()), // idle connections of clients would keep the server
+    }
+}
+
+/// Ends a while after `stop`.
+async fn grace(stop: &CancellationToken) {
     stop.cancelled().await;
-    Ok(())
+    tokio::time::sleep(crate::node::GRACE).await;
+}
+
+async fn unary(State(api): State<Api>, request: Request) -> Response {
+    api.metrics.requests.with_label_values(&["grpc"]).inc();
+    let path = request.uri().path().to_owned();
+    let mut grpc = Grpc::new(RawCodec).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let answer = grpc.unary(Method { api, path }, request).await;
+    answer.map(axum::body::Body::new)
+}
+
+/// A method by its path.
+struct Method {
+    api: Api,
+    path: String,
+}
+
+impl UnaryService<Bytes> for Method {
+    type Response = Bytes;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Bytes>, Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
+        let (api, path) = (self.api.clone(), std::mem::take(&mut self.path));
+        Box::pin(answer(api, path, request))
+    }
+}
+
+async fn answer(
+    api: Api,
+    path: String,
+    request: tonic::Request<Bytes>,
+) -> Result<tonic::Response<Bytes>, Status> {
+    if let Some(method) = path.strip_prefix("/cosmos.tx.v1beta1.Service/") {
+        let answer = tx::answer(&api, method, &request.into_inner()).await?;
+        return Ok(tonic::Response::new(answer));
+    }
+    let wanted = wanted_height(&request)?;
+    let (answer, height) = api
+        .query(path, request.into_inner())
+        .await
+        .map_err(|error| status(&error))?;
+    if wanted.is_some_and(|wanted| wanted != height) {
+        let text = format!("state of the newest height {height} is served, and no other");
+        return Err(Status::failed_precondition(text));
+    }
+    let mut response = tonic::Response::new(answer);
+    response.metadata_mut().insert(HEIGHT, height.into());
+    Ok(response)
+}
+
+/// The height that a question names; 0 stands for the newest.
+fn wanted_height(request: &tonic::Request<Bytes>) -> Result<Option<i64>, Status> {
+    let Some(value) = request.metadata().get(HEIGHT) else {
+        return Ok(None);
+    };
+    let height = value.to_str().ok().and_then(|text| text.parse().ok());
+    let height: i64 = height.ok_or_else(|| Status::invalid_argument(format!("{HEIGHT} is no height")))?;
+    Ok((height != 0).then_some(height))
+}
+
+/// The status that says why there is no answer.
+fn status(error: &ApiError) -> Status {
+    let code = match error {
+        ApiError::Query(QueryError::InvalidArgument(_)) | ApiError::Refused(_) => Code::InvalidArgument,
+        ApiError::Query(QueryError::NotFound(_)) | ApiError::Absent(_) | ApiError::NoHeight(_) => {
+            Code::NotFound
+        }
+        ApiError::Future { .. } => Code::InvalidArgument,
+        ApiError::Query(QueryError::Unimplemented(_)) => Code::Unimplemented,
+        ApiError::Aborted => Code::Unavailable,
+        ApiError::Query(QueryError::Internal(_))
+        | ApiError::Mempool(_)
+        | ApiError::Store(_)
+        | ApiError::Damaged(_) => Code::Internal,
+    };
+    Status::new(code, error.to_string())
 }

@@ -1,0 +1,155 @@
+//! `cosmos.tx.v1beta1.Service`: simulate, broadcast, look up.
+
+use bytes::Bytes;
+use portico_chain::block::TxOutcome;
+use portico_protocol::tx::{decode_tx, tx_hash};
+use portico_protocol::wire::cosmos::base::abci::v1beta1::{GasInfo, Result as TxMsgResult, TxResponse};
+use portico_protocol::wire::cosmos::tx::v1beta1::{
+    BroadcastMode, BroadcastTxRequest, BroadcastTxResponse, GetTxRequest, GetTxResponse, SimulateRequest,
+    SimulateResponse, Tx, TxRaw,
+};
+use portico_protocol::wire::tendermint::abci::{Event, EventAttribute};
+use prost::Message;
+use prost_types::Any;
+use tendermint_proto::v0_38::abci;
+use tonic::Status;
+
+use super::status;
+use crate::api::{Api, ApiError, StoredTx};
+
+/// Answers a method of the service.
+pub(super) async fn answer(api: &Api, method: &str, request: &[u8]) -> Result<Bytes, Status> {
+    match method {
+        "Simulate" => simulate(api, read(request)?)
+            .await
+            .map(|answer| answer.encode_to_vec().into()),
+        "BroadcastTx" => broadcast(api, read(request)?)
+            .await
+            .map(|answer| answer.encode_to_vec().into()),
+        "GetTx" => get(api, read(request)?)
+            .await
+            .map(|answer| answer.encode_to_vec().into()),
+        _ => Err(Status::unimplemented(format!(
+            "cosmos.tx.v1beta1.Service/{method}"
+        ))),
+    }
+}
+
+fn read<T: Message + Default>(request: &[u8]) -> Result<T, Status> {
+    T::decode(request).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+async fn simulate(api: &Api, request: SimulateRequest) -> Result<SimulateResponse, Status> {
+    let tx = match (request.tx_bytes.is_empty(), &request.tx) {
+        (false, _) => request.tx_bytes,
+        (true, Some(tx)) => raw(tx).encode_to_vec(),
+        (true, None) => return Err(Status::invalid_argument("tx_bytes are empty")),
+    };
+    let outcome = api.simulate(tx.into()).await.map_err(|error| status(&error))?;
+    if outcome.code != 0 {
+        return Err(Status::unknown(outcome.log)); // as the SDK does
+    }
+    Ok(SimulateResponse {
+        gas_info: Some(GasInfo {
+            gas_wanted: outcome.gas_wanted,
+            gas_used: outcome.gas_used,
+        }),
+        result: Some(TxMsgResult {
+            data: outcome.data,
+            log: outcome.log,
+            events: outcome.events,
+            msg_responses: Vec::new(),
+        }),
+    })
+}
+
+fn raw(tx: &Tx) -> TxRaw {
+    let body = tx.body.as_ref().map(Message::encode_to_vec);
+    let auth_info = tx.auth_info.as_ref().map(Message::encode_to_vec);
+    TxRaw {
+        body_bytes: body.unwrap_or_default(),
+        auth_info_bytes: auth_info.unwrap_or_default(),
+        signatures: tx.signatures.clone(),
+    }
+}
+
+async fn broadcast(api: &Api, request: BroadcastTxRequest) -> Result<BroadcastTxResponse, Status> {
+    if request.mode() == BroadcastMode::Unspecified || request.mode() == BroadcastMode::Block {
+        return Err(Status::invalid_argument("mode must be SYNC or ASYNC"));
+    }
+    let txhash = tx_hash(&request.tx_bytes);
+    let outcome = match api.broadcast(request.tx_bytes.into()).await {
+        Ok(outcome) => outcome,
+        Err(ApiError::Mempool(error)) if error.code().is_some() => TxOutcome {
+            code: error.code().unwrap_or_default(),
+            codespace: "sdk".to_owned(),
+            log: error.to_string(),
+            ..TxOutcome::default()
+        },
+        Err(error) => return Err(status(&error)),
+    };
+    let tx_response = TxResponse {
+        txhash,
+        code: outcome.code,
+        codespace: outcome.codespace,
+        raw_log: outcome.log,
+        gas_wanted: i64::try_from(outcome.gas_wanted).unwrap_or(i64::MAX),
+        gas_used: i64::try_from(outcome.gas_used).unwrap_or(i64::MAX),
+        ..TxResponse::default()
+    };
+    Ok(BroadcastTxResponse {
+        tx_response: Some(tx_response),
+    })
+}
+
+async fn get(api: &Api, request: GetTxRequest) -> Result<GetTxResponse, Status> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(&request.hash, &mut hash)
+        .map_err(|error| Status::invalid_argument(format!("hash {:?}: {error}", request.hash)))?;
+    let stored = api.tx(hash).await.map_err(|error| status(&error))?;
+    let stored = stored.ok_or_else(|| Status::not_found(format!("tx not found: {}", request.hash)))?;
+    let decoded = decode_tx(&stored.tx).map_err(|error| Status::internal(error.to_string()))?;
+    let tx = Tx {
+        body: Some(decoded.body),
+        auth_info: Some(decoded.auth_info),
+        signatures: decoded.raw.signatures,
+    };
+    Ok(GetTxResponse {
+        tx_response: Some(response(&stored, &tx)),
+        tx: Some(tx),
+    })
+}
+
+fn response(stored: &StoredTx, tx: &Tx) -> TxResponse {
+    let result = &stored.result;
+    TxResponse {
+        height: stored.height,
+        txhash: tx_hash(&stored.tx),
+        codespace: result.codespace.clone(),
+        code: result.code,
+        data: hex::encode_upper(&result.data),
+        raw_log: result.log.clone(),
+        info: result.info.clone(),
+        gas_wanted: result.gas_wanted,
+        gas_used: result.gas_used,
+        tx: Some(Any {
+            type_url: "/cosmos.tx.v1beta1.Tx".to_owned(),
+            value: tx.encode_to_vec(),
+        }),
+        timestamp: stored.time.to_rfc3339(),
+        events: result.events.iter().map(event).collect(),
+        ..TxResponse::default()
+    }
+}
+
+fn event(event: &abci::Event) -> Event {
+    let attribute = |attribute: &abci::EventAttribute| EventAttribute {
+        key: attribute.key.clone(),
+        value: attribute.value.clone(),
+        index: attribute.index,
+    };
+    Event {
+        r#type: event.r#type.clone(),
+        attributes: event.attributes.iter().map(attribute).collect(),
+    }
+}
