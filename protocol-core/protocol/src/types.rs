@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use bech32::{Bech32, Hrp};
+use ripemd::Ripemd160;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 /// Base denomination of the network's token; 10^6 upokt are one POKT.
 pub const DENOM: &str = "upokt";
@@ -105,6 +107,12 @@ impl Address {
         Self(bytes)
     }
 
+    /// The address of a compressed public key; whether it is a point is not looked at.
+    #[must_use]
+    pub fn of_key(key: &[u8; 33]) -> Self {
+        Self(Ripemd160::digest(Sha256::digest(key)).into())
+    }
+
     /// The 20 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 20] {
@@ -135,7 +143,8 @@ impl FromStr for Address {
         };
         let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32>(text)
             .map_err(|error| fault(error.to_string()))?;
-        if checked.hrp().as_str() != ADDRESS_PREFIX {
+        // Bech32 may be written in upper case throughout; so may its prefix.
+        if !checked.hrp().lowercase_char_iter().eq(ADDRESS_PREFIX.chars()) {
             return Err(fault(format!("its prefix is {:?}", checked.hrp().as_str())));
         }
         let bytes: Vec<u8> = checked.byte_iter().collect();
