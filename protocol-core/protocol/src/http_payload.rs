@@ -1,5 +1,8 @@
 //! The HTTP request and response that travel as a relay's payload.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -60,19 +63,23 @@ fn header_map<N: AsRef<str>, V: Into<String>>(
     map
 }
 
-/// `content-type` → `Content-Type`: the first letter and each after a hyphen in upper case, the others in lower case.
+/// Go's canonical form of a header name: `content-type` → `Content-Type`, the first letter and each after a hyphen in upper case, the
+/// others in lower case. What is not a header name (a character that RFC 9110 does not allow in it) stays as it is.
 #[must_use]
 pub fn canonical(name: &str) -> String {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    if !name.bytes().all(allowed) {
+        return name.to_owned();
+    }
     let mut upper = true;
-    name.chars()
-        .map(|c| {
-            let c = if upper {
-                c.to_ascii_uppercase()
-            } else {
-                c.to_ascii_lowercase()
-            };
-            upper = c == '-';
-            c
-        })
-        .collect()
+    let case = |c: char| {
+        let c = if upper {
+            c.to_ascii_uppercase()
+        } else {
+            c.to_ascii_lowercase()
+        };
+        upper = c == '-';
+        c
+    };
+    name.chars().map(case).collect()
 }

@@ -2,8 +2,13 @@
 //!
 //! ECDSA is libsecp256k1's: signing is constant-time, nonces follow RFC 6979. Curve arithmetic for rings is k256's.
 
+#[cfg(test)]
+mod tests;
+
+use std::sync::OnceLock;
+
 use k256::elliptic_curve::ff::PrimeField;
-use ripemd::Ripemd160;
+use k256::{AffinePoint, Scalar};
 use secp256k1::{Message, SecretKey, ecdsa};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -29,6 +34,8 @@ pub enum KeyError {
 pub struct SigningKey {
     secret: Zeroizing<[u8; 32]>,
     public: PublicKey,
+    /// The image that the key shows in ring signatures; public, and the same in all of them.
+    ring_image: OnceLock<AffinePoint>,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -47,11 +54,13 @@ impl SigningKey {
 
     /// Reads 32 big-endian bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        let secret = SecretKey::from_secret_bytes(*bytes).map_err(|_| KeyError::SigningKey)?;
+        let mut secret = SecretKey::from_secret_bytes(*bytes).map_err(|_| KeyError::SigningKey)?;
         let public = PublicKey(secret.public_key().serialize());
+        secret.non_secure_erase();
         Ok(Self {
             secret: Zeroizing::new(*bytes),
             public,
+            ring_image: OnceLock::new(),
         })
     }
 
@@ -89,13 +98,21 @@ impl SigningKey {
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let digest: [u8; 32] = Sha256::digest(message).into();
-        let secret = SecretKey::from_secret_bytes(*self.secret).expect("checked when the key was made");
-        ecdsa::sign(Message::from_digest(digest), &secret).serialize_compact()
+        let mut secret = SecretKey::from_secret_bytes(*self.secret).expect("checked when the key was made");
+        let signature = ecdsa::sign(Message::from_digest(digest), &secret);
+        secret.non_secure_erase();
+        signature.serialize_compact()
     }
 
     /// The key as a scalar, for ring signatures.
-    pub(crate) fn scalar(&self) -> k256::Scalar {
-        Option::from(k256::Scalar::from_repr((*self.secret).into())).expect("checked when the key was made")
+    pub(crate) fn scalar(&self) -> Zeroizing<Scalar> {
+        let scalar = Option::from(Scalar::from_repr((*self.secret).into()));
+        Zeroizing::new(scalar.expect("checked when the key was made"))
+    }
+
+    /// The key's image in ring signatures, computed by `compute` on first use.
+    pub(crate) fn ring_image(&self, compute: impl FnOnce(&Scalar) -> AffinePoint) -> &AffinePoint {
+        self.ring_image.get_or_init(|| compute(&self.scalar()))
     }
 }
 
@@ -111,6 +128,11 @@ impl PublicKey {
         Ok(Self(bytes))
     }
 
+    /// Bytes that were just decoded as a point.
+    pub(crate) const fn of_point(bytes: [u8; 33]) -> Self {
+        Self(bytes)
+    }
+
     /// The 33 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 33] {
@@ -120,7 +142,7 @@ impl PublicKey {
     /// RIPEMD-160(SHA-256(key)).
     #[must_use]
     pub fn address(&self) -> Address {
-        Address::new(Ripemd160::digest(Sha256::digest(self.0)).into())
+        Address::of_key(&self.0)
     }
 
     /// Verifies what [`SigningKey::sign`] makes; refuses a high s.

@@ -1,4 +1,24 @@
 //! Types, wire formats and rules of the relay protocol. Pure: no I/O, no clock, no OS randomness.
+//!
+//! ```text
+//!   gateway                                      servicer
+//!   http_payload ► relay::sign_request ══════════► relay::verify_request_signature     ring: application and its gateways
+//!   relay::verify_response ◄══════════════════════ relay::sign_response                supplier's operator key
+//!                                                  relay::MinedRelay ► difficulty ► leaf of the session's trie
+//!   chain ◄── claim: root and sum ◄── proof: the branch that a later block's hash picks ── tx: signed and sent
+//! ```
+//!
+//! What holds here:
+//! - **Same bytes.** Whatever is hashed, signed or sent equals what the Go implementations make of it; their recorded data
+//!   (`testdata/`) is the judge, and the tests go through all of it.
+//! - **Bytes of strangers never panic.** Sizes are checked before work is done, and every refusal is a typed error.
+//! - **Secrets are constant-time**, wiped on drop, and not in `Debug`. Verification is variable-time: it has no secrets.
+//! - **Inputs are arguments**: heights, block hashes, randomness. The one thing kept between calls is a bounded cache of curve points
+//!   in [`ring`], which changes no result.
+//!
+//! Not here: who is staked, what is delegated, when a claim is due. The chain keeps the first two, the servicer knows the third.
+//!
+//! Start reading at [`relay`]; [`session`] says which heights and suppliers belong together, [`ring`] how a member of a group signs.
 
 pub mod claim;
 pub mod difficulty;
@@ -11,6 +31,8 @@ pub mod session;
 pub mod settlement;
 pub mod tx;
 pub mod types;
+#[cfg(test)]
+mod vectors;
 pub mod wire;
 
 pub use keys::{PublicKey, SigningKey};

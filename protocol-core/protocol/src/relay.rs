@@ -1,18 +1,31 @@
 //! Relay requests and responses: hashes, signatures, checks; the mined relay.
+//!
+//! ```text
+//! gateway   sign_request ─────────► servicer  validate_request_basic, verify_request_signature
+//!           verify_response ◄───────          sign_response ─► MinedRelay::new: the leaf
+//! ```
+//! A request is signed by a ring of the application and its gateways ([`ring_addresses`]), a response by the supplier's operator key over
+//! the *hash* of its payload; so the mined relay, without the payload, still verifies, and the gateway must compare hash and payload.
+
+mod hash;
+mod members;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use prost::Message;
 use sha2::{Digest, Sha256};
 
+pub use hash::{MinedRelay, request_signable_hash, response_signable_hash};
+pub use members::{ring_addresses, ring_gateways};
+
 use crate::keys::{PublicKey, SigningKey};
-use crate::ring::{Ring, RingError, RingSignature, placeholder_key};
+use crate::ring::{Ring, RingError, RingSignature};
 use crate::session::validate_header;
-use crate::types::{Address, Height};
-use crate::wire::pocket::application::Application;
+use crate::types::Address;
 use crate::wire::pocket::service::{
-    Relay, RelayMinerError, RelayRequest, RelayRequestMetadata, RelayResponse, RelayResponseMetadata,
+    RelayMinerError, RelayRequest, RelayRequestMetadata, RelayResponse, RelayResponseMetadata,
 };
 use crate::wire::pocket::session::SessionHeader;
 
@@ -45,53 +58,6 @@ pub enum RelayError {
     Miner(Box<RelayMinerError>),
 }
 
-/// SHA-256 of the request's bytes with an empty signature: the message of the ring signature.
-#[must_use]
-pub fn request_signable_hash(request: &RelayRequest) -> [u8; 32] {
-    let meta = request.meta.as_ref().map(|meta| RelayRequestMetadata {
-        session_header: meta.session_header.clone(),
-        signature: Vec::new(),
-        supplier_operator_address: meta.supplier_operator_address.clone(),
-    });
-    let unsigned = RelayRequest {
-        meta: Some(meta.unwrap_or_default()),
-        payload: request.payload.clone(),
-    };
-    Sha256::digest(unsigned.encode_to_vec()).into()
-}
-
-/// SHA-256 of the response's bytes without signature and, iff `payload_hash` is set, without payload.
-#[must_use]
-pub fn response_signable_hash(response: &RelayResponse) -> [u8; 32] {
-    let header = response
-        .meta
-        .as_ref()
-        .and_then(|meta| meta.session_header.clone());
-    let unsigned = RelayResponse {
-        meta: Some(RelayResponseMetadata {
-            session_header: header,
-            supplier_operator_signature: Vec::new(),
-        }),
-        ..without_payload(response)
-    };
-    Sha256::digest(unsigned.encode_to_vec()).into()
-}
-
-/// A copy whose payload is empty iff its hash stands for it.
-fn without_payload(response: &RelayResponse) -> RelayResponse {
-    let payload = if response.payload_hash.is_empty() {
-        response.payload.clone()
-    } else {
-        Bytes::new()
-    };
-    RelayResponse {
-        meta: response.meta.clone(),
-        payload,
-        relay_miner_error: response.relay_miner_error.clone(),
-        payload_hash: response.payload_hash.clone(),
-    }
-}
-
 /// Builds and ring-signs a request to `supplier` in the session of `header`.
 pub fn sign_request(
     header: &SessionHeader,
@@ -110,8 +76,7 @@ pub fn sign_request(
         meta: Some(meta),
         payload,
     };
-    let message = Sha256::digest(request.encode_to_vec()).into();
-    let signature = ring.sign(key, &message, rng)?;
+    let signature = ring.sign(key, &request_signable_hash(&request), rng)?;
     if let Some(meta) = request.meta.as_mut() {
         meta.signature = signature;
     }
@@ -176,6 +141,8 @@ fn validate_header_present(header: Option<&SessionHeader>) -> Result<(), RelayEr
 }
 
 /// Verifies the ring signature of a request whose keys must all belong to `expected` (see [`ring_addresses`]).
+///
+/// As on chain, neither the ring's order nor its size counts, a key may occur twice, and the application's own may be missing.
 pub fn verify_request_signature(
     request: &RelayRequest,
     expected: &BTreeSet<Address>,
@@ -186,13 +153,15 @@ pub fn verify_request_signature(
         .map(|meta| meta.signature.as_slice())
         .unwrap_or_default();
     // Cheap first: a stranger's ring never reaches the curve arithmetic.
-    for key in RingSignature::parse_keys(bytes)? {
-        let address = key.address();
+    for key in RingSignature::embedded_keys(bytes)? {
+        let address = Address::of_key(key);
         if !expected.contains(&address) {
             return Err(RelayError::ForeignRingKey(address));
         }
     }
-    RingSignature::parse(bytes)?.verify(&request_signable_hash(request))?;
+    let signature = RingSignature::parse(bytes)?;
+    signature.verify(&request_signable_hash(request))?;
+    signature.keep_members();
     Ok(())
 }
 
@@ -264,59 +233,4 @@ pub fn header_difference(a: &SessionHeader, b: &SessionHeader) -> Option<&'stati
         .into_iter()
         .find(|(equal, _)| !equal)
         .map(|(_, field)| field)
-}
-
-/// Addresses that may sign for `application` in the session ending at `session_end`: itself, its gateways, and gateways whose
-/// undelegation takes effect at or after that height; plus the placeholder's address when there is no gateway at all.
-#[must_use]
-pub fn ring_addresses(application: &Application, session_end: Height) -> BTreeSet<Address> {
-    let gateways = ring_gateways(application, session_end);
-    let mut addresses: BTreeSet<Address> = application.address.parse().into_iter().collect();
-    if gateways.is_empty() {
-        addresses.insert(placeholder_key().address());
-    }
-    addresses.extend(gateways);
-    addresses
-}
-
-/// Gateway addresses that sign for `application` at `session_end`, in signing order (delegatees first, unsorted).
-#[must_use]
-pub fn ring_gateways(application: &Application, session_end: Height) -> Vec<Address> {
-    let end = u64::try_from(session_end.0).unwrap_or(0);
-    let pending = application
-        .pending_undelegations
-        .range(end..)
-        .flat_map(|(_, list)| &list.gateway_addresses);
-    let mut gateways: Vec<Address> = Vec::new();
-    for gateway in application.delegatee_gateway_addresses.iter().chain(pending) {
-        if let Ok(gateway) = gateway.parse()
-            && !gateways.contains(&gateway)
-        {
-            gateways.push(gateway);
-        }
-    }
-    gateways
-}
-
-/// A relay as it is stored in the trie: request and response without payload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MinedRelay {
-    /// Encoded `Relay`: the leaf's value.
-    pub bytes: Vec<u8>,
-    /// SHA-256 of the bytes: the leaf's key.
-    pub hash: [u8; 32],
-}
-
-impl MinedRelay {
-    /// Encodes the pair exactly as served, the response's payload emptied.
-    #[must_use]
-    pub fn new(request: &RelayRequest, response: &RelayResponse) -> Self {
-        let relay = Relay {
-            req: Some(request.clone()),
-            res: Some(without_payload(response)),
-        };
-        let bytes = relay.encode_to_vec();
-        let hash = Sha256::digest(&bytes).into();
-        Self { bytes, hash }
-    }
 }

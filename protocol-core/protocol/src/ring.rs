@@ -4,14 +4,22 @@
 //! c₀ ──► (s₀, P₀) ──► c₁ ──► (s₁, P₁) ──► … ──► cₙ = c₀ ?      L = s·G + c·P,  R = s·Hp(P) + c·I
 //! ```
 //! Bytes: size u32 BE ‖ c₀ 32 ‖ key image 33 ‖ size × [ s 32 ‖ P 33 ].
+//!
+//! Verification is variable-time, since nothing in it is secret; what touches a key or a nonce is constant-time. A signature by the key x
+//! shows its image x·Hp(x·G), so two signatures of one signer can be linked, but not told from another member's.
+//!
+//! Where the network's library is laxer, we refuse: other lengths than 69 + 65·n (it ignores trailing bytes) and a ring of one.
 
+mod cache;
 mod curve;
+#[cfg(test)]
+mod tests;
 
 use k256::{AffinePoint, ProjectivePoint, Scalar};
-use zeroize::Zeroize;
 
 use crate::keys::{PublicKey, SigningKey};
-use curve::{challenge, compress, decode_point, random_scalar, reduce};
+use cache::Member;
+use curve::{challenge_of_secret, compress, decode_point, random_scalar, reduce, step};
 
 /// Largest ring that is parsed or signed. The network's default allows an application and 7 gateways.
 pub const MAX_RING_SIZE: usize = 64;
@@ -64,6 +72,8 @@ impl Ring {
     }
 
     /// Signs a 32-byte message with `key`, a member of the ring; returns the serialized signature (69 + 65·n bytes).
+    ///
+    /// `rng` gives 32 bytes per member: first the nonce, then a scalar for each member after the signer, cyclically.
     pub fn sign(
         &self,
         key: &SigningKey,
@@ -92,60 +102,41 @@ impl Ring {
         }
         let n = self.0.len();
         let members = self.members()?;
-        let mut secret = key.scalar();
-        let image = (ProjectivePoint::from(members[signer].1) * secret).to_affine();
+        let hashed = ProjectivePoint::from(members[signer].hashed);
+        let image = *key.ring_image(|secret| (hashed * secret).to_affine());
 
-        let mut nonce = random_scalar(rng);
-        let left = ProjectivePoint::mul_by_generator(&nonce);
-        let right = ProjectivePoint::from(members[signer].1) * nonce;
+        let nonce = random_scalar(rng);
+        let committed = [ProjectivePoint::mul_by_generator(&nonce), hashed * *nonce];
         let mut scalars = vec![Scalar::ZERO; n];
         let mut challenges = vec![Scalar::ZERO; n];
         let mut at = (signer + 1) % n;
-        challenges[at] = challenge(message, &left, &right)?;
+        challenges[at] = challenge_of_secret(message, &committed)?;
         while at != signer {
-            scalars[at] = random_scalar(rng);
-            let step = step(message, &members[at], &image, &scalars[at], &challenges[at])?;
+            scalars[at] = *random_scalar(rng);
+            let next = step(message, &members[at], &image, &scalars[at], &challenges[at])?;
             at = (at + 1) % n;
-            challenges[at] = step;
+            challenges[at] = next;
         }
-        scalars[signer] = nonce - challenges[signer] * secret;
-        nonce.zeroize();
-        secret.zeroize();
-        let first = challenges[0];
-        Ok(RingSignature {
+        scalars[signer] = *nonce - challenges[signer] * *key.scalar();
+        let signature = RingSignature {
             keys: self.0.clone(),
             members,
             scalars,
-            first,
+            first: challenges[0],
             image,
-        }
-        .to_bytes())
+        };
+        Ok(signature.to_bytes())
     }
 
-    /// Each key as a point, with its hash to the curve.
+    /// Each key as a point, with its hash to the curve; kept, since who signs for a ring was told by the chain who is in it.
     fn members(&self) -> Result<Vec<Member>, RingError> {
-        self.0.iter().map(|key| member(key.as_bytes())).collect()
+        let member = |key: &PublicKey| {
+            let member = Member::of(key.as_bytes())?;
+            member.keep(key.as_bytes());
+            Ok(member)
+        };
+        self.0.iter().map(member).collect()
     }
-}
-
-/// A public key's point P and Hp(P).
-type Member = (AffinePoint, AffinePoint);
-
-fn member(key: &[u8; 33]) -> Result<Member, RingError> {
-    curve::cached_member(key)
-}
-
-/// The challenge that follows (s, c) at a member.
-fn step(
-    message: &[u8; 32],
-    member: &Member,
-    image: &AffinePoint,
-    s: &Scalar,
-    c: &Scalar,
-) -> Result<Scalar, RingError> {
-    let left = curve::double_mul(None, s, &member.0, c);
-    let right = curve::double_mul(Some(&member.1), s, image, c);
-    challenge(message, &left, &right)
 }
 
 /// A parsed ring signature.
@@ -159,42 +150,30 @@ pub struct RingSignature {
 }
 
 impl RingSignature {
-    /// Reads serialized bytes; the length must be exactly 69 + 65·n.
+    /// Reads serialized bytes; the length must be exactly 69 + 65·n, scalars beyond the order are reduced.
     pub fn parse(bytes: &[u8]) -> Result<Self, RingError> {
-        let keys = Self::parse_keys(bytes)?;
-        let image = decode_point(&bytes[36..HEAD_LEN])?;
-        let first = reduce(&bytes[4..36]);
-        let scalars = bytes[HEAD_LEN..]
-            .chunks_exact(MEMBER_LEN)
-            .map(|member| reduce(&member[..32]))
-            .collect();
-        let members = keys
-            .iter()
-            .map(|key| member(key.as_bytes()))
-            .collect::<Result<_, _>>()?;
+        let layout = Layout::of(bytes)?;
+        let mut keys = Vec::with_capacity(layout.members.len());
+        let mut members = Vec::with_capacity(layout.members.len());
+        let mut scalars = Vec::with_capacity(layout.members.len());
+        for (scalar, key) in layout.members() {
+            members.push(Member::of(key)?);
+            keys.push(PublicKey::of_point(*key));
+            scalars.push(reduce(scalar));
+        }
         Ok(Self {
             keys,
             members,
             scalars,
-            first,
-            image,
+            first: reduce(layout.first),
+            image: decode_point(layout.image)?,
         })
     }
 
-    /// The public keys alone, after the checks of size and length: cheap, to be compared with the expected ring before anything costs.
-    pub fn parse_keys(bytes: &[u8]) -> Result<Vec<PublicKey>, RingError> {
-        let size = bytes.first_chunk::<4>().ok_or(RingError::Length(bytes.len()))?;
-        let size = usize::try_from(u32::from_be_bytes(*size)).map_err(|_| RingError::Length(bytes.len()))?;
-        if !(2..=MAX_RING_SIZE).contains(&size) {
-            return Err(RingError::Size(size));
-        }
-        if bytes.len() != HEAD_LEN + MEMBER_LEN * size {
-            return Err(RingError::Length(bytes.len()));
-        }
-        bytes[HEAD_LEN..]
-            .chunks_exact(MEMBER_LEN)
-            .map(|member| PublicKey::from_slice(&member[32..]).map_err(|_| RingError::Point))
-            .collect()
+    /// The embedded keys as they stand, after the checks of size and length only: to be compared with the expected ring before any
+    /// curve arithmetic is spent on a stranger.
+    pub fn embedded_keys(bytes: &[u8]) -> Result<impl Iterator<Item = &[u8; 33]>, RingError> {
+        Ok(Layout::of(bytes)?.members().map(|(_, key)| key))
     }
 
     /// Serialized bytes.
@@ -235,6 +214,50 @@ impl RingSignature {
         } else {
             Err(RingError::Invalid)
         }
+    }
+
+    /// Keeps what was computed for the keys: for rings that the chain expects.
+    pub(crate) fn keep_members(&self) {
+        for (member, key) in self.members.iter().zip(&self.keys) {
+            member.keep(key.as_bytes());
+        }
+    }
+}
+
+/// A serialized signature, cut at its fields; nothing is decoded.
+struct Layout<'a> {
+    first: &'a [u8; 32],
+    image: &'a [u8; 33],
+    members: &'a [[u8; MEMBER_LEN]],
+}
+
+impl<'a> Layout<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, RingError> {
+        let fault = RingError::Length(bytes.len());
+        let (size, rest) = bytes.split_first_chunk::<4>().ok_or(fault.clone())?;
+        let size = usize::try_from(u32::from_be_bytes(*size)).map_err(|_| fault.clone())?;
+        if !(2..=MAX_RING_SIZE).contains(&size) {
+            return Err(RingError::Size(size));
+        }
+        let (first, rest) = rest.split_first_chunk().ok_or(fault.clone())?;
+        let (image, rest) = rest.split_first_chunk().ok_or(fault.clone())?;
+        let (members, trailing) = rest.as_chunks();
+        if members.len() != size || !trailing.is_empty() {
+            return Err(fault);
+        }
+        Ok(Self {
+            first,
+            image,
+            members,
+        })
+    }
+
+    /// Scalar and public key of each member.
+    fn members(&self) -> impl Iterator<Item = (&'a [u8; 32], &'a [u8; 33])> + use<'a> {
+        self.members.iter().map(|member| {
+            let (scalar, key) = member.split_first_chunk().expect("32 of 65 bytes");
+            (scalar, key.try_into().expect("the other 33 bytes"))
+        })
     }
 }
 

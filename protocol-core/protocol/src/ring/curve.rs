@@ -1,54 +1,38 @@
-//! The curve as rings use it: hash to curve, challenges, and what is worth keeping per key.
+//! The curve as rings use it: points, hash to curve, challenges.
 
-use std::collections::HashMap;
-use std::sync::{LazyLock, RwLock};
-
+use k256::elliptic_curve::BatchNormalize;
+use k256::elliptic_curve::ff::PrimeField;
 use k256::elliptic_curve::group::Group;
 use k256::elliptic_curve::ops::{LinearCombination, Reduce};
-use k256::elliptic_curve::sec1::{FromSec1Point, ToSec1Point};
-use k256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar};
-use num_bigint::BigUint;
+use k256::elliptic_curve::point::DecompressPoint;
+use k256::elliptic_curve::sec1::ToSec1Point;
+use k256::elliptic_curve::subtle::Choice;
+use k256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar, WideBytes};
 use sha3::{Digest, Sha3_256, Sha3_512};
+use zeroize::Zeroizing;
 
-use super::{Member, RingError};
+use super::RingError;
 
 /// Rounds of SHA3-256 that are tried until an x is on the curve; half of all x are.
 const HASH_TO_CURVE_ROUNDS: usize = 128;
 
-/// Keys whose points are kept; when full, all are dropped: a miss costs tens of microseconds.
-const CACHED_KEYS: usize = 8_192;
-
-static MEMBERS: LazyLock<RwLock<HashMap<[u8; 33], Member>>> = LazyLock::new(RwLock::default);
-
-/// A key's point and its hash to the curve, computed once per key.
-pub(super) fn cached_member(key: &[u8; 33]) -> Result<Member, RingError> {
-    if let Ok(members) = MEMBERS.read()
-        && let Some(member) = members.get(key)
-    {
-        return Ok(*member);
-    }
-    let member = (decode_point(key)?, hash_to_curve(key)?);
-    if let Ok(mut members) = MEMBERS.write() {
-        if members.len() >= CACHED_KEYS {
-            members.clear();
-        }
-        members.insert(*key, member);
-    }
-    Ok(member)
-}
-
-/// Reads a compressed point.
-pub(super) fn decode_point(bytes: &[u8]) -> Result<AffinePoint, RingError> {
-    let encoded = k256::Sec1Point::from_bytes(bytes).map_err(|_| RingError::Point)?;
-    Option::from(AffinePoint::from_sec1_point(&encoded)).ok_or(RingError::Point)
+/// Reads a compressed point: 02 or 03 and an x of the curve below the field's prime. No other encoding is the network's.
+pub(super) fn decode_point(bytes: &[u8; 33]) -> Result<AffinePoint, RingError> {
+    let [tag @ (2 | 3), x @ ..] = bytes else {
+        return Err(RingError::Point);
+    };
+    let odd = Choice::from(tag & 1);
+    Option::from(AffinePoint::decompress(&FieldBytes::from(*x), odd)).ok_or(RingError::Point)
 }
 
 /// 33 bytes of a point that is not the identity.
 pub(super) fn compress(point: &AffinePoint) -> [u8; 33] {
     let encoded = point.to_sec1_point(true);
     let mut bytes = [0; 33];
-    let len = encoded.as_bytes().len().min(33);
-    bytes[..len].copy_from_slice(&encoded.as_bytes()[..len]);
+    // The identity, which callers keep out, has one byte.
+    for (to, from) in bytes.iter_mut().zip(encoded.as_bytes()) {
+        *to = *from;
+    }
     bytes
 }
 
@@ -56,9 +40,7 @@ pub(super) fn compress(point: &AffinePoint) -> [u8; 33] {
 pub(super) fn hash_to_curve(key: &[u8; 33]) -> Result<AffinePoint, RingError> {
     let mut x: [u8; 32] = Sha3_256::digest(key).into();
     for _ in 0..HASH_TO_CURVE_ROUNDS {
-        let mut encoded = [2; 33];
-        encoded[1..].copy_from_slice(&x);
-        if let Ok(point) = decode_point(&encoded) {
+        if let Some(point) = AffinePoint::decompress(&FieldBytes::from(x), Choice::from(0)).into_option() {
             return Ok(point);
         }
         x = Sha3_256::digest(x).into();
@@ -67,67 +49,83 @@ pub(super) fn hash_to_curve(key: &[u8; 33]) -> Result<AffinePoint, RingError> {
 }
 
 /// A scalar of 32 big-endian bytes, reduced modulo the order.
-pub(super) fn reduce(bytes: &[u8]) -> Scalar {
-    let mut field = FieldBytes::default();
-    field.copy_from_slice(bytes);
-    <Scalar as Reduce<FieldBytes>>::reduce(&field)
+pub(super) fn reduce(bytes: &[u8; 32]) -> Scalar {
+    Scalar::reduce(&FieldBytes::from(*bytes))
 }
 
 /// A non-zero scalar from 32 drawn bytes, reduced.
-pub(super) fn random_scalar(rng: &mut impl rand_core::CryptoRng) -> Scalar {
-    let mut bytes = [0; 32];
+pub(super) fn random_scalar(rng: &mut impl rand_core::CryptoRng) -> Zeroizing<Scalar> {
+    let mut bytes = Zeroizing::new([0; 32]);
     loop {
-        rng.fill_bytes(&mut bytes);
-        let scalar = reduce(&bytes);
+        rng.fill_bytes(bytes.as_mut_slice());
+        let scalar = Zeroizing::new(reduce(&bytes));
         if !bool::from(scalar.is_zero()) {
             return scalar;
         }
     }
 }
 
-/// The challenge of a step: hash to scalar of message ‖ L ‖ R.
-pub(super) fn challenge(
+/// The challenge of points that come of a secret: constant time up to the points themselves, which the signature tells.
+pub(super) fn challenge_of_secret(
     message: &[u8; 32],
-    left: &ProjectivePoint,
-    right: &ProjectivePoint,
+    points: &[ProjectivePoint; 2],
 ) -> Result<Scalar, RingError> {
-    if bool::from(left.is_identity()) || bool::from(right.is_identity()) {
+    challenge(message, &ProjectivePoint::batch_normalize(points))
+}
+
+/// The challenge that follows (s, c) at a member: of L = s·G + c·P and R = s·Hp(P) + c·I. Variable time, for public values.
+pub(super) fn step(
+    message: &[u8; 32],
+    member: &super::Member,
+    image: &AffinePoint,
+    s: &Scalar,
+    c: &Scalar,
+) -> Result<Scalar, RingError> {
+    challenge(message, &step_points(member, image, s, c)?)
+}
+
+/// L and R of a step; refuses the identity, for which no encoding of 33 bytes is defined.
+pub(super) fn step_points(
+    member: &super::Member,
+    image: &AffinePoint,
+    s: &Scalar,
+    c: &Scalar,
+) -> Result<[AffinePoint; 2], RingError> {
+    let point = |affine: &AffinePoint| ProjectivePoint::from(*affine);
+    let left = [(ProjectivePoint::GENERATOR, *s), (point(&member.point), *c)];
+    let right = [(point(&member.hashed), *s), (point(image), *c)];
+    let points = [
+        ProjectivePoint::lincomb_vartime(&left),
+        ProjectivePoint::lincomb_vartime(&right),
+    ];
+    if points.iter().any(|point| bool::from(point.is_identity())) {
         return Err(RingError::Challenge);
     }
+    Ok(ProjectivePoint::batch_normalize_vartime(&points))
+}
+
+/// Hash to scalar of message ‖ L ‖ R.
+pub(super) fn challenge(message: &[u8; 32], [left, right]: &[AffinePoint; 2]) -> Result<Scalar, RingError> {
     let mut input = [0; 98];
     input[..32].copy_from_slice(message);
-    input[32..65].copy_from_slice(&compress(&left.to_affine()));
-    input[65..].copy_from_slice(&compress(&right.to_affine()));
+    input[32..65].copy_from_slice(&compress(left));
+    input[65..].copy_from_slice(&compress(right));
     hash_to_scalar(&input)
 }
 
 /// SHA3-512 modulo the order, its minimal bytes aligned to the *left* of 32: the network's rule, which moves a value that has leading
-/// zero bytes.
+/// zero bytes (`go-dleq`, default backend). Errs when the moved value reaches the order: the network defines no result there.
 pub(super) fn hash_to_scalar(input: &[u8]) -> Result<Scalar, RingError> {
-    static ORDER: LazyLock<BigUint> = LazyLock::new(|| {
-        BigUint::parse_bytes(
-            b"fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141",
-            16,
-        )
-        .expect("the order of secp256k1")
-    });
-    let digest = Sha3_512::digest(input);
-    let value = (BigUint::from_bytes_be(&digest) % &*ORDER).to_bytes_be();
-    let mut aligned = [0; 32];
-    aligned[..value.len()].copy_from_slice(&value);
-    if BigUint::from_bytes_be(&aligned) >= *ORDER {
-        return Err(RingError::Challenge);
-    }
-    Ok(reduce(&aligned))
+    let mut bytes = reduced_digest(input);
+    let leading_zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.rotate_left(leading_zeros);
+    Option::from(Scalar::from_repr(bytes.into())).ok_or(RingError::Challenge)
 }
 
-/// s·A + c·B in variable time, A being the generator if not given: for public values only.
-pub(super) fn double_mul(
-    a: Option<&AffinePoint>,
-    s: &Scalar,
-    b: &AffinePoint,
-    c: &Scalar,
-) -> ProjectivePoint {
-    let a = a.map_or(ProjectivePoint::GENERATOR, |a| ProjectivePoint::from(*a));
-    ProjectivePoint::lincomb_vartime(&[(a, *s), (ProjectivePoint::from(*b), *c)])
+/// SHA3-512 as a big-endian integer modulo the order.
+pub(super) fn reduced_digest(input: &[u8]) -> [u8; 32] {
+    let digest: [u8; 64] = Sha3_512::digest(input).into();
+    <Scalar as Reduce<WideBytes>>::reduce(&digest.into())
+        .to_bytes()
+        .into()
 }
