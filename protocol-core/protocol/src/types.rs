@@ -14,6 +14,9 @@ pub const DENOM: &str = "upokt";
 /// Bech32 prefix of account addresses.
 pub const ADDRESS_PREFIX: &str = "pokt";
 
+/// Bech32 prefix of the operators of validators.
+const OPERATOR_PREFIX: &str = "poktvaloper";
+
 /// Longest service id, in bytes (`x/shared/types/service.go`).
 pub const MAX_SERVICE_ID_LEN: usize = 42;
 
@@ -117,6 +120,13 @@ impl Address {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 20] {
         &self.0
+    }
+
+    /// The same bytes as the address of a validator's operator: `poktvaloper1…`.
+    #[must_use]
+    pub fn to_operator_string(&self) -> String {
+        let hrp = Hrp::parse(OPERATOR_PREFIX).expect("a constant of lower-case letters");
+        bech32::encode::<Bech32>(hrp, &self.0).expect("20 bytes are below bech32's limit")
     }
 }
 
