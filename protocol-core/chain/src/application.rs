@@ -100,24 +100,24 @@ fn unbonding_end(ctx: &Context<'_>, application: &Application) -> Result<i64, St
     ))
 }
 
-/// At session ends: leaves gateways that have unbonded, prunes old undelegations, pays unbonded applications back.
+/// Leaves gateways that have unbonded; at session ends also prunes old undelegations and pays unbonded applications back.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    leave_inactive_gateways(ctx)?;
     let params = shared::params(&ctx.state)?;
     let session_end = Timing::new(&params).end(ctx.height());
     if session_end != ctx.height() {
         return Ok(());
     }
+    let sessions_kept = params.num_blocks_per_session.saturating_mul(2);
     let keep_blocks = params
         .grace_period_end_offset_blocks
-        .saturating_add(2 * params.num_blocks_per_session);
-    let oldest = u64::try_from(ctx.height().0)
-        .unwrap_or(0)
-        .saturating_sub(keep_blocks);
+        .saturating_add(sessions_kept);
+    let height = u64::try_from(ctx.height().0).unwrap_or(0);
+    let oldest = height.saturating_sub(keep_blocks);
     for mut application in ctx.scan::<Application>(Store::Application, APPLICATIONS)? {
-        let before = application.clone();
-        leave_inactive_gateways(ctx, &mut application)?;
+        let before = application.pending_undelegations.len();
         application.pending_undelegations.retain(|end, _| *end >= oldest);
-        if application != before {
+        if application.pending_undelegations.len() != before {
             save(ctx, &application);
         }
         end_unbonding(ctx, &application, session_end)?;
@@ -125,19 +125,28 @@ pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn leave_inactive_gateways(ctx: &mut Context<'_>, application: &mut Application) -> Result<(), Fault> {
-    let height = ctx.height().0;
-    for address in application.delegatee_gateway_addresses.clone() {
-        let gateway = gateway::gateway(&ctx.state, &address)?;
-        if gateway.is_some_and(|gateway| gateway::is_active(&gateway, height.saturating_add(1))) {
-            continue;
+/// Undelegates every application from gateways whose last session is over; a gateway keeps signing until the session that contains this
+/// height ends.
+fn leave_inactive_gateways(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    let inactive = gateway::inactive(&ctx.state, ctx.height())?;
+    if inactive.is_empty() {
+        return Ok(());
+    }
+    let session_end = shared::current_session_end(ctx)?;
+    for mut application in ctx.scan::<Application>(Store::Application, APPLICATIONS)? {
+        let leaves = |address: &&String| inactive.contains(*address);
+        let left: Vec<String> = application
+            .delegatee_gateway_addresses
+            .iter()
+            .filter(leaves)
+            .cloned()
+            .collect();
+        for address in &left {
+            messages::undelegate(&mut application, address, session_end.0);
         }
-        messages::undelegate(application, &address, height);
-        ctx.emit(
-            TypedEvent::new("pocket.application.EventRedelegation")
-                .json("application", json::application(application))
-                .long("session_end_height", height),
-        );
+        if !left.is_empty() {
+            save(ctx, &application);
+        }
     }
     Ok(())
 }

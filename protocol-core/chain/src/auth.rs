@@ -1,6 +1,6 @@
 //! Module auth: accounts with number, sequence and public key; replay protection of unordered transactions.
 
-use portico_protocol::tx::{pack, unpack};
+use portico_protocol::tx::{module_address, pack, unpack};
 use portico_protocol::wire::cosmos::auth::v1beta1::BaseAccount;
 use portico_protocol::wire::cosmos::crypto::secp256k1::PubKey;
 use portico_protocol::{Address, PublicKey};
@@ -12,7 +12,7 @@ use crate::state::{StateError, StateRead, Store};
 /// Prefix of accounts: followed by the 20 bytes of the address.
 pub(crate) const ACCOUNTS: &[u8] = b"account/";
 const NEXT_NUMBER: &[u8] = b"next_account_number";
-/// Unordered transactions that may still be replayed: `unordered/<BE64 timeout ms><signer><tx hash>`.
+/// Unordered transactions that may still be replayed: `unordered/<BE64 timeout ms><signer><hash of what was signed>`.
 const UNORDERED: &[u8] = b"unordered/";
 
 fn account_key(address: &Address) -> Vec<u8> {
@@ -69,15 +69,34 @@ pub(crate) fn set_public_key(ctx: &mut Context<'_>, address: &Address, key: &Pub
     Ok(())
 }
 
-/// Notes an unordered transaction until its timeout; `false` when it was noted before.
+/// Modules that hold tokens.
+const MODULES: [&str; 9] = [
+    "application",
+    "bonded_tokens_pool",
+    "fee_collector",
+    "gateway",
+    "gov",
+    "proof",
+    "service",
+    "supplier",
+    "tokenomics",
+];
+
+/// Whether the address is a module's account, which nobody signs for.
+pub(crate) fn is_module(address: &Address) -> bool {
+    MODULES.iter().any(|name| module_address(name) == *address)
+}
+
+/// Notes an unordered transaction until its timeout; `false` when it was noted before. `signed` covers the signed bytes only: what
+/// signatures do not cover could be changed for a replay.
 pub(crate) fn note_unordered(
     ctx: &mut Context<'_>,
     timeout_ms: u64,
     signer: &Address,
-    tx_hash: &[u8; 32],
+    signed: &[u8; 32],
 ) -> Result<bool, Fault> {
     let timeout = i64::try_from(timeout_ms).unwrap_or(i64::MAX);
-    let key = [UNORDERED, &be(timeout), signer.as_bytes(), tx_hash].concat();
+    let key = [UNORDERED, &be(timeout), signer.as_bytes(), signed].concat();
     if ctx.state.get(Store::Auth, &key)?.is_some() {
         return Ok(false);
     }

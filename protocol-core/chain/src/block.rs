@@ -69,16 +69,20 @@ pub fn execute(
     txs: &[Bytes],
 ) -> Result<BlockOutcome, StateError> {
     let mut ctx = Context::new(parent, context);
+    let fatal = |fault| match fault {
+        Fault::State(error) => error,
+        Fault::Module(error) => StateError::Store(format!("block {}: {}", context.height, error.text)),
+    };
+    supplier::begin_block(&mut ctx).map_err(fatal)?;
+    tag(&mut ctx.events, "mode", "BeginBlock");
+    let begun = ctx.events.len();
     let txs = txs
         .iter()
         .map(|tx| tx::deliver(&mut ctx, tx))
         .collect::<Result<Vec<_>, _>>()?;
-    end_block(&mut ctx).map_err(|fault| match fault {
-        Fault::State(error) => error,
-        Fault::Module(error) => StateError::Store(format!("end of block {}: {}", context.height, error.text)),
-    })?;
+    end_block(&mut ctx).map_err(fatal)?;
     let mut events = ctx.events;
-    tag(&mut events, "mode", "EndBlock");
+    tag(&mut events[begun..], "mode", "EndBlock");
     debug_assert_eq!(
         bank::supply(&ctx.state)?,
         bank::sum_of_balances(&ctx.state)?,

@@ -92,19 +92,26 @@ pub(crate) fn scan<M: Message + Default>(
         .collect()
 }
 
-/// The last value with `prefix ≤ key ≤ key_at`, decoded: the newest entry of a history.
+/// Key of a history's entry that is effective from `height`: later entries sort first, so that the newest is found in one step.
+pub(crate) fn history_key(prefix: &[u8], height: Height) -> Vec<u8> {
+    let inverted = u64::MAX ^ u64::try_from(height.0).unwrap_or(0);
+    [prefix, &inverted.to_be_bytes()].concat()
+}
+
+/// The newest entry of a history that is effective at `height`.
 pub(crate) fn newest<M: Message + Default>(
     state: &dyn StateRead,
     store: Store,
     prefix: &[u8],
     height: Height,
 ) -> Result<Option<M>, StateError> {
-    let end = [prefix, &be(height.0.saturating_add(1))].concat();
-    let entries = state.range(store, prefix, Some(&end), MAX_SCAN)?;
-    entries
-        .last()
-        .map(|(key, value)| decode(store, key, value))
-        .transpose()
+    if height.0 < 0 {
+        return Ok(None);
+    }
+    let from = history_key(prefix, height);
+    let entries = state.range(store, &from, prefix_end(prefix).as_deref(), 1)?;
+    let entry = entries.first();
+    entry.map(|(key, value)| decode(store, key, value)).transpose()
 }
 
 pub(crate) fn decode<M: Message + Default>(store: Store, key: &[u8], bytes: &[u8]) -> Result<M, StateError> {

@@ -5,8 +5,12 @@ use portico_protocol::Height;
 use crate::context::Context;
 use crate::state::{StateError, StateRead, Store};
 
-/// A proof binds the proved leaf to the challenged path: every skipped sibling must be an empty subtree.
+/// A proof binds the proved leaf to the challenged path: the path is that of the on-chain session, every skipped sibling is an empty
+/// subtree, and the leaf lies where its relay's hash says, with the weight of one relay.
 pub(crate) const STRICT_CLOSEST_PROOF: &str = "strict_closest_proof";
+
+/// A claim's sum is compared with count · compute units per relay without wrapping at 2^64.
+pub(crate) const EXACT_CLAIM_UNITS: &str = "exact_claim_units";
 
 /// Whether the feature holds at `height`.
 pub(crate) fn is_enabled(state: &dyn StateRead, name: &str, height: Height) -> Result<bool, StateError> {

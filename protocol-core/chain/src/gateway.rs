@@ -1,15 +1,17 @@
 //! Module gateway.
 
+use std::collections::BTreeSet;
+
 use portico_protocol::wire::pocket::gateway::{
     Gateway, MsgStakeGateway, MsgUnstakeGateway, MsgUpdateGatewayMetadata, Params,
 };
-use portico_protocol::{Address, Upokt};
+use portico_protocol::{Address, Height, Upokt};
 
-use crate::context::{Context, key, read, required};
+use crate::context::{Context, key, read, required, scan};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
 use crate::state::{StateError, StateRead, Store};
-use crate::{json, shared, stake};
+use crate::{json, service, shared, stake};
 
 const MODULE: &str = "gateway";
 const PARAMS: &[u8] = b"params";
@@ -39,6 +41,15 @@ pub(crate) fn is_active(gateway: &Gateway, height: i64) -> bool {
         || u64::try_from(height).is_ok_and(|height| height <= gateway.unstake_session_end_height)
 }
 
+/// Addresses of gateways whose last session is over.
+pub(crate) fn inactive(state: &dyn StateRead, height: Height) -> Result<BTreeSet<String>, StateError> {
+    let gateways: Vec<Gateway> = scan(state, Store::Gateway, GATEWAYS)?;
+    let inactive = gateways
+        .into_iter()
+        .filter(|gateway| !is_active(gateway, height.0));
+    Ok(inactive.map(|gateway| gateway.address).collect())
+}
+
 /// `MsgStakeGateway`: stakes, or raises a stake and cancels unbonding.
 pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeGateway) -> Result<(), Fault> {
     let address = stake::address(MODULE, 1101, &message.address)?;
@@ -65,16 +76,14 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeGateway) -> Res
         metadata,
     };
     save(ctx, &new);
-    let kind = if cancelled {
-        "pocket.gateway.EventGatewayUnbondingCanceled"
-    } else {
-        "pocket.gateway.EventGatewayStaked"
-    };
-    ctx.emit(
-        TypedEvent::new(kind)
-            .json("gateway", json::gateway(&new))
-            .long("session_end_height", session_end),
-    );
+    let canceled = cancelled.then_some("pocket.gateway.EventGatewayUnbondingCanceled");
+    for kind in canceled.into_iter().chain(["pocket.gateway.EventGatewayStaked"]) {
+        ctx.emit(
+            TypedEvent::new(kind)
+                .json("gateway", json::gateway(&new))
+                .long("session_end_height", session_end),
+        );
+    }
     Ok(())
 }
 
@@ -120,7 +129,7 @@ pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeGateway) ->
 }
 
 fn unbonding_end(ctx: &Context<'_>, gateway: &Gateway) -> Result<i64, StateError> {
-    let end = portico_protocol::Height(i64::try_from(gateway.unstake_session_end_height).unwrap_or(i64::MAX));
+    let end = Height(i64::try_from(gateway.unstake_session_end_height).unwrap_or(i64::MAX));
     let params = shared::params_at(&ctx.state, end)?;
     let sessions = params.gateway_unbonding_period_sessions;
     Ok(shared::unbonding_end(
@@ -135,17 +144,19 @@ pub(crate) fn msg_update_metadata(
     ctx: &mut Context<'_>,
     message: &MsgUpdateGatewayMetadata,
 ) -> Result<(), Fault> {
+    service::validate_metadata(message.metadata.as_ref())?;
     let mut found = required(gateway(&ctx.state, &message.address)?, || {
-        refuse(MODULE, 1104, format!("gateway {} not found", message.address))
+        refuse(MODULE, 1104, format!("gateway with address {}", message.address))
     })?;
-    let size = message
+    let Some(metadata) = message
         .metadata
-        .as_ref()
-        .map_or(0, |metadata| metadata.card.len());
-    if size > 256 << 10 {
-        return Err(refuse("shared", 1111, "metadata card is larger than 256 KiB"));
-    }
-    found.metadata = message.metadata.clone();
+        .clone()
+        .filter(|new| found.metadata.as_ref() != Some(new))
+    else {
+        return Ok(());
+    };
+    let size = metadata.card.len();
+    found.metadata = Some(metadata);
     save(ctx, &found);
     let session_end = shared::current_session_end(ctx)?;
     ctx.emit(

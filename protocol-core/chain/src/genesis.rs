@@ -9,6 +9,8 @@ mod build;
 mod params;
 
 pub(crate) use build::init;
+#[cfg(test)]
+pub(crate) use build::params as set_params;
 pub use params::{DistributionShares, GenesisParams, ProofParams, SharedParams, TokenomicsParams};
 
 /// Content of a genesis file.

@@ -30,5 +30,7 @@ mod shared;
 mod stake;
 pub mod state;
 mod supplier;
+#[cfg(test)]
+mod tests;
 mod tokenomics;
 mod tx;

@@ -14,10 +14,12 @@ use crate::context::{Context, be, key, prefix_end, read, required, scan};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
 use crate::state::{StateError, StateRead, Store};
-use crate::{service, session, shared};
+use crate::{feature, service, session, shared};
 
 pub(crate) use messages::{msg_create_claim, msg_submit_proof};
 pub(crate) use validation::end_block;
+#[cfg(test)]
+pub(crate) use {messages::ensure_well_formed, validation::signatures_and_path};
 
 pub(crate) const MODULE: &str = "proof";
 const PARAMS: &[u8] = b"params";
@@ -127,6 +129,33 @@ pub(crate) fn amount(state: &dyn StateRead, claim: &Claim) -> Result<ClaimAmount
         prices.compute_unit_cost_granularity,
     )
     .map_err(|error| refuse(MODULE, 1131, error.to_string()))
+}
+
+/// Errs unless a claim's sum is its count times the compute units per relay at the session's start.
+pub(crate) fn check_units(
+    state: &dyn StateRead,
+    header: &SessionHeader,
+    worth: &ClaimAmount,
+) -> Result<u64, Fault> {
+    let start = Height(header.session_start_block_height);
+    let per_relay = required(
+        service::compute_units_at(state, &header.service_id, start)?,
+        || refuse(MODULE, 1125, format!("service {:?} not found", header.service_id)),
+    )?;
+    let (sum, count) = (worth.claimed_compute_units, worth.num_relays);
+    let expected = if feature::is_enabled(state, feature::EXACT_CLAIM_UNITS, start)? {
+        count.checked_mul(per_relay)
+    } else {
+        Some(count.wrapping_mul(per_relay))
+    };
+    if expected != Some(sum) {
+        let text = format!(
+            "claim compute units: {sum} is not equal to number of relays {count} * compute units per relay {per_relay} for service {}",
+            header.service_id
+        );
+        return Err(refuse(MODULE, 1126, text));
+    }
+    Ok(per_relay)
 }
 
 /// Whether a claim must be proved, as drawn now.

@@ -11,7 +11,7 @@ use crate::context::key;
 use crate::error::Fault;
 use crate::state::{StateError, StateRead, Store};
 use crate::{application, auth, bank, gateway, proof, service, session, shared, supplier, tokenomics};
-use page::{filtered, paged};
+use page::{filtered, history, paged};
 
 pub use page::MAX_PAGE;
 
@@ -201,9 +201,14 @@ impl View<'_> {
             QueryAllSuppliersRequest, QueryAllSuppliersResponse, QueryGetSupplierRequest,
             QueryGetSupplierResponse, QueryParamsResponse,
         };
-        let bare = |mut supplier: Supplier, dehydrated: bool| {
+        // Shown with the services of the queried height; without revenue shares and history when dehydrated.
+        let shown = |mut supplier: Supplier, dehydrated: bool| {
+            supplier.services = supplier::active_services(&supplier, self.height);
             if dehydrated {
                 supplier.service_config_history.clear();
+                for config in &mut supplier.services {
+                    config.rev_share.clear();
+                }
             }
             supplier
         };
@@ -218,7 +223,7 @@ impl View<'_> {
                     format!("supplier {} not found", request.operator_address)
                 })?;
                 answer(&QueryGetSupplierResponse {
-                    supplier: Some(bare(supplier, request.dehydrated)),
+                    supplier: Some(shown(supplier, request.dehydrated)),
                 })
             }
             "AllSuppliers" => {
@@ -228,8 +233,7 @@ impl View<'_> {
                     equal(&request.operator_address, &supplier.operator_address)
                         && equal(&request.owner_address, &supplier.owner_address)
                         && (request.service_id.is_empty()
-                            || supplier
-                                .services
+                            || supplier::active_services(supplier, self.height)
                                 .iter()
                                 .any(|config| config.service_id == request.service_id))
                 };
@@ -242,7 +246,7 @@ impl View<'_> {
                 )?;
                 let supplier = supplier
                     .into_iter()
-                    .map(|supplier| bare(supplier, request.dehydrated))
+                    .map(|supplier| shown(supplier, request.dehydrated))
                     .collect();
                 answer(&QueryAllSuppliersResponse { supplier, pagination })
             }
@@ -306,7 +310,7 @@ impl View<'_> {
                 let request: QueryRelayMiningDifficultyHistoryRequest = read(request)?;
                 let prefix = key("difficulty_history", &request.service_id);
                 let (relay_mining_difficulty_history, pagination) =
-                    paged(self.state, Store::Service, &prefix, request.pagination)?;
+                    history(self.state, Store::Service, &prefix, request.pagination)?;
                 answer(&QueryRelayMiningDifficultyHistoryResponse {
                     relay_mining_difficulty_history,
                     pagination,
@@ -327,7 +331,7 @@ impl View<'_> {
                 let request: QueryComputeUnitsPerRelayHistoryRequest = read(request)?;
                 let prefix = key("compute_units", &request.service_id);
                 let (compute_units_per_relay_history, pagination) =
-                    paged(self.state, Store::Service, &prefix, request.pagination)?;
+                    history(self.state, Store::Service, &prefix, request.pagination)?;
                 answer(&QueryComputeUnitsPerRelayHistoryResponse {
                     compute_units_per_relay_history,
                     pagination,

@@ -6,10 +6,10 @@ use portico_protocol::wire::pocket::service::{
     MsgAddService, Params, RelayMiningDifficulty, RelayMiningDifficultyUpdate,
     ServiceComputeUnitsPerRelayUpdate,
 };
-use portico_protocol::wire::pocket::shared::Service;
+use portico_protocol::wire::pocket::shared::{Metadata, Service};
 use portico_protocol::{Address, Height, ServiceId, Upokt};
 
-use crate::context::{Context, be, key, newest, read, required};
+use crate::context::{Context, history_key, key, newest, read, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
 use crate::state::{StateError, StateRead, Store};
@@ -96,7 +96,7 @@ fn set_compute_units(ctx: &mut Context<'_>, id: &str, effective: Height, compute
     };
     ctx.put(
         Store::Service,
-        [key("compute_units", id), be(effective.0).to_vec()].concat(),
+        history_key(&key("compute_units", id), effective),
         &update,
     );
 }
@@ -123,14 +123,20 @@ fn validate(service: &Service) -> Result<(), Fault> {
         let text = format!("compute units per relay must be 1 to {MAX_COMPUTE_UNITS_PER_RELAY}");
         return Err(refuse("shared", 1110, text));
     }
-    if service
-        .metadata
-        .as_ref()
-        .is_some_and(|metadata| metadata.card.len() > MAX_CARD_LEN)
-    {
-        return Err(refuse("shared", 1111, "metadata card is larger than 256 KiB"));
+    validate_metadata(service.metadata.as_ref())
+}
+
+/// A card, when there is one, is not empty and not too large.
+pub(crate) fn validate_metadata(metadata: Option<&Metadata>) -> Result<(), Fault> {
+    match metadata.map(|metadata| metadata.card.len()) {
+        Some(0) => Err(refuse("shared", 1111, "metadata card must not be empty")),
+        Some(size) if size > MAX_CARD_LEN => {
+            let text =
+                format!("metadata card exceeds maximum size: got {size} bytes, max {MAX_CARD_LEN} bytes");
+            Err(refuse("shared", 1111, text))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// `MsgAddService`: adds a service, or updates one of the same owner.
@@ -139,7 +145,7 @@ pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<
         .owner_address
         .parse()
         .map_err(|_| refuse(MODULE, 1102, "invalid owner address"))?;
-    let service = required(message.service.clone(), || {
+    let mut service = required(message.service.clone(), || {
         refuse(MODULE, 1103, "service is missing")
     })?;
     if service.owner_address != message.owner_address {
@@ -151,11 +157,11 @@ pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<
         Some(old) if old.owner_address != service.owner_address => {
             return Err(refuse(
                 MODULE,
-                1105,
+                1113,
                 format!("service {} belongs to {}", old.id, old.owner_address),
             ));
         }
-        Some(_) => {}
+        Some(old) => service.metadata = service.metadata.or_else(|| old.metadata.clone()),
         None => charge_fee(ctx, &owner)?,
     }
     record_compute_units(ctx, existing.as_ref(), &service)?;
@@ -209,8 +215,7 @@ pub(crate) fn update_difficulty(ctx: &mut Context<'_>, id: &str, num_relays: u64
     };
     if first {
         let height = ctx.height();
-        let old = base_difficulty(&ctx.state, id)?;
-        record_difficulty(ctx, height, old);
+        record_difficulty(ctx, height, previous.clone());
     }
     let ema = next_ema(previous.num_relays_ema, num_relays);
     let target = if ema <= goal {
@@ -241,12 +246,8 @@ pub(crate) fn update_difficulty(ctx: &mut Context<'_>, id: &str, num_relays: u64
     Ok(())
 }
 
-fn record_difficulty(ctx: &mut Context<'_>, effective: Height, difficulty: RelayMiningDifficulty) {
-    let key = [
-        key("difficulty_history", &difficulty.service_id),
-        be(effective.0).to_vec(),
-    ]
-    .concat();
+pub(crate) fn record_difficulty(ctx: &mut Context<'_>, effective: Height, difficulty: RelayMiningDifficulty) {
+    let key = history_key(&key("difficulty_history", &difficulty.service_id), effective);
     let update = RelayMiningDifficultyUpdate {
         effective_height: effective.0,
         difficulty: Some(difficulty),

@@ -1,20 +1,30 @@
 //! Module session: block hashes, hydration.
 
+use portico_protocol::Height;
 use portico_protocol::session::{Timing, select_suppliers, session_id, session_id_preimage};
-use portico_protocol::wire::pocket::session::{Params, Session, SessionHeader};
+use portico_protocol::wire::pocket::session::{Params, ParamsUpdate, Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::{ServiceConfigUpdate, Supplier};
-use portico_protocol::{Address, Height, ServiceId};
 
-use crate::context::{Context, read, required};
+use crate::context::{Context, newest, read, required};
 use crate::error::{Fault, refuse};
 use crate::state::{StateError, StateRead, Store};
 use crate::{application, shared, supplier};
 
 const MODULE: &str = "session";
 const PARAMS: &[u8] = b"params";
+const HISTORY: &[u8] = b"params_history/";
 
 pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
     Ok(read(state, Store::Session, PARAMS)?.unwrap_or_default())
+}
+
+/// Params in force at `height`.
+pub(crate) fn params_at(state: &dyn StateRead, height: Height) -> Result<Params, StateError> {
+    let update: Option<ParamsUpdate> = newest(state, Store::Session, HISTORY, height)?;
+    match update.and_then(|update| update.params) {
+        Some(params) => Ok(params),
+        None => params(state),
+    }
 }
 
 pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {
@@ -47,13 +57,12 @@ pub(crate) fn hydrate(
     service: &str,
     height: Height,
 ) -> Result<Session, Fault> {
-    application
-        .parse::<Address>()
-        .map_err(|error| refuse(MODULE, 1105, format!("invalid application address: {error}")))?;
-    ServiceId::new(service).map_err(|error| refuse(MODULE, 1108, error.to_string()))?;
     if height > current {
-        let text = format!("block height {height} is ahead of the last committed height {current}");
+        let text = format!("block height {height} is ahead of the last committed block height {current}");
         return Err(refuse(MODULE, 1101, text));
+    }
+    if let Some(text) = shared::service_id_fault(service) {
+        return Err(refuse(MODULE, 1101, format!("{text}: invalid service ID")));
     }
     let params = shared::params_at(state, height)?;
     let timing = Timing::new(&params);
@@ -70,24 +79,27 @@ pub(crate) fn hydrate(
         refuse(
             MODULE,
             1102,
-            format!("could not find app with address {application:?} at height {height}"),
+            format!("could not find app with address {application:?} at height {start}"),
         )
     })?;
     if !application::is_active(&app, end) {
         return Err(refuse(
             MODULE,
             1109,
-            format!("application {application} is not active in the session ending at {end}"),
+            format!(
+                "application {application:?} is not active for session {}",
+                session_id(&preimage)
+            ),
         ));
     }
     if !application::serves(&app, service, height) {
         return Err(refuse(
             MODULE,
             1103,
-            format!("application {application} not staked for service {service}"),
+            format!("application {application:?} not staked for service ID {service:?}"),
         ));
     }
-    let suppliers = draw(state, &preimage, service, height)?;
+    let suppliers = draw(state, &preimage, service, start, height)?;
     let id = session_id(&preimage);
     Ok(Session {
         header: Some(SessionHeader {
@@ -109,18 +121,20 @@ fn draw(
     state: &dyn StateRead,
     preimage: &[u8],
     service: &str,
+    start: Height,
     height: Height,
 ) -> Result<Vec<Supplier>, Fault> {
     let candidates = supplier::candidates(state, service, height)?;
     if candidates.is_empty() {
-        let text = format!("could not find suppliers for service {service} at height {height}");
+        let text = format!("could not find suppliers for service {service} at height {start}");
         return Err(refuse(MODULE, 1104, text));
     }
     let operators: Vec<String> = candidates
         .iter()
         .map(|update| update.operator_address.clone())
         .collect();
-    let drawn = select_suppliers(preimage, &operators, params(state)?.num_suppliers_per_session);
+    let num_suppliers = params_at(state, height)?.num_suppliers_per_session;
+    let drawn = select_suppliers(preimage, &operators, num_suppliers);
     drawn
         .iter()
         .map(|operator| member(state, operator, &candidates))

@@ -1,10 +1,11 @@
 //! Module shared: session geometry and prices, with their history.
 
-use portico_protocol::Height;
 use portico_protocol::session::Timing;
+use portico_protocol::types::MAX_SERVICE_ID_LEN;
 use portico_protocol::wire::pocket::shared::{Params, ParamsUpdate};
+use portico_protocol::{Height, ServiceId};
 
-use crate::context::{Context, be, newest, read};
+use crate::context::{Context, history_key, newest, read};
 use crate::error::Fault;
 use crate::state::{StateError, StateRead, Store};
 
@@ -21,12 +22,8 @@ pub(crate) fn params_at(state: &dyn StateRead, height: Height) -> Result<Params,
     let update: Option<ParamsUpdate> = newest(state, Store::Shared, HISTORY, height)?;
     match update.and_then(|update| update.params) {
         Some(params) => Ok(params),
-        None => params_live(state),
+        None => params(state),
     }
-}
-
-fn params_live(state: &dyn StateRead) -> Result<Params, StateError> {
-    params(state)
 }
 
 /// Sets the live params.
@@ -36,12 +33,27 @@ pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {
 
 /// Promotes the history entry that becomes effective at this height.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
-    let key = [HISTORY, &be(ctx.height().0)].concat();
+    let key = history_key(HISTORY, ctx.height());
     let update: Option<ParamsUpdate> = ctx.get(Store::Shared, &key)?;
     if let Some(params) = update.and_then(|update| update.params) {
         set_params(ctx, &params);
     }
     Ok(())
+}
+
+/// What is wrong with a service id (`x/shared/types/service.go`).
+pub(crate) fn service_id_fault(id: &str) -> Option<String> {
+    if id.is_empty() {
+        return Some("empty service ID".into());
+    }
+    if id.len() > MAX_SERVICE_ID_LEN {
+        return Some(format!(
+            "service ID '{id}' exceeds maximum length: {MAX_SERVICE_ID_LEN}"
+        ));
+    }
+    ServiceId::new(id)
+        .is_err()
+        .then(|| format!("service ID '{id}' contains invalid characters"))
 }
 
 /// End of the session that contains the current height.

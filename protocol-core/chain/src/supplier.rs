@@ -2,8 +2,11 @@
 
 mod messages;
 
+use portico_protocol::session::Timing;
 use portico_protocol::tx::module_address;
-use portico_protocol::wire::pocket::shared::{ServiceConfigUpdate, Supplier, SupplierServiceConfig};
+use portico_protocol::wire::pocket::shared::{
+    ServiceConfigUpdate, ServiceRevenueShare, Supplier, SupplierServiceConfig,
+};
 use portico_protocol::wire::pocket::supplier::{Params, SupplierUnbondingReason};
 use portico_protocol::{Height, Upokt};
 
@@ -89,29 +92,62 @@ fn is_active(update: &ServiceConfigUpdate, height: Height) -> bool {
         && (update.deactivation_height == 0 || update.deactivation_height > height.0)
 }
 
-/// Replaces the services from `activation` on: earlier configs end there, later ones never begin.
+/// Service configs that a supplier serves at `height`.
+pub(crate) fn active_services(supplier: &Supplier, height: Height) -> Vec<SupplierServiceConfig> {
+    let history = supplier.service_config_history.iter();
+    let active = history.filter(|update| is_active(update, height));
+    active.filter_map(|update| update.service.clone()).collect()
+}
+
+/// Revenue shares by which a reward for `service` is paid at `height`: those of the active config, or else of the newest one, which stays
+/// in the history until the proofs of its last session are over.
+pub(crate) fn rev_shares(supplier: &Supplier, service: &str, height: Height) -> Vec<ServiceRevenueShare> {
+    let of_service = |update: &&ServiceConfigUpdate| {
+        update
+            .service
+            .as_ref()
+            .is_some_and(|config| config.service_id == service)
+    };
+    let configs = || supplier.service_config_history.iter().filter(of_service);
+    let config = configs()
+        .find(|update| is_active(update, height))
+        .or_else(|| configs().max_by_key(|update| update.activation_height));
+    config
+        .and_then(|update| update.service.as_ref())
+        .map(|config| config.rev_share.clone())
+        .unwrap_or_default()
+}
+
+/// Replaces the services from `activation` on: earlier configs end there; one of the same service that would begin there never was.
 pub(crate) fn replace_services(
     supplier: &mut Supplier,
     services: &[SupplierServiceConfig],
     activation: Height,
 ) {
-    supplier
-        .service_config_history
-        .retain(|update| update.activation_height < activation.0);
+    let replaced = |update: &ServiceConfigUpdate| {
+        let id = update.service.as_ref().map(|config| &config.service_id);
+        update.activation_height == activation.0 && services.iter().any(|new| Some(&new.service_id) == id)
+    };
+    supplier.service_config_history.retain(|update| !replaced(update));
     for update in &mut supplier.service_config_history {
-        if update.deactivation_height == 0 || update.deactivation_height > activation.0 {
+        if update.deactivation_height == 0 {
             update.deactivation_height = activation.0;
         }
     }
-    supplier
-        .service_config_history
-        .extend(services.iter().map(|service| ServiceConfigUpdate {
-            operator_address: supplier.operator_address.clone(),
-            service: Some(service.clone()),
-            activation_height: activation.0,
-            deactivation_height: 0,
-        }));
-    supplier.services = services.to_vec();
+    let operator = &supplier.operator_address;
+    let new = services.iter().map(|service| ServiceConfigUpdate {
+        operator_address: operator.clone(),
+        service: Some(service.clone()),
+        activation_height: activation.0,
+        deactivation_height: 0,
+    });
+    supplier.service_config_history.extend(new);
+    // The network keeps a supplier's history by service and activation.
+    let key = |update: &ServiceConfigUpdate| {
+        let id = update.service.as_ref().map(|config| config.service_id.clone());
+        (id.unwrap_or_default() + "/", update.activation_height)
+    };
+    supplier.service_config_history.sort_by_cached_key(key);
 }
 
 /// Starts unbonding: configs end with the current session.
@@ -132,12 +168,21 @@ pub(crate) fn begin_unbonding(
     let unbonding_end = unbonding_end(ctx, &supplier)?;
     ctx.emit(
         TypedEvent::new("pocket.supplier.EventSupplierUnbondingBegin")
-            .json("supplier", json::supplier(&supplier))
+            .json("supplier", json::supplier(&bare(&supplier)))
             .json("reason", quote(reason.as_str_name()))
             .long("session_end_height", session_end)
             .long("unbonding_end_height", unbonding_end),
     );
     Ok(supplier)
+}
+
+/// A supplier without configs, as events show it.
+fn bare(supplier: &Supplier) -> Supplier {
+    Supplier {
+        services: Vec::new(),
+        service_config_history: Vec::new(),
+        ..supplier.clone()
+    }
 }
 
 fn unbonding_end(ctx: &Context<'_>, supplier: &Supplier) -> Result<i64, StateError> {
@@ -182,28 +227,37 @@ pub(crate) fn slash(
 
 /// At session ends: pays unbonded suppliers back, prunes configs whose last proofs are over.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
-    activate_services(ctx)?;
     let session_end = shared::current_session_end(ctx)?;
     if session_end != ctx.height() {
         return Ok(());
     }
-    let params = shared::params(&ctx.state)?;
-    let timing = portico_protocol::session::Timing::new(&params);
     for old in ctx.scan::<Supplier>(Store::Supplier, SUPPLIERS)? {
         if old.unstake_session_end_height > 0 && ctx.height().0 >= unbonding_end(ctx, &old)? {
             end_unbonding(ctx, &old, session_end)?;
             continue;
         }
         let mut new = old.clone();
-        new.service_config_history.retain(|update| {
-            let last = Height(update.deactivation_height.saturating_sub(1));
-            update.deactivation_height == 0 || timing.proof_close(last) >= session_end
-        });
+        new.service_config_history.clear();
+        for update in &old.service_config_history {
+            if !is_over(ctx, update)? {
+                new.service_config_history.push(update.clone());
+            }
+        }
         if new != old {
             save(ctx, Some(&old), &new);
         }
     }
     Ok(())
+}
+
+/// Whether the proof window of a config's last session has closed.
+fn is_over(ctx: &Context<'_>, update: &ServiceConfigUpdate) -> Result<bool, StateError> {
+    if update.deactivation_height == 0 || update.deactivation_height > ctx.height().0 {
+        return Ok(false);
+    }
+    let last = Height(update.deactivation_height.saturating_sub(1));
+    let params = shared::params_at(&ctx.state, last)?;
+    Ok(ctx.height() > Timing::new(&params).proof_close(last))
 }
 
 fn end_unbonding(ctx: &mut Context<'_>, supplier: &Supplier, session_end: Height) -> Result<(), Fault> {
@@ -220,7 +274,7 @@ fn end_unbonding(ctx: &mut Context<'_>, supplier: &Supplier, session_end: Height
     };
     ctx.emit(
         TypedEvent::new("pocket.supplier.EventSupplierUnbondingEnd")
-            .json("supplier", json::supplier(supplier))
+            .json("supplier", json::supplier(&bare(supplier)))
             .json("reason", quote(reason.as_str_name()))
             .long("session_end_height", session_end)
             .long("unbonding_end_height", end),
@@ -228,11 +282,11 @@ fn end_unbonding(ctx: &mut Context<'_>, supplier: &Supplier, session_end: Height
     Ok(())
 }
 
-/// Says which configs begin at this height.
-fn activate_services(ctx: &mut Context<'_>) -> Result<(), Fault> {
+/// At session starts: says which configs begin.
+pub(crate) fn begin_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
     let params = shared::params(&ctx.state)?;
     let height = ctx.height();
-    if portico_protocol::session::Timing::new(&params).start(height) != height {
+    if Timing::new(&params).start(height) != height {
         return Ok(());
     }
     for supplier in ctx.scan::<Supplier>(Store::Supplier, SUPPLIERS)? {

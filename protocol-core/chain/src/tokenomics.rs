@@ -1,49 +1,61 @@
 //! Module tokenomics: settlement of claims.
 //!
 //! ```text
-//! claim ─► required and not proved? ─► expired, supplier slashed
-//!    └───► budget of the application ─► burn its stake, mint and distribute ─► difficulty follows the volume
+//! claims whose proof window is over
+//!    ├─ required and not proved ─► expired, supplier slashed
+//!    └─ settled ─► budget of the application ─► burn, mint, distribution (queued) ─► validators' part ─► executed, added up
+//! settled leaves per service ─► difficulty
 //! ```
 
-mod distribution;
+mod budget;
+mod operations;
+mod rewards;
 mod settle;
+mod slash;
+mod validators;
 
+use portico_protocol::settlement::SettlementError;
 use portico_protocol::wire::pocket::tokenomics::Params;
 
 use crate::context::{Context, read};
+use crate::error::{Fault, refuse};
+use crate::service;
 use crate::state::{StateError, StateRead, Store};
 
-pub(crate) use settle::end_block;
+#[cfg(test)]
+pub(crate) use operations::{Operations, Transfer};
+#[cfg(test)]
+pub(crate) use settle::settle;
+pub(crate) use validators::{Validator, set_validators};
+#[cfg(test)]
+pub(crate) use {
+    operations::MintBurn,
+    rewards::{Rewards, ValidatorPool},
+    validators::distribute,
+};
 
 pub(crate) const MODULE: &str = "tokenomics";
 const PARAMS: &[u8] = b"params";
-const VALIDATORS: &[u8] = b"validators";
 
+/// Live params.
 pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
     Ok(read(state, Store::Tokenomics, PARAMS)?.unwrap_or_default())
 }
 
+/// Sets the params.
 pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {
     ctx.put(Store::Tokenomics, PARAMS.to_vec(), params);
 }
 
-/// Who shares the proposer's part, and with what weight: (account, bonded tokens).
-pub(crate) fn validators(state: &dyn StateRead) -> Result<Vec<(String, u128)>, StateError> {
-    let bytes = state.get(Store::Tokenomics, VALIDATORS)?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let parse = |line: &str| {
-        let (account, tokens) = line.split_once(' ')?;
-        Some((account.to_owned(), tokens.parse().ok()?))
-    };
-    Ok(text.lines().filter_map(parse).collect())
+/// Settles or expires every claim whose proof window closes with this block; difficulty follows what settled.
+pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    let settled = settle::settle(ctx)?;
+    for (service, num_relays) in settled.relays {
+        service::update_difficulty(ctx, &service, num_relays)?;
+    }
+    Ok(())
 }
 
-/// Sets the validators of the genesis.
-pub(crate) fn set_validators(ctx: &mut Context<'_>, validators: &[(String, u128)]) {
-    let text: String = validators
-        .iter()
-        .map(|(account, tokens)| format!("{account} {tokens}\n"))
-        .collect();
-    ctx.state
-        .set(Store::Tokenomics, VALIDATORS.to_vec(), text.into_bytes());
+fn arithmetic(error: &SettlementError) -> Fault {
+    refuse(MODULE, 1118, error.to_string())
 }

@@ -117,7 +117,7 @@ fn prepare(ctx: &mut Context<'_>, bytes: &[u8], mode: Mode) -> Result<(Vec<Msg>,
             "gas limit {wanted} is below the {used} that the transaction uses"
         )));
     }
-    ante::handle(ctx, &tx, bytes, &messages, mode)?;
+    ante::handle(ctx, &tx, &messages, mode)?;
     Ok((messages, Gas { wanted, used }))
 }
 

@@ -11,7 +11,7 @@ use super::{MODULE, application, begin_unbonding, params, save};
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
-use crate::{gateway, json, service, shared, stake};
+use crate::{gateway, json, shared, stake};
 
 /// Least spend limit that is not "none".
 const MIN_SPEND_LIMIT: Upokt = Upokt(1_000_000);
@@ -27,12 +27,8 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
         );
         return Err(refuse(MODULE, 1106, text));
     };
-    if service::service(&ctx.state, &config.service_id)?.is_none() {
-        return Err(refuse(
-            MODULE,
-            1106,
-            format!("service {:?} does not exist", config.service_id),
-        ));
+    if let Some(text) = shared::service_id_fault(&config.service_id) {
+        return Err(refuse(MODULE, 1106, text));
     }
     stake::at_least(
         MODULE,
@@ -61,16 +57,17 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
     set_spend_limit(&mut app, message)?;
     save(ctx, &app);
     let session_end = shared::current_session_end(ctx)?;
-    let kind = if cancelled {
-        "pocket.application.EventApplicationUnbondingCanceled"
-    } else {
-        "pocket.application.EventApplicationStaked"
-    };
-    ctx.emit(
-        TypedEvent::new(kind)
-            .json("application", json::application(&app))
-            .long("session_end_height", session_end),
-    );
+    let canceled = cancelled.then_some("pocket.application.EventApplicationUnbondingCanceled");
+    for kind in canceled
+        .into_iter()
+        .chain(["pocket.application.EventApplicationStaked"])
+    {
+        ctx.emit(
+            TypedEvent::new(kind)
+                .json("application", json::application(&app))
+                .long("session_end_height", session_end),
+        );
+    }
     Ok(())
 }
 
@@ -101,7 +98,7 @@ fn set_service(
     app.service_config_history
         .retain(|entry| entry.activation_height != next.0);
     for entry in &mut app.service_config_history {
-        if entry.deactivation_height == 0 || entry.deactivation_height > next.0 {
+        if entry.deactivation_height == 0 {
             entry.deactivation_height = next.0;
         }
     }
@@ -162,16 +159,6 @@ pub(crate) fn msg_delegate(ctx: &mut Context<'_>, message: &MsgDelegateToGateway
     let gateway = required(gateway::gateway(&ctx.state, address)?, || {
         refuse(MODULE, 1107, format!("gateway {address} not found"))
     })?;
-    if !gateway::is_active(&gateway, ctx.height().0) {
-        return Err(refuse(MODULE, 1107, format!("gateway {address} is unbonding")));
-    }
-    if app.delegatee_gateway_addresses.contains(address) {
-        return Err(refuse(
-            MODULE,
-            1109,
-            format!("application is already delegated to {address}"),
-        ));
-    }
     let max = params(&ctx.state)?.max_delegated_gateways;
     if app.delegatee_gateway_addresses.len() as u64 >= max {
         return Err(refuse(
@@ -180,9 +167,18 @@ pub(crate) fn msg_delegate(ctx: &mut Context<'_>, message: &MsgDelegateToGateway
             format!("application is delegated to {max} gateways, the most allowed"),
         ));
     }
+    if !gateway::is_active(&gateway, ctx.height().0) {
+        return Err(refuse("gateway", 1108, format!("gateway {address} is unbonding")));
+    }
+    if app.delegatee_gateway_addresses.contains(address) {
+        return Err(refuse(
+            MODULE,
+            1109,
+            format!("application is already delegated to {address}"),
+        ));
+    }
     app.delegatee_gateway_addresses.push(address.clone());
-    let now = u64::try_from(shared::current_session_end(ctx)?.0).unwrap_or(0);
-    if let Some(list) = app.pending_undelegations.get_mut(&now) {
+    for list in app.pending_undelegations.values_mut() {
         list.gateway_addresses.retain(|gone| gone != address);
     }
     app.pending_undelegations
@@ -210,11 +206,10 @@ pub(super) fn undelegate(app: &mut Application, gateway: &str, session_end: i64)
     app.delegatee_gateway_addresses
         .retain(|address| address != gateway);
     let end = u64::try_from(session_end).unwrap_or(0);
-    app.pending_undelegations
-        .entry(end)
-        .or_default()
-        .gateway_addresses
-        .push(gateway.to_owned());
+    let pending = app.pending_undelegations.entry(end).or_default();
+    if !pending.gateway_addresses.iter().any(|address| address == gateway) {
+        pending.gateway_addresses.push(gateway.to_owned());
+    }
 }
 
 fn redelegated(ctx: &mut Context<'_>, app: &Application) -> Result<(), Fault> {

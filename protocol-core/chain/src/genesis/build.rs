@@ -89,11 +89,13 @@ fn build(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
     for item in &genesis.suppliers {
         supplier(ctx, item, &genesis.params)?;
     }
-    feature::enable(ctx, feature::STRICT_CLOSEST_PROOF, Height(0));
+    for name in [feature::STRICT_CLOSEST_PROOF, feature::EXACT_CLAIM_UNITS] {
+        feature::enable(ctx, name, Height(0));
+    }
     Ok(())
 }
 
-fn params(ctx: &mut Context<'_>, params: &GenesisParams) -> Result<(), Fault> {
+pub(crate) fn params(ctx: &mut Context<'_>, params: &GenesisParams) -> Result<(), Fault> {
     let shared = pocket::shared::Params::from(&params.shared);
     check_shared(&shared)?;
     shared::set_params(ctx, &shared);
@@ -169,10 +171,15 @@ fn validators(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
         }
         bank::genesis_balance(ctx, &module_address("bonded_tokens_pool"), validator.tokens)?;
         auth::ensure_account(ctx, &validator.account)?;
-        weights.push((validator.account.to_string(), validator.tokens.0));
+        let account = validator.account;
+        weights.push(tokenomics::Validator {
+            account,
+            tokens: validator.tokens,
+            commission: "0.000000000000000000".into(),
+            delegations: BTreeMap::from([(account.to_string(), validator.tokens)]),
+        });
     }
-    tokenomics::set_validators(ctx, &weights);
-    Ok(())
+    tokenomics::set_validators(ctx, &weights)
 }
 
 fn known_service(ctx: &Context<'_>, id: &str) -> Result<(), Fault> {

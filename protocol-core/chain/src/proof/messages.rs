@@ -1,18 +1,18 @@
 //! Messages of module proof.
 
+use portico_protocol::Height;
 use portico_protocol::claim::{ClaimError, validate_create_claim, validate_submit_proof};
 use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::proof::{
     Claim, MsgCreateClaim, MsgSubmitProof, Proof, ProofRequirementReason,
 };
 use portico_protocol::wire::pocket::session::{Session, SessionHeader};
-use portico_protocol::{Height, Upokt};
 
 use super::{MODULE, amount, claim, claim_event, params, proof, requirement, save_claim, validation};
-use crate::context::{Context, required};
+use crate::context::Context;
 use crate::error::{Fault, refuse};
 use crate::state::Store;
-use crate::{bank, service, session, shared, stake};
+use crate::{bank, session, shared, stake};
 
 fn basic(error: &ClaimError) -> Fault {
     let code = match error {
@@ -37,8 +37,8 @@ fn session_of(ctx: &Context<'_>, header: &SessionHeader, supplier: &str) -> Resu
     )?;
     if found.session_id != header.session_id {
         let text = format!(
-            "session id {} is not the on-chain session's {}",
-            header.session_id, found.session_id
+            "session ID does not match onchain session ID; expected {:?}, got {:?}",
+            found.session_id, header.session_id
         );
         return Err(refuse(MODULE, 1116, text));
     }
@@ -50,7 +50,10 @@ fn session_of(ctx: &Context<'_>, header: &SessionHeader, supplier: &str) -> Resu
         return Err(refuse(
             MODULE,
             1102,
-            format!("supplier {supplier} is not in session {}", found.session_id),
+            format!(
+                "supplier operator address {supplier:?} not found in session ID {:?}",
+                found.session_id
+            ),
         ));
     }
     Ok(found)
@@ -70,19 +73,7 @@ pub(crate) fn msg_create_claim(ctx: &mut Context<'_>, message: &MsgCreateClaim) 
         proof_validation_status: 0,
     };
     let worth = amount(&ctx.state, &claimed)?;
-    let start = Height(header.session_start_block_height);
-    let per_relay = required(
-        service::compute_units_at(&ctx.state, &header.service_id, start)?,
-        || refuse(MODULE, 1125, format!("service {} not found", header.service_id)),
-    )?;
-    let expected = worth.num_relays.checked_mul(per_relay);
-    if expected != Some(worth.claimed_compute_units) {
-        let text = format!(
-            "claim has {} compute units, but {} relays of {per_relay} each",
-            worth.claimed_compute_units, worth.num_relays
-        );
-        return Err(refuse(MODULE, 1126, text));
-    }
+    super::check_units(&ctx.state, &header, &worth)?;
     let old = claim(&ctx.state, &header.session_id, supplier)?;
     let kind = if old.is_some() {
         "pocket.proof.EventClaimUpdated"
@@ -93,12 +84,7 @@ pub(crate) fn msg_create_claim(ctx: &mut Context<'_>, message: &MsgCreateClaim) 
         super::remove_claim(ctx, &old);
     }
     save_claim(ctx, &claimed);
-    ctx.emit(claim_event(
-        kind,
-        &claimed,
-        &worth,
-        worth.num_relays.saturating_mul(per_relay),
-    ));
+    ctx.emit(claim_event(kind, &claimed, &worth, worth.claimed_compute_units));
     Ok(())
 }
 
@@ -107,12 +93,17 @@ fn within_claim_window(ctx: &Context<'_>, header: &SessionHeader) -> Result<(), 
     let params = shared::params_at(&ctx.state, end)?;
     let timing = Timing::new(&params);
     let (open, close, now) = (timing.claim_open(end), timing.claim_close(end), ctx.height());
-    if now < open || now > close {
-        return Err(refuse(
-            MODULE,
-            1121,
-            format!("claim window is open from {open} to {close}, this is block {now}"),
-        ));
+    if now < open {
+        let text = format!(
+            "current block height ({now}) is less than the session's earliest claim commit height ({open})"
+        );
+        return Err(refuse(MODULE, 1121, text));
+    }
+    if now > close {
+        let text = format!(
+            "current block height ({now}) is greater than session claim window close height ({close})"
+        );
+        return Err(refuse(MODULE, 1121, text));
     }
     Ok(())
 }
@@ -120,26 +111,18 @@ fn within_claim_window(ctx: &Context<'_>, header: &SessionHeader) -> Result<(), 
 /// `MsgSubmitProof`: checks what can be checked without curve arithmetic, and keeps the proof for the end of this block.
 pub(crate) fn msg_submit_proof(ctx: &mut Context<'_>, message: &MsgSubmitProof) -> Result<(), Fault> {
     validate_submit_proof(message).map_err(|error| basic(&error))?;
-    let sent = message.session_header.clone().unwrap_or_default();
     let supplier = &message.supplier_operator_address;
-    let session = session_of(ctx, &sent, supplier)?;
-    // From here on the chain's header counts, not the message's.
-    let header = session.header.unwrap_or_default();
-    within_proof_window(ctx, &header)?;
     let new = Proof {
         supplier_operator_address: supplier.clone(),
-        session_header: Some(header.clone()),
+        session_header: message.session_header.clone(),
         closest_merkle_proof: message.proof.clone(),
     };
-    let claimed = validation::well_formed(&ctx.state, &new)?;
+    let claimed = ensure_well_formed(ctx, &new)?;
+    let header = super::header_of(&claimed);
     charge_fee(ctx, supplier)?;
     let worth = amount(&ctx.state, &claimed)?;
     if requirement(&ctx.state, &claimed, &worth)? == ProofRequirementReason::NotRequired {
-        let text = format!(
-            "proof is not required for the claim of supplier {supplier} in session {}",
-            header.session_id
-        );
-        return Err(refuse(MODULE, 1129, text));
+        return Err(refuse(MODULE, 1129, ""));
     }
     let old = proof(&ctx.state, &header.session_id, supplier)?;
     let kind = if old.is_some() {
@@ -152,9 +135,19 @@ pub(crate) fn msg_submit_proof(ctx: &mut Context<'_>, message: &MsgSubmitProof) 
         super::pair_key("proof", &header.session_id, supplier),
         &new,
     );
-    let units = worth.claimed_compute_units;
+    let units = worth.estimated_compute_units;
     ctx.emit(claim_event(kind, &claimed, &worth, units));
     Ok(())
+}
+
+/// All checks of a proof that need no curve arithmetic; returns the claim that it proves.
+pub(crate) fn ensure_well_formed(ctx: &Context<'_>, proof: &Proof) -> Result<Claim, Fault> {
+    let sent = proof.session_header.clone().unwrap_or_default();
+    let session = session_of(ctx, &sent, &proof.supplier_operator_address)?;
+    // From here on the chain's header counts, not the message's.
+    let header = session.header.unwrap_or_default();
+    within_proof_window(ctx, &header)?;
+    validation::well_formed(&ctx.state, proof, &header)
 }
 
 fn within_proof_window(ctx: &Context<'_>, header: &SessionHeader) -> Result<(), Fault> {
@@ -162,29 +155,31 @@ fn within_proof_window(ctx: &Context<'_>, header: &SessionHeader) -> Result<(), 
     let params = shared::params_at(&ctx.state, end)?;
     let timing = Timing::new(&params);
     let (open, close, now) = (timing.proof_open(end), timing.proof_close(end), ctx.height());
-    if now < open || now > close {
-        return Err(refuse(
-            MODULE,
-            1122,
-            format!("proof window is open from {open} to {close}, this is block {now}"),
-        ));
+    if now < open {
+        let text = format!(
+            "current block height ({now}) is less than session's earliest proof commit height ({open})"
+        );
+        return Err(refuse(MODULE, 1122, text));
+    }
+    if now > close {
+        let text = format!(
+            "current block height ({now}) is greater than session proof window close height ({close})"
+        );
+        return Err(refuse(MODULE, 1122, text));
     }
     Ok(())
 }
 
-/// The fee is taken before the draw, and needs a balance strictly above it.
+/// The fee is taken before the draw, and needs a balance strictly above it: also a fee of nothing needs an account with something.
 fn charge_fee(ctx: &mut Context<'_>, supplier: &str) -> Result<(), Fault> {
     let fee = stake::amount(params(&ctx.state)?.proof_submission_fee.as_ref());
-    if fee == Upokt(0) {
-        return Ok(());
-    }
     let address = stake::address(MODULE, 1101, supplier)?;
     let balance = bank::balance(&ctx.state, &address)?;
     if balance <= fee {
         return Err(refuse(
             MODULE,
             1127,
-            format!("balance {balance} is not above the proof submission fee of {fee}"),
+            format!("account has {}, but the proof submission fee is {fee}", balance.0),
         ));
     }
     stake::escrow(ctx, MODULE, &address, fee)

@@ -6,10 +6,11 @@ use portico_protocol::relay::{
     header_difference, ring_addresses, validate_request_basic, validate_response_basic,
     verify_request_signature, verify_response_signature,
 };
+use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus, Proof};
 use portico_protocol::wire::pocket::service::{Relay, RelayRequest, RelayResponse};
 use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::{Address, Height};
+use portico_protocol::{Address, Height, PublicKey};
 use portico_smst::{ClosestProof, CompactClosestProof, Path, Rule, Sum, SumDigest};
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -19,7 +20,7 @@ use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
 use crate::state::{StateError, StateRead, Store};
-use crate::{application, auth, feature, service};
+use crate::{application, auth, feature, service, shared};
 
 /// A proof taken apart.
 struct Parts {
@@ -27,6 +28,7 @@ struct Parts {
     request: RelayRequest,
     response: RelayResponse,
     relay_hash: [u8; 32],
+    weight: Option<u64>,
 }
 
 fn parts(proof: &Proof) -> Result<Parts, Fault> {
@@ -36,6 +38,7 @@ fn parts(proof: &Proof) -> Result<Parts, Fault> {
     let closest = compact.expand::<Sum>().map_err(|e| fault(e.to_string()))?;
     let value = closest.value::<Sum>().map_err(|e| fault(e.to_string()))?;
     let bytes = required(value, || fault("the proof holds no leaf".into()))?;
+    let weight = closest.weight::<Sum>();
     let relay_hash = Sha256::digest(bytes).into();
     let relay = Relay::decode(bytes).map_err(|error| refuse(MODULE, 1109, error.to_string()))?;
     let (request, response) = (relay.req.unwrap_or_default(), relay.res.unwrap_or_default());
@@ -43,22 +46,25 @@ fn parts(proof: &Proof) -> Result<Parts, Fault> {
         request,
         response,
         relay_hash,
+        weight,
         closest,
     })
 }
 
-/// Checks of `MsgSubmitProof`, in the network's order; returns the claim that is proved. `proof` carries the on-chain header.
-pub(super) fn well_formed(state: &dyn StateRead, proof: &Proof) -> Result<Claim, Fault> {
-    let header = proof.session_header.clone().unwrap_or_default();
+/// Checks of a proof for the on-chain session of `header`, in the network's order; returns the claim that is proved.
+pub(super) fn well_formed(
+    state: &dyn StateRead,
+    proof: &Proof,
+    header: &SessionHeader,
+) -> Result<Claim, Fault> {
+    if proof.closest_merkle_proof.is_empty() {
+        return Err(refuse(MODULE, 1108, "closest merkle proof cannot be empty"));
+    }
     let parts = parts(proof)?;
     validate_request_basic(&parts.request).map_err(|error| refuse("service", 1111, error.to_string()))?;
     let request_meta = parts.request.meta.unwrap_or_default();
     if request_meta.supplier_operator_address != proof.supplier_operator_address {
-        return Err(refuse(
-            MODULE,
-            1123,
-            "the proved relay was sent to another supplier",
-        ));
+        return Err(refuse(MODULE, 1123, "supplier type mismatch"));
     }
     validate_response_basic(&parts.response).map_err(|error| refuse("service", 1110, error.to_string()))?;
     let response_header = parts
@@ -71,7 +77,7 @@ pub(super) fn well_formed(state: &dyn StateRead, proof: &Proof) -> Result<Claim,
         ("request", request_meta.session_header.unwrap_or_default()),
         ("response", response_header),
     ] {
-        if let Some(field) = header_difference(&found, &header) {
+        if let Some(field) = header_difference(&found, header) {
             return Err(refuse(
                 MODULE,
                 1109,
@@ -81,14 +87,14 @@ pub(super) fn well_formed(state: &dyn StateRead, proof: &Proof) -> Result<Claim,
     }
     let start = Height(header.session_start_block_height);
     let target = service::difficulty_at(state, &header.service_id, start)?.target_hash;
-    if !is_applicable(&parts.relay_hash, &target) {
+    if target.len() != 32 || !is_applicable(&parts.relay_hash, &target) {
         return Err(refuse(
             MODULE,
             1130,
             "the proved relay does not meet the relay mining difficulty",
         ));
     }
-    claim_with_header(state, proof, &header)
+    claim_with_header(state, proof, header)
 }
 
 /// The claim of the proof's session and supplier; its header as it was sent must be the on-chain one.
@@ -98,63 +104,103 @@ fn claim_with_header(state: &dyn StateRead, proof: &Proof, header: &SessionHeade
         refuse(
             MODULE,
             1106,
-            format!("no claim of supplier {supplier} in session {}", header.session_id),
+            format!(
+                "no claim found for session ID {:?} and supplier {supplier:?}",
+                header.session_id
+            ),
         )
     })?;
     let claimed = super::header_of(&found);
-    let code = match header_difference(&claimed, header) {
-        None => return Ok(found),
-        Some("application_address") => 1101,
-        Some("service_id") => 1103,
-        Some("session_start_block_height") => 1118,
-        Some("session_end_block_height") => 1117,
-        Some(_) => 1116,
+    let code = if claimed.session_start_block_height != header.session_start_block_height {
+        1118
+    } else if claimed.session_end_block_height != header.session_end_block_height {
+        1117
+    } else if claimed.application_address != header.application_address {
+        1101
+    } else if claimed.service_id != header.service_id {
+        1103
+    } else {
+        return Ok(found);
     };
-    Err(refuse(
-        MODULE,
-        code,
-        "the claim's session header differs from the on-chain session's",
-    ))
+    let text = "the claim's session header differs from the on-chain session's";
+    Err(refuse(MODULE, code, text))
 }
 
 /// Checks at the end of the block: ring, supplier signature, challenged path, branch to the claimed root.
-fn signatures_and_path(state: &dyn StateRead, proof: &Proof, claim: &Claim) -> Result<(), Fault> {
-    let header = proof.session_header.clone().unwrap_or_default();
+pub(crate) fn signatures_and_path(state: &dyn StateRead, proof: &Proof, claim: &Claim) -> Result<(), Fault> {
+    let key = operator_key(state, &proof.supplier_operator_address)?;
     let parts = parts(proof)?;
-    let address = &header.application_address;
-    let app = required(application::application(state, address)?, || {
-        refuse(MODULE, 1113, format!("application {address} not found"))
-    })?;
-    let ring = ring_addresses(&app, Height(header.session_end_block_height));
-    verify_request_signature(&parts.request, &ring).map_err(|error| refuse(MODULE, 1110, chain(&error)))?;
-    let operator: Address = proof
-        .supplier_operator_address
-        .parse()
-        .map_err(|_| refuse(MODULE, 1101, "invalid supplier operator address"))?;
-    let key = required(auth::public_key(state, &operator)?, || {
-        refuse(
-            MODULE,
-            1114,
-            format!("supplier {operator} has no public key on chain"),
-        )
-    })?;
+    verify_ring(state, &parts.request)?;
     verify_response_signature(&parts.response, &key).map_err(|error| refuse(MODULE, 1111, chain(&error)))?;
-    let asked = Path::new(proof_path(&seed_hash(state, &header)?, &header.session_id));
+    let sent = proof.session_header.clone().unwrap_or_default();
+    let claimed = super::header_of(claim);
+    let start = Height(claimed.session_start_block_height);
+    let strict = feature::is_enabled(state, feature::STRICT_CLOSEST_PROOF, start)?;
+    let header = if strict { &claimed } else { &sent };
+    let asked = Path::new(proof_path(&seed_hash(state, header)?, &header.session_id));
+    if strict {
+        check_leaf(state, &parts, &claimed)?;
+    }
     let root: [u8; 48] = claim
         .root_hash
         .as_slice()
         .try_into()
-        .map_err(|_| refuse(MODULE, 1104, "claimed root is not 48 bytes"))?;
-    let strict = feature::is_enabled(
-        state,
-        feature::STRICT_CLOSEST_PROOF,
-        Height(header.session_start_block_height),
-    )?;
+        .map_err(|_| refuse(MODULE, 1108, "claimed root is not 48 bytes"))?;
     let rule = if strict { Rule::Strict } else { Rule::Network };
     parts
         .closest
         .verify::<Sum>(rule, &SumDigest::new(root), &asked)
         .map_err(|error| refuse(MODULE, 1108, error.to_string()))
+}
+
+fn operator_key(state: &dyn StateRead, operator: &str) -> Result<PublicKey, Fault> {
+    let address: Address = operator
+        .parse()
+        .map_err(|_| refuse(MODULE, 1101, "invalid supplier operator address"))?;
+    required(auth::public_key(state, &address)?, || {
+        refuse(
+            MODULE,
+            1114,
+            format!("supplier {operator} has no public key on chain"),
+        )
+    })
+}
+
+/// The request is signed by the ring of its application at the end of its session.
+fn verify_ring(state: &dyn StateRead, request: &RelayRequest) -> Result<(), Fault> {
+    let header = request
+        .meta
+        .as_ref()
+        .and_then(|meta| meta.session_header.clone())
+        .unwrap_or_default();
+    let address = &header.application_address;
+    let app = required(application::application(state, address)?, || {
+        refuse(MODULE, 1113, format!("application {address} not found"))
+    })?;
+    let live = shared::params(state)?;
+    let end = Timing::new(&live).end(Height(header.session_end_block_height));
+    verify_request_signature(request, &ring_addresses(&app, end))
+        .map_err(|error| refuse(MODULE, 1110, chain(&error)))
+}
+
+/// The leaf lies where its relay's hash says, so that a relay counts once, and weighs what a relay of the service does.
+fn check_leaf(state: &dyn StateRead, parts: &Parts, header: &SessionHeader) -> Result<(), Fault> {
+    if parts.closest.closest_path != Path::of_key(&parts.relay_hash).as_ref() {
+        return Err(refuse(
+            MODULE,
+            1108,
+            "the proved leaf is not at the path of its relay",
+        ));
+    }
+    let start = Height(header.session_start_block_height);
+    if parts.weight != service::compute_units_at(state, &header.service_id, start)? {
+        return Err(refuse(
+            MODULE,
+            1108,
+            "the proved leaf has not the weight of a relay",
+        ));
+    }
+    Ok(())
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

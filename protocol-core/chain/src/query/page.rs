@@ -24,6 +24,18 @@ pub(super) fn paged<M: Message + Default>(
     filtered(state, store, prefix, request, |_| true)
 }
 
+/// One page of a history, oldest first; state keeps the newest first.
+pub(super) fn history<M: Message + Default>(
+    state: &dyn StateRead,
+    store: Store,
+    prefix: &[u8],
+    request: Option<PageRequest>,
+) -> Result<Page<M>, QueryError> {
+    let mut request = request.unwrap_or_default();
+    request.reverse = !request.reverse;
+    paged(state, store, prefix, Some(request))
+}
+
 /// One page of the values under `prefix` that are `wanted`. Keys and offsets count wanted values only.
 pub(super) fn filtered<M: Message + Default>(
     state: &dyn StateRead,

@@ -13,7 +13,7 @@ use super::{MODULE, begin_unbonding, params, replace_services, save, supplier};
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
-use crate::{bank, json, service, shared, stake};
+use crate::{auth, bank, json, service, shared, stake};
 
 /// Checks service configs: services exist, URLs and types are usable, shares add up.
 pub(crate) fn validate_services(ctx: &Context<'_>, services: &[SupplierServiceConfig]) -> Result<(), Fault> {
@@ -34,8 +34,7 @@ pub(crate) fn validate_services(ctx: &Context<'_>, services: &[SupplierServiceCo
             return Err(fault(format!("service {:?} has no endpoint", config.service_id)));
         }
         for endpoint in &config.endpoints {
-            let scheme = endpoint.url.split_once("://").map(|(scheme, _)| scheme);
-            if !matches!(scheme, Some("http" | "https" | "ws" | "wss")) {
+            if !is_endpoint_url(&endpoint.url) {
                 return Err(fault(format!(
                     "endpoint URL {:?} is not http, https, ws or wss",
                     endpoint.url
@@ -54,6 +53,17 @@ pub(crate) fn validate_services(ctx: &Context<'_>, services: &[SupplierServiceCo
         validate_shares(config)?;
     }
     Ok(())
+}
+
+/// A scheme that relays travel by, and a host.
+fn is_endpoint_url(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    matches!(scheme, "http" | "https" | "ws" | "wss")
+        && !host.is_empty()
+        && !url.chars().any(|c| c.is_control() || c == ' ')
 }
 
 fn validate_shares(config: &SupplierServiceConfig) -> Result<(), Fault> {
@@ -87,16 +97,17 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeSupplier) -> Re
     let old = supplier(&ctx.state, &message.operator_address)?;
     authorize(message, old.as_ref())?;
     if !message.services.is_empty() && message.signer != message.operator_address {
+        let text = "only the operator account is authorized to update the service configurations";
+        return Err(refuse(MODULE, 1104, text));
+    }
+    if auth::is_module(&owner) {
         return Err(refuse(
-            "shared",
-            1105,
-            "only the operator may set service configs",
+            MODULE,
+            1102,
+            format!("owner {owner} is a module's account"),
         ));
     }
     validate_services(ctx, &message.services)?;
-    if old.is_none() && message.services.is_empty() {
-        return Err(refuse(MODULE, 1104, "a new supplier needs at least one service"));
-    }
     let before = stake::amount(old.as_ref().and_then(|supplier| supplier.stake.as_ref()));
     let staked = match (&message.stake, &old) {
         (None, Some(_)) => before,
@@ -128,7 +139,7 @@ fn authorize(message: &MsgStakeSupplier, old: Option<&Supplier>) -> Result<(), F
     Ok(())
 }
 
-/// The fee, and the difference of the stakes: from the signer in, to the owner out.
+/// The difference of the stakes, from the signer in or to the owner out; and the fee, which stays with the module.
 fn charge(
     ctx: &mut Context<'_>,
     signer: &Address,
@@ -136,14 +147,13 @@ fn charge(
     before: Upokt,
     after: Upokt,
 ) -> Result<(), Fault> {
-    let fee = stake::amount(params(&ctx.state)?.staking_fee.as_ref());
-    bank::send(ctx, signer, &module_address(MODULE), fee)?;
-    bank::burn(ctx, MODULE, fee)?;
     if after > before {
-        stake::escrow(ctx, MODULE, signer, Upokt(after.0 - before.0))
+        stake::escrow(ctx, MODULE, signer, Upokt(after.0 - before.0))?;
     } else {
-        stake::release(ctx, MODULE, owner, Upokt(before.0 - after.0))
+        stake::release(ctx, MODULE, owner, Upokt(before.0 - after.0))?;
     }
+    let fee = stake::amount(params(&ctx.state)?.staking_fee.as_ref());
+    bank::send(ctx, signer, &module_address(MODULE), fee)
 }
 
 fn store(
@@ -162,22 +172,22 @@ fn store(
     new.unstake_session_end_height = 0;
     if !message.services.is_empty() {
         replace_services(&mut new, &message.services, next);
-    } else if cancelled {
-        let services = new.services.clone();
-        replace_services(&mut new, &services, next);
     }
     save(ctx, old.as_ref(), &new);
-    let event = if cancelled {
-        TypedEvent::new("pocket.supplier.EventSupplierUnbondingCanceled")
-            .json("supplier", json::supplier(&new))
-            .long("session_end_height", session_end)
-            .long("height", ctx.height())
-    } else {
+    if cancelled {
+        let height = ctx.height();
+        ctx.emit(
+            TypedEvent::new("pocket.supplier.EventSupplierUnbondingCanceled")
+                .json("supplier", json::supplier(&new))
+                .long("session_end_height", session_end)
+                .long("height", height),
+        );
+    }
+    ctx.emit(
         TypedEvent::new("pocket.supplier.EventSupplierStaked")
             .long("session_end_height", session_end)
-            .text("operator_address", &new.operator_address)
-    };
-    ctx.emit(event);
+            .text("operator_address", &new.operator_address),
+    );
     Ok(())
 }
 

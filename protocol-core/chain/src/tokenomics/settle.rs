@@ -1,511 +1,394 @@
-//! The end blocker: which claims settle, for how much, and where the tokens go.
+//! Which claims are due, what becomes of each, and in which order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use portico_protocol::claim::ClaimAmount;
 use portico_protocol::session::Timing;
-use portico_protocol::tx::module_address;
+use portico_protocol::settlement::Fraction;
 use portico_protocol::wire::pocket::application::{Application, ApplicationUnbondingReason};
 use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus, ProofRequirementReason};
-use portico_protocol::wire::pocket::shared::{ServiceRevenueShare, Supplier};
-use portico_protocol::wire::pocket::tokenomics::{ClaimExpirationReason, Params, SettlementOpReason as Op};
+use portico_protocol::wire::pocket::shared::{Service, Supplier};
+use portico_protocol::wire::pocket::tokenomics::{Params, SettlementOpReason as Reason};
 use portico_protocol::{Height, Upokt};
 
-use super::distribution::{Fraction, Parts, by_weight, shareholders, split};
-use super::{MODULE, params, validators};
+use super::budget::{Allowed, Budget, Budgets};
+use super::operations::{Operations, execute};
+use super::rewards::{Rewards, ValidatorPool};
+use super::{MODULE, arithmetic, params, slash, validators};
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
 use crate::event::{TypedEvent, quote};
 use crate::state::StateError;
-use crate::{application, bank, proof, service, shared, stake, supplier};
+use crate::{application, proof, service, shared, stake, supplier};
 
-/// One payment of a settlement, for its event.
-struct Payment {
-    to: String,
-    reason: Op,
-    amount: Upokt,
+/// What a block's settlement did.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Operations per settled claim, then the validators' part.
+    pub(crate) operations: Vec<Operations>,
+    /// Claims that expired.
+    pub(crate) expired: Vec<Claim>,
+    /// Claims whose data did not fit together.
+    pub(crate) discarded: Vec<Claim>,
+    /// Settled leaves per service.
+    pub(crate) relays: BTreeMap<String, u64>,
 }
 
-/// A claim that is due, with what it is worth.
-struct Due {
-    claim: Claim,
-    amount: ClaimAmount,
+/// A claim that is due, with all that its settlement looks at.
+pub(super) struct Assessed {
+    pub(super) claim: Claim,
+    pub(super) amount: ClaimAmount,
     requirement: ProofRequirementReason,
+    service: Service,
+    supplier: Supplier,
 }
 
-/// Applications and sessions of this block's settlement: their stake before it and how many suppliers share it.
-type Budgets = BTreeMap<(String, String), (Upokt, u64)>;
-
-/// Settles or expires every claim whose proof window closes with this block.
-pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
-    let live = shared::params(&ctx.state)?;
-    let after = Timing::new(&live).end_to_proof_close_blocks().saturating_add(1);
-    let last = Height(ctx.height().0.saturating_sub(after));
-    let mut volumes: BTreeMap<String, u64> = BTreeMap::new();
-    let mut proposer = Proposer::default();
-    // Usually one end; older ones when windows were shortened meanwhile.
-    for end in proof::ends_with_claims(&ctx.state, last)? {
-        settle_session_end(ctx, end, &mut volumes, &mut proposer)?;
-    }
-    proposer.pay(ctx)?;
-    for (service, num_relays) in volumes {
-        service::update_difficulty(ctx, &service, num_relays)?;
-    }
-    Ok(())
-}
-
-fn settle_session_end(
-    ctx: &mut Context<'_>,
-    end: Height,
-    volumes: &mut BTreeMap<String, u64>,
-    proposer: &mut Proposer,
-) -> Result<(), Fault> {
-    let mut due = Vec::new();
-    for claim in proof::claims_ending_at(&ctx.state, end)? {
-        match assess(ctx, claim.clone()) {
-            Ok(assessed) => due.push(assessed),
-            Err(Fault::Module(error)) => discard(ctx, &claim, &error.text),
-            Err(error) => return Err(error),
-        }
-    }
-    let (settling, expiring): (Vec<Due>, Vec<Due>) = due.into_iter().partition(Due::settles);
-    let budgets = budgets(ctx, &settling)?;
-    let mut applications = BTreeSet::new();
-    for due in settling {
-        let header = proof::header_of(&due.claim);
-        let before = Context {
-            state: ctx.state.clone(),
-            block: ctx.block,
-            events: ctx.events.clone(),
-        };
-        let proposer_before = proposer.clone();
-        match settle(ctx, &due, &budgets, proposer) {
-            Ok(()) => {
-                *volumes.entry(header.service_id).or_default() += due.amount.num_relays;
-                applications.insert(header.application_address);
-            }
-            Err(Fault::Module(error)) => {
-                *ctx = before;
-                *proposer = proposer_before;
-                discard(ctx, &due.claim, &error.text);
-                continue;
-            }
-            Err(error) => return Err(error),
-        }
-        proof::remove_claim(ctx, &due.claim);
-    }
-    for due in expiring {
-        expire(ctx, &due)?;
-        proof::remove_claim(ctx, &due.claim);
-    }
-    for address in applications {
-        unbond_if_poor(ctx, &address)?;
-    }
-    Ok(())
-}
-
-impl Due {
+impl Assessed {
     fn settles(&self) -> bool {
         self.requirement == ProofRequirementReason::NotRequired
             || self.claim.proof_validation_status == i32::from(ClaimProofStatus::Validated)
     }
 }
 
-fn assess(ctx: &Context<'_>, claim: Claim) -> Result<Due, Fault> {
-    let amount = proof::amount(&ctx.state, &claim)?;
-    let requirement = proof::requirement(&ctx.state, &claim, &amount)?;
-    Ok(Due {
-        claim,
-        amount,
-        requirement,
-    })
+/// An application during the settlement.
+struct Payer {
+    app: Application,
+    /// Its stake before this block's settlement, which budgets are made of.
+    staked: Upokt,
 }
 
-/// Stake and number of claiming suppliers per (application, session), before anything settles.
-fn budgets(ctx: &Context<'_>, settling: &[Due]) -> Result<Budgets, StateError> {
-    let mut budgets = Budgets::new();
-    for due in settling {
-        let header = proof::header_of(&due.claim);
-        let app = application::application(&ctx.state, &header.application_address)?;
-        let staked = stake::amount(app.as_ref().and_then(|app| app.stake.as_ref()));
-        let entry = budgets
-            .entry((header.application_address, header.session_id))
-            .or_insert((staked, 0));
-        entry.1 += 1;
-    }
-    Ok(budgets)
-}
-
-/// What the application's budget allows of a claim: the claimed amount, or less when it was over-serviced.
-fn allowed(
-    ctx: &mut Context<'_>,
-    due: &Due,
-    budgets: &Budgets,
-    app: &Application,
+/// Settlement of one block.
+struct Settlement {
+    params: Params,
     inflation: Fraction,
-) -> Result<Upokt, Fault> {
-    let header = proof::header_of(&due.claim);
-    let key = (header.application_address.clone(), header.session_id.clone());
-    let (staked, suppliers) = budgets.get(&key).copied().unwrap_or_default();
-    let at_end = shared::params_at(&ctx.state, Height(header.session_end_block_height))?;
-    let pending = u128::from(Timing::new(&at_end).num_pending_sessions().max(1));
-    let suppliers = u128::from(suppliers.max(1));
-    let mut budget = Upokt(staked.0 / pending / suppliers);
-    let limit = stake::amount(app.per_session_spend_limit.as_ref());
-    if limit > Upokt(0) {
-        budget = budget.min(Upokt(limit.0.min(staked.0 / pending) / suppliers));
+    payers: BTreeMap<String, Payer>,
+    budgets: Budgets,
+    /// Claims per (application, session), also those that expire.
+    claimants: BTreeMap<(String, String), u64>,
+    pool: ValidatorPool,
+    session_end: i64,
+    done: Settled,
+}
+
+/// Settles the claims that are due.
+pub(crate) fn settle(ctx: &mut Context<'_>) -> Result<Settled, Fault> {
+    let claims = due(ctx)?;
+    if claims.is_empty() {
+        return Ok(Settled::default());
     }
-    let claimed = due.amount.claimed;
-    let needed = Upokt(claimed.0.saturating_add(inflation.ceil_of(claimed)?.0));
-    if needed <= budget {
-        return Ok(claimed);
+    let params = params(&ctx.state)?;
+    let inflation = Fraction::of(params.global_inflation_per_claim).map_err(|error| arithmetic(&error))?;
+    let mut settlement = Settlement {
+        params,
+        inflation,
+        payers: BTreeMap::new(),
+        budgets: Budgets::new(),
+        claimants: BTreeMap::new(),
+        pool: ValidatorPool::default(),
+        session_end: 0,
+        done: Settled::default(),
+    };
+    for claim in &claims {
+        *settlement.claimants.entry(pair(claim)).or_default() += 1;
     }
+    let assessed = settlement.assess_all(ctx, claims)?;
+    for one in assessed {
+        settlement.process(ctx, one)?;
+    }
+    settlement.finish(ctx)
+}
+
+/// Claims whose proof window has closed, by session end, session and supplier.
+fn due(ctx: &Context<'_>) -> Result<Vec<Claim>, StateError> {
+    let height = ctx.height();
+    let mut claims = Vec::new();
+    for end in proof::ends_with_claims(&ctx.state, height)? {
+        let at_end = shared::params_at(&ctx.state, end)?;
+        let window = Timing::new(&at_end).end_to_proof_close_blocks();
+        if height.0 > end.0.saturating_add(window) {
+            claims.extend(proof::claims_ending_at(&ctx.state, end)?);
+        }
+    }
+    Ok(claims)
+}
+
+fn pair(claim: &Claim) -> (String, String) {
+    let header = proof::header_of(claim);
+    (header.application_address, header.session_id)
+}
+
+impl Settlement {
+    /// Looks at every claim, and at what they take of their budgets together. Claims that make no sense are discarded.
+    fn assess_all(&mut self, ctx: &mut Context<'_>, claims: Vec<Claim>) -> Result<Vec<Assessed>, Fault> {
+        let mut all = Vec::with_capacity(claims.len());
+        for claim in claims {
+            match self.assess(ctx, &claim) {
+                Ok(assessed) => all.push(assessed),
+                Err(Fault::Module(error)) => self.discard(ctx, claim, &error.text),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    fn assess(&mut self, ctx: &Context<'_>, claim: &Claim) -> Result<Assessed, Fault> {
+        let header = proof::header_of(claim);
+        let id = &header.service_id;
+        let service = required(service::service(&ctx.state, id)?, || {
+            refuse(MODULE, 1115, format!("service with ID {id:?} not found"))
+        })?;
+        self.load_payer(ctx, &header.application_address)?;
+        let operator = &claim.supplier_operator_address;
+        let supplier = required(supplier::supplier(&ctx.state, operator)?, || {
+            refuse(MODULE, 1105, format!("supplier {operator} not found"))
+        })?;
+        let amount = proof::amount(&ctx.state, claim)?;
+        let requirement = proof::requirement(&ctx.state, claim, &amount)?;
+        let assessed = Assessed {
+            claim: claim.clone(),
+            amount,
+            requirement,
+            service,
+            supplier,
+        };
+        let inflation = self.inflation;
+        let budget = self.budget(ctx, claim)?;
+        if assessed.settles() {
+            budget.count(assessed.amount.claimed, inflation)?;
+        }
+        Ok(assessed)
+    }
+
+    fn load_payer(&mut self, ctx: &Context<'_>, address: &str) -> Result<(), Fault> {
+        if self.payers.contains_key(address) {
+            return Ok(());
+        }
+        let app = required(application::application(&ctx.state, address)?, || {
+            refuse(
+                MODULE,
+                1106,
+                format!("application with address {address:?} not found"),
+            )
+        })?;
+        let staked = stake::amount(app.stake.as_ref());
+        self.payers.insert(address.to_owned(), Payer { app, staked });
+        Ok(())
+    }
+
+    fn budget(&mut self, ctx: &Context<'_>, claim: &Claim) -> Result<&mut Budget, Fault> {
+        let key = pair(claim);
+        if !self.budgets.contains_key(&key) {
+            let end = Height(proof::header_of(claim).session_end_block_height);
+            let at_end = shared::params_at(&ctx.state, end)?;
+            let num_suppliers = self.claimants.get(&key).copied().unwrap_or(1);
+            let payer = required(self.payers.get(&key.0), || refuse(MODULE, 1106, ""))?;
+            let pending = Timing::new(&at_end).num_pending_sessions();
+            let budget = Budget::new(&payer.app, payer.staked, pending, num_suppliers);
+            self.budgets.insert(key.clone(), budget);
+        }
+        required(self.budgets.get_mut(&key), || refuse(MODULE, 1117, ""))
+    }
+
+    fn process(&mut self, ctx: &mut Context<'_>, assessed: Assessed) -> Result<(), Fault> {
+        if !assessed.settles() {
+            slash::announce_expired(ctx, &assessed);
+            proof::remove_claim(ctx, &assessed.claim);
+            self.done.expired.push(assessed.claim);
+            return Ok(());
+        }
+        let first_event = ctx.events.len();
+        match self.settle_one(ctx, &assessed) {
+            Ok(operations) => {
+                let header = proof::header_of(&assessed.claim);
+                if self.done.operations.is_empty() {
+                    self.session_end = header.session_end_block_height;
+                }
+                let relays = self.done.relays.entry(header.service_id).or_default();
+                *relays = relays.wrapping_add(assessed.amount.num_relays);
+                self.done.operations.push(operations);
+                proof::remove_claim(ctx, &assessed.claim);
+            }
+            Err(Fault::Module(error)) => {
+                ctx.events.truncate(first_event);
+                self.discard(ctx, assessed.claim, &error.text);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Settles one claim into the payer's stake and the queue; on a refusal neither has changed.
+    fn settle_one(&mut self, ctx: &mut Context<'_>, assessed: &Assessed) -> Result<Operations, Fault> {
+        let header = proof::header_of(&assessed.claim);
+        proof::check_units(&ctx.state, &header, &assessed.amount)?;
+        let (inflation, multiplier) = (self.inflation, self.params.overservicing_bonus_multiplier);
+        let budget = *self.budget(ctx, &assessed.claim)?;
+        let allowed = budget.allow(assessed.amount.claimed, inflation, multiplier)?;
+        announce_overserviced(ctx, assessed, &allowed, budget.by_spend_limit);
+        let payer = required(self.payers.get(&header.application_address), || {
+            refuse(MODULE, 1106, "")
+        })?;
+        let (mut app, mut pool) = (payer.app.clone(), self.pool.clone());
+        let mut operations = Operations {
+            supplier: assessed.supplier.operator_address.clone(),
+            ..Operations::default()
+        };
+        if allowed.settlement > Upokt(0) {
+            let rev_shares = supplier::rev_shares(&assessed.supplier, &header.service_id, ctx.height());
+            let rewards = Rewards {
+                params: &self.params,
+                supplier: &assessed.supplier,
+                rev_shares: &rev_shares,
+                service_id: &header.service_id,
+                source_owner: &assessed.service.owner_address,
+                session_id: &header.session_id,
+                session_end: header.session_end_block_height,
+            };
+            operations = rewards.queue(ctx, &mut app, allowed.settlement, &mut pool)?;
+            unbond_if_poor(ctx, &mut app)?;
+        }
+        announce_settled(ctx, assessed, allowed.settlement, &self.params, &operations)?;
+        if let Some(payer) = self.payers.get_mut(&header.application_address) {
+            payer.app = app;
+        }
+        self.pool = pool;
+        Ok(operations)
+    }
+
+    fn discard(&mut self, ctx: &mut Context<'_>, claim: Claim, error: &str) {
+        let header = proof::header_of(&claim);
+        proof::remove_claim(ctx, &claim);
+        ctx.emit(
+            TypedEvent::new("pocket.tokenomics.EventClaimDiscarded")
+                .text("error", error)
+                .text("service_id", &header.service_id)
+                .text("application_address", &header.application_address)
+                .long("session_end_block_height", header.session_end_block_height)
+                .int("claim_proof_status_int", claim.proof_validation_status)
+                .text("supplier_operator_address", &claim.supplier_operator_address),
+        );
+        self.done.discarded.push(claim);
+    }
+
+    /// Writes stakes, shares the validators' part, executes what was queued, slashes.
+    fn finish(mut self, ctx: &mut Context<'_>) -> Result<Settled, Fault> {
+        for payer in self.payers.values() {
+            application::save(ctx, &payer.app);
+        }
+        let mut queued = Operations::default();
+        let end = self.session_end;
+        for (total, reason) in [
+            (
+                self.pool.relays,
+                Reason::TlmRelayBurnEqualsMintValidatorRewardDistribution,
+            ),
+            (
+                self.pool.inflation,
+                Reason::TlmGlobalMintValidatorRewardDistribution,
+            ),
+        ] {
+            validators::distribute(ctx, total, reason, end, &mut queued)?;
+        }
+        if !queued.to_accounts.is_empty() {
+            self.done.operations.push(queued);
+        }
+        execute(ctx, &self.done.operations, end)?;
+        for claim in &self.done.expired {
+            slash::slash(ctx, claim)?;
+        }
+        Ok(self.done)
+    }
+}
+
+fn unbond_if_poor(ctx: &mut Context<'_>, app: &mut Application) -> Result<(), Fault> {
+    let min = stake::amount(application::params(&ctx.state)?.min_stake.as_ref());
+    if app.unstake_session_end_height == 0 && stake::amount(app.stake.as_ref()) < min {
+        application::begin_unbonding(ctx, app, ApplicationUnbondingReason::BelowMinStake)?;
+    }
+    Ok(())
+}
+
+fn announce_overserviced(
+    ctx: &mut Context<'_>,
+    assessed: &Assessed,
+    allowed: &Allowed,
+    by_spend_limit: bool,
+) {
+    let Some((expected, effective)) = allowed.overserviced else {
+        return;
+    };
+    let header = proof::header_of(&assessed.claim);
     ctx.emit(
         TypedEvent::new("pocket.tokenomics.EventApplicationOverserviced")
             .text("application_addr", &header.application_address)
-            .text("supplier_operator_addr", &due.claim.supplier_operator_address)
-            .text("expected_burn", &needed.to_string())
-            .text("effective_burn", &budget.to_string())
+            .text("supplier_operator_addr", &assessed.supplier.operator_address)
+            .text("expected_burn", &expected.to_string())
+            .text("effective_burn", &effective.to_string())
             .text("service_id", &header.service_id)
             .long("session_end_block_height", header.session_end_block_height)
-            .json("spend_limit_exceeded", (limit > Upokt(0)).to_string()),
+            .json("spend_limit_exceeded", by_spend_limit.to_string()),
     );
-    inflation.floor_without(budget)
 }
 
-fn settle(ctx: &mut Context<'_>, due: &Due, budgets: &Budgets, proposer: &mut Proposer) -> Result<(), Fault> {
-    let header = proof::header_of(&due.claim);
-    let address = &header.application_address;
-    let mut app = required(application::application(&ctx.state, address)?, || {
-        refuse(MODULE, 1106, format!("application {address} not found"))
-    })?;
-    let operator = &due.claim.supplier_operator_address;
-    let paid = required(supplier::supplier(&ctx.state, operator)?, || {
-        refuse(MODULE, 1105, format!("supplier {operator} not found"))
-    })?;
-    let owner = required(service::service(&ctx.state, &header.service_id)?, || {
-        refuse(MODULE, 1115, format!("service {} not found", header.service_id))
-    })?
-    .owner_address;
-    let params = params(&ctx.state)?;
-    let inflation_rate = Fraction::of(params.global_inflation_per_claim)?;
-    let settled = allowed(ctx, due, budgets, &app, inflation_rate)?;
-    let inflation = inflation_rate.ceil_of(settled)?;
-    let minted = Fraction::of(params.mint_ratio)?.floor_of(settled)?;
-
-    // The application pays: its stake is burned for the relays, and refunds the inflation to the DAO.
-    bank::burn(ctx, application::MODULE, settled)?;
-    application::pay(&mut app, Upokt(settled.0.saturating_add(inflation.0)))?;
-    application::save(ctx, &app);
-    let roles = Roles {
-        supplier: &paid,
-        service: &header.service_id,
-        source_owner: &owner,
-        application: address,
-    };
-    let mut payments = Vec::new();
-    bank::mint(ctx, MODULE, minted)?;
-    let parts = split(minted, burn_shares(&params))?;
-    proposer.burn_equals_mint = Upokt(proposer.burn_equals_mint.0 + parts.proposer.0);
-    distribute(ctx, &parts, &roles, &params, &RELAY_REASONS, &mut payments)?;
-    bank::mint(ctx, MODULE, inflation)?;
-    let parts = split(inflation, mint_shares(&params))?;
-    proposer.global_mint = Upokt(proposer.global_mint.0 + parts.proposer.0);
-    distribute(ctx, &parts, &roles, &params, &GLOBAL_REASONS, &mut payments)?;
-    reimburse(ctx, due, &params, inflation, &paid, &mut payments)?;
-    settled_event(ctx, due, &paid, settled, minted, &params, &payments);
-    Ok(())
-}
-
-fn burn_shares(params: &Params) -> [f64; 4] {
-    let shares = params.mint_equals_burn_claim_distribution.unwrap_or_default();
-    [
-        shares.supplier,
-        shares.proposer,
-        shares.source_owner,
-        shares.application,
-    ]
-}
-
-fn mint_shares(params: &Params) -> [f64; 4] {
-    let shares = params.mint_allocation_percentages.unwrap_or_default();
-    [
-        shares.supplier,
-        shares.proposer,
-        shares.source_owner,
-        shares.application,
-    ]
-}
-
-/// Who stands behind the parts of a mint.
-struct Roles<'a> {
-    supplier: &'a Supplier,
-    service: &'a str,
-    source_owner: &'a str,
-    application: &'a str,
-}
-
-/// Reasons of one mint's payments: supplier, source owner, application, DAO.
-type Reasons = [Op; 4];
-const RELAY_REASONS: Reasons = [
-    Op::TlmRelayBurnEqualsMintSupplierShareholderRewardDistribution,
-    Op::TlmRelayBurnEqualsMintSourceOwnerRewardDistribution,
-    Op::TlmRelayBurnEqualsMintApplicationRewardDistribution,
-    Op::TlmRelayBurnEqualsMintDaoRewardDistribution,
-];
-const GLOBAL_REASONS: Reasons = [
-    Op::TlmGlobalMintSupplierShareholderRewardDistribution,
-    Op::TlmGlobalMintSourceOwnerRewardDistribution,
-    Op::TlmGlobalMintApplicationRewardDistribution,
-    Op::TlmGlobalMintDaoRewardDistribution,
-];
-
-fn distribute(
-    ctx: &mut Context<'_>,
-    parts: &Parts,
-    roles: &Roles<'_>,
-    params: &Params,
-    reasons: &Reasons,
-    payments: &mut Vec<Payment>,
-) -> Result<(), Fault> {
-    let shares = rev_shares(roles.supplier, roles.service);
-    for (to, amount) in shareholders(parts.supplier, &shares)? {
-        pay(ctx, to, amount, reasons[0], payments)?;
-    }
-    pay(
-        ctx,
-        roles.source_owner.to_owned(),
-        parts.source_owner,
-        reasons[1],
-        payments,
-    )?;
-    pay(
-        ctx,
-        roles.application.to_owned(),
-        parts.application,
-        reasons[2],
-        payments,
-    )?;
-    pay(
-        ctx,
-        params.dao_reward_address.clone(),
-        parts.dao,
-        reasons[3],
-        payments,
-    )
-}
-
-/// Revenue shares for the service; everything to the owner when they are missing or odd.
-fn rev_shares(supplier: &Supplier, service: &str) -> Vec<ServiceRevenueShare> {
-    let current = supplier
-        .services
-        .iter()
-        .find(|config| config.service_id == service);
-    let past = supplier
-        .service_config_history
-        .iter()
-        .rev()
-        .filter_map(|update| update.service.as_ref());
-    let config = current.or_else(|| past.into_iter().find(|config| config.service_id == service));
-    let shares = config.map(|config| config.rev_share.clone()).unwrap_or_default();
-    if shares.iter().map(|share| share.rev_share_percentage).sum::<u64>() == 100 {
-        return shares;
-    }
-    vec![ServiceRevenueShare {
-        address: supplier.owner_address.clone(),
-        rev_share_percentage: 100,
-    }]
-}
-
-/// Pays out of the tokenomics account; nothing for nothing.
-fn pay(
-    ctx: &mut Context<'_>,
-    to: String,
-    amount: Upokt,
-    reason: Op,
-    payments: &mut Vec<Payment>,
-) -> Result<(), Fault> {
-    if amount == Upokt(0) {
-        return Ok(());
-    }
-    let address = stake::address(MODULE, 1101, &to)?;
-    bank::send(ctx, &module_address(MODULE), &address, amount)?;
-    payments.push(Payment { to, reason, amount });
-    Ok(())
-}
-
-/// The inflation leaves the application's stake to the DAO.
-fn reimburse(
-    ctx: &mut Context<'_>,
-    due: &Due,
-    params: &Params,
-    inflation: Upokt,
-    paid: &Supplier,
-    payments: &mut Vec<Payment>,
-) -> Result<(), Fault> {
-    if inflation == Upokt(0) {
-        return Ok(());
-    }
-    let header = proof::header_of(&due.claim);
-    bank::send(
-        ctx,
-        &module_address(application::MODULE),
-        &module_address(MODULE),
-        inflation,
-    )?;
-    let reason = Op::TlmGlobalMintReimbursementRequestEscrowDaoTransfer;
-    pay(
-        ctx,
-        params.dao_reward_address.clone(),
-        inflation,
-        reason,
-        payments,
-    )?;
-    ctx.emit(
-        TypedEvent::new("pocket.tokenomics.EventApplicationReimbursementRequest")
-            .text("application_addr", &header.application_address)
-            .text("supplier_operator_addr", &paid.operator_address)
-            .text("supplier_owner_addr", &paid.owner_address)
-            .text("service_id", &header.service_id)
-            .text("session_id", &header.session_id)
-            .text("amount", &inflation.to_string()),
-    );
-    Ok(())
-}
-
-fn settled_event(
-    ctx: &mut Context<'_>,
-    due: &Due,
-    paid: &Supplier,
-    settled: Upokt,
-    minted: Upokt,
-    params: &Params,
-    payments: &[Payment],
-) {
-    let header = proof::header_of(&due.claim);
+/// JSON of who was paid what: added up by recipient, and each payment.
+fn payments(operations: &Operations) -> (String, String) {
     let mut sums: BTreeMap<&str, u128> = BTreeMap::new();
-    for payment in payments {
-        *sums.entry(&payment.to).or_default() += payment.amount.0;
+    let mut details = Vec::with_capacity(operations.to_accounts.len());
+    for payment in &operations.to_accounts {
+        let sum = sums.entry(&payment.to).or_default();
+        *sum = sum.saturating_add(payment.amount.0);
+        details.push(format!(
+            "{{\"recipient_address\":{},\"op_reason\":\"{}\",\"amount\":\"{}\"}}",
+            quote(&payment.to),
+            payment.reason.as_str_name(),
+            payment.amount
+        ));
     }
     let sums: Vec<String> = sums
         .iter()
         .map(|(to, sum)| format!("{}:{}", quote(to), quote(&Upokt(*sum).to_string())))
         .collect();
-    let details: Vec<String> = payments
-        .iter()
-        .map(|payment| {
-            format!(
-                "{{\"recipient_address\":{},\"op_reason\":\"{}\",\"amount\":\"{}\"}}",
-                quote(&payment.to),
-                payment.reason.as_str_name(),
-                payment.amount
-            )
-        })
-        .collect();
+    (
+        format!("{{{}}}", sums.join(",")),
+        format!("[{}]", details.join(",")),
+    )
+}
+
+fn announce_settled(
+    ctx: &mut Context<'_>,
+    assessed: &Assessed,
+    settled: Upokt,
+    params: &Params,
+    operations: &Operations,
+) -> Result<(), Fault> {
+    let (claim, amount) = (&assessed.claim, &assessed.amount);
+    let header = proof::header_of(claim);
+    let ratio = Fraction::of(params.mint_ratio).map_err(|error| arithmetic(&error))?;
+    let minted = ratio.floor_of(settled).map_err(|error| arithmetic(&error))?;
+    let (sums, details) = payments(operations);
     let loss = |from: Upokt, to: Upokt| Upokt(from.0.saturating_sub(to.0)).to_string();
     ctx.emit(
         TypedEvent::new("pocket.tokenomics.EventClaimSettled")
-            .int("proof_requirement_int", due.requirement.into())
-            .long("num_relays", due.amount.num_relays)
-            .long("num_claimed_compute_units", due.amount.claimed_compute_units)
-            .long("num_estimated_compute_units", due.amount.estimated_compute_units)
-            .text("claimed_upokt", &due.amount.claimed.to_string())
-            .text("service_id", &header.service_id)
-            .text("application_address", &header.application_address)
-            .long("session_end_block_height", header.session_end_block_height)
-            .int("claim_proof_status_int", due.claim.proof_validation_status)
-            .text("supplier_operator_address", &due.claim.supplier_operator_address)
-            .json("reward_distribution", format!("{{{}}}", sums.join(",")))
-            .json("reward_distribution_detailed", format!("[{}]", details.join(",")))
-            .text("settled_upokt", &settled.to_string())
-            .text("mint_ratio", &params.mint_ratio.to_string())
-            .text("session_id", &header.session_id)
-            .text("supplier_owner_address", &paid.owner_address)
-            .long("num_estimated_relays", due.amount.estimated_relays)
-            .text("minted_upokt", &minted.to_string())
-            .text("overservicing_loss_upokt", &loss(due.amount.claimed, settled))
-            .text("deflation_loss_upokt", &loss(settled, minted)),
-    );
-}
-
-/// A claim whose required proof is missing or invalid: its supplier is slashed.
-fn expire(ctx: &mut Context<'_>, due: &Due) -> Result<(), Fault> {
-    let header = proof::header_of(&due.claim);
-    let invalid = due.claim.proof_validation_status == i32::from(ClaimProofStatus::Invalid);
-    let reason = if invalid {
-        ClaimExpirationReason::ProofInvalid
-    } else {
-        ClaimExpirationReason::ProofMissing
-    };
-    let estimated = due.amount.estimated_compute_units;
-    let event = proof::claim_event(
-        "pocket.tokenomics.EventClaimExpired",
-        &due.claim,
-        &due.amount,
-        estimated,
-    )
-    .json("expiration_reason", quote(reason.as_str_name()));
-    ctx.emit(event);
-    let penalty = stake::amount(proof::params(&ctx.state)?.proof_missing_penalty.as_ref());
-    let operator = &due.claim.supplier_operator_address;
-    let Some((burned, left)) = supplier::slash(ctx, operator, penalty)? else {
-        return Ok(());
-    };
-    ctx.emit(
-        TypedEvent::new("pocket.tokenomics.EventSupplierSlashed")
-            .text("proof_missing_penalty", &burned.to_string())
-            .text("service_id", &header.service_id)
-            .text("application_address", &header.application_address)
-            .long("session_end_block_height", header.session_end_block_height)
-            .int("claim_proof_status_int", due.claim.proof_validation_status)
-            .text("supplier_operator_address", operator)
-            .text("supplier_stake_after_slash", &left.to_string()),
-    );
-    Ok(())
-}
-
-/// A claim whose data do not fit together: it goes, the others continue.
-fn discard(ctx: &mut Context<'_>, claim: &Claim, error: &str) {
-    let header = proof::header_of(claim);
-    proof::remove_claim(ctx, claim);
-    ctx.emit(
-        TypedEvent::new("pocket.tokenomics.EventClaimDiscarded")
-            .text("error", error)
+            .int("proof_requirement_int", assessed.requirement.into())
+            .long("num_relays", amount.num_relays)
+            .long("num_claimed_compute_units", amount.claimed_compute_units)
+            .long("num_estimated_compute_units", amount.estimated_compute_units)
+            .text("claimed_upokt", &amount.claimed.to_string())
             .text("service_id", &header.service_id)
             .text("application_address", &header.application_address)
             .long("session_end_block_height", header.session_end_block_height)
             .int("claim_proof_status_int", claim.proof_validation_status)
-            .text("supplier_operator_address", &claim.supplier_operator_address),
+            .text("supplier_operator_address", &claim.supplier_operator_address)
+            .json("reward_distribution", sums)
+            .json("reward_distribution_detailed", details)
+            .text("settled_upokt", &settled.to_string())
+            .text("mint_ratio", &params.mint_ratio.to_string())
+            .text("session_id", &header.session_id)
+            .text("supplier_owner_address", &assessed.supplier.owner_address)
+            .long("num_estimated_relays", amount.estimated_relays)
+            .text("minted_upokt", &minted.to_string())
+            .text("overservicing_loss_upokt", &loss(amount.claimed, settled))
+            .text("deflation_loss_upokt", &loss(settled, minted)),
     );
-}
-
-fn unbond_if_poor(ctx: &mut Context<'_>, address: &str) -> Result<(), Fault> {
-    let Some(mut app) = application::application(&ctx.state, address)? else {
-        return Ok(());
-    };
-    let min = stake::amount(application::params(&ctx.state)?.min_stake.as_ref());
-    if app.unstake_session_end_height == 0 && stake::amount(app.stake.as_ref()) < min {
-        application::begin_unbonding(ctx, &mut app, ApplicationUnbondingReason::BelowMinStake)?;
-    }
     Ok(())
-}
-
-/// The proposer's parts of all claims of a block, paid at once by bonded stake.
-#[derive(Clone, Debug, Default)]
-struct Proposer {
-    burn_equals_mint: Upokt,
-    global_mint: Upokt,
-}
-
-impl Proposer {
-    fn pay(&self, ctx: &mut Context<'_>) -> Result<(), Fault> {
-        let validators = validators(&ctx.state)?;
-        for total in [self.burn_equals_mint, self.global_mint] {
-            for (account, amount) in by_weight(total, &validators)? {
-                let to = stake::address(MODULE, 1101, &account)?;
-                bank::send(ctx, &module_address(MODULE), &to, amount)?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -26,7 +26,6 @@ const MAX_UNORDERED_TTL_MS: u64 = 10 * 60 * 1000;
 pub(super) fn handle(
     ctx: &mut Context<'_>,
     tx: &DecodedTx,
-    bytes: &[u8],
     messages: &[Msg],
     mode: Mode,
 ) -> Result<(), Fault> {
@@ -43,7 +42,7 @@ pub(super) fn handle(
         )));
     }
     let signers = signers(messages)?;
-    check_timeout(ctx, tx, bytes, &signers)?;
+    check_timeout(ctx, tx, &signers)?;
     take_fee(ctx, tx, &signers[0])?;
     let infos = &tx.auth_info.signer_infos;
     if mode != Mode::Simulate && tx.raw.signatures.is_empty() {
@@ -80,12 +79,7 @@ fn signers(messages: &[Msg]) -> Result<Vec<Address>, Fault> {
 }
 
 /// Unordered transactions: a timeout not long after now, and never twice.
-fn check_timeout(
-    ctx: &mut Context<'_>,
-    tx: &DecodedTx,
-    bytes: &[u8],
-    signers: &[Address],
-) -> Result<(), Fault> {
+fn check_timeout(ctx: &mut Context<'_>, tx: &DecodedTx, signers: &[Address]) -> Result<(), Fault> {
     let timeout = tx.body.timeout_timestamp.and_then(|time| {
         let seconds = u64::try_from(time.seconds).ok()?;
         seconds
@@ -109,9 +103,13 @@ fn check_timeout(
             "an unordered transaction ends at most 10 minutes after the block's time",
         ));
     }
-    let hash = Sha256::digest(bytes).into();
+    let signed = Sha256::new()
+        .chain_update(Sha256::digest(&tx.raw.body_bytes))
+        .chain_update(&tx.raw.auth_info_bytes)
+        .finalize()
+        .into();
     for signer in signers {
-        if !auth::note_unordered(ctx, timeout, signer, &hash)? {
+        if !auth::note_unordered(ctx, timeout, signer, &signed)? {
             return Err(sdk::invalid_request(
                 "this unordered transaction was included before",
             ));

@@ -19,6 +19,7 @@ use crate::{application, bank, gateway, proof, service, supplier};
 macro_rules! messages {
     ($($kind:ident, $signer:ident, $run:path;)*) => {
         /// A decoded message.
+        #[allow(clippy::enum_variant_names)] // as on the wire
         pub(crate) enum Msg {
             $(#[doc = concat!("`", stringify!($kind), "`")] $kind(Box<$kind>),)*
         }
