@@ -300,4 +300,4 @@ pub(crate) fn decode_commit(bytes: &[u8]) -> Result<Commit, BlockError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,21 +1,154 @@
-//! CometBFT-style JSON-RPC over HTTP.
+//! CometBFT-style JSON-RPC over HTTP: calls as POST bodies (single or batch) and as URIs.
+//!
+//! Shapes, names and error texts are those of CometBFT 0.38: numbers of 64 bits are texts, hashes upper-case hexadecimal, bytes base64.
+//! Missing on purpose: WebSocket subscriptions, searches, evidence, the calls that serve peers.
+
+mod error;
+mod json;
+mod methods;
+mod request;
 
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
 use portico_chain::genesis::Genesis;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::NodeError;
 use crate::api::Api;
+use error::RpcError;
+use methods::Methods;
+use request::{Params, Request};
+
+/// Largest body of a call, in bytes: a transaction of 1 MiB in base64, and its envelope.
+const MAX_BODY_BYTES: usize = 2 << 20;
+/// Most calls of a batch.
+const MAX_BATCH: usize = 20;
 
 /// Serves until `stop`.
 pub(crate) async fn serve(
-    _listener: TcpListener,
-    _api: Api,
-    _genesis: Arc<Genesis>,
+    listener: TcpListener,
+    api: Api,
+    genesis: Arc<Genesis>,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    stop.cancelled().await;
-    Ok(())
+    let address = listener.local_addr();
+    let served = async {
+        let methods = Arc::new(Methods::new(api, genesis, address?, stop.clone()));
+        let router = Router::new()
+            .route("/", post(body).get(index))
+            .route("/{method}", get(uri))
+            .with_state(methods);
+        axum::serve(tokio::net::TcpListener::from_std(listener)?, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+    };
+    served
+        .await
+        .map_err(|source| NodeError::Serve { server: "RPC", source })
 }
+
+/// The calls there are, for people who open the address in a browser.
+async fn index() -> Response {
+    let calls = methods::NAMES
+        .iter()
+        .map(|(name, params)| format!("/{name}?{}\n", params.join("=_&")));
+    let text: String = std::iter::once("Portico node. Calls:\n\n".to_owned())
+        .chain(calls)
+        .collect();
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+/// A call in a URI. Its id is -1, as CometBFT's.
+async fn uri(
+    State(methods): State<Arc<Methods>>,
+    Path(method): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let id = json!(-1);
+    let params = Params::of_query(query.as_deref().unwrap_or_default());
+    let result = match params {
+        Ok(params) => methods.call(&method, params).await,
+        Err(error) => Err(error),
+    };
+    let status = match &result {
+        Ok(_) => StatusCode::OK,
+        Err(error) if error.is_unknown_method() => StatusCode::NOT_FOUND,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    answer(status, &envelope(&id, result))
+}
+
+/// One call or a batch in a body.
+async fn body(State(methods): State<Arc<Methods>>, body: Body) -> Response {
+    let Ok(bytes) = to_bytes(body, MAX_BODY_BYTES).await else {
+        let error = RpcError::invalid_request(format!("the body is larger than {MAX_BODY_BYTES} bytes"));
+        return answer(StatusCode::PAYLOAD_TOO_LARGE, &envelope(&Value::Null, Err(error)));
+    };
+    match serde_json::from_slice(&bytes) {
+        Err(error) => {
+            let error = RpcError::parse(error.to_string());
+            answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &envelope(&Value::Null, Err(error)),
+            )
+        }
+        Ok(Value::Array(calls)) => batch(&methods, calls).await,
+        Ok(call) => match one(&methods, call).await {
+            Some(value) => answer(StatusCode::OK, &value),
+            None => StatusCode::OK.into_response(),
+        },
+    }
+}
+
+async fn batch(methods: &Methods, calls: Vec<Value>) -> Response {
+    if calls.is_empty() || calls.len() > MAX_BATCH {
+        let text = format!("a batch holds 1 to {MAX_BATCH} calls, not {}", calls.len());
+        let error = RpcError::invalid_request(text);
+        return answer(StatusCode::OK, &envelope(&Value::Null, Err(error)));
+    }
+    let mut answers = Vec::with_capacity(calls.len());
+    for call in calls {
+        answers.extend(one(methods, call).await);
+    }
+    match answers.is_empty() {
+        true => StatusCode::OK.into_response(),
+        false => answer(StatusCode::OK, &Value::Array(answers)),
+    }
+}
+
+/// Answers one call; `None` for a notification, which is not executed.
+async fn one(methods: &Methods, call: Value) -> Option<Value> {
+    match Request::read(call) {
+        Ok(request) => {
+            let id = request.id?;
+            Some(envelope(
+                &id,
+                methods.call(&request.method, request.params).await,
+            ))
+        }
+        Err((id, error)) => Some(envelope(&id, Err(error))),
+    }
+}
+
+fn envelope(id: &Value, result: Result<Value, RpcError>) -> Value {
+    match result {
+        Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
+        Err(error) => json!({"jsonrpc": "2.0", "id": id, "error": error.json()}),
+    }
+}
+
+fn answer(status: StatusCode, value: &Value) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, value.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests;

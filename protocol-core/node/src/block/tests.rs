@@ -9,13 +9,17 @@ use crate::validator::Validator;
 
 const CAPTURED: [&str; 5] = ["1071", "1080", "1081", "1082", "1086"];
 
-fn captured(height: &str) -> (Block, Id) {
-    let path = format!(
-        "{}/../../testdata/go-poktroll-0.1.35/wire/block.height{height}.json",
-        env!("CARGO_MANIFEST_DIR")
-    );
+/// A captured answer to `block`.
+pub(crate) fn captured_json(height: &str) -> Value {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/go-poktroll-0.1.35");
+    let folder = std::env::var("PORTICO_VECTORS").unwrap_or_else(|_| own.to_owned());
+    let path = format!("{folder}/wire/block.height{height}.json");
     let text = std::fs::read_to_string(&path).expect(&path);
-    let mut value: Value = serde_json::from_str(&text).expect("JSON");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn captured(height: &str) -> (Block, Id) {
+    let mut value = captured_json(height);
     value["block"]["header"]["version"]["app"] = "0".into(); // Go leaves a zero out
     let id = serde_json::from_value(value["block_id"].take()).expect("an id");
     let block = serde_json::from_value(value["block"].take()).expect("a block");
