@@ -50,9 +50,10 @@ pub(crate) async fn serve(
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
     };
-    served
-        .await
-        .map_err(|source| NodeError::Serve { server: "RPC", source })
+    served.await.map_err(|source| NodeError::Serve {
+        server: "RPC",
+        source,
+    })
 }
 
 /// The calls there are, for people who open the address in a browser.
@@ -129,10 +130,7 @@ async fn one(methods: &Methods, call: Value) -> Option<Value> {
     match Request::read(call) {
         Ok(request) => {
             let id = request.id?;
-            Some(envelope(
-                &id,
-                methods.call(&request.method, request.params).await,
-            ))
+            Some(envelope(&id, methods.call(&request.method, request.params).await))
         }
         Err((id, error)) => Some(envelope(&id, Err(error))),
     }

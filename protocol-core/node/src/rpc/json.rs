@@ -60,14 +60,12 @@ pub(super) fn block_id(id: &Id) -> Result<Value, RpcError> {
     raw(RawBlockId::from(*id))
 }
 
+/// A commit; the first block's, which there is none, as Go writes it.
 pub(super) fn commit(commit: Option<&Commit>) -> Result<Value, RpcError> {
-    raw(match commit {
-        Some(commit) => RawCommit::from(commit.clone()),
-        None => RawCommit {
-            block_id: Some(nothing()),
-            ..RawCommit::default()
-        },
-    })
+    match commit {
+        Some(commit) => raw(RawCommit::from(commit.clone())),
+        None => Ok(json!({"height": "0", "round": 0, "block_id": raw(nothing())?, "signatures": []})),
+    }
 }
 
 /// A block without its id.
@@ -107,7 +105,9 @@ pub(super) fn events(events: &[Event]) -> Value {
         event
             .attributes
             .iter()
-            .map(|attribute| json!({"key": attribute.key, "value": attribute.value, "index": attribute.index}))
+            .map(
+                |attribute| json!({"key": attribute.key, "value": attribute.value, "index": attribute.index}),
+            )
             .collect()
     };
     events

@@ -302,9 +302,7 @@ impl Methods {
         };
         let app_hash = |stored: &Option<crate::api::StoredBlock>| {
             let stored = stored.as_ref();
-            stored.map_or_else(String::new, |stored| {
-                hex(stored.block.header.app_hash.as_bytes())
-            })
+            stored.map_or_else(String::new, |stored| hex(stored.block.header.app_hash.as_bytes()))
         };
         let first = earliest.as_ref();
         let info = self.api.machine.rules.validator.info();

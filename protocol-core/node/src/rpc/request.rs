@@ -37,10 +37,7 @@ impl Request {
             let error = RpcError::invalid_request(text.to_owned());
             (id.clone().unwrap_or_default(), error)
         };
-        if !matches!(
-            id,
-            None | Some(Value::String(_) | Value::Number(_) | Value::Null)
-        ) {
+        if !matches!(id, None | Some(Value::String(_) | Value::Number(_) | Value::Null)) {
             let error = RpcError::invalid_request("id must be a text or a number".into());
             return Err((Value::Null, error));
         }
@@ -113,10 +110,7 @@ impl Params {
         let text = self.string(name)?;
         match text.as_str() {
             "" => Ok(None),
-            _ => text
-                .parse()
-                .map(Some)
-                .map_err(|_| wrong(name, &text, "a number")),
+            _ => text.parse().map(Some).map_err(|_| wrong(name, &text, "a number")),
         }
     }
 

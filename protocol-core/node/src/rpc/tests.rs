@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tendermint::Block;
 
-use super::json;
+use super::json as shape;
 use super::request::{Params, Request};
 
 #[test]
@@ -15,12 +15,12 @@ fn writes_blocks_as_captured() {
         let block: Block = serde_json::from_value(read["block"].take()).expect("a block");
         let id = serde_json::from_value(read["block_id"].take()).expect("an id");
         assert_eq!(
-            json::inner_block(&block).expect("written"),
+            shape::inner_block(&block).expect("written"),
             captured["block"],
             "{height}"
         );
         assert_eq!(
-            json::block_id(&id).expect("written"),
+            shape::block_id(&id).expect("written"),
             captured["block_id"],
             "{height}"
         );
@@ -30,7 +30,7 @@ fn writes_blocks_as_captured() {
 #[test]
 fn the_first_block_has_empty_parents_as_go_writes_them() {
     assert_eq!(
-        json::commit(None).expect("written"),
+        shape::commit(None).expect("written"),
         json!({"height": "0", "round": 0, "block_id": {"hash": "", "parts": {"total": 0, "hash": ""}}, "signatures": []})
     );
 }
@@ -67,10 +67,9 @@ fn malformed_calls_are_refused_with_their_id() {
 
 #[test]
 fn params_are_read_by_name_and_by_place() {
-    let by_name = read(
-        json!({"jsonrpc": "2.0", "id": 1, "method": "tx", "params": {"hash": "AAAA", "prove": true}}),
-    )
-    .expect("read");
+    let by_name =
+        read(json!({"jsonrpc": "2.0", "id": 1, "method": "tx", "params": {"hash": "AAAA", "prove": true}}))
+            .expect("read");
     assert_eq!(by_name.params.base64("hash").expect("base64"), [0, 0, 0]);
     assert!(by_name.params.flag("prove").expect("a flag"));
     let by_place =
@@ -80,7 +79,8 @@ fn params_are_read_by_name_and_by_place() {
 
 #[test]
 fn uris_hold_quoted_texts_hexadecimal_and_numbers() {
-    let params = Params::of_query("path=%22/a/b%22&data=0x0102&height=5&tx=%22a+b%22&prove=true").expect("read");
+    let params =
+        Params::of_query("path=%22/a/b%22&data=0x0102&height=5&tx=%22a+b%22&prove=true").expect("read");
     assert_eq!(params.string("path").expect("a text"), "/a/b");
     assert_eq!(params.hex("data").expect("bytes"), [1, 2]);
     assert_eq!(params.number("height").expect("a number"), Some(5));
