@@ -151,7 +151,7 @@ impl Story {
     async fn tell(&self) -> Result<()> {
         let ports = self.home.saved.ports;
         ready(&format!("http://{}/ready", ports::local(ports.gateway))).await?;
-        let supply = Supply::at(format!("http://{}", ports::local(ports.rpc)));
+        let supply = Supply::at(format!("http://{}", ports::local(ports.rpc)))?;
         let pots = Pots::of(&self.actors);
         let amounts = pots.read(&*self.network.chain, &supply).await?;
         let banner = Banner {
@@ -198,7 +198,7 @@ impl Story {
 }
 
 async fn ready(url: &str) -> Result<()> {
-    let client = reqwest::Client::new();
+    let client = crate::http::client()?;
     let ask = async {
         loop {
             let answer = client.get(url).send().await;

@@ -13,6 +13,7 @@ mod bench;
 mod chain;
 mod config;
 mod folders;
+mod http;
 mod keys;
 mod localnet;
 mod logs;

@@ -153,7 +153,7 @@ const HEADERS: [(&str, &str); 5] = [
 
 async fn through_gateway(gateway: &str, service: &ServiceId, body: Bytes) -> Result<View> {
     let url = format!("{}/v1/{service}", gateway.trim_end_matches('/'));
-    let sent = reqwest::Client::new()
+    let sent = crate::http::client()?
         .post(&url)
         .header("content-type", "application/json")
         .body(body)

@@ -152,7 +152,11 @@ async fn ask<T: serde::de::DeserializeOwned>(url: &str) -> Result<T> {
             "no servicer answers at {url}; name a running one with --servicer, or the folder of a stopped one with --data-dir"
         )
     };
-    let response = reqwest::get(url).await.with_context(silent)?;
+    let response = crate::http::client()?
+        .get(url)
+        .send()
+        .await
+        .with_context(silent)?;
     let response = response.error_for_status().context("the servicer refuses")?;
     response
         .json()

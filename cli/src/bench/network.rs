@@ -81,7 +81,7 @@ impl Network {
     }
 
     async fn ready(&mut self, role: &str, url: &str) -> Result<()> {
-        let client = reqwest::Client::new();
+        let client = crate::http::client()?;
         loop {
             if client
                 .get(url)

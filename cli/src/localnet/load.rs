@@ -23,7 +23,7 @@ pub(super) type Tally = BTreeMap<Served, u64>;
 
 /// Sends `relays` calls to `url` and counts the answers; errs at the first call that is not answered.
 pub(super) async fn send(url: &str, relays: u64) -> Result<Tally> {
-    let client = reqwest::Client::new();
+    let client = crate::http::client()?;
     let mut answers = stream::iter(0..relays)
         .map(|number| {
             let call = one(&client, url, number);

@@ -15,11 +15,11 @@ pub(super) struct Supply {
 
 impl Supply {
     /// Will ask the RPC at `url`.
-    pub(super) fn at(url: String) -> Self {
-        Self {
-            client: reqwest::Client::new(),
+    pub(super) fn at(url: String) -> Result<Self> {
+        Ok(Self {
+            client: crate::http::client()?,
             url,
-        }
+        })
     }
 
     /// All upokt that exist.

@@ -1,0 +1,11 @@
+//! The HTTP client of the tools.
+
+use std::time::Duration;
+
+/// Longest wait for an answer: longer than a relay may take.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// A client that does not wait for ever.
+pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().timeout(TIMEOUT).build()
+}
