@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use portico_client::{Chain, RemoteChain};
+use portico_client::{Chain, ChainError, RemoteChain};
 use portico_config::chain::ChainConfig;
 
 /// Where the chain is.
@@ -56,8 +56,14 @@ impl RoleChainArgs {
 impl ChainArgs {
     /// Connects, and checks that somebody answers.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Chain>> {
-        let chain = RemoteChain::connect(&self.chain_rpc, &self.chain_grpc).await;
-        Ok(Arc::new(chain.with_context(|| self.silent())?))
+        match RemoteChain::connect(&self.chain_rpc, &self.chain_grpc).await {
+            Ok(chain) => Ok(Arc::new(chain)),
+            Err(error @ ChainError::Unavailable(_)) => {
+                tracing::info!(%error, "no chain");
+                bail!(self.silent())
+            }
+            Err(error) => Err(error).with_context(|| self.silent()),
+        }
     }
 
     fn silent(&self) -> String {

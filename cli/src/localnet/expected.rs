@@ -129,6 +129,8 @@ pub(super) struct ClaimMoney {
     pub(super) compute_units: u128,
     /// What the claim is worth: settled in full, since the applications of a local network can pay.
     pub(super) claimed: u128,
+    /// What is minted for it, without inflation.
+    pub(super) minted: u128,
     /// What leaves the application's stake.
     pub(super) paid: u128,
     /// By how much the total supply grows (or shrinks, when less is minted than burned).
@@ -155,6 +157,7 @@ impl ClaimMoney {
         Self {
             compute_units,
             claimed,
+            minted,
             paid: claimed + inflation,
             supply_change: (minted + inflation).cast_signed() - claimed.cast_signed(),
             rewards,

@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -54,29 +55,31 @@ pub(super) struct Home {
     pub(super) saved: Saved,
     /// Whether the network begins now.
     pub(super) fresh: bool,
+    /// Held while the network runs, so that nobody else runs or deletes it.
+    _lock: File,
 }
 
 impl Home {
-    /// Opens the folder, or makes it; `reset` deletes what a former network left there.
+    /// Opens the folder, or makes it; `reset` deletes what a former network left there, once nothing else stands in the way.
     pub(super) fn open(dir: &Path, reset: bool, wanted: Wanted, backends: &[ServiceUrl]) -> Result<Self> {
-        if reset {
-            delete(dir)?;
-        }
-        let before = read(dir)?;
-        let fresh = before.is_none();
+        let running = lock(dir)?;
+        let before = if reset { None } else { read(dir)? };
         let backends = merge(before.as_ref().map(|saved| &saved.backends), backends)?;
-        let ports = ports::choose(wanted, before.map(|saved| saved.ports))?;
-        if fresh {
-            make(dir)?;
-        }
+        let ports = ports::choose(wanted, before.as_ref().map(|saved| saved.ports))?;
+        let saved = Saved {
+            layout: LAYOUT,
+            ports,
+            backends,
+        };
+        let (fresh, lock) = match (before, running) {
+            (Some(_), Some(lock)) => (false, lock),
+            _ => (true, make(dir)?),
+        };
         Ok(Self {
             dir: dir.to_owned(),
-            saved: Saved {
-                layout: LAYOUT,
-                ports,
-                backends,
-            },
+            saved,
             fresh,
+            _lock: lock,
         })
     }
 
@@ -145,14 +148,32 @@ fn found<T>(result: std::io::Result<T>, path: &Path) -> Result<Option<T>> {
     }
 }
 
-/// Makes the folder, with nothing of a half-made network left in it.
-fn make(dir: &Path) -> Result<()> {
+/// Locks the folder of an existing network; nothing when there is none.
+fn lock(dir: &Path) -> Result<Option<File>> {
+    let path = dir.join(MARKER);
+    let Some(file) = found(File::open(&path), &path)? else {
+        return Ok(None);
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => bail!(
+            "a local network is running in {}: stop it first, or start another one with --data-dir",
+            dir.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+        }
+    }
+}
+
+/// Makes the folder, with nothing of a former or half-made network left in it, and locks it.
+fn make(dir: &Path) -> Result<File> {
     delete(dir)?;
-    let unwritable = || format!("{} cannot be made; choose another with --data-dir", dir.display());
-    std::fs::create_dir_all(dir.join("keys")).with_context(unwritable)?;
-    private(dir)
-        .and_then(|()| std::fs::write(dir.join(MARKER), MARKER_TEXT))
-        .with_context(unwritable)
+    let made = std::fs::create_dir_all(dir.join("keys"))
+        .and_then(|()| private(dir))
+        .and_then(|()| std::fs::write(dir.join(MARKER), MARKER_TEXT));
+    made.with_context(|| format!("{} cannot be made; choose another with --data-dir", dir.display()))?;
+    lock(dir)?.context("the folder was deleted while it was made")
 }
 
 /// Deletes a folder that we made; an empty or missing one is fine, another is refused.
@@ -206,9 +227,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = open(dir.path(), false, &["eth=http://node:8545"]).unwrap();
         first.save().unwrap();
+        let (was_fresh, saved) = (first.fresh, first.saved.clone());
+        drop(first);
         let second = Home::open(dir.path(), false, Wanted::default(), &[]).unwrap();
-        assert!(first.fresh && !second.fresh);
-        assert_eq!(second.saved, first.saved);
+        assert!(was_fresh && !second.fresh);
+        assert_eq!(second.saved, saved);
     }
 
     #[test]
@@ -258,6 +281,32 @@ mod tests {
             .unwrap();
         let home = open(dir.path(), true, &[]).unwrap();
         assert!(home.fresh && home.saved.backends.len() == 1);
+    }
+
+    #[test]
+    fn a_running_network_is_neither_started_again_nor_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = open(dir.path(), false, &[]).unwrap();
+        running.save().unwrap();
+        for reset in [false, true] {
+            let error = open(dir.path(), reset, &[]).err().unwrap().to_string();
+            assert!(error.contains("is running in"), "{error}");
+        }
+        assert!(dir.path().join("localnet.yaml").exists());
+    }
+
+    #[test]
+    fn a_taken_port_leaves_the_network_that_was_to_be_reset_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path(), false, &[]).unwrap().save().unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let wanted = Wanted {
+            rpc: Some(port),
+            ..FREE
+        };
+        assert!(Home::open(dir.path(), true, wanted, &[]).is_err());
+        assert!(dir.path().join("localnet.yaml").exists());
     }
 
     #[test]

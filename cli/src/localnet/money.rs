@@ -240,6 +240,7 @@ impl Money<'_> {
         );
         agree("claimed upokt", settlement.claimed, money.claimed);
         agree("settled upokt", settlement.settled, money.claimed);
+        agree("minted upokt", settlement.minted, money.minted);
     }
 
     /// By how many upokt each pot should have changed.
