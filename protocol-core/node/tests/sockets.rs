@@ -109,13 +109,18 @@ struct Running {
     local: Arc<dyn Chain>,
     remote: RemoteChain,
     rpc: String,
+    grpc: String,
     stop: CancellationToken,
     task: JoinHandle<Result<(), NodeError>>,
 }
 
 impl Running {
     async fn start(dir: &Path) -> Self {
-        let node = open(config(dir), "portico-test").unwrap();
+        Self::at(config(dir)).await
+    }
+
+    async fn at(config: NodeConfig) -> Self {
+        let node = open(config, "portico-test").unwrap();
         let (local, stop) = (node.chain(), CancellationToken::new());
         let (rpc, grpc) = (
             format!("http://{}", node.rpc_addr()),
@@ -128,6 +133,7 @@ impl Running {
             local,
             remote,
             rpc,
+            grpc,
             stop,
             task,
         }
@@ -306,6 +312,42 @@ async fn a_restart_goes_on_at_the_same_block_and_state() {
     let expected = base64::engine::general_purpose::STANDARD.decode(app_hash.as_str().unwrap());
     assert_eq!(committed, expected.unwrap());
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_chain_goes_on_when_its_node_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Running::start(dir.path()).await;
+    let (remote, rpc, grpc) = (node.remote.clone(), node.rpc.clone(), node.grpc.clone());
+    node.stop().await;
+    for error in [
+        remote.status().await.map(drop).unwrap_err(),
+        remote.shared_params(None).await.map(drop).unwrap_err(),
+    ] {
+        assert!(matches!(error, ChainError::Unavailable(_)), "{error}");
+        assert!(error.is_retryable());
+    }
+    let address = |url: &str| url.trim_start_matches("http://").parse().unwrap();
+    let node = Running::at(NodeConfig {
+        rpc_listen: address(&rpc),
+        grpc_listen: address(&grpc),
+        ..config(dir.path())
+    })
+    .await;
+    reach(&remote, 2).await;
+    assert_eq!(remote.balance(&key(1).address()).await.unwrap(), Upokt(5_000_000));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_used_is_refused_at_once() {
+    for url in ["https://127.0.0.1:1", "127.0.0.1:1", ""] {
+        let refused = RemoteChain::connect(url, "http://127.0.0.1:1")
+            .await
+            .err()
+            .unwrap();
+        assert!(matches!(refused, ChainError::InvalidArgument(_)), "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
