@@ -11,7 +11,7 @@ use portico_e2e::{Answer, Network, NetworkSpec, ProofPolicy};
 
 /// State of one scenario. The network starts with the first step that uses it, so that `Given` steps can shape it.
 #[derive(Debug, Default, cucumber::World)]
-pub struct World {
+pub(crate) struct World {
     spec: NetworkSpec,
     network: Option<Network>,
     answers: Vec<Answer>,
