@@ -102,8 +102,9 @@ pub(crate) fn send(ctx: &mut Context<'_>, from: &Address, to: &Address, value: U
     ));
     ctx.events.push(plain(
         "transfer",
-        [("recipient", to), ("sender", from), ("amount", value)],
+        [("recipient", to), ("sender", from.clone()), ("amount", value)],
     ));
+    ctx.events.push(plain("message", [("sender", from)]));
     Ok(())
 }
 
@@ -111,14 +112,31 @@ pub(crate) fn send(ctx: &mut Context<'_>, from: &Address, to: &Address, value: U
 pub(crate) fn mint(ctx: &mut Context<'_>, module: &str, value: Upokt) -> Result<(), Fault> {
     let supply = supply(&ctx.state)?.0.checked_add(value.0).ok_or_else(overflow)?;
     set(ctx, SUPPLY.to_vec(), supply);
-    add(ctx, &module_address(module), value)
+    let minter = module_address(module);
+    add(ctx, &minter, value)?;
+    let (minter, value) = (minter.to_string(), value.to_string());
+    ctx.events.push(plain(
+        "coin_received",
+        [("receiver", minter.clone()), ("amount", value.clone())],
+    ));
+    ctx.events
+        .push(plain("coinbase", [("minter", minter), ("amount", value)]));
+    Ok(())
 }
 
 /// Destroys tokens of a module account.
 pub(crate) fn burn(ctx: &mut Context<'_>, module: &str, value: Upokt) -> Result<(), Fault> {
-    subtract(ctx, &module_address(module), value)?;
+    let burner = module_address(module);
+    subtract(ctx, &burner, value)?;
     let supply = supply(&ctx.state)?.0.checked_sub(value.0).ok_or_else(overflow)?;
     set(ctx, SUPPLY.to_vec(), supply);
+    let (burner, value) = (burner.to_string(), value.to_string());
+    ctx.events.push(plain(
+        "coin_spent",
+        [("spender", burner.clone()), ("amount", value.clone())],
+    ));
+    ctx.events
+        .push(plain("burn", [("burner", burner), ("amount", value)]));
     Ok(())
 }
 

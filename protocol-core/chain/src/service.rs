@@ -241,11 +241,21 @@ pub(crate) fn update_difficulty(ctx: &mut Context<'_>, id: &str, num_relays: u64
             .long("prev_num_relays_ema", previous.num_relays_ema)
             .long("new_num_relays_ema", ema),
     );
-    ctx.put(Store::Service, key("difficulty", id), &next);
+    set_difficulty(ctx, &next);
     record_difficulty(ctx, effective, next);
     Ok(())
 }
 
+/// Sets the newest difficulty of a service.
+pub(crate) fn set_difficulty(ctx: &mut Context<'_>, difficulty: &RelayMiningDifficulty) {
+    ctx.put(
+        Store::Service,
+        key("difficulty", &difficulty.service_id),
+        difficulty,
+    );
+}
+
+/// Adds a difficulty to the history of its service.
 pub(crate) fn record_difficulty(ctx: &mut Context<'_>, effective: Height, difficulty: RelayMiningDifficulty) {
     let key = history_key(&key("difficulty_history", &difficulty.service_id), effective);
     let update = RelayMiningDifficultyUpdate {

@@ -45,8 +45,13 @@ pub(crate) fn block_hash(state: &dyn StateRead, height: Height) -> Result<Option
 
 /// Stores this block's hash: from now on its height can be a session's start.
 pub(crate) fn end_block(ctx: &mut Context<'_>) {
-    let (key, hash) = (hash_key(ctx.height()), ctx.block.hash.to_vec());
-    ctx.state.set(Store::Session, key, hash);
+    let (height, hash) = (ctx.height(), ctx.block.hash);
+    set_block_hash(ctx, height, &hash);
+}
+
+/// Stores the hash of the block at `height`.
+pub(crate) fn set_block_hash(ctx: &mut Context<'_>, height: Height, hash: &[u8]) {
+    ctx.state.set(Store::Session, hash_key(height), hash.to_vec());
 }
 
 /// The session of (application, service) that contains `height`; `current` is the height of the state.

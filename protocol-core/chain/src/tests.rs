@@ -1,6 +1,11 @@
 //! Tests of the state machine as a whole: against data of the Go implementation, in scenarios of many blocks, and as laws.
 
+mod captured;
 mod lab;
+mod network;
+mod paid_relays;
+mod staking;
+mod transactions;
 mod vectors_proof;
 mod vectors_session;
 mod vectors_tokenomics;

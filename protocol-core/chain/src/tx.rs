@@ -132,7 +132,7 @@ fn execute(ctx: &mut Context<'_>, messages: &[Msg]) -> Result<Vec<u8>, Fault> {
             ("module", message.module()),
         ];
         ctx.events.push(plain("message", attributes));
-        message.run(ctx)?;
+        message.run(ctx).map_err(|fault| at(index, fault))?;
         tag(&mut ctx.events[first..], "msg_index", &index.to_string());
         responses.push(prost_types::Any {
             type_url: format!("{action}Response"),
@@ -143,6 +143,20 @@ fn execute(ctx: &mut Context<'_>, messages: &[Msg]) -> Result<Vec<u8>, Fault> {
         msg_responses: responses,
     }
     .encode_to_vec())
+}
+
+/// Says which message failed.
+fn at(index: usize, fault: Fault) -> Fault {
+    match fault {
+        Fault::Module(mut error) => {
+            error.text = format!(
+                "failed to execute message; message index: {index}: {}",
+                error.text
+            );
+            Fault::Module(error)
+        }
+        fault => fault,
+    }
 }
 
 /// Runs a block's transaction on `ctx`'s state.

@@ -1,5 +1,6 @@
 //! Before the messages: signatures, sequence or timeout, fee.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use portico_protocol::tx::{DecodedTx, module_address, sign_doc, unpack};
 use portico_protocol::wire::cosmos::auth::v1beta1::BaseAccount;
 use portico_protocol::wire::cosmos::crypto::secp256k1::PubKey;
@@ -57,10 +58,25 @@ pub(super) fn handle(
         );
         return Err(sdk::unauthorized(text));
     }
+    announce_signers(ctx, tx, &signers);
     for (index, (signer, info)) in signers.iter().zip(infos).enumerate() {
         check_signer(ctx, tx, signer, info, index, mode)?;
     }
     Ok(())
+}
+
+/// Events by which a transaction is found by its account and sequence, or by its signature.
+fn announce_signers(ctx: &mut Context<'_>, tx: &DecodedTx, signers: &[Address]) {
+    if !tx.body.unordered {
+        for (signer, info) in signers.iter().zip(&tx.auth_info.signer_infos) {
+            ctx.events
+                .push(plain("tx", [("acc_seq", format!("{signer}/{}", info.sequence))]));
+        }
+    }
+    for signature in &tx.raw.signatures {
+        ctx.events
+            .push(plain("tx", [("signature", BASE64_STANDARD.encode(signature))]));
+    }
 }
 
 /// Signers of all messages, each once, in order.
@@ -175,8 +191,6 @@ fn check_signer(
         account.sequence = account.sequence.saturating_add(1);
         auth::save(ctx, signer, &account);
     }
-    ctx.events
-        .push(plain("tx", [("acc_seq", format!("{signer}/{}", info.sequence))]));
     Ok(())
 }
 
