@@ -122,7 +122,7 @@ fn timing(timing: &Timing<'_>, now: Height, block_time_ms: u64) -> String {
     let seconds = |blocks: i64| blocks.unsigned_abs().saturating_mul(block_time_ms).div_ceil(1000);
     format!(
         "Sessions have {blocks} blocks (about {} s). The current one is blocks {start} to {end}:\n  \
-         relays until {}, claimed in {} to {}, proved in {} to {}, settled in {} (about {} s from now).\n",
+         relays until block {}, claimed in {} to {}, proved in {} to {}, settled in {} (about {} s from now).\n",
         seconds(blocks),
         timing.grace_end(now),
         timing.claim_open(now),

@@ -170,6 +170,7 @@ impl Money<'_> {
             ">relays",
             ">leaves",
             ">claimed",
+            "proof",
             ">compute units",
             ">claimed upokt",
             ">settled upokt",
@@ -192,6 +193,7 @@ impl Money<'_> {
                 own.map_or_else(|| "earlier".to_owned(), u64::to_string),
                 leaves.map_or_else(|| "?".to_owned(), |leaves| leaves.to_string()),
                 settlement.relays.to_string(),
+                if settlement.proved { "valid" } else { "none" }.to_owned(),
                 grouped(settlement.compute_units),
                 grouped(settlement.claimed),
                 grouped(settlement.settled),
@@ -241,6 +243,7 @@ impl Money<'_> {
         agree("claimed upokt", settlement.claimed, money.claimed);
         agree("settled upokt", settlement.settled, money.claimed);
         agree("minted upokt", settlement.minted, money.minted);
+        agree("valid proofs", settlement.proved.into(), 1); // the genesis asks for a proof of every claim
     }
 
     /// By how many upokt each pot should have changed.

@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use portico_protocol::Height;
+
 /// A line on standard error: rewritten in place on a terminal, repeated elsewhere when it changes.
 pub(super) struct Progress {
     terminal: bool,
@@ -17,17 +19,18 @@ impl Progress {
         }
     }
 
-    /// Says `line`.
-    pub(super) fn say(&mut self, line: String) {
-        if line == self.last {
+    /// Says `what` happens at `height`; only `what` counts as news where lines cannot be rewritten.
+    pub(super) fn say(&mut self, height: Height, what: String) {
+        if what == self.last && !self.terminal {
             return;
         }
+        let line = format!("height {height}: {what}");
         match self.terminal {
             true => eprint!("\r\x1b[2K{line}"),
             false => eprintln!("{line}"),
         }
         let _ = std::io::stderr().flush();
-        self.last = line;
+        self.last = what;
     }
 
     /// Takes the line away from a terminal.

@@ -68,13 +68,14 @@ async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally) -> Result<()>
         if settled == tally.len() || height.0 > last.0.saturating_add(PATIENCE_BLOCKS) {
             return Ok(());
         }
-        progress.say(format!(
-            "height {height}: {}; {} claimed, {} proved, {settled} of {} settled",
+        let what = format!(
+            "{}; {} claimed, {} proved, {settled} of {} settled",
             stage(&timing, sent_at, height),
             watch.seen.claims,
             watch.seen.proofs,
             tally.len(),
-        ));
+        );
+        progress.say(height, what);
         head.changed()
             .await
             .context("the chain's blocks can no longer be followed")?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use portico_client::{Chain, Event};
+use portico_protocol::wire::pocket::proof::ClaimProofStatus;
 use portico_protocol::{Address, Height, ServiceId};
 
 use super::load::Served;
@@ -27,6 +28,8 @@ pub(super) struct Settlement {
     pub(super) settled: u128,
     /// What was minted for it, in upokt, without inflation.
     pub(super) minted: u128,
+    /// Whether the chain found its proof valid.
+    pub(super) proved: bool,
     /// Block that settled it.
     pub(super) height: Height,
 }
@@ -132,6 +135,7 @@ fn settlement(event: &Event, height: Height) -> Result<Settlement> {
         claimed: amount(event, "claimed_upokt")?,
         settled: amount(event, "settled_upokt")?,
         minted: amount(event, "minted_upokt")?,
+        proved: number_of(event, "claim_proof_status_int")? == i64::from(ClaimProofStatus::Validated as i32),
         height,
     })
 }
@@ -142,6 +146,16 @@ fn text(event: &Event, key: &str) -> Result<String> {
         .attribute(key)
         .with_context(|| format!("no attribute {key}"))?;
     serde_json::from_str(value).with_context(|| format!("attribute {key} is {value}"))
+}
+
+/// A 32-bit number, which JSON texts of attributes write without quotes.
+fn number_of(event: &Event, key: &str) -> Result<i64> {
+    let value = event
+        .attribute(key)
+        .with_context(|| format!("no attribute {key}"))?;
+    value
+        .parse()
+        .with_context(|| format!("attribute {key} is {value}"))
 }
 
 /// Amount of an attribute such as `"42upokt"`.
@@ -178,6 +192,7 @@ mod tests {
                 ("supplier_operator_address", address),
                 ("application_address", address),
                 ("service_id", "\"eth\""),
+                ("claim_proof_status_int", "1"),
                 ("num_relays", "\"5\""),
                 ("num_claimed_compute_units", "\"50\""),
                 ("claimed_upokt", "\"2100upokt\""),
@@ -189,7 +204,10 @@ mod tests {
         seen.take(&settled, Height(7)).unwrap();
         let read = &seen.settlements[0];
         assert_eq!((read.relays, read.compute_units, read.height), (5, 50, Height(7)));
-        assert_eq!((read.claimed, read.settled, read.minted), (2100, 2099, 2098));
+        assert_eq!(
+            (read.claimed, read.settled, read.minted, read.proved),
+            (2100, 2099, 2098, true)
+        );
     }
 
     #[test]

@@ -109,6 +109,7 @@ fn settlement(actors: &Actors, service: &ServiceId, served: Served) -> Settlemen
         claimed: 21_000,
         settled: 21_000,
         minted: 21_000,
+        proved: true,
         height: Height(20),
     }
 }
@@ -176,6 +177,13 @@ fn a_claim_without_one_of_the_relays_disagrees() {
 fn a_settlement_off_by_one_upokt_disagrees() {
     let mut scene = Scene::new();
     scene.seen.settlements[0].settled -= 1;
+    assert_eq!(scene.verdict().disagreements.len(), 1);
+}
+
+#[test]
+fn a_claim_that_settles_without_proof_disagrees() {
+    let mut scene = Scene::new();
+    scene.seen.settlements[0].proved = false;
     assert_eq!(scene.verdict().disagreements.len(), 1);
 }
 
