@@ -42,7 +42,7 @@ pub(crate) async fn serve(listener: TcpListener, api: Api, stop: CancellationTok
 }
 
 /// Ends a while after `stop`.
-async fn grace(stop: &CancellationToken) {
+pub(crate) async fn grace(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(crate::node::GRACE).await;
 }

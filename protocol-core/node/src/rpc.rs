@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::NodeError;
 use crate::api::Api;
+use crate::grpc::grace;
 use error::RpcError;
 use methods::Methods;
 use request::{Params, Request};
@@ -39,21 +40,22 @@ pub(crate) async fn serve(
     genesis: Arc<Genesis>,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let address = listener.local_addr();
-    let served = async {
-        let methods = Arc::new(Methods::new(api, genesis, address?, stop.clone()));
-        let router = Router::new()
-            .route("/", post(body).get(index))
-            .route("/{method}", get(uri))
-            .with_state(methods);
-        axum::serve(tokio::net::TcpListener::from_std(listener)?, router)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
-    };
-    served.await.map_err(|source| NodeError::Serve {
+    let failed = |source| NodeError::Serve {
         server: "RPC",
         source,
-    })
+    };
+    let address = listener.local_addr().map_err(failed)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let methods = Arc::new(Methods::new(api, genesis, address, stop.clone()));
+    let router = Router::new()
+        .route("/", post(body).get(index))
+        .route("/{method}", get(uri))
+        .with_state(methods);
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        served = server.into_future() => served.map_err(failed),
+        () = grace(&stop) => Ok(()), // slow clients would keep the server
+    }
 }
 
 /// The calls there are, for people who open the address in a browser.
