@@ -272,9 +272,8 @@ impl Machine {
             commit: Some(commit),
             ..after.clone()
         };
-        self.publish(&core.tip, snapshot, &executed.tx_hashes)?;
-        self.count(&executed, before);
-        Ok(())
+        self.count(&executed, before); // before anybody is told
+        self.publish(&core.tip, snapshot, &executed.tx_hashes)
     }
 
     /// Shows the new tip to readers: first to the mempool, last to those who wait for the head.
