@@ -5,9 +5,10 @@ mod common;
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use common::{Running, key, service};
-use portico_client::{Chain, ChainError};
-use portico_protocol::{Height, ServiceId};
+use common::{Running, config, key, service};
+use portico_chain::genesis::GenesisGateway;
+use portico_client::{Chain, ChainError, RemoteChain};
+use portico_protocol::{Address, Height, ServiceId, Upokt};
 
 /// Both answers, which must be the same; errors of the same kind count as such.
 fn same<T: PartialEq + Debug>(
@@ -82,6 +83,7 @@ async fn every_call_gives_the_same_answer_in_process_and_remotely() {
     same!(local, remote, proof_params()).expect("known");
     same!(local, remote, tokenomics_params()).expect("known");
 
+    same!(local, remote, total_supply()).expect("known");
     let (application, gateway, supplier) = (key(1).address(), key(2).address(), key(3).address());
     let session = same!(local, remote, session(&application, &service(), Height(0))).expect("known");
     assert_eq!(session.suppliers.len(), 1);
@@ -107,10 +109,7 @@ async fn every_call_gives_the_same_answer_in_process_and_remotely() {
         (1, Some(key(1).public_key()))
     );
     same!(local, remote, balance(&gateway)).expect("known");
-    assert_eq!(
-        same!(local, remote, balance(&key(99).address())),
-        Some(portico_protocol::Upokt(0))
-    );
+    assert_eq!(same!(local, remote, balance(&key(99).address())), Some(Upokt(0)));
     node.stop().await.expect("in order");
 }
 
@@ -180,4 +179,68 @@ async fn a_remote_chain_follows_the_head() {
         assert_eq!(seen, node.chain.block(Height(height)).await.expect("known"));
     }
     node.stop().await.expect("in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_whole_however_many_pages_they_take() {
+    let mut genesis = common::genesis(common::CHAIN_ID);
+    let more = (0..600_u64).map(|n| {
+        let mut bytes = [0; 20];
+        bytes[..8].copy_from_slice(&n.to_be_bytes());
+        GenesisGateway {
+            address: Address::new(bytes),
+            stake: Upokt(1_000),
+        }
+    });
+    genesis.gateways.extend(more);
+    let node = Running::of(genesis).await;
+    let (local, remote) = (node.chain.clone(), node.remote().await);
+    assert_eq!(same!(local, remote, gateways()).expect("known").len(), 601);
+    node.stop().await.expect("in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_chain_goes_on_when_its_node_comes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Running::at(config(folder.path()), common::genesis(common::CHAIN_ID)).await;
+    let remote = first.remote().await;
+    let mut again = config(folder.path());
+    let address = |url: &str| url.trim_start_matches("http://").parse().expect("an address");
+    (again.rpc_listen, again.grpc_listen) = (address(&first.rpc), address(&first.grpc));
+    first.stop().await.expect("in order");
+    for error in [
+        Chain::status(&remote)
+            .await
+            .map(drop)
+            .expect_err("nobody is there"),
+        remote
+            .shared_params(None)
+            .await
+            .map(drop)
+            .expect_err("nobody is there"),
+    ] {
+        assert!(
+            matches!(error, ChainError::Unavailable(_)) && error.is_retryable(),
+            "{error}"
+        );
+    }
+    let second = Running::at(again, common::genesis(common::CHAIN_ID)).await;
+    let mut head = Chain::head(&remote);
+    head.wait_for(|head| head.height == Height(2))
+        .await
+        .expect("it follows");
+    let balance = remote.balance(&key(1).address()).await;
+    assert_eq!(balance.expect("answered"), Upokt(1_000_000_000));
+    second.stop().await.expect("in order");
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_used_is_refused_at_once() {
+    for url in ["https://127.0.0.1:1", "127.0.0.1:1", ""] {
+        let refused = RemoteChain::connect(url, "http://127.0.0.1:1")
+            .await
+            .err()
+            .expect("refused");
+        assert!(matches!(refused, ChainError::InvalidArgument(_)), "{refused}");
+    }
 }

@@ -100,8 +100,13 @@ pub struct Running {
 impl Running {
     /// A new chain.
     pub async fn new() -> Self {
+        Self::of(genesis(CHAIN_ID)).await
+    }
+
+    /// A new chain from this genesis.
+    pub async fn of(genesis: Genesis) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut running = Self::at(config(folder.path()), genesis(CHAIN_ID)).await;
+        let mut running = Self::at(config(folder.path()), genesis).await;
         running.folder = Some(folder);
         running
     }
