@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
 
-use crate::NodeError;
 use crate::api::{Api, ApiError};
+use crate::{NodeError, accept};
 
 /// Largest request, in bytes: a transaction of the largest size that may be configured, and a little.
 const MAX_REQUEST_BYTES: usize = 9 << 20;
@@ -28,23 +28,12 @@ const HEIGHT: &str = "x-cosmos-block-height";
 
 /// Serves until `stop`.
 pub(crate) async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), NodeError> {
-    let failed = |source| NodeError::Serve {
+    let router = Router::new().fallback(unary).with_state(api);
+    let served = accept::serve(listener, router, stop).await;
+    served.map_err(|source| NodeError::Serve {
         server: "gRPC",
         source,
-    };
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-    let router = Router::new().fallback(unary).with_state(api);
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        served = server.into_future() => served.map_err(failed),
-        () = grace(&stop) => Ok(()), // idle connections of clients would keep the server
-    }
-}
-
-/// Ends a while after `stop`.
-pub(crate) async fn grace(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(crate::node::GRACE).await;
+    })
 }
 
 async fn unary(State(api): State<Api>, request: Request) -> Response {

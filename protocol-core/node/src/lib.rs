@@ -1,5 +1,28 @@
-//! Mempool, block execution over the store, gRPC and CometBFT-style RPC.
+//! Mempool, block execution over the store, gRPC and CometBFT-style RPC: a chain with one validator.
+//!
+//! ```text
+//!                    ┌────────────── Node ──────────────────────────────────────────────┐
+//!  in process ──────►│ LocalChain ─┐                                                    │
+//!  JSON-RPC :26657 ─►│ rpc ────────┼─► Api ─► View: newest committed version ◄─┐        │
+//!  gRPC :9090 ──────►│ grpc ───────┘    └──► Mempool ──► Solo ──► Machine ──► commit ──►│ chain.redb
+//!                    └──────────────────────────────────(modules of portico-chain)──────┘
+//! ```
+//! [`Node::open`] opens the data and binds both addresses; [`Node::run`] makes blocks and serves until it is told to stop. All three
+//! doors end in the same router, so that a query has one answer. Blocks, headers and commits are CometBFT's, bit for bit: a block id
+//! is the hash of its header, `app_hash` in header h + 1 is the root of the state after h, and `last_commit` holds the validator's
+//! signature of the canonical precommit.
+//!
+//! Invariants:
+//! - What a reader sees was committed: the head is told after the block is durable, the mempool checked again, the metrics counted.
+//! - Executed blocks that are not durable stack above the tip by block id, at most [`portico_engine::MAX_OVERLAYS`].
+//! - Nothing from the network panics, and everything is bounded: bodies, batches, connections, calls at a time, the mempool by
+//!   transactions, bytes and sender.
+//! - A failing store stops the node: it never goes on from a state that is not on disk.
+//!
+//! Deliberately absent: peers and votes, state of older heights, proofs, WebSocket subscriptions, searches.
+//! Start reading at [`Node`], then `machine.rs`; `block.rs` has the formats.
 
+mod accept;
 mod api;
 mod block;
 mod error;

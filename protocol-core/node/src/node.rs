@@ -22,8 +22,6 @@ use crate::state::{STORES, writes};
 use crate::validator::Validator;
 use crate::{NodeError, ValidatorKey, grpc, rpc};
 
-/// Time for calls under way to finish when the node stops.
-pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// File of the chain in the data folder.
 const STORE_FILE: &str = "chain.redb";
 /// File of the validator's key in the data folder, unless the configuration holds the key.

@@ -10,6 +10,7 @@ mod request;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -21,15 +22,16 @@ use portico_chain::genesis::Genesis;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::NodeError;
 use crate::api::Api;
-use crate::grpc::grace;
+use crate::{NodeError, accept};
 use error::RpcError;
 use methods::Methods;
 use request::{Params, Request};
 
 /// Largest body of a call, in bytes: a transaction of 1 MiB in base64, and its envelope.
 const MAX_BODY_BYTES: usize = 2 << 20;
+/// Time for a body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most calls of a batch.
 const MAX_BATCH: usize = 20;
 
@@ -45,17 +47,12 @@ pub(crate) async fn serve(
         source,
     };
     let address = listener.local_addr().map_err(failed)?;
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
     let methods = Arc::new(Methods::new(api, genesis, address, stop.clone()));
     let router = Router::new()
         .route("/", post(body).get(index))
         .route("/{method}", get(uri))
         .with_state(methods);
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        served = server.into_future() => served.map_err(failed),
-        () = grace(&stop) => Ok(()), // slow clients would keep the server
-    }
+    accept::serve(listener, router, stop).await.map_err(failed)
 }
 
 /// The calls there are, for people who open the address in a browser.
@@ -91,7 +88,11 @@ async fn uri(
 
 /// One call or a batch in a body.
 async fn body(State(methods): State<Arc<Methods>>, body: Body) -> Response {
-    let Ok(bytes) = to_bytes(body, MAX_BODY_BYTES).await else {
+    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await else {
+        let error = RpcError::invalid_request("the body did not arrive in time".into());
+        return answer(StatusCode::REQUEST_TIMEOUT, &envelope(&Value::Null, Err(error)));
+    };
+    let Ok(bytes) = read else {
         let error = RpcError::invalid_request(format!("the body is larger than {MAX_BODY_BYTES} bytes"));
         return answer(StatusCode::PAYLOAD_TOO_LARGE, &envelope(&Value::Null, Err(error)));
     };

@@ -167,3 +167,21 @@ async fn counts_heights_blocks_and_transactions() {
     assert_eq!(value("portico_chain_broadcasts_total"), 1.0);
     node.stop().await.expect("in order");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_say_nothing_do_not_keep_the_node_from_stopping() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let node = Running::new().await;
+    let mut halves = Vec::new();
+    for url in [&node.rpc, &node.grpc] {
+        let address = url.trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf")
+            .await
+            .expect("sent");
+        halves.push(stream);
+    }
+    node.stop().await.expect("in order");
+}
