@@ -21,6 +21,7 @@ mod event;
 mod feature;
 mod gateway;
 pub mod genesis;
+mod governance;
 mod json;
 mod proof;
 pub mod query;

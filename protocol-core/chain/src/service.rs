@@ -3,7 +3,7 @@
 use portico_protocol::difficulty::{BASE_TARGET, next_ema, target_hash};
 use portico_protocol::tx::module_address;
 use portico_protocol::wire::pocket::service::{
-    MsgAddService, Params, RelayMiningDifficulty, RelayMiningDifficultyUpdate,
+    MsgAddService, MsgTransferService, Params, RelayMiningDifficulty, RelayMiningDifficultyUpdate,
     ServiceComputeUnitsPerRelayUpdate,
 };
 use portico_protocol::wire::pocket::shared::{Metadata, Service};
@@ -13,7 +13,7 @@ use crate::context::{Context, history_key, key, newest, read, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
 use crate::state::{StateError, StateRead, Store};
-use crate::{bank, shared};
+use crate::{bank, shared, stake};
 
 const MODULE: &str = "service";
 const PARAMS: &[u8] = b"params";
@@ -141,10 +141,7 @@ pub(crate) fn validate_metadata(metadata: Option<&Metadata>) -> Result<(), Fault
 
 /// `MsgAddService`: adds a service, or updates one of the same owner.
 pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<(), Fault> {
-    let owner: Address = message
-        .owner_address
-        .parse()
-        .map_err(|_| refuse(MODULE, 1102, "invalid owner address"))?;
+    let owner = stake::address(MODULE, 1102, &message.owner_address)?;
     let mut service = required(message.service.clone(), || {
         refuse(MODULE, 1103, "service is missing")
     })?;
@@ -166,6 +163,23 @@ pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<
     }
     record_compute_units(ctx, existing.as_ref(), &service)?;
     ctx.put(Store::Service, key("service", &service.id), &service);
+    Ok(())
+}
+
+/// `MsgTransferService`: gives a service to another owner.
+pub(crate) fn msg_transfer(ctx: &mut Context<'_>, message: &MsgTransferService) -> Result<(), Fault> {
+    stake::address(MODULE, 1102, &message.owner_address)?;
+    let new_owner = stake::address(MODULE, 1102, &message.new_owner_address)?;
+    let id = &message.service_id;
+    let mut found = required(service(&ctx.state, id)?, || {
+        refuse(MODULE, 1117, format!("service {id:?}"))
+    })?;
+    if found.owner_address != message.owner_address {
+        let text = format!("service {id:?} is not owned by {}", message.owner_address);
+        return Err(refuse(MODULE, 1118, text));
+    }
+    found.owner_address = new_owner.to_string();
+    ctx.put(Store::Service, key("service", id), &found);
     Ok(())
 }
 

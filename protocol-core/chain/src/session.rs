@@ -5,7 +5,7 @@ use portico_protocol::session::{Timing, select_suppliers, session_id, session_id
 use portico_protocol::wire::pocket::session::{Params, ParamsUpdate, Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::{ServiceConfigUpdate, Supplier};
 
-use crate::context::{Context, newest, read, required};
+use crate::context::{Context, history_key, newest, read, required};
 use crate::error::{Fault, refuse};
 use crate::state::{StateError, StateRead, Store};
 use crate::{application, shared, supplier};
@@ -25,6 +25,27 @@ pub(crate) fn params_at(state: &dyn StateRead, height: Height) -> Result<Params,
         Some(params) => Ok(params),
         None => params(state),
     }
+}
+
+/// Changes params from the next session on; what was before is recorded first.
+pub(crate) fn change_params(ctx: &mut Context<'_>, new: &Params) -> Result<(), Fault> {
+    let height = ctx.height();
+    if newest::<ParamsUpdate>(&ctx.state, Store::Session, HISTORY, Height(i64::MAX))?.is_none() {
+        let old = params(&ctx.state)?;
+        record(ctx, height, old);
+    }
+    let next = shared::next_session_start(ctx)?;
+    record(ctx, next, *new);
+    set_params(ctx, new);
+    Ok(())
+}
+
+fn record(ctx: &mut Context<'_>, effective: Height, params: Params) {
+    let update = ParamsUpdate {
+        effective_height: effective.0,
+        params: Some(params),
+    };
+    ctx.put(Store::Session, history_key(HISTORY, effective), &update);
 }
 
 pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {

@@ -31,6 +31,66 @@ pub(crate) fn set_params(ctx: &mut Context<'_>, params: &Params) {
     ctx.put(Store::Shared, PARAMS.to_vec(), params);
 }
 
+/// Changes params from the next session on: the history records them, and the end of the block before promotes them. A change that leaves
+/// the sessions' timing alone also takes effect at once, except for what is read from the history.
+pub(crate) fn change_params(ctx: &mut Context<'_>, new: &Params) -> Result<(), Fault> {
+    let height = ctx.height();
+    let live = params(&ctx.state)?;
+    if newest::<ParamsUpdate>(&ctx.state, Store::Shared, HISTORY, Height(i64::MAX))?.is_none() {
+        let first = Params {
+            session_grid_anchor_height: 1,
+            session_number_at_anchor: 1,
+            ..live
+        };
+        record(ctx, Height(1), first);
+    }
+    let effective = params_at(&ctx.state, height)?;
+    let timing = Timing::new(&effective);
+    let next_start = Height(timing.end(height).0.saturating_add(1));
+    let mut new = *new;
+    if new.num_blocks_per_session == effective.num_blocks_per_session {
+        new.session_grid_anchor_height = effective.session_grid_anchor_height;
+        new.session_number_at_anchor = effective.session_number_at_anchor;
+    } else {
+        // A new grid of sessions begins with the next one.
+        new.session_grid_anchor_height = u64::try_from(next_start.0).unwrap_or(1);
+        let next_number = timing.number(height).saturating_add(1);
+        new.session_number_at_anchor = u64::try_from(next_number).unwrap_or(1);
+    }
+    record(ctx, next_start, new);
+    if same_timing(&live, &new) {
+        let now = Params {
+            session_grid_anchor_height: live.session_grid_anchor_height,
+            session_number_at_anchor: live.session_number_at_anchor,
+            ..new
+        };
+        set_params(ctx, &now);
+    }
+    Ok(())
+}
+
+fn record(ctx: &mut Context<'_>, effective: Height, params: Params) {
+    let update = ParamsUpdate {
+        effective_height: effective.0,
+        params: Some(params),
+    };
+    ctx.put(Store::Shared, history_key(HISTORY, effective), &update);
+}
+
+fn same_timing(a: &Params, b: &Params) -> bool {
+    let timing = |params: &Params| {
+        [
+            params.num_blocks_per_session,
+            params.grace_period_end_offset_blocks,
+            params.claim_window_open_offset_blocks,
+            params.claim_window_close_offset_blocks,
+            params.proof_window_open_offset_blocks,
+            params.proof_window_close_offset_blocks,
+        ]
+    };
+    timing(a) == timing(b)
+}
+
 /// Promotes the history entry that becomes effective at this height.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
     let key = history_key(HISTORY, ctx.height());

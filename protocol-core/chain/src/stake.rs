@@ -46,8 +46,17 @@ pub(crate) fn release(ctx: &mut Context<'_>, module: &str, to: &Address, by: Upo
     bank::send(ctx, &module_address(module), to, by)
 }
 
-/// Parses an address of a message.
+/// Parses an address of a message; it must be spelled as state spells it, in lower case.
 pub(crate) fn address(module: &'static str, code: u32, text: &str) -> Result<Address, Fault> {
-    text.parse()
-        .map_err(|error: portico_protocol::types::TypeError| refuse(module, code, error.to_string()))
+    let address: Address = text
+        .parse()
+        .map_err(|error: portico_protocol::types::TypeError| refuse(module, code, error.to_string()))?;
+    if address.to_string() != text {
+        return Err(refuse(
+            module,
+            code,
+            format!("address {text:?} is not in lower case"),
+        ));
+    }
+    Ok(address)
 }

@@ -1,7 +1,10 @@
 //! Tests of the state machine as a whole: against data of the Go implementation, in scenarios of many blocks, and as laws.
 
 mod captured;
+mod genesis;
+mod governance;
 mod lab;
+mod laws;
 mod network;
 mod paid_relays;
 mod staking;

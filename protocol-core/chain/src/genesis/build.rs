@@ -1,6 +1,6 @@
 //! From a genesis to the first state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portico_protocol::tx::module_address;
 use portico_protocol::wire::pocket;
@@ -16,7 +16,8 @@ use crate::context::Context;
 use crate::error::{Fault, refuse};
 use crate::state::{Changes, StateRead, Store};
 use crate::{
-    application, auth, bank, feature, gateway, proof, service, session, shared, stake, supplier, tokenomics,
+    application, auth, bank, feature, gateway, governance, proof, service, session, shared, stake, supplier,
+    tokenomics,
 };
 
 /// Builds the first state.
@@ -42,6 +43,7 @@ fn build(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
     if genesis.chain_id.is_empty() || genesis.chain_id.len() > 50 {
         return Err(refuse_genesis("chain_id has 1 to 50 characters"));
     }
+    check_unique(genesis)?;
     params(ctx, &genesis.params)?;
     validators(ctx, genesis)?;
     for account in &genesis.accounts {
@@ -95,64 +97,82 @@ fn build(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Writes the params of every module.
 pub(crate) fn params(ctx: &mut Context<'_>, params: &GenesisParams) -> Result<(), Fault> {
     let shared = pocket::shared::Params::from(&params.shared);
-    check_shared(&shared)?;
+    governance::check_shared(&shared)?;
     shared::set_params(ctx, &shared);
-    session::set_params(
-        ctx,
-        &pocket::session::Params {
-            num_suppliers_per_session: params.num_suppliers_per_session.max(1),
-        },
-    );
-    application::set_params(
-        ctx,
-        &pocket::application::Params {
-            max_delegated_gateways: params.max_delegated_gateways,
-            min_stake: Some(params.application_min_stake.into()),
-        },
-    );
-    gateway::set_params(
-        ctx,
-        &pocket::gateway::Params {
-            min_stake: Some(params.gateway_min_stake.into()),
-        },
-    );
-    supplier::set_params(
-        ctx,
-        &pocket::supplier::Params {
-            min_stake: Some(params.supplier_min_stake.into()),
-            staking_fee: Some(params.supplier_staking_fee.into()),
-        },
-    );
-    service::set_params(
-        ctx,
-        &pocket::service::Params {
-            add_service_fee: Some(params.add_service_fee.into()),
-            target_num_relays: params.target_num_relays,
-        },
-    );
-    proof::set_params(ctx, &(&params.proof).into());
-    let dao = &params.tokenomics.dao_reward_address;
-    stake::address("tokenomics", 1101, dao)?;
-    tokenomics::set_params(ctx, &(&params.tokenomics).into());
+    let session = pocket::session::Params {
+        num_suppliers_per_session: params.num_suppliers_per_session,
+    };
+    governance::check_session(&session)?;
+    session::set_params(ctx, &session);
+    let application = pocket::application::Params {
+        max_delegated_gateways: params.max_delegated_gateways,
+        min_stake: Some(params.application_min_stake.into()),
+    };
+    governance::check_application(&application)?;
+    application::set_params(ctx, &application);
+    let gateway = pocket::gateway::Params {
+        min_stake: Some(params.gateway_min_stake.into()),
+    };
+    governance::check_gateway(&gateway)?;
+    gateway::set_params(ctx, &gateway);
+    let supplier = pocket::supplier::Params {
+        min_stake: Some(params.supplier_min_stake.into()),
+        staking_fee: Some(params.supplier_staking_fee.into()),
+    };
+    governance::check_supplier(&supplier)?;
+    supplier::set_params(ctx, &supplier);
+    let service = pocket::service::Params {
+        add_service_fee: Some(params.add_service_fee.into()),
+        target_num_relays: params.target_num_relays,
+    };
+    governance::check_service(&service)?;
+    service::set_params(ctx, &service);
+    let proof = pocket::proof::Params::from(&params.proof);
+    governance::check_proof(&proof)?;
+    proof::set_params(ctx, &proof);
+    let tokenomics = pocket::tokenomics::Params::from(&params.tokenomics);
+    governance::check_tokenomics(&tokenomics)?;
+    tokenomics::set_params(ctx, &tokenomics);
+    if let Some(authority) = &params.authority {
+        governance::set_authority(ctx, authority);
+    }
     Ok(())
 }
 
-/// The relations that the network's params keep (`x/shared/types/params.go`).
-fn check_shared(params: &pocket::shared::Params) -> Result<(), Fault> {
-    let fault = |text: &str| Err(refuse_genesis(format!("params.shared: {text}")));
-    if params.num_blocks_per_session < 2 {
-        return fault("num_blocks_per_session is at least 2: a session header ends after it starts");
+/// Errs when two entries of a list have the same name.
+fn unique<T: ToString>(list: &str, names: impl Iterator<Item = T>) -> Result<(), Fault> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let name = name.to_string();
+        if !seen.insert(name.clone()) {
+            return Err(refuse_genesis(format!("{list}: {name} is listed twice")));
+        }
     }
-    if params.grace_period_end_offset_blocks >= params.num_blocks_per_session {
-        return fault("grace_period_end_offset_blocks is less than num_blocks_per_session");
-    }
-    if params.claim_window_open_offset_blocks < params.grace_period_end_offset_blocks {
-        return fault("claim_window_open_offset_blocks is at least grace_period_end_offset_blocks");
-    }
-    if params.compute_units_to_tokens_multiplier == 0 || params.compute_unit_cost_granularity == 0 {
-        return fault("compute_units_to_tokens_multiplier and compute_unit_cost_granularity are at least 1");
+    Ok(())
+}
+
+fn check_unique(genesis: &Genesis) -> Result<(), Fault> {
+    let validators = &genesis.validators;
+    unique(
+        "validators",
+        validators
+            .iter()
+            .map(|one| one.consensus_public_key.to_lowercase()),
+    )?;
+    unique("validators", validators.iter().map(|one| one.account))?;
+    unique("accounts", genesis.accounts.iter().map(|one| one.address))?;
+    unique("services", genesis.services.iter().map(|one| one.id.clone()))?;
+    unique("gateways", genesis.gateways.iter().map(|one| one.address))?;
+    unique("applications", genesis.applications.iter().map(|one| one.address))?;
+    unique("suppliers", genesis.suppliers.iter().map(|one| one.operator))?;
+    for app in &genesis.applications {
+        unique(
+            &format!("delegatees of application {}", app.address),
+            app.delegatees.iter(),
+        )?;
     }
     Ok(())
 }
@@ -168,6 +188,12 @@ fn validators(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
             return Err(refuse_genesis(
                 "consensus_public_key has 64 hexadecimal characters",
             ));
+        }
+        if validator.tokens == Upokt(0) {
+            return Err(refuse_genesis(format!(
+                "validator {} has no tokens bonded",
+                validator.account
+            )));
         }
         bank::genesis_balance(ctx, &module_address("bonded_tokens_pool"), validator.tokens)?;
         auth::ensure_account(ctx, &validator.account)?;
@@ -200,6 +226,12 @@ fn application(
     stake::at_least("application", 1101, item.stake, params.application_min_stake)?;
     bank::genesis_balance(ctx, &module_address("application"), item.stake)?;
     auth::ensure_account(ctx, &item.address)?;
+    if item.delegatees.len() as u64 > params.max_delegated_gateways {
+        return Err(refuse_genesis(format!(
+            "application {} delegates to more than max_delegated_gateways",
+            item.address
+        )));
+    }
     let mut delegatees = Vec::new();
     for delegatee in &item.delegatees {
         let address = delegatee.to_string();

@@ -1,13 +1,16 @@
 //! Params of all modules as a genesis states them; defaults are the network's.
 
-use portico_protocol::Upokt;
 use portico_protocol::wire::pocket;
+use portico_protocol::{Address, Upokt};
 use serde::{Deserialize, Serialize};
 
 /// Params of all modules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GenesisParams {
+    /// Account that may change params; nobody when it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<Address>,
     /// Sessions, windows and prices.
     pub shared: SharedParams,
     /// Suppliers drawn into a session.
@@ -35,6 +38,7 @@ pub struct GenesisParams {
 impl Default for GenesisParams {
     fn default() -> Self {
         Self {
+            authority: None,
             shared: SharedParams::default(),
             num_suppliers_per_session: 15,
             max_delegated_gateways: 7,

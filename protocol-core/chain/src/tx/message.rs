@@ -3,17 +3,37 @@
 use portico_protocol::wire::cosmos::bank::v1beta1::MsgSend;
 use portico_protocol::wire::pocket::application::{
     MsgDelegateToGateway, MsgStakeApplication, MsgUndelegateFromGateway, MsgUnstakeApplication,
+    MsgUpdateParam as MsgUpdateApplicationParam, MsgUpdateParams as MsgUpdateApplicationParams,
 };
-use portico_protocol::wire::pocket::gateway::{MsgStakeGateway, MsgUnstakeGateway, MsgUpdateGatewayMetadata};
-use portico_protocol::wire::pocket::proof::{MsgCreateClaim, MsgSubmitProof};
-use portico_protocol::wire::pocket::service::MsgAddService;
-use portico_protocol::wire::pocket::supplier::{MsgStakeSupplier, MsgUnstakeSupplier};
+use portico_protocol::wire::pocket::gateway::{
+    MsgStakeGateway, MsgUnstakeGateway, MsgUpdateGatewayMetadata, MsgUpdateParam as MsgUpdateGatewayParam,
+    MsgUpdateParams as MsgUpdateGatewayParams,
+};
+use portico_protocol::wire::pocket::proof::{
+    MsgCreateClaim, MsgSubmitProof, MsgUpdateParam as MsgUpdateProofParam,
+    MsgUpdateParams as MsgUpdateProofParams,
+};
+use portico_protocol::wire::pocket::service::{
+    MsgAddService, MsgTransferService, MsgUpdateParam as MsgUpdateServiceParam,
+    MsgUpdateParams as MsgUpdateServiceParams,
+};
+use portico_protocol::wire::pocket::session::{
+    MsgUpdateParam as MsgUpdateSessionParam, MsgUpdateParams as MsgUpdateSessionParams,
+};
+use portico_protocol::wire::pocket::shared::{
+    MsgUpdateParam as MsgUpdateSharedParam, MsgUpdateParams as MsgUpdateSharedParams,
+};
+use portico_protocol::wire::pocket::supplier::{
+    MsgStakeSupplier, MsgUnstakeSupplier, MsgUpdateParam as MsgUpdateSupplierParam,
+    MsgUpdateParams as MsgUpdateSupplierParams,
+};
+use portico_protocol::wire::pocket::tokenomics::MsgUpdateParams as MsgUpdateTokenomicsParams;
 use prost::{Message, Name};
 use prost_types::Any;
 
 use crate::context::Context;
 use crate::error::{Fault, sdk};
-use crate::{application, bank, gateway, proof, service, supplier};
+use crate::{application, bank, gateway, governance, proof, service, supplier};
 
 /// Declares the message types with their signer field and handler.
 macro_rules! messages {
@@ -60,6 +80,22 @@ macro_rules! messages {
 }
 
 messages! {
+    MsgUpdateApplicationParam, authority, governance::update_application_param;
+    MsgUpdateApplicationParams, authority, governance::update_application_params;
+    MsgUpdateGatewayParam, authority, governance::update_gateway_param;
+    MsgUpdateGatewayParams, authority, governance::update_gateway_params;
+    MsgUpdateProofParam, authority, governance::update_proof_param;
+    MsgUpdateProofParams, authority, governance::update_proof_params;
+    MsgUpdateServiceParam, authority, governance::update_service_param;
+    MsgUpdateServiceParams, authority, governance::update_service_params;
+    MsgUpdateSessionParam, authority, governance::update_session_param;
+    MsgUpdateSessionParams, authority, governance::update_session_params;
+    MsgUpdateSharedParam, authority, governance::update_shared_param;
+    MsgUpdateSharedParams, authority, governance::update_shared_params;
+    MsgUpdateSupplierParam, authority, governance::update_supplier_param;
+    MsgUpdateSupplierParams, authority, governance::update_supplier_params;
+    MsgUpdateTokenomicsParams, authority, governance::update_tokenomics_params;
+    MsgTransferService, owner_address, service::msg_transfer;
     MsgSend, from_address, bank::msg_send;
     MsgStakeApplication, address, application::msg_stake;
     MsgUnstakeApplication, address, application::msg_unstake;
