@@ -7,6 +7,8 @@
 //! ```
 
 mod after;
+mod judge;
+mod signer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -16,8 +18,8 @@ use portico_chain::state::Overlay;
 use portico_client::BlockHead;
 use portico_config::node::MempoolConfig;
 use portico_engine::{
-    Block as Built, BlockId, Certify, Committed, MachineError, Overlays, Parent, Slot, StateMachine, Tip,
-    TxSource, Verdict,
+    Block as Built, BlockId, Committed, MachineError, Overlays, Parent, Slot, StateMachine, Tip, TxSource,
+    Verdict,
 };
 use portico_protocol::Height;
 use portico_store::{BlockWrite, ChainStore, Snapshot, StateTries};
@@ -25,14 +27,16 @@ use prost::Message as _;
 use tendermint::{Block, chain};
 use tokio::sync::watch;
 
+use crate::NodeError;
 use crate::block::{self, BlockError, Proposal, bytes_of};
 use crate::hash::tx_hash;
 use crate::mempool::Mempool;
 use crate::metrics::Metrics;
 use crate::state::{Durable, State, writes};
 use crate::validator::Validator;
-use crate::{NodeError, ValidatorKey};
 use after::After;
+
+pub(crate) use signer::Signer;
 
 /// What does not change while a chain lives.
 #[derive(Clone, Debug)]
@@ -216,32 +220,6 @@ impl Machine {
         })
     }
 
-    /// Why the header of a block cannot follow `parent`; `None` when it can.
-    fn fault(&self, parent: &After, block: &Block) -> Option<String> {
-        let time_ms = block::time_ms(block.header.time);
-        if time_ms <= parent.time_ms {
-            return Some("its time is not after its parent's".into());
-        }
-        if let (Some(commit), Some(id)) = (&block.last_commit, &parent.id) {
-            let Rules {
-                chain_id, validator, ..
-            } = &self.rules;
-            if let Err(error) = block::verify_commit(validator, chain_id, commit, parent.height, id) {
-                return Some(error.0);
-            }
-        }
-        let txs = block.data.iter().cloned().map(Bytes::from).collect();
-        let expected = Proposal {
-            last_commit: block.last_commit.clone(),
-            ..self.proposal(parent, time_ms, txs)
-        };
-        match expected.block() {
-            Ok(expected) if expected.header == block.header => None,
-            Ok(expected) => Some(difference(&expected, block)),
-            Err(error) => Some(error.0),
-        }
-    }
-
     /// Writes the overlay `id`, and goes on from it.
     fn write(&self, core: &mut Core, id: &BlockId, certificate: &[u8]) -> Result<(), MachineError> {
         let executed = core.overlays.next(id)?.clone();
@@ -311,25 +289,6 @@ impl Machine {
         }
         tracing::debug!(height = after.height, txs = all, failed, "block committed");
     }
-}
-
-/// Names the first part of the header that differs.
-fn difference(expected: &Block, block: &Block) -> String {
-    let (a, b) = (&expected.header, &block.header);
-    let fields = [
-        ("height", a.height == b.height),
-        ("chain_id", a.chain_id == b.chain_id),
-        ("last_block_id", a.last_block_id == b.last_block_id),
-        ("last_commit_hash", a.last_commit_hash == b.last_commit_hash),
-        ("data_hash", a.data_hash == b.data_hash),
-        ("app_hash", a.app_hash == b.app_hash),
-        ("last_results_hash", a.last_results_hash == b.last_results_hash),
-        ("validators_hash", a.validators_hash == b.validators_hash),
-        ("proposer_address", a.proposer_address == b.proposer_address),
-    ];
-    let wrong = fields.iter().find(|(_, equal)| !equal);
-    let name = wrong.map_or("header", |(name, _)| name);
-    format!("its {name} is not what follows from its parent")
 }
 
 impl StateMachine for Machine {
@@ -408,22 +367,6 @@ impl StateMachine for Machine {
 
     fn discard_unfinalized(&self) {
         self.core().overlays.clear();
-    }
-}
-
-/// Certifies blocks with the validator's signature.
-pub(crate) struct Signer {
-    pub(crate) key: ValidatorKey,
-    pub(crate) chain_id: chain::Id,
-}
-
-impl Certify for Signer {
-    fn certify(&self, block: &Built) -> Result<Bytes, MachineError> {
-        let decoded = block::decode(&block.bytes).map_err(refused)?;
-        let id = block::id(&decoded, &block.bytes).map_err(refused)?;
-        let header = &decoded.header;
-        let commit = block::sign(&self.key, &self.chain_id, header.height, id, header.time);
-        Ok(block::encode_commit(&commit.map_err(refused)?).into())
     }
 }
 

@@ -4,9 +4,9 @@
 //! Missing on purpose: WebSocket subscriptions, searches, evidence, the calls that serve peers.
 
 mod error;
-mod json;
 mod methods;
 mod request;
+mod shape;
 
 use std::net::TcpListener;
 use std::sync::Arc;

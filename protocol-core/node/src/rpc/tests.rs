@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tendermint::Block;
 
-use super::json as shape;
 use super::request::{Params, Request};
+use super::shape;
 
 #[test]
 fn writes_blocks_as_captured() {

@@ -1,0 +1,146 @@
+//! Blocks, headers, commits and what they follow.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Methods};
+use crate::api::ApiError;
+use crate::block::{MAX_BLOCK_BYTES, MAX_BLOCK_GAS};
+use crate::rpc::error::RpcError;
+use crate::rpc::request::Params;
+use crate::rpc::shape::{self, number};
+
+/// Most headers of an answer.
+const MAX_METAS: i64 = 20;
+
+impl Methods {
+    pub(super) async fn block_by_hash(&self, params: &Params) -> Answer {
+        match self.api.block_by_hash(params.hash("hash")?).await? {
+            Some(stored) => shape::block(&stored),
+            None => Ok(json!({
+                "block_id": {"hash": "", "parts": {"total": 0, "hash": ""}},
+                "block": null,
+            })),
+        }
+    }
+
+    pub(super) async fn block_results(&self, params: &Params) -> Answer {
+        let (height, results) = self.api.results(params.number("height")?).await?;
+        let txs: Vec<_> = results.tx_results.iter().map(shape::tx_result).collect();
+        let txs = (!txs.is_empty()).then_some(txs); // Go's nil
+        Ok(json!({
+            "height": number(height),
+            "txs_results": txs,
+            "finalize_block_events": shape::events(&results.events),
+            "validator_updates": null,
+            "consensus_param_updates": null,
+            "app_hash": shape::bytes(&results.app_hash),
+        }))
+    }
+
+    /// Headers from `maxHeight` down, at most [`MAX_METAS`].
+    pub(super) async fn blockchain(&self, params: &Params) -> Answer {
+        let newest = self.api.head().height.0;
+        let highest = params
+            .number("maxHeight")?
+            .filter(|height| *height > 0)
+            .unwrap_or(newest);
+        let highest = highest.min(newest);
+        let lowest = params.number("minHeight")?.unwrap_or(1).max(1);
+        let lowest = lowest.max(highest.saturating_sub(MAX_METAS - 1));
+        let mut metas = Vec::new();
+        for height in (lowest..=highest).rev() {
+            metas.push(shape::block_meta(&self.api.block(Some(height)).await?)?);
+        }
+        Ok(json!({"last_height": number(newest), "block_metas": metas}))
+    }
+
+    pub(super) async fn commit(&self, params: &Params) -> Answer {
+        let stored = self.api.block(params.number("height")?).await?;
+        let header = shape::header(&stored.block)?;
+        let commit = shape::commit(Some(&stored.commit))?;
+        Ok(json!({"signed_header": {"header": header, "commit": commit}, "canonical": true}))
+    }
+
+    pub(super) async fn header(&self, params: &Params) -> Answer {
+        let stored = self.api.block(params.number("height")?).await?;
+        Ok(json!({"header": shape::header(&stored.block)?}))
+    }
+
+    pub(super) async fn header_by_hash(&self, params: &Params) -> Answer {
+        let stored = self.api.block_by_hash(params.hash("hash")?).await?;
+        let header = stored.map(|stored| shape::header(&stored.block)).transpose()?;
+        Ok(json!({"header": header}))
+    }
+
+    /// The height that a call about what never changes is about.
+    pub(super) fn height(&self, params: &Params) -> Result<i64, RpcError> {
+        let newest = self.api.head().height.0;
+        match params.number("height")? {
+            Some(height) if height > newest => Err(ApiError::Future { height, newest }.into()),
+            Some(height) if height <= 0 => {
+                let text = format!("height must be greater than 0, but got {height}");
+                Err(RpcError::internal(text))
+            }
+            height => Ok(height.unwrap_or(newest)),
+        }
+    }
+
+    pub(super) fn consensus_params(&self, params: &Params) -> Answer {
+        let height = number(self.height(params)?);
+        Ok(json!({"block_height": height, "consensus_params": consensus_params()}))
+    }
+
+    pub(super) fn genesis(&self) -> Answer {
+        let state =
+            serde_json::to_value(&*self.genesis).map_err(|error| RpcError::internal(error.to_string()))?;
+        let set = &self.api.machine.rules.validator.set;
+        let validator = |info| {
+            let mut value = shape::validator(info);
+            value["power"] = value["voting_power"].take();
+            value["name"] = "".into();
+            if let Some(fields) = value.as_object_mut() {
+                fields.retain(|name, _| name != "voting_power" && name != "proposer_priority");
+            }
+            value
+        };
+        Ok(json!({"genesis": {
+            "genesis_time": shape::time(self.genesis.genesis_time_ms)?,
+            "chain_id": self.genesis.chain_id,
+            "initial_height": "1",
+            "consensus_params": consensus_params(),
+            "validators": set.validators.iter().map(validator).collect::<Vec<_>>(),
+            "app_hash": "",
+            "app_state": state,
+        }}))
+    }
+
+    pub(super) fn validators(&self, params: &Params) -> Answer {
+        let height = self.height(params)?;
+        if params.number("page")?.is_some_and(|page| page != 1) {
+            let text = "page should be within [1, 1] range";
+            return Err(RpcError::invalid_params(text.into()));
+        }
+        let set = &self.api.machine.rules.validator.set;
+        let validators: Vec<_> = set.validators.iter().map(shape::validator).collect();
+        Ok(json!({
+            "block_height": number(height),
+            "count": number(validators.len()),
+            "total": number(validators.len()),
+            "validators": validators,
+        }))
+    }
+}
+
+fn consensus_params() -> Value {
+    json!({
+        "block": {"max_bytes": number(MAX_BLOCK_BYTES), "max_gas": number(MAX_BLOCK_GAS)},
+        "evidence": {
+            "max_age_num_blocks": "100000",
+            "max_age_duration": "172800000000000",
+            "max_bytes": "1048576",
+        },
+        "validator": {"pub_key_types": ["ed25519"]},
+        "version": {},
+        "abci": {"vote_extensions_enable_height": "0"},
+    })
+}
