@@ -7,6 +7,7 @@ mod lab;
 mod laws;
 mod network;
 mod paid_relays;
+mod queries;
 mod staking;
 mod transactions;
 mod vectors_proof;

@@ -1,0 +1,105 @@
+//! Queries of module service.
+
+use portico_protocol::Height;
+use portico_protocol::wire::pocket;
+
+use super::page::{history, paged};
+use super::{Answer, View, answer, found, read, unknown};
+use crate::context::key;
+use crate::service;
+use crate::state::Store;
+
+impl View<'_> {
+    pub(super) fn service(&self, method: &str, request: &[u8]) -> Answer<Vec<u8>> {
+        use pocket::service::*;
+        match method {
+            "Params" => answer(&QueryParamsResponse {
+                params: Some(service::params(self.state)?),
+            }),
+            "Service" => {
+                let request: QueryGetServiceRequest = read(request)?;
+                let mut service = self.existing_service(&request.id)?;
+                if request.dehydrated {
+                    service.metadata = None;
+                }
+                answer(&QueryGetServiceResponse {
+                    service: Some(service),
+                })
+            }
+            "AllServices" => {
+                let request: QueryAllServicesRequest = read(request)?;
+                let (service, pagination) =
+                    paged(self.state, Store::Service, service::SERVICES, request.pagination)?;
+                answer(&QueryAllServicesResponse { service, pagination })
+            }
+            "RelayMiningDifficulty" => {
+                let request: QueryGetRelayMiningDifficultyRequest = read(request)?;
+                self.existing_service(&request.service_id)?;
+                let relay_mining_difficulty = Some(service::difficulty(self.state, &request.service_id)?);
+                answer(&QueryGetRelayMiningDifficultyResponse {
+                    relay_mining_difficulty,
+                })
+            }
+            "RelayMiningDifficultyAll" => {
+                let request: QueryAllRelayMiningDifficultyRequest = read(request)?;
+                let (relay_mining_difficulty, pagination) = paged(
+                    self.state,
+                    Store::Service,
+                    service::DIFFICULTIES,
+                    request.pagination,
+                )?;
+                answer(&QueryAllRelayMiningDifficultyResponse {
+                    relay_mining_difficulty,
+                    pagination,
+                })
+            }
+            "RelayMiningDifficultyAtHeight" => {
+                let request: QueryGetRelayMiningDifficultyAtHeightRequest = read(request)?;
+                self.existing_service(&request.service_id)?;
+                let difficulty =
+                    service::difficulty_at(self.state, &request.service_id, Height(request.block_height))?;
+                answer(&QueryGetRelayMiningDifficultyAtHeightResponse {
+                    relay_mining_difficulty: Some(difficulty),
+                })
+            }
+            "RelayMiningDifficultyHistory" => {
+                let request: QueryRelayMiningDifficultyHistoryRequest = read(request)?;
+                let prefix = key("difficulty_history", &request.service_id);
+                let (relay_mining_difficulty_history, pagination) =
+                    history(self.state, Store::Service, &prefix, request.pagination)?;
+                answer(&QueryRelayMiningDifficultyHistoryResponse {
+                    relay_mining_difficulty_history,
+                    pagination,
+                })
+            }
+            "ComputeUnitsPerRelayAtHeight" => {
+                let request: QueryComputeUnitsPerRelayAtHeightRequest = read(request)?;
+                let height = Height(request.block_height);
+                let compute_units_per_relay = found(
+                    service::compute_units_at(self.state, &request.service_id, height)?,
+                    || format!("service {:?} not found", request.service_id),
+                )?;
+                answer(&QueryComputeUnitsPerRelayAtHeightResponse {
+                    compute_units_per_relay,
+                })
+            }
+            "ComputeUnitsPerRelayHistory" => {
+                let request: QueryComputeUnitsPerRelayHistoryRequest = read(request)?;
+                let prefix = key("compute_units", &request.service_id);
+                let (compute_units_per_relay_history, pagination) =
+                    history(self.state, Store::Service, &prefix, request.pagination)?;
+                answer(&QueryComputeUnitsPerRelayHistoryResponse {
+                    compute_units_per_relay_history,
+                    pagination,
+                })
+            }
+            _ => unknown("pocket.service.Query", method),
+        }
+    }
+
+    fn existing_service(&self, id: &str) -> Answer<pocket::shared::Service> {
+        found(service::service(self.state, id)?, || {
+            format!("service {id:?} not found")
+        })
+    }
+}

@@ -1,0 +1,38 @@
+//! Queries of module session.
+
+use portico_protocol::Height;
+use portico_protocol::wire::pocket;
+
+use super::{Answer, QueryError, View, address, answer, read, unknown};
+use crate::session;
+
+impl View<'_> {
+    pub(super) fn session(&self, method: &str, request: &[u8]) -> Answer<Vec<u8>> {
+        use pocket::session::{QueryGetSessionRequest, QueryGetSessionResponse, QueryParamsResponse};
+        match method {
+            "Params" => answer(&QueryParamsResponse {
+                params: Some(session::params(self.state)?),
+            }),
+            "GetSession" => {
+                let request: QueryGetSessionRequest = read(request)?;
+                if request.block_height < 0 {
+                    return Err(QueryError::InvalidArgument("block_height is negative".into()));
+                }
+                let height = if request.block_height == 0 {
+                    self.height
+                } else {
+                    Height(request.block_height)
+                };
+                let (app, service) = (&request.application_address, &request.service_id);
+                address(app)?;
+                portico_protocol::ServiceId::new(service)
+                    .map_err(|error| QueryError::InvalidArgument(error.to_string()))?;
+                let session = session::hydrate(self.state, self.height, app, service, height)?;
+                answer(&QueryGetSessionResponse {
+                    session: Some(session),
+                })
+            }
+            _ => unknown("pocket.session.Query", method),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Queries of module shared.
+
+use portico_protocol::Height;
+use portico_protocol::wire::pocket;
+
+use super::{Answer, View, answer, read, unknown};
+use crate::shared;
+
+impl View<'_> {
+    pub(super) fn shared(&self, method: &str, request: &[u8]) -> Answer<Vec<u8>> {
+        use pocket::shared::{QueryParamsAtHeightRequest, QueryParamsAtHeightResponse, QueryParamsResponse};
+        match method {
+            "Params" => answer(&QueryParamsResponse {
+                params: Some(shared::params(self.state)?),
+            }),
+            "ParamsAtHeight" => {
+                let request: QueryParamsAtHeightRequest = read(request)?;
+                let params = shared::params_at(self.state, Height(request.height))?;
+                answer(&QueryParamsAtHeightResponse { params: Some(params) })
+            }
+            _ => unknown("pocket.shared.Query", method),
+        }
+    }
+}
