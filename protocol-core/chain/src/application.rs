@@ -1,6 +1,7 @@
 //! Module application.
 
 mod messages;
+mod transfer;
 
 use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::application::{Application, ApplicationUnbondingReason, Params};
@@ -13,6 +14,7 @@ use crate::state::{StateError, StateRead, Store};
 use crate::{gateway, json, shared, stake};
 
 pub(crate) use messages::{msg_delegate, msg_stake, msg_undelegate, msg_unstake};
+pub(crate) use transfer::msg_transfer;
 
 pub(crate) const MODULE: &str = "application";
 const PARAMS: &[u8] = b"params";
@@ -38,6 +40,10 @@ pub(crate) fn save(ctx: &mut Context<'_>, application: &Application) {
         key("application", &application.address),
         application,
     );
+}
+
+fn remove(ctx: &mut Context<'_>, application: &Application) {
+    ctx.delete(Store::Application, key("application", &application.address));
 }
 
 /// Whether an application is served in the session that ends at `session_end`.
@@ -122,7 +128,7 @@ pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
         }
         end_unbonding(ctx, &application, session_end)?;
     }
-    Ok(())
+    transfer::end_block(ctx, session_end)
 }
 
 /// Undelegates every application from gateways whose last session is over; a gateway keeps signing until the session that contains this
@@ -162,7 +168,7 @@ fn end_unbonding(ctx: &mut Context<'_>, application: &Application, session_end: 
     let address = stake::address(MODULE, 1102, &application.address)?;
     let staked = stake::amount(application.stake.as_ref());
     stake::release(ctx, MODULE, &address, staked)?;
-    ctx.delete(Store::Application, key("application", &application.address));
+    remove(ctx, application);
     let below = staked < stake::amount(params(&ctx.state)?.min_stake.as_ref());
     let reason = if below {
         ApplicationUnbondingReason::BelowMinStake

@@ -53,7 +53,7 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
     });
     app.stake = Some(staked.into());
     app.unstake_session_end_height = 0;
-    set_service(ctx, &mut app, config)?;
+    set_services(ctx, &mut app, std::slice::from_ref(config))?;
     set_spend_limit(&mut app, message)?;
     save(ctx, &app);
     let session_end = shared::current_session_end(ctx)?;
@@ -71,38 +71,34 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
     Ok(())
 }
 
-/// A changed service takes effect at the next session; the first change records the old one from height 1.
-fn set_service(
+/// Changed services take effect at the next session; the first change records the old ones from height 1.
+pub(super) fn set_services(
     ctx: &Context<'_>,
     app: &mut Application,
-    config: &ApplicationServiceConfig,
+    services: &[ApplicationServiceConfig],
 ) -> Result<(), Fault> {
-    if app.service_configs.first() == Some(config) {
+    let old = std::mem::replace(&mut app.service_configs, services.to_vec());
+    let changed = old.len() != services.len() || services.iter().any(|config| !old.contains(config));
+    if old.is_empty() || !changed {
         return Ok(());
     }
-    let old = std::mem::replace(&mut app.service_configs, vec![config.clone()]);
-    let Some(old) = old.into_iter().next() else {
-        return Ok(());
-    };
     let next = shared::next_session_start(ctx)?;
-    let update = |service, activation_height| ApplicationServiceConfigUpdate {
-        application_address: app.address.clone(),
-        service: Some(service),
+    let address = app.address.clone();
+    let update = |service: &ApplicationServiceConfig, activation_height| ApplicationServiceConfigUpdate {
+        application_address: address.clone(),
+        service: Some(service.clone()),
         activation_height,
         deactivation_height: 0,
     };
-    let (first, new) = (update(old, 1), update(config.clone(), next.0));
-    if app.service_config_history.is_empty() {
-        app.service_config_history.push(first);
+    let history = &mut app.service_config_history;
+    if history.is_empty() {
+        history.extend(old.iter().map(|service| update(service, 1)));
     }
-    app.service_config_history
-        .retain(|entry| entry.activation_height != next.0);
-    for entry in &mut app.service_config_history {
-        if entry.deactivation_height == 0 {
-            entry.deactivation_height = next.0;
-        }
+    history.retain(|entry| entry.activation_height != next.0);
+    for entry in history.iter_mut().filter(|entry| entry.deactivation_height == 0) {
+        entry.deactivation_height = next.0;
     }
-    app.service_config_history.push(new);
+    history.extend(services.iter().map(|service| update(service, next.0)));
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 use portico_protocol::Upokt;
 use portico_protocol::tx::module_address;
 use portico_protocol::wire::pocket::application::{
-    Application, MsgDelegateToGateway, MsgStakeApplication, MsgUndelegateFromGateway, MsgUnstakeApplication,
+    Application, MsgDelegateToGateway, MsgStakeApplication, MsgTransferApplication, MsgUndelegateFromGateway,
+    MsgUnstakeApplication,
 };
 use portico_protocol::wire::pocket::gateway::{MsgStakeGateway, MsgUnstakeGateway, MsgUpdateGatewayMetadata};
 use portico_protocol::wire::pocket::service::{
@@ -175,6 +176,40 @@ fn cancels_unbonding_by_staking_again() {
     );
     network.run_to(31);
     assert_eq!(network.stake_of_application("application"), STAKE.0 + 1);
+}
+
+#[test]
+fn moves_an_application_to_another_address_after_its_last_session_has_settled() {
+    let mut network = network();
+    let message = |to: &str| MsgTransferApplication {
+        source_address: address("application").to_string(),
+        destination_address: address(to).to_string(),
+    };
+    network.refuse("application", &message("application"), "application", 1113);
+    network.accept("application", &message("other"));
+    network.run_to(10);
+    assert_eq!(
+        network.session(0).suppliers.len(),
+        1,
+        "served until the session ends"
+    );
+    // Meanwhile somebody stakes at the destination: the two are merged.
+    network.accept("other", &stake_app("other", STAKE.0 + 7, "base"));
+    network.run_to(19);
+    assert!(app(&network, "application").is_some());
+    network.run_to(20);
+    assert!(app(&network, "application").is_none());
+    let merged = app(&network, "other").unwrap();
+    assert_eq!(network.stake_of_application("other"), 2 * STAKE.0 + 7);
+    assert_eq!(
+        merged.delegatee_gateway_addresses,
+        [address("gateway").to_string()]
+    );
+    let serves = |height| {
+        let height = portico_protocol::Height(height);
+        ["base", "eth"].map(|id| crate::application::serves(&merged, id, height))
+    };
+    assert_eq!([serves(20), serves(21)], [[true, false], [true, true]]);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use portico_protocol::wire::cosmos::bank::v1beta1::MsgSend;
 use portico_protocol::wire::pocket::application::{
-    MsgDelegateToGateway, MsgStakeApplication, MsgUndelegateFromGateway, MsgUnstakeApplication,
-    MsgUpdateParam as MsgUpdateApplicationParam, MsgUpdateParams as MsgUpdateApplicationParams,
+    MsgDelegateToGateway, MsgStakeApplication, MsgTransferApplication, MsgUndelegateFromGateway,
+    MsgUnstakeApplication, MsgUpdateParam as MsgUpdateApplicationParam,
+    MsgUpdateParams as MsgUpdateApplicationParams,
 };
 use portico_protocol::wire::pocket::gateway::{
     MsgStakeGateway, MsgUnstakeGateway, MsgUpdateGatewayMetadata, MsgUpdateParam as MsgUpdateGatewayParam,
@@ -95,6 +96,7 @@ messages! {
     MsgUpdateSupplierParam, authority, governance::update_supplier_param;
     MsgUpdateSupplierParams, authority, governance::update_supplier_params;
     MsgUpdateTokenomicsParams, authority, governance::update_tokenomics_params;
+    MsgTransferApplication, source_address, application::msg_transfer;
     MsgTransferService, owner_address, service::msg_transfer;
     MsgSend, from_address, bank::msg_send;
     MsgStakeApplication, address, application::msg_stake;
