@@ -41,6 +41,7 @@ use banner::Banner;
 use home::Home;
 use money::Pots;
 use ports::Wanted;
+use settle::Before;
 use start::Network;
 use supply::Supply;
 
@@ -168,17 +169,25 @@ impl Story {
             println!("Ctrl-C stops the network; the next start continues here.");
             return std::future::pending().await;
         };
+        let before = Before {
+            leaves: money::leaves(&self.network.servicer.ledger()),
+            amounts,
+        };
         let tally = self.send(relays).await?;
         if !self.args.until_settled {
             println!("Ctrl-C stops the network; the next start continues here.");
             return std::future::pending().await;
         }
-        let verdict = settle::follow(self, &pots, &supply, &amounts, &tally).await?;
+        let verdict = settle::follow(self, &pots, &supply, &before, &tally).await?;
         println!("{}", verdict.text);
         for disagreement in &verdict.disagreements {
             println!("  DISAGREES  {disagreement}");
         }
-        if verdict.disagreements.is_empty() {
+        if !verdict.disagreements.is_empty() {
+            println!(
+                "(Relays that somebody else sends through this gateway meanwhile show up as disagreements.)"
+            );
+        } else {
             println!("Every figure agrees: {relays} relays, each a leaf, claimed, proved and paid.");
         }
         let _ = self.verdict.set(verdict.disagreements.is_empty());

@@ -122,6 +122,8 @@ pub(super) struct Money<'a> {
     pub(super) pots: &'a Pots,
     pub(super) before: &'a Snapshot,
     pub(super) after: &'a Snapshot,
+    /// Leaves that the servicer had on disk before the client began.
+    pub(super) earlier: &'a Tally,
     /// Answers that the client received.
     pub(super) tally: &'a Tally,
     /// Leaves that the servicer has on disk.
@@ -150,12 +152,10 @@ impl Money<'_> {
         }
     }
 
-    /// Relays that a settlement should count: those that the client saw answered, or, for sessions of an earlier run, the claim's own.
+    /// Relays that a settlement should count: those that were leaves before, and those that the client saw answered since.
     fn relays(&self, settlement: &Settlement) -> u64 {
-        self.tally
-            .get(&settlement.served)
-            .copied()
-            .unwrap_or(settlement.relays)
+        let count = |tally: &Tally| tally.get(&settlement.served).copied().unwrap_or_default();
+        count(self.earlier).saturating_add(count(self.tally))
     }
 
     fn expected(&self, settlement: &Settlement) -> ClaimMoney {
@@ -167,6 +167,7 @@ impl Money<'_> {
         let mut table = Table::new(&[
             "session",
             "service",
+            ">earlier",
             ">relays",
             ">leaves",
             ">claimed",
@@ -178,20 +179,16 @@ impl Money<'_> {
             ">height",
         ]);
         for settlement in &self.seen.settlements {
-            let own = self.tally.get(&settlement.served);
-            let leaves = self.leaves.get(&settlement.served).copied();
+            let count = |tally: &Tally| tally.get(&settlement.served).copied().unwrap_or_default();
+            let leaves = count(self.leaves);
             let money = self.expected(settlement);
-            self.check(
-                settlement,
-                &money,
-                leaves.filter(|_| own.is_some()),
-                disagreements,
-            );
+            self.check(settlement, &money, leaves, disagreements);
             table.row([
                 short(&settlement.served.session),
                 settlement.service.to_string(),
-                own.map_or_else(|| "earlier".to_owned(), u64::to_string),
-                leaves.map_or_else(|| "?".to_owned(), |leaves| leaves.to_string()),
+                count(self.earlier).to_string(),
+                count(self.tally).to_string(),
+                leaves.to_string(),
                 settlement.relays.to_string(),
                 if settlement.proved { "valid" } else { "none" }.to_owned(),
                 grouped(settlement.compute_units),
@@ -218,7 +215,7 @@ impl Money<'_> {
         &self,
         settlement: &Settlement,
         money: &ClaimMoney,
-        leaves: Option<u64>,
+        leaves: u64,
         disagreements: &mut Vec<String>,
     ) {
         let relays = self.relays(settlement);
@@ -230,11 +227,7 @@ impl Money<'_> {
             }
         };
         agree("relays claimed", settlement.relays.into(), relays.into());
-        agree(
-            "leaves of the servicer",
-            leaves.unwrap_or(relays).into(),
-            relays.into(),
-        );
+        agree("leaves of the servicer", leaves.into(), relays.into());
         agree(
             "compute units",
             settlement.compute_units.into(),

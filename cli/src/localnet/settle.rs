@@ -18,16 +18,24 @@ use super::watch::{Seen, Watch};
 /// Blocks that are waited beyond the last session's settlement, before its absence is told.
 const PATIENCE_BLOCKS: i64 = 2;
 
-/// Waits until every session of `tally` is settled (or is overdue), and compares all figures with what they should be since `before`.
+/// What there was before the client began.
+pub(super) struct Before {
+    /// Stakes and balances.
+    pub(super) amounts: Snapshot,
+    /// Leaves of the servicer.
+    pub(super) leaves: Tally,
+}
+
+/// Waits until every session of `tally` is settled (or is overdue), and compares all figures with what they should be after `before`.
 pub(super) async fn follow(
     story: &Story,
     pots: &Pots,
     supply: &Supply,
-    before: &Snapshot,
+    before: &Before,
     tally: &Tally,
 ) -> Result<Verdict> {
     let chain = &story.network.chain;
-    let mut watch = Watch::after(chain.clone(), before.height);
+    let mut watch = Watch::after(chain.clone(), before.amounts.height);
     wait(&**chain, &mut watch, tally).await?;
     let leaves = leaves(&story.network.servicer.ledger());
     let after = pots.read(&**chain, supply).await?;
@@ -40,8 +48,9 @@ pub(super) async fn follow(
     let money = Money {
         actors: &story.actors,
         pots,
-        before,
+        before: &before.amounts,
         after: &after,
+        earlier: &before.leaves,
         tally,
         leaves: &leaves,
         seen: &watch.seen,

@@ -15,6 +15,7 @@ struct Scene {
     pots: Pots,
     before: Snapshot,
     after: Snapshot,
+    earlier: Tally,
     tally: Tally,
     leaves: Tally,
     seen: Seen,
@@ -49,6 +50,7 @@ impl Scene {
             pots,
             before,
             after,
+            earlier: Tally::new(),
             leaves: tally.clone(),
             tally,
             seen,
@@ -78,6 +80,7 @@ impl Scene {
             pots,
             before,
             after,
+            earlier,
             tally,
             leaves,
             seen,
@@ -89,6 +92,7 @@ impl Scene {
             pots,
             before,
             after,
+            earlier,
             tally,
             leaves,
             seen,
@@ -201,8 +205,15 @@ fn a_session_that_was_not_settled_is_named() {
 }
 
 #[test]
-fn a_session_of_an_earlier_run_that_settles_meanwhile_is_reckoned_with() {
+fn leaves_of_an_earlier_run_that_settle_meanwhile_are_reckoned_with() {
     let mut scene = Scene::new();
-    scene.tally.clear();
+    let served = scene.seen.settlements[0].served.clone();
+    scene.earlier = Tally::from([(served.clone(), 20)]);
+    scene.tally = Tally::from([(served, 30)]);
     assert_eq!(scene.verdict().disagreements, Vec::<String>::new());
+    scene.tally.clear();
+    assert!(
+        !scene.verdict().disagreements.is_empty(),
+        "thirty relays are nobody's"
+    );
 }
