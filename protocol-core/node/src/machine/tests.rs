@@ -98,6 +98,10 @@ fn machine() -> Arc<Machine> {
 }
 
 fn machine_with(bounds: portico_config::node::MempoolConfig) -> Arc<Machine> {
+    machine_since(GENESIS_MS, bounds)
+}
+
+fn machine_since(genesis_time_ms: u64, bounds: portico_config::node::MempoolConfig) -> Arc<Machine> {
     let genesis = genesis();
     let store = ChainStore::in_memory().expect("made");
     let changes = init(&genesis).expect("consistent");
@@ -108,7 +112,7 @@ fn machine_with(bounds: portico_config::node::MempoolConfig) -> Arc<Machine> {
         .expect("written");
     let rules = Rules {
         chain_id: "portico-test".parse().expect("an id"),
-        genesis_time_ms: GENESIS_MS,
+        genesis_time_ms,
         validator: Validator::of(&genesis).expect("one"),
     };
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
@@ -314,6 +318,21 @@ fn another_machine_agrees_with_a_block_and_refuses_altered_ones() {
     commit(&judge, &second).expect("next");
     commit(&maker, &second).expect("next");
     assert_eq!(maker.tip(), judge.tip());
+}
+
+#[test]
+fn a_block_that_is_not_later_than_its_parent_is_refused() {
+    let early = machine_since(GENESIS_MS - 10, portico_config::node::MempoolConfig::default());
+    let judge = machine();
+    for (time_ms, valid) in [
+        (GENESIS_MS - 1, false),
+        (GENESIS_MS, false),
+        (GENESIS_MS + 1, true),
+    ] {
+        let block = build(&early, &ROOT, 1, time_ms);
+        let verdict = judge.verify(&ROOT, &block.bytes).expect("judged");
+        assert_eq!(matches!(verdict, Verdict::Valid(_)), valid, "{verdict:?}");
+    }
 }
 
 #[test]
