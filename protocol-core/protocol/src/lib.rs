@@ -27,6 +27,8 @@ pub mod keys;
 pub mod proof;
 pub mod relay;
 pub mod ring;
+#[cfg(test)]
+mod rules_vectors;
 pub mod session;
 pub mod settlement;
 pub mod tx;
