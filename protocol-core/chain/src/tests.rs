@@ -8,6 +8,7 @@ mod laws;
 mod network;
 mod paid_relays;
 mod queries;
+mod settlement;
 mod staking;
 mod transactions;
 mod vectors_proof;

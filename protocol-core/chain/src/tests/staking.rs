@@ -226,6 +226,14 @@ fn keeps_an_undelegated_gateway_in_the_ring_until_the_session_ends() {
     let ring = |end: i64| portico_protocol::relay::ring_gateways(&app, portico_protocol::Height(end));
     assert_eq!(ring(10), [address("gateway")]);
     assert!(ring(20).is_empty());
+    network.run_to(30);
+    assert_eq!(
+        self::app(&network, "application")
+            .unwrap()
+            .pending_undelegations
+            .len(),
+        1
+    );
     network.run_to(40);
     assert!(
         self::app(&network, "application")
@@ -375,6 +383,7 @@ fn changes_a_supplier_s_services_with_the_next_session() {
     );
     let shown = supplier(&network, "supplier", true);
     assert!(shown.service_config_history.is_empty() && shown.services[0].rev_share.is_empty());
+    network.run_to(20);
     assert_eq!(
         supplier(&network, "supplier", false).service_config_history.len(),
         2
@@ -504,6 +513,15 @@ fn adds_a_service_for_a_fee_and_changes_its_compute_units_with_the_next_session(
     let before = network.balance(&address("other"));
     network.accept("other", &message("other", UNITS));
     assert_eq!(network.balance(&address("other")), before - 1);
+    let poor = portico_protocol::wire::cosmos::bank::v1beta1::MsgSend {
+        from_address: address("other").to_string(),
+        to_address: address("poor").to_string(),
+        amount: vec![Upokt(1).into()],
+    };
+    network.accept("other", &poor);
+    let mut unaffordable = message("poor", 3);
+    unaffordable.service.as_mut().unwrap().id = "more".into();
+    network.refuse("poor", &unaffordable, "service", 1108);
     network.refuse("source", &message("source", 3), "service", 1113);
     network.refuse("other", &message("other", 0), "shared", 1110);
     network.accept("other", &message("other", 3));
