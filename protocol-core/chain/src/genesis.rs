@@ -5,6 +5,7 @@
 use portico_protocol::{Address, PublicKey, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
+mod actors;
 mod build;
 mod params;
 

@@ -10,6 +10,7 @@ mod paid_relays;
 mod queries;
 mod settlement;
 mod staking;
+mod suppliers;
 mod transactions;
 mod vectors_proof;
 mod vectors_session;

@@ -7,6 +7,7 @@
 //! settled leaves per service ─► difficulty
 //! ```
 
+mod announce;
 mod budget;
 mod operations;
 mod rewards;

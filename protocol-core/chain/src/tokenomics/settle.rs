@@ -11,13 +11,12 @@ use portico_protocol::wire::pocket::shared::{Service, Supplier};
 use portico_protocol::wire::pocket::tokenomics::{Params, SettlementOpReason as Reason};
 use portico_protocol::{Height, Upokt};
 
-use super::budget::{Allowed, Budget, Budgets};
+use super::budget::{Budget, Budgets};
 use super::operations::{Operations, execute};
 use super::rewards::{Rewards, ValidatorPool};
-use super::{MODULE, arithmetic, params, slash, validators};
+use super::{MODULE, announce, arithmetic, params, slash, validators};
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
-use crate::event::{TypedEvent, quote};
 use crate::state::StateError;
 use crate::{application, proof, service, shared, stake, supplier};
 
@@ -38,9 +37,9 @@ pub(crate) struct Settled {
 pub(super) struct Assessed {
     pub(super) claim: Claim,
     pub(super) amount: ClaimAmount,
-    requirement: ProofRequirementReason,
+    pub(super) requirement: ProofRequirementReason,
     service: Service,
-    supplier: Supplier,
+    pub(super) supplier: Supplier,
 }
 
 impl Assessed {
@@ -191,7 +190,7 @@ impl Settlement {
 
     fn process(&mut self, ctx: &mut Context<'_>, assessed: Assessed) -> Result<(), Fault> {
         if !assessed.settles() {
-            slash::announce_expired(ctx, &assessed);
+            announce::expired(ctx, &assessed);
             proof::remove_claim(ctx, &assessed.claim);
             self.done.expired.push(assessed.claim);
             return Ok(());
@@ -224,7 +223,7 @@ impl Settlement {
         let (inflation, multiplier) = (self.inflation, self.params.overservicing_bonus_multiplier);
         let budget = *self.budget(ctx, &assessed.claim)?;
         let allowed = budget.allow(assessed.amount.claimed, inflation, multiplier)?;
-        announce_overserviced(ctx, assessed, &allowed, budget.by_spend_limit);
+        announce::overserviced(ctx, assessed, &allowed, budget.by_spend_limit);
         let payer = required(self.payers.get(&header.application_address), || {
             refuse(MODULE, 1106, "")
         })?;
@@ -247,7 +246,7 @@ impl Settlement {
             operations = rewards.queue(ctx, &mut app, allowed.settlement, &mut pool)?;
             unbond_if_poor(ctx, &mut app)?;
         }
-        announce_settled(ctx, assessed, allowed.settlement, &self.params, &operations)?;
+        announce::settled(ctx, assessed, allowed.settlement, &self.params, &operations)?;
         if let Some(payer) = self.payers.get_mut(&header.application_address) {
             payer.app = app;
         }
@@ -256,17 +255,8 @@ impl Settlement {
     }
 
     fn discard(&mut self, ctx: &mut Context<'_>, claim: Claim, error: &str) {
-        let header = proof::header_of(&claim);
         proof::remove_claim(ctx, &claim);
-        ctx.emit(
-            TypedEvent::new("pocket.tokenomics.EventClaimDiscarded")
-                .text("error", error)
-                .text("service_id", &header.service_id)
-                .text("application_address", &header.application_address)
-                .long("session_end_block_height", header.session_end_block_height)
-                .int("claim_proof_status_int", claim.proof_validation_status)
-                .text("supplier_operator_address", &claim.supplier_operator_address),
-        );
+        announce::discarded(ctx, &claim, error);
         self.done.discarded.push(claim);
     }
 
@@ -305,90 +295,5 @@ fn unbond_if_poor(ctx: &mut Context<'_>, app: &mut Application) -> Result<(), Fa
     if app.unstake_session_end_height == 0 && stake::amount(app.stake.as_ref()) < min {
         application::begin_unbonding(ctx, app, ApplicationUnbondingReason::BelowMinStake)?;
     }
-    Ok(())
-}
-
-fn announce_overserviced(
-    ctx: &mut Context<'_>,
-    assessed: &Assessed,
-    allowed: &Allowed,
-    by_spend_limit: bool,
-) {
-    let Some((expected, effective)) = allowed.overserviced else {
-        return;
-    };
-    let header = proof::header_of(&assessed.claim);
-    ctx.emit(
-        TypedEvent::new("pocket.tokenomics.EventApplicationOverserviced")
-            .text("application_addr", &header.application_address)
-            .text("supplier_operator_addr", &assessed.supplier.operator_address)
-            .text("expected_burn", &expected.to_string())
-            .text("effective_burn", &effective.to_string())
-            .text("service_id", &header.service_id)
-            .long("session_end_block_height", header.session_end_block_height)
-            .json("spend_limit_exceeded", by_spend_limit.to_string()),
-    );
-}
-
-/// JSON of who was paid what: added up by recipient, and each payment.
-fn payments(operations: &Operations) -> (String, String) {
-    let mut sums: BTreeMap<&str, u128> = BTreeMap::new();
-    let mut details = Vec::with_capacity(operations.to_accounts.len());
-    for payment in &operations.to_accounts {
-        let sum = sums.entry(&payment.to).or_default();
-        *sum = sum.saturating_add(payment.amount.0);
-        details.push(format!(
-            "{{\"recipient_address\":{},\"op_reason\":\"{}\",\"amount\":\"{}\"}}",
-            quote(&payment.to),
-            payment.reason.as_str_name(),
-            payment.amount
-        ));
-    }
-    let sums: Vec<String> = sums
-        .iter()
-        .map(|(to, sum)| format!("{}:{}", quote(to), quote(&Upokt(*sum).to_string())))
-        .collect();
-    (
-        format!("{{{}}}", sums.join(",")),
-        format!("[{}]", details.join(",")),
-    )
-}
-
-fn announce_settled(
-    ctx: &mut Context<'_>,
-    assessed: &Assessed,
-    settled: Upokt,
-    params: &Params,
-    operations: &Operations,
-) -> Result<(), Fault> {
-    let (claim, amount) = (&assessed.claim, &assessed.amount);
-    let header = proof::header_of(claim);
-    let ratio = Fraction::of(params.mint_ratio).map_err(|error| arithmetic(&error))?;
-    let minted = ratio.floor_of(settled).map_err(|error| arithmetic(&error))?;
-    let (sums, details) = payments(operations);
-    let loss = |from: Upokt, to: Upokt| Upokt(from.0.saturating_sub(to.0)).to_string();
-    ctx.emit(
-        TypedEvent::new("pocket.tokenomics.EventClaimSettled")
-            .int("proof_requirement_int", assessed.requirement.into())
-            .long("num_relays", amount.num_relays)
-            .long("num_claimed_compute_units", amount.claimed_compute_units)
-            .long("num_estimated_compute_units", amount.estimated_compute_units)
-            .text("claimed_upokt", &amount.claimed.to_string())
-            .text("service_id", &header.service_id)
-            .text("application_address", &header.application_address)
-            .long("session_end_block_height", header.session_end_block_height)
-            .int("claim_proof_status_int", claim.proof_validation_status)
-            .text("supplier_operator_address", &claim.supplier_operator_address)
-            .json("reward_distribution", sums)
-            .json("reward_distribution_detailed", details)
-            .text("settled_upokt", &settled.to_string())
-            .text("mint_ratio", &params.mint_ratio.to_string())
-            .text("session_id", &header.session_id)
-            .text("supplier_owner_address", &assessed.supplier.owner_address)
-            .long("num_estimated_relays", amount.estimated_relays)
-            .text("minted_upokt", &minted.to_string())
-            .text("overservicing_loss_upokt", &loss(amount.claimed, settled))
-            .text("deflation_loss_upokt", &loss(settled, minted)),
-    );
     Ok(())
 }

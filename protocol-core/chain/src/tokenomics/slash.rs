@@ -1,30 +1,11 @@
-//! Claims that must be proved and were not.
+//! What a claim that was not proved costs its supplier.
 
-use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus};
-use portico_protocol::wire::pocket::tokenomics::ClaimExpirationReason;
+use portico_protocol::wire::pocket::proof::Claim;
 
-use super::settle::Assessed;
 use crate::context::Context;
 use crate::error::Fault;
-use crate::event::{TypedEvent, quote};
+use crate::event::TypedEvent;
 use crate::{proof, stake, supplier};
-
-/// Says that a claim expired, and why.
-pub(super) fn announce_expired(ctx: &mut Context<'_>, assessed: &Assessed) {
-    let invalid = assessed.claim.proof_validation_status == i32::from(ClaimProofStatus::Invalid);
-    let reason = if invalid {
-        ClaimExpirationReason::ProofInvalid
-    } else {
-        ClaimExpirationReason::ProofMissing
-    };
-    let event = proof::claim_event(
-        "pocket.tokenomics.EventClaimExpired",
-        &assessed.claim,
-        &assessed.amount,
-        assessed.amount.estimated_compute_units,
-    );
-    ctx.emit(event.json("expiration_reason", quote(reason.as_str_name())));
-}
 
 /// Burns the penalty of an expired claim out of its supplier's stake.
 pub(super) fn slash(ctx: &mut Context<'_>, claim: &Claim) -> Result<(), Fault> {

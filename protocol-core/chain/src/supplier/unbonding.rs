@@ -1,0 +1,115 @@
+//! How a supplier leaves: by its own will, or because slashing left too little.
+
+use portico_protocol::tx::module_address;
+use portico_protocol::wire::pocket::shared::Supplier;
+use portico_protocol::wire::pocket::supplier::SupplierUnbondingReason;
+use portico_protocol::{Height, Upokt};
+
+use super::{MODULE, params, remove, save, supplier};
+use crate::context::Context;
+use crate::error::Fault;
+use crate::event::{TypedEvent, quote};
+use crate::state::StateError;
+use crate::{bank, json, shared, stake};
+
+/// Starts unbonding: configs end with the current session.
+pub(super) fn begin_unbonding(
+    ctx: &mut Context<'_>,
+    mut supplier: Supplier,
+    reason: SupplierUnbondingReason,
+) -> Result<Supplier, Fault> {
+    let old = supplier.clone();
+    let session_end = shared::current_session_end(ctx)?;
+    let next = shared::next_session_start(ctx)?;
+    supplier.unstake_session_end_height = u64::try_from(session_end.0).unwrap_or(0);
+    // Every entry, also closed ones: so the network does it.
+    for update in &mut supplier.service_config_history {
+        update.deactivation_height = next.0;
+    }
+    save(ctx, Some(&old), &supplier);
+    let unbonding_end = unbonding_end(ctx, &supplier)?;
+    ctx.emit(
+        TypedEvent::new("pocket.supplier.EventSupplierUnbondingBegin")
+            .json("supplier", json::supplier(&bare(&supplier)))
+            .json("reason", quote(reason.as_str_name()))
+            .long("session_end_height", session_end)
+            .long("unbonding_end_height", unbonding_end),
+    );
+    Ok(supplier)
+}
+
+/// A supplier without configs, as events show it.
+fn bare(supplier: &Supplier) -> Supplier {
+    Supplier {
+        services: Vec::new(),
+        service_config_history: Vec::new(),
+        ..supplier.clone()
+    }
+}
+
+pub(super) fn unbonding_end(ctx: &Context<'_>, supplier: &Supplier) -> Result<i64, StateError> {
+    let end = Height(i64::try_from(supplier.unstake_session_end_height).unwrap_or(i64::MAX));
+    let params = shared::params_at(&ctx.state, end)?;
+    let sessions = params.supplier_unbonding_period_sessions;
+    Ok(shared::unbonding_end(
+        supplier.unstake_session_end_height,
+        sessions,
+        &params,
+    ))
+}
+
+/// Burns up to `penalty` of a supplier's stake; unstakes it when too little is left. Returns what was burned and what is left.
+pub(crate) fn slash(
+    ctx: &mut Context<'_>,
+    operator: &str,
+    penalty: Upokt,
+) -> Result<Option<(Upokt, Upokt)>, Fault> {
+    let Some(old) = supplier(&ctx.state, operator)? else {
+        return Ok(None);
+    };
+    let before = stake::amount(old.stake.as_ref());
+    let burned = before.min(penalty);
+    let left = Upokt(before.0 - burned.0);
+    bank::send(
+        ctx,
+        &module_address(MODULE),
+        &module_address("tokenomics"),
+        burned,
+    )?;
+    bank::burn(ctx, "tokenomics", burned)?;
+    let mut new = old.clone();
+    new.stake = Some(left.into());
+    save(ctx, Some(&old), &new);
+    let min = stake::amount(params(&ctx.state)?.min_stake.as_ref());
+    if left < min && new.unstake_session_end_height == 0 {
+        begin_unbonding(ctx, new, SupplierUnbondingReason::BelowMinStake)?;
+    }
+    Ok(Some((burned, left)))
+}
+
+/// Pays the stake back to the owner and forgets the supplier.
+pub(super) fn end_unbonding(
+    ctx: &mut Context<'_>,
+    supplier: &Supplier,
+    session_end: Height,
+) -> Result<(), Fault> {
+    let owner = stake::address(MODULE, 1102, &supplier.owner_address)?;
+    let staked = stake::amount(supplier.stake.as_ref());
+    let end = unbonding_end(ctx, supplier)?;
+    stake::release(ctx, MODULE, &owner, staked)?;
+    remove(ctx, supplier);
+    let below = staked < stake::amount(params(&ctx.state)?.min_stake.as_ref());
+    let reason = if below {
+        SupplierUnbondingReason::BelowMinStake
+    } else {
+        SupplierUnbondingReason::Voluntary
+    };
+    ctx.emit(
+        TypedEvent::new("pocket.supplier.EventSupplierUnbondingEnd")
+            .json("supplier", json::supplier(&bare(supplier)))
+            .json("reason", quote(reason.as_str_name()))
+            .long("session_end_height", session_end)
+            .long("unbonding_end_height", end),
+    );
+    Ok(())
+}
