@@ -6,10 +6,21 @@
 //!   transactions ─► execute ─► changes, events          check, simulate: the same, nothing kept
 //!                      └─ end of block: session hash · proofs · settlement · unbonding · params
 //! ```
-//! Invariants: the only clock is the header's; state is read and written through [`state`]; whatever is hashed iterates in order;
-//! arithmetic on value is checked; balances add up to the supply after every block. There is no tokio, disk or network in here.
+//! | module | owns |
+//! |---|---|
+//! | `tx`, `auth`, `bank` | who signed, in which order, for what fee; balances and supply |
+//! | `application`, `gateway`, `supplier`, `service` | stakes, delegation, what is served, at which difficulty |
+//! | `session`, `shared` | who serves whom in which blocks, at which prices |
+//! | `proof`, `tokenomics` | claims, proofs, settlement |
+//! | `governance`, `feature` | who changes params; rules that hold from a height on |
 //!
-//! Start reading at [`block::execute`]; each module is named after the network's.
+//! Invariants: the only clock is the header's; state is read and written through [`state`]; whatever is hashed iterates in order;
+//! arithmetic on value is checked; balances add up to the supply after every block, and a module's account holds what its actors staked;
+//! what people send is an outcome, never a panic; an error of [`block::execute`] means that state cannot be read. There is no tokio, disk or
+//! network in here. Names, numbers and order of checks are the network's, and its data are the tests; where our own chain is stricter,
+//! a flag says so (`decisions/0001-strict-rules-by-flag.md`). Staking of validators is not here yet: they are the genesis'.
+//!
+//! Start reading at [`block::execute`]; each module is named after the network's, and its messages are in `<module>/messages.rs`.
 
 mod application;
 mod auth;
