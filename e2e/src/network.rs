@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use portico_client::{BlockHead, Chain, RemoteChain};
 use portico_protocol::Height;
-use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::session::Session;
 
 pub use forgery::Forgery;
@@ -238,22 +237,6 @@ impl Network {
             }
         }
         anyhow::bail!("{id} is neither the session at height {head} nor the one before")
-    }
-
-    /// Awaits the start of a new session (its first quarter) that the gateway already uses; returns its id.
-    pub async fn await_fresh_session(&self) -> Result<String> {
-        let params = self.chain().shared_params(None).await?;
-        eventually("a session begins", || async {
-            let head = self.head().await?.height;
-            let start = Timing::new(&params).start(head);
-            if head.0 - start.0 > 1 {
-                return Ok(None);
-            }
-            let session = self.session(head).await?.session_id;
-            let answer = self.dapp().call(0, "eth_chainId").await?;
-            Ok((answer.header("x-session-id") == Some(&session)).then_some(session))
-        })
-        .await
     }
 
     /// Text of the gateway's metrics.

@@ -15,8 +15,6 @@ use super::Network;
 /// What is wrong with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
-    /// Nothing: the control of this experiment.
-    None,
     /// One byte of the payload was changed after signing.
     ChangedPayload,
     /// Signed in a ring of a stranger's key.
@@ -44,7 +42,6 @@ pub(super) async fn send(network: &Network, forgery: Forgery) -> Result<String> 
 }
 
 async fn ask(network: &Network, forgery: Forgery) -> Result<RelayResponse> {
-    // The control first: the same request, unforged, is served; and the backend does not count it.
     let request = build(network, forgery).await?;
     let body = reqwest::Client::new()
         .post(&network.servicer_url)

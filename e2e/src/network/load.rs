@@ -57,7 +57,7 @@ impl Network {
 
     /// Makes `calls` calls, one after the other, that all belong to one session; returns its id and the answers.
     pub async fn call_within_one_session(&self, calls: usize) -> Result<(String, Vec<Answer>)> {
-        let session = self.await_fresh_session_without_call().await?;
+        let session = self.await_fresh_session().await?;
         let dapp = self.dapp();
         let mut answers = Vec::with_capacity(calls);
         for id in 0..calls {
@@ -73,8 +73,8 @@ impl Network {
         Ok((session, answers))
     }
 
-    /// Awaits a session's beginning without spending a relay, at a height that the gateway has seen.
-    async fn await_fresh_session_without_call(&self) -> Result<String> {
+    /// Awaits a session's beginning without spending a relay; returns its id.
+    pub async fn await_fresh_session(&self) -> Result<String> {
         let params = self.chain().shared_params(None).await?;
         eventually("a session begins", || async {
             let head = self.head().await?.height;
@@ -87,33 +87,25 @@ impl Network {
         .await
     }
 
-    /// `clients` call while the servicer is killed without warning and started again; returns the session with the most answers
-    /// and all its answers.
+    /// `clients` call while the servicer is killed without warning and started again; returns the session in which it
+    /// began and the answers that belong to it.
     pub async fn kill_servicer_under_load(
         &mut self,
         clients: usize,
         kills: usize,
     ) -> Result<(String, Vec<Answer>)> {
-        let session = self.await_fresh_session_without_call().await?;
+        let session = self.await_fresh_session().await?;
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicU64::new(0));
         let workers: Vec<_> = (0..clients)
             .map(|_| spawn_client(self.dapp(), Arc::clone(&stop), Arc::clone(&answered)))
             .collect();
         for _ in 0..kills {
-            let goal = answered.load(Ordering::SeqCst) + 25;
-            eventually("calls are answered", || async {
-                Ok((answered.load(Ordering::SeqCst) >= goal).then_some(()))
-            })
-            .await?;
+            await_more(&answered).await?;
             self.servicer.kill_dash_nine()?;
             self.servicer = self.restart_servicer()?;
         }
-        let goal = answered.load(Ordering::SeqCst) + 25;
-        let recovered = eventually("calls are answered", || async {
-            Ok((answered.load(Ordering::SeqCst) >= goal).then_some(()))
-        })
-        .await;
+        let recovered = await_more(&answered).await;
         stop.store(true, Ordering::SeqCst);
         let mut answers = Vec::new();
         for worker in workers {
@@ -123,6 +115,15 @@ impl Network {
         answers.retain(|answer| answer.header("x-session-id") == Some(&session));
         Ok((session, answers))
     }
+}
+
+/// Awaits 25 more answers.
+async fn await_more(answered: &AtomicU64) -> Result<()> {
+    let goal = answered.load(Ordering::SeqCst) + 25;
+    eventually("calls are answered", || async {
+        Ok((answered.load(Ordering::SeqCst) >= goal).then_some(()))
+    })
+    .await
 }
 
 /// A client that calls until told to stop; failures are kept as text.

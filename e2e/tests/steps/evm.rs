@@ -18,7 +18,7 @@ async fn a_network_over_an_evm_node(world: &mut World) -> Result<()> {
 #[when("a dApp written with viem reads, sends a transaction and batches")]
 async fn viem_dapp(world: &mut World) -> Result<()> {
     let network = world.network().await?;
-    let session = network.await_fresh_session().await?;
+    network.await_fresh_session().await?;
     let output = tokio::process::Command::new("node")
         .arg(workspace().join("e2e/js/dapp.mjs"))
         .arg(network.dapp().url())
@@ -28,7 +28,6 @@ async fn viem_dapp(world: &mut World) -> Result<()> {
     if !output.status.success() {
         bail!("the dApp failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    world.session = Some(session);
     world.relay_error = Some(String::from_utf8(output.stdout)?);
     Ok(())
 }
