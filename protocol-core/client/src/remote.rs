@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use portico_protocol::wire::cosmos::tx::v1beta1::{SimulateRequest, SimulateResponse};
-use portico_protocol::{Height, tx::tx_hash};
+use portico_protocol::{Height, causes, tx::tx_hash};
 use prost::Message;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -114,17 +114,6 @@ fn endpoint(url: &str) -> Result<Endpoint, ChainError> {
     let endpoint = Endpoint::from_shared(url.to_owned());
     let endpoint = endpoint.map_err(|error| ChainError::InvalidArgument(format!("{url}: {error}")))?;
     Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
-}
-
-/// An error with its causes: the outermost alone says next to nothing.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// Tells the newest block again and again; waits longer while the node does not answer.

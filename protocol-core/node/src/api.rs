@@ -47,7 +47,7 @@ pub(crate) enum ApiError {
     #[error(transparent)]
     Mempool(#[from] MempoolError),
     /// The store failed.
-    #[error("{}", causes(.0))]
+    #[error("{}", portico_protocol::causes(.0))]
     Store(#[from] StoreError),
     /// What is stored does not decode.
     #[error("stored block is damaged: {0}")]
@@ -61,17 +61,6 @@ impl From<BlockError> for ApiError {
     fn from(error: BlockError) -> Self {
         Self::Damaged(error.0)
     }
-}
-
-/// An error with its causes.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 /// A committed block with its id and commit.

@@ -20,6 +20,7 @@
 //!
 //! Start reading at [`relay`]; [`session`] says which heights and suppliers belong together, [`ring`] how a member of a group signs.
 
+mod causes;
 pub mod claim;
 pub mod difficulty;
 pub mod http_payload;
@@ -37,5 +38,6 @@ pub mod types;
 mod vectors;
 pub mod wire;
 
+pub use causes::causes;
 pub use keys::{PublicKey, SigningKey};
 pub use types::{Address, BlockHash, ComputeUnits, Height, ServiceId, Upokt};

@@ -10,7 +10,7 @@ use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus, Proof};
 use portico_protocol::wire::pocket::service::{Relay, RelayRequest, RelayResponse};
 use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::{Address, Height, PublicKey};
+use portico_protocol::{Address, Height, PublicKey, causes};
 use portico_smst::{ClosestProof, CompactClosestProof, Path, Rule, Sum, SumDigest};
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -131,7 +131,7 @@ pub(crate) fn signatures_and_path(state: &dyn StateRead, proof: &Proof, claim: &
     let key = operator_key(state, &proof.supplier_operator_address)?;
     let parts = parts(proof)?;
     verify_ring(state, &parts.request)?;
-    verify_response_signature(&parts.response, &key).map_err(|error| refuse(MODULE, 1111, chain(&error)))?;
+    verify_response_signature(&parts.response, &key).map_err(|error| refuse(MODULE, 1111, causes(&error)))?;
     let sent = proof.session_header.clone().unwrap_or_default();
     let claimed = super::header_of(claim);
     let start = Height(claimed.session_start_block_height);
@@ -180,7 +180,7 @@ fn verify_ring(state: &dyn StateRead, request: &RelayRequest) -> Result<(), Faul
     let live = shared::params(state)?;
     let end = Timing::new(&live).end(Height(header.session_end_block_height));
     verify_request_signature(request, &ring_addresses(&app, end))
-        .map_err(|error| refuse(MODULE, 1110, chain(&error)))
+        .map_err(|error| refuse(MODULE, 1110, causes(&error)))
 }
 
 /// The leaf lies where its relay's hash says, so that a relay counts once, and weighs what a relay of the service does.
@@ -201,16 +201,6 @@ fn check_leaf(state: &dyn StateRead, parts: &Parts, header: &SessionHeader) -> R
         ));
     }
     Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Validates the proofs of this block: sets their claims' status, and forgets them.

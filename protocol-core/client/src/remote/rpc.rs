@@ -94,7 +94,7 @@ impl Rpc {
             .connect_timeout(CONNECT_TIMEOUT)
             .build();
         Ok(Self {
-            http: http.map_err(|error| ChainError::Internal(super::causes(&error)))?,
+            http: http.map_err(|error| ChainError::Internal(portico_protocol::causes(&error)))?,
             url: url.trim_end_matches('/').to_owned(),
         })
     }
@@ -111,7 +111,7 @@ impl Rpc {
     async fn post(&self, method: &str, params: Value) -> Result<Answer, ChainError> {
         let unavailable = |error: reqwest::Error| {
             let error = error.without_url();
-            ChainError::Unavailable(format!("{}: {}", self.url, super::causes(&error)))
+            ChainError::Unavailable(format!("{}: {}", self.url, portico_protocol::causes(&error)))
         };
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let mut response = self
