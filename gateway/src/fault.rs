@@ -2,7 +2,7 @@
 
 use portico_protocol::relay::RelayError as ProtocolError;
 
-use crate::relay::Reply;
+use crate::outcome::Reply;
 
 /// Longest text of a supplier that is kept, in characters.
 const MAX_TEXT: usize = 200;

@@ -20,6 +20,7 @@ mod gateway;
 mod http;
 mod metrics;
 mod once;
+mod outcome;
 mod pick;
 mod plan;
 mod relay;

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use crate::GatewayError;
 use crate::http::error::CallError;
 use crate::http::jsonrpc;
-use crate::plan::Failed;
-use crate::relay::{Call, Relayer, Reply};
+use crate::outcome::{Call, Failed, Reply};
+use crate::relay::Relayer;
 
 /// A JSON-RPC call to relay once.
 #[derive(Clone, Debug)]

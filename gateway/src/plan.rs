@@ -10,16 +10,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use portico_protocol::wire::pocket::shared::RpcType;
-use portico_protocol::{Address, Height};
-use portico_session_cache::{SessionView, SupplierView};
+use portico_protocol::Height;
+use portico_session_cache::SessionView;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
 use crate::fault::{Fault, Kind};
+use crate::outcome::{Candidate, Closed, Failed, RelayError, Reply};
 use crate::pick::{self, Filtered};
-use crate::relay::{Closed, RelayError, Reply};
 use crate::reputation::Reputation;
 
 /// What to do next.
@@ -34,38 +33,6 @@ pub(crate) enum Decision {
     Try(Candidate),
     /// Nothing is left to try.
     GiveUp,
-}
-
-/// A supplier of a session that may be tried.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    /// The session.
-    pub(crate) session: Arc<SessionView>,
-    /// Index of the supplier in the session.
-    pub(crate) supplier: usize,
-    /// Index of the application among the service's.
-    pub(crate) application: usize,
-}
-
-impl Candidate {
-    pub(crate) fn supplier(&self) -> &SupplierView {
-        &self.session.suppliers[self.supplier]
-    }
-
-    /// Where the supplier takes JSON-RPC relays.
-    pub(crate) fn url(&self) -> &str {
-        self.supplier()
-            .url(RpcType::JsonRpc)
-            .expect("suppliers without one are never ranked")
-    }
-}
-
-/// A try that failed.
-#[derive(Clone, Debug)]
-pub(crate) struct Failed {
-    pub(crate) supplier: Address,
-    pub(crate) fault: Fault,
-    pub(crate) ms: u64,
 }
 
 /// The state of one relay between its attempts.

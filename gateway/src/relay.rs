@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
-use portico_protocol::relay::{self as protocol, MinedRelay, sign_request};
+use portico_protocol::ServiceId;
+use portico_protocol::relay::{MinedRelay, sign_request};
 use portico_protocol::wire::pocket::service::RelayRequest;
 use portico_protocol::wire::sdk::types::{Header, PokthttpRequest};
-use portico_protocol::{Address, ServiceId};
-use portico_session_cache::{SessionCache, SessionError, SessionView};
+use portico_session_cache::{SessionCache, SessionView};
 use prost::Message;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -19,86 +19,13 @@ use tracing::debug;
 
 use crate::GatewayError;
 use crate::fault::Fault;
-use crate::http::jsonrpc::Id;
 use crate::metrics::Metrics;
-use crate::pick::Filtered;
-use crate::plan::{Candidate, Decision, Failed, Plan};
+use crate::outcome::{Call, Candidate, Closed, RelayError, Reply};
+use crate::plan::{Decision, Plan};
 use crate::reputation::Reputation;
 use crate::send::Sender;
 use crate::signer::{Signer, Signers};
 use crate::verify::{Checked, check};
-
-/// A call to relay.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    /// The caller's id; `None` asks for no answer.
-    pub(crate) id: Id,
-    /// The JSON-RPC request, as the caller wrote it.
-    pub(crate) body: Bytes,
-    /// Path and query behind the supplier's URL: empty, or starting with `/` or `?`.
-    pub(crate) path: String,
-    /// When the caller must have an answer.
-    pub(crate) deadline: Instant,
-}
-
-/// A verified answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    /// JSON of the chain; empty for a notification.
-    pub(crate) answer: Bytes,
-    /// HTTP status that the supplier's backend gave.
-    pub(crate) backend_status: u32,
-    /// Who answered, in which session.
-    pub(crate) candidate: Candidate,
-    /// Hash of the relay: the key of its leaf in the supplier's trie.
-    pub(crate) relay_hash: [u8; 32],
-    /// Whether the supplier's signature covers a hash of the payload, or (suppliers of old) the payload itself.
-    pub(crate) payload_hashed: bool,
-    /// Tries that failed before.
-    pub(crate) failed: Vec<Failed>,
-}
-
-/// Why an application has no session for us.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Closed {
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    #[error("application {application} has not delegated to gateway {gateway}, whose key would sign for it")]
-    NotDelegated { application: Address, gateway: Address },
-}
-
-/// Why a call has no answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RelayError {
-    #[error("as many relays as allowed are under way")]
-    Overloaded,
-    #[error("there is no session to relay in")]
-    Session(#[source] Closed),
-    #[error("the application's stake does not pay for another relay in this session")]
-    StakeExhausted { attempts: Vec<Failed> },
-    #[error("no supplier of the session can be used")]
-    NoSupplier {
-        filtered: Filtered,
-        attempts: Vec<Failed>,
-    },
-    #[error("no supplier of the session serves JSON-RPC")]
-    RpcTypeUnsupported,
-    #[error("no supplier answered")]
-    SuppliersFailed { attempts: Vec<Failed> },
-    #[error("no supplier's answer could be verified")]
-    SignatureInvalid { attempts: Vec<Failed> },
-    #[error("no supplier's answer was a JSON-RPC answer to the call")]
-    BadPayload { attempts: Vec<Failed> },
-    #[error("the answer is larger than this gateway takes")]
-    ResponseTooLarge { attempts: Vec<Failed> },
-    #[error("no answer in time")]
-    Deadline {
-        phase: &'static str,
-        attempts: Vec<Failed>,
-    },
-    #[error("the relay request cannot be signed")]
-    Sign(#[source] protocol::RelayError),
-}
 
 /// Relays calls; shared by all callers.
 #[derive(Debug)]

@@ -8,8 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::error::CallError;
 use super::jsonrpc::Id;
-use crate::plan::Failed;
-use crate::relay::Reply;
+use crate::outcome::{Failed, Reply};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SUPPLIER: HeaderName = HeaderName::from_static("x-supplier-address");

@@ -11,8 +11,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::jsonrpc::{self, Attempt, Data, Id, Source};
-use crate::plan::Failed;
-use crate::relay::RelayError;
+use crate::outcome::{Failed, RelayError};
 
 /// One row of the table.
 #[derive(Debug)]

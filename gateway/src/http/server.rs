@@ -25,7 +25,8 @@ use super::error::{CLIENT_GONE, CallError};
 use super::jsonrpc::{self, Id, Item, NotARequest};
 use super::probe;
 use super::route::{ROOT, Route, route};
-use crate::relay::{Call, Relayer, Reply};
+use crate::outcome::{Call, Reply};
+use crate::relay::Relayer;
 
 /// How long browsers remember what they may send.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3_600);
