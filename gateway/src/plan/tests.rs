@@ -6,8 +6,9 @@ use std::time::Duration;
 use portico_protocol::relay::RelayError as ProtocolError;
 use portico_protocol::ring::Ring;
 use portico_protocol::wire::pocket::session::{Session, SessionHeader};
-use portico_protocol::{ServiceId, SigningKey};
-use portico_session_cache::Endpoint;
+use portico_protocol::wire::pocket::shared::RpcType;
+use portico_protocol::{Address, ServiceId, SigningKey};
+use portico_session_cache::{Endpoint, SupplierView};
 use proptest::prelude::*;
 
 use super::*;
