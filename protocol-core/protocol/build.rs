@@ -24,6 +24,7 @@ const FILES: &[&str] = &[
     "pocket/shared/shared.proto",
     "pocket/supplier/supplier.proto",
     "pocket/tokenomics/tokenomics.proto",
+    "portico/feature/feature.proto",
     "sdk/http.proto",
 ];
 

@@ -10,7 +10,7 @@ use crate::event::tag;
 use crate::genesis::Genesis;
 use crate::state::{Changes, StateError, StateRead};
 use crate::tx::{self, Mode};
-use crate::{application, auth, bank, gateway, proof, session, shared, supplier, tokenomics};
+use crate::{application, auth, bank, feature, gateway, proof, session, shared, supplier, tokenomics};
 
 /// What a block tells the modules.
 #[derive(Clone, Debug)]
@@ -55,6 +55,8 @@ pub struct BlockOutcome {
     pub txs: Vec<TxOutcome>,
     /// Begin- and end-block events.
     pub events: Vec<Event>,
+    /// Optional flags that take effect with this block and that this version does not know: worth a warning. Not part of any hash.
+    pub unknown_flags: Vec<String>,
 }
 
 /// State before the first block; errs when the genesis is inconsistent.
@@ -62,7 +64,8 @@ pub fn init(genesis: &Genesis) -> Result<Changes, crate::genesis::GenesisError> 
     crate::genesis::init(genesis)
 }
 
-/// Executes a block's transactions and its end blockers over the parent's state. A failing transaction is an outcome, not an error.
+/// Executes a block's transactions and its end blockers over the parent's state. A failing transaction is an outcome, not an error; errs
+/// when state cannot be read, or when the chain has a required flag that this version does not know ([`StateError::UnknownFlag`]).
 pub fn execute(
     parent: &dyn StateRead,
     context: &BlockContext,
@@ -73,6 +76,7 @@ pub fn execute(
         Fault::State(error) => error,
         Fault::Module(error) => StateError::Store(format!("block {}: {}", context.height, error.text)),
     };
+    let unknown_flags = feature::begin_block(&mut ctx).map_err(fatal)?;
     supplier::begin_block(&mut ctx).map_err(fatal)?;
     tag(&mut ctx.events, "mode", "BeginBlock");
     let begun = ctx.events.len();
@@ -92,6 +96,7 @@ pub fn execute(
         changes: ctx.state.into_changes(),
         txs,
         events,
+        unknown_flags,
     })
 }
 

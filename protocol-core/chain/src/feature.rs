@@ -1,9 +1,27 @@
-//! Feature flags: rules that hold from a height on, kept in state.
+//! Module feature: rules that hold from a height on. Our own: the network has none.
+//!
+//! ```text
+//! flag ─► entries by height: enabled or not, value, scope, kind     read by height: the newest entry that has begun
+//!          planned by the authority, withdrawn before they begin     a program that lacks a required one halts there
+//! ```
+
+mod messages;
 
 use portico_protocol::Height;
+use portico_protocol::wire::portico::feature::{Flag, FlagKind};
 
-use crate::context::Context;
+use crate::context::{Context, decode, history_key, key, newest, prefix_end, scan};
+use crate::error::Fault;
+use crate::event::{TypedEvent, quote};
 use crate::state::{StateError, StateRead, Store};
+
+pub(crate) use messages::{msg_cancel, msg_set, validate};
+
+pub(crate) const MODULE: &str = "feature";
+/// Prefix of the names of all flags.
+pub(crate) const NAMES: &[u8] = b"name/";
+/// Most entries of one flag.
+const MAX_ENTRIES: usize = 10_000;
 
 /// A proof binds the proved leaf to the challenged path: the path is that of the on-chain session, every skipped sibling is an empty
 /// subtree, and the leaf lies where its relay's hash says, with the weight of one relay.
@@ -12,20 +30,115 @@ pub(crate) const STRICT_CLOSEST_PROOF: &str = "strict_closest_proof";
 /// A claim's sum is compared with count · compute units per relay without wrapping at 2^64.
 pub(crate) const EXACT_CLAIM_UNITS: &str = "exact_claim_units";
 
-/// Whether the feature holds at `height`.
-pub(crate) fn is_enabled(state: &dyn StateRead, name: &str, height: Height) -> Result<bool, StateError> {
-    let bytes = state.get(Store::Feature, name.as_bytes())?;
-    let from = bytes
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(i64::from_be_bytes);
-    Ok(from.is_some_and(|from| from <= height.0))
+/// Flags whose meaning this version knows.
+pub(crate) const KNOWN: [&str; 2] = [EXACT_CLAIM_UNITS, STRICT_CLOSEST_PROOF];
+
+/// Whether this version knows what the flag does.
+pub(crate) fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name)
 }
 
-/// Enables the feature from `height` on.
-pub(crate) fn enable(ctx: &mut Context<'_>, name: &str, height: Height) {
-    ctx.state.set(
+/// A required flag of the state machine that holds from the first block on.
+#[cfg(test)]
+pub(crate) fn own_rule(name: &str) -> Flag {
+    Flag {
+        name: name.to_owned(),
+        enabled: true,
+        scope: portico_protocol::wire::portico::feature::FlagScope::Chain.into(),
+        kind: FlagKind::Required.into(),
+        ..Flag::default()
+    }
+}
+
+/// Prefix of a flag's entries; they are kept newest first.
+pub(crate) fn entries(name: &str) -> Vec<u8> {
+    key("flag", name)
+}
+
+/// What holds of a flag at `height`; nothing before its first entry.
+pub(crate) fn flag_at(state: &dyn StateRead, name: &str, height: Height) -> Result<Option<Flag>, StateError> {
+    newest(state, Store::Feature, &entries(name), height)
+}
+
+/// Whether the feature holds at `height`.
+pub(crate) fn is_enabled(state: &dyn StateRead, name: &str, height: Height) -> Result<bool, StateError> {
+    Ok(flag_at(state, name, height)?.is_some_and(|flag| flag.enabled))
+}
+
+fn entry_key(name: &str, from_height: i64) -> Vec<u8> {
+    history_key(&entries(name), Height(from_height))
+}
+
+/// Writes an entry, and the height at which the flag begins.
+pub(crate) fn save(ctx: &mut Context<'_>, flag: &Flag) -> Result<(), StateError> {
+    ctx.put(Store::Feature, entry_key(&flag.name, flag.from_height), flag);
+    note_name(ctx, &flag.name)
+}
+
+fn remove(ctx: &mut Context<'_>, name: &str, from_height: i64) -> Result<(), StateError> {
+    ctx.delete(Store::Feature, entry_key(name, from_height));
+    note_name(ctx, name)
+}
+
+/// Keeps the list of names: each with its oldest entry, so that a list knows when the flag began.
+fn note_name(ctx: &mut Context<'_>, name: &str) -> Result<(), StateError> {
+    let prefix = entries(name);
+    let all = ctx.state.range(
         Store::Feature,
-        name.as_bytes().to_vec(),
-        height.0.to_be_bytes().to_vec(),
-    );
+        &prefix,
+        prefix_end(&prefix).as_deref(),
+        MAX_ENTRIES,
+    )?;
+    let key = key("name", name);
+    match all.last() {
+        Some((at, oldest)) => {
+            let oldest: Flag = decode(Store::Feature, at, oldest)?;
+            ctx.put(Store::Feature, key, &oldest);
+        }
+        None => ctx.delete(Store::Feature, key),
+    }
+    Ok(())
+}
+
+/// All names.
+fn names(state: &dyn StateRead) -> Result<Vec<String>, StateError> {
+    let oldest: Vec<Flag> = scan(state, Store::Feature, NAMES)?;
+    Ok(oldest.into_iter().map(|flag| flag.name).collect())
+}
+
+/// Begins a block: errs when a required flag holds that this version does not know; says which flags change. Returns the optional ones
+/// that change and are not known.
+pub(crate) fn begin_block(ctx: &mut Context<'_>) -> Result<Vec<String>, Fault> {
+    let height = ctx.height();
+    let mut ignored = Vec::new();
+    for name in names(&ctx.state)? {
+        let Some(flag) = flag_at(&ctx.state, &name, height)? else {
+            continue;
+        };
+        let unknown = flag.enabled && !is_known(&name);
+        if unknown && flag.kind == i32::from(FlagKind::Required) {
+            return Err(StateError::UnknownFlag { name, height }.into());
+        }
+        if flag.from_height != height.0 {
+            continue;
+        }
+        ctx.emit(TypedEvent::new("portico.feature.EventFlagChanged").json("flag", json(&flag)));
+        if unknown {
+            ignored.push(name);
+        }
+    }
+    Ok(ignored)
+}
+
+/// JSON of a flag in events.
+fn json(flag: &Flag) -> String {
+    format!(
+        "{{\"name\":{},\"value\":{},\"enabled\":{},\"from_height\":\"{}\",\"scope\":{},\"kind\":{}}}",
+        quote(&flag.name),
+        quote(&flag.value),
+        flag.enabled,
+        flag.from_height,
+        quote(flag.scope().as_str_name()),
+        quote(flag.kind().as_str_name()),
+    )
 }

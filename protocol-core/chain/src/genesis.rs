@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 mod actors;
 mod build;
+mod flags;
 mod params;
 
 pub(crate) use build::init;
 #[cfg(test)]
 pub(crate) use build::params as set_params;
+pub use flags::{GenesisFlag, GenesisFlagKind, GenesisFlagScope};
 pub use params::{DistributionShares, GenesisParams, ProofParams, SharedParams, TokenomicsParams};
 
 /// Content of a genesis file.

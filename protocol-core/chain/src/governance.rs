@@ -1,48 +1,17 @@
 //! Who may change params, and how: a whole module's at once, or one by name.
-//!
-//! The authority is an account named in the genesis; without one it is the account of module `gov`, for which nobody signs.
 
 mod rules;
 
-use portico_protocol::Address;
-use portico_protocol::tx::module_address;
 use portico_protocol::wire::cosmos::base::v1beta1::Coin;
 use portico_protocol::wire::pocket;
 
+use crate::authority::authorize;
 use crate::context::Context;
 use crate::error::{Fault, refuse};
-use crate::state::{StateError, StateRead, Store};
 use crate::{application, gateway, proof, service, session, shared, supplier, tokenomics};
 
 pub(crate) use rules::{check_application, check_gateway, check_proof, check_service, check_session};
 pub(crate) use rules::{check_shared, check_supplier, check_tokenomics};
-
-const AUTHORITY: &[u8] = b"authority";
-
-/// The account that may change params.
-pub(crate) fn authority(state: &dyn StateRead) -> Result<String, StateError> {
-    let bytes = state.get(Store::Shared, AUTHORITY)?;
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    Ok(text.unwrap_or_else(|| module_address("gov").to_string()))
-}
-
-/// Names the account that may change params.
-pub(crate) fn set_authority(ctx: &mut Context<'_>, authority: &Address) {
-    ctx.state.set(
-        Store::Shared,
-        AUTHORITY.to_vec(),
-        authority.to_string().into_bytes(),
-    );
-}
-
-fn authorize(ctx: &Context<'_>, module: &'static str, sender: &str) -> Result<(), Fault> {
-    let authority = authority(&ctx.state)?;
-    if sender == authority {
-        return Ok(());
-    }
-    let text = format!("invalid authority; expected {authority}, got {sender}");
-    Err(refuse(module, 1100, text))
-}
 
 /// Declares the handler of a module's `MsgUpdateParams`.
 macro_rules! update_params {

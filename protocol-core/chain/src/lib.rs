@@ -12,7 +12,7 @@
 //! | `application`, `gateway`, `supplier`, `service` | stakes, delegation, what is served, at which difficulty |
 //! | `session`, `shared` | who serves whom in which blocks, at which prices |
 //! | `proof`, `tokenomics` | claims, proofs, settlement |
-//! | `governance`, `feature` | who changes params; rules that hold from a height on |
+//! | `governance`, `feature` | who changes params; rules that hold from a height on, which nodes must know |
 //!
 //! Invariants: the only clock is the header's; state is read and written through [`state`]; whatever is hashed iterates in order;
 //! arithmetic on value is checked; balances add up to the supply after every block, and a module's account holds what its actors staked;
@@ -24,6 +24,7 @@
 
 mod application;
 mod auth;
+mod authority;
 mod bank;
 pub mod block;
 mod context;

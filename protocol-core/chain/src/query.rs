@@ -2,6 +2,7 @@
 
 mod application;
 mod cosmos;
+mod feature;
 mod gateway;
 mod page;
 mod proof;
@@ -74,6 +75,7 @@ pub fn query(
         "pocket.shared.Query" => view.shared(method, request),
         "pocket.proof.Query" => view.proof(method, request),
         "pocket.tokenomics.Query" => view.tokenomics(method, request),
+        "portico.feature.Query" => view.feature(method, request),
         "cosmos.auth.v1beta1.Query" => view.auth(method, request),
         "cosmos.bank.v1beta1.Query" => view.bank(method, request),
         _ => Err(QueryError::Unimplemented(path.to_owned())),
@@ -92,6 +94,7 @@ pub fn services() -> &'static [&'static str] {
         "pocket.shared.Query",
         "pocket.proof.Query",
         "pocket.tokenomics.Query",
+        "portico.feature.Query",
         "cosmos.auth.v1beta1.Query",
         "cosmos.bank.v1beta1.Query",
     ]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use portico_protocol::Height;
+
 /// Why state cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StateError {
@@ -18,6 +20,16 @@ pub enum StateError {
         key: String,
         /// What did not decode.
         reason: String,
+    },
+    /// The chain has rules that this version does not have: it must not go on.
+    #[error(
+        "block {height} needs the feature {name:?}, which this version does not know: upgrade, and start again"
+    )]
+    UnknownFlag {
+        /// The required flag.
+        name: String,
+        /// First block that it keeps from being executed.
+        height: Height,
     },
 }
 

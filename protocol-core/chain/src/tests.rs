@@ -1,6 +1,7 @@
 //! Tests of the state machine as a whole: against data of the Go implementation, in scenarios of many blocks, and as laws.
 
 mod captured;
+mod features;
 mod genesis;
 mod governance;
 mod lab;

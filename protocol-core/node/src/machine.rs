@@ -195,6 +195,13 @@ impl Machine {
         let context = self.rules.context(height, time_ms, bytes_of(&id.hash));
         let txs: Vec<Bytes> = block.data.iter().cloned().map(Bytes::from).collect();
         let mut outcome = execute(&parent.state, &context, &txs).map_err(failed)?;
+        for name in &outcome.unknown_flags {
+            tracing::warn!(
+                height,
+                name,
+                "a feature begins that this version does not know; it is optional"
+            );
+        }
         let changes = std::mem::take(&mut outcome.changes);
         let mut tries: StateTries = parent.tries.clone();
         tries.apply(writes(&changes)).map_err(failed)?;

@@ -4,6 +4,7 @@
 pub(super) fn description(codespace: &str, code: u32) -> Option<&'static str> {
     let codes: &[(u32, &str)] = match codespace {
         "application" => &APPLICATION,
+        "feature" => &FEATURE,
         "gateway" => &GATEWAY,
         "proof" => &PROOF,
         "service" => &SERVICE,
@@ -41,6 +42,17 @@ const APPLICATION: [(u32, &str); 18] = [
         "invalid gateway address querying for apps with delegatee gateway address",
     ),
     (1118, "invalid per-session spend limit"),
+];
+/// Our own module's.
+const FEATURE: [(u32, &str); 8] = [
+    (1100, "invalid authority"),
+    (1101, "invalid flag name"),
+    (1102, "invalid flag value"),
+    (1103, "invalid flag scope"),
+    (1104, "invalid flag kind"),
+    (1105, "invalid flag height"),
+    (1106, "flag change not found"),
+    (1107, "too many flags"),
 ];
 const GATEWAY: [(u32, &str); 9] = [
     (1100, "expected gov account as only signer for proposal message"),

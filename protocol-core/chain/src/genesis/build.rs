@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::error::{Fault, refuse};
 use crate::state::{Changes, StateRead, Store};
 use crate::{
-    application, auth, bank, feature, gateway, governance, proof, service, session, shared, stake, supplier,
-    tokenomics,
+    application, auth, authority, bank, feature, gateway, governance, proof, service, session, shared, stake,
+    supplier, tokenomics,
 };
 
 /// Builds the first state.
@@ -88,8 +88,23 @@ fn build(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
     for item in &genesis.suppliers {
         actors::supplier(ctx, item, &genesis.params)?;
     }
-    for name in [feature::STRICT_CLOSEST_PROOF, feature::EXACT_CLAIM_UNITS] {
-        feature::enable(ctx, name, Height(0));
+    features(ctx, genesis)
+}
+
+/// Sets the flags; one that a node must know and does not halts it when it begins.
+fn features(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
+    let flags = &genesis.params.features;
+    unique("features", flags.iter().map(|flag| &flag.name))?;
+    for flag in flags {
+        let flag = flag.to_wire();
+        feature::validate(&flag)?;
+        if flag.from_height < 0 {
+            return Err(refuse_genesis(format!(
+                "feature {} begins before height 0",
+                flag.name
+            )));
+        }
+        feature::save(ctx, &flag)?;
     }
     Ok(())
 }
@@ -134,7 +149,7 @@ pub(crate) fn params(ctx: &mut Context<'_>, params: &GenesisParams) -> Result<()
     governance::check_tokenomics(&tokenomics)?;
     tokenomics::set_params(ctx, &tokenomics);
     if let Some(authority) = &params.authority {
-        governance::set_authority(ctx, authority);
+        authority::set_authority(ctx, authority);
     }
     Ok(())
 }

@@ -4,13 +4,17 @@ use portico_protocol::wire::pocket;
 use portico_protocol::{Address, Upokt};
 use serde::{Deserialize, Serialize};
 
+use super::GenesisFlag;
+
 /// Params of all modules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GenesisParams {
-    /// Account that may change params; nobody when it is absent.
+    /// Account that may change params and flags; nobody when it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<Address>,
+    /// Rules that hold from a height on; those of our own chain when the list is absent, the network's rules when it is empty.
+    pub features: Vec<GenesisFlag>,
     /// Sessions, windows and prices.
     pub shared: SharedParams,
     /// Suppliers drawn into a session.
@@ -39,6 +43,7 @@ impl Default for GenesisParams {
     fn default() -> Self {
         Self {
             authority: None,
+            features: GenesisFlag::own_chain(),
             shared: SharedParams::default(),
             num_suppliers_per_session: 15,
             max_delegated_gateways: 7,

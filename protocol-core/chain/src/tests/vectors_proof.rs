@@ -65,8 +65,9 @@ fn check_full_session(all: &Map<String, Value>) {
 
 fn enable_strict_rules(lab: &mut Lab) {
     lab.at(0, |ctx| {
-        feature::enable(ctx, feature::STRICT_CLOSEST_PROOF, Height(0));
-        feature::enable(ctx, feature::EXACT_CLAIM_UNITS, Height(0));
+        for name in feature::KNOWN {
+            feature::save(ctx, &feature::own_rule(name))?;
+        }
         Ok(())
     })
     .unwrap();

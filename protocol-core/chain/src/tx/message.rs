@@ -29,12 +29,13 @@ use portico_protocol::wire::pocket::supplier::{
     MsgUpdateParams as MsgUpdateSupplierParams,
 };
 use portico_protocol::wire::pocket::tokenomics::MsgUpdateParams as MsgUpdateTokenomicsParams;
+use portico_protocol::wire::portico::feature::{MsgCancelFlag, MsgSetFlag};
 use prost::{Message, Name};
 use prost_types::Any;
 
 use crate::context::Context;
 use crate::error::{Fault, sdk};
-use crate::{application, bank, gateway, governance, proof, service, supplier};
+use crate::{application, bank, feature, gateway, governance, proof, service, supplier};
 
 /// Declares the message types with their signer field and handler.
 macro_rules! messages {
@@ -96,6 +97,8 @@ messages! {
     MsgUpdateSupplierParam, authority, governance::update_supplier_param;
     MsgUpdateSupplierParams, authority, governance::update_supplier_params;
     MsgUpdateTokenomicsParams, authority, governance::update_tokenomics_params;
+    MsgSetFlag, authority, feature::msg_set;
+    MsgCancelFlag, authority, feature::msg_cancel;
     MsgTransferApplication, source_address, application::msg_transfer;
     MsgTransferService, owner_address, service::msg_transfer;
     MsgSend, from_address, bank::msg_send;

@@ -133,6 +133,11 @@ impl Running {
         running
     }
 
+    /// Waits until the node ends by itself.
+    pub async fn ended(self) -> Result<(), NodeError> {
+        self.task.await.expect("no panic")
+    }
+
     /// Waits for a height.
     pub async fn reach(&self, height: Height) {
         let mut head = self.chain.head();
