@@ -30,6 +30,10 @@ localnet *ARGS:
 bench-relay *ARGS:
     cargo run --release -- bench relay {{ARGS}}
 
+# coverage-guided fuzzing of what reads bytes of the network: `just fuzz all 100000`, `just fuzz ring`
+fuzz TARGET *ARGS:
+    bash e2e/fuzz/run {{TARGET}} {{ARGS}}
+
 # what CI runs
 ci:
     bash .ci/run

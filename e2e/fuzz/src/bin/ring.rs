@@ -1,0 +1,4 @@
+//! Hands `portico_fuzz::relay::ring` to libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portico_fuzz::relay::ring(data));
