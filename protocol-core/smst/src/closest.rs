@@ -69,12 +69,10 @@ impl ClosestProof {
         let Some(data) = &self.closest_value_hash else {
             return proof.verify::<S>(root, &path, &[]);
         };
-        if S::META_LEN == 0 {
-            return proof.verify::<S>(root, &path, data);
+        if data.len() < S::META_LEN {
+            return Err(ProofError::ValueSize { got: data.len() });
         }
-        let (weight, _) = trailing_totals(data).ok_or(ProofError::ValueSize { got: data.len() })?;
-        let absent = data.len() == S::META_LEN && weight == 0;
-        proof.verify::<S>(root, &path, if absent { &[] } else { data })
+        proof.verify::<S>(root, &path, if is_absent::<S>(data) { &[] } else { data })
     }
 
     /// Our rule: the network's, and the leaf is the one that a walk from `asked` finds in the trie with `root`.
@@ -90,7 +88,11 @@ impl ClosestProof {
             return Err(StrictError::OtherPath.into());
         }
         let proof = self.closest_proof.as_ref().ok_or(ProofError::NoClosestProof)?;
-        let data = self.closest_value_hash.as_deref().ok_or(StrictError::Empty)?;
+        let data = self
+            .closest_value_hash
+            .as_deref()
+            .filter(|data| !is_absent::<S>(data));
+        let data = data.ok_or(StrictError::Empty)?;
         self.check_walk::<S>(proof)?;
         check_totals::<S>(root, proof, data)?;
         let sized = proof.side_nodes.iter().all(|node| node.len() == S::DIGEST_LEN);
@@ -203,6 +205,11 @@ impl ClosestProof {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a leaf's data reads as no leaf to the network: an empty value, without weight in a sum trie.
+fn is_absent<S: Spec>(data: &[u8]) -> bool {
+    data.len() == S::META_LEN && trailing_totals(data).is_none_or(|(weight, _)| weight == 0)
 }
 
 /// The leaf counts as one, and the root's totals are those of the branch without any overflow.

@@ -137,8 +137,8 @@ pub enum StrictError {
     /// The proof is about another path than the one that was asked for.
     #[error("the proof is for another path than the challenged one")]
     OtherPath,
-    /// There is no leaf in an empty trie.
-    #[error("the trie is empty, there is no closest leaf")]
+    /// The proof shows no leaf: the trie is empty, or the value is one that reads as none.
+    #[error("the proof shows no leaf")]
     Empty,
     /// Not as many side nodes as the depth of the leaf.
     #[error("{side_nodes} side nodes for a leaf at depth {depth}")]

@@ -86,7 +86,7 @@ impl Message for CompactClosestProof {
     fn read_field(&mut self, name: &str, reader: &mut Reader<'_>) -> Result<(), GobError> {
         match name {
             "Path" => self.path = reader.bytes()?,
-            "FlippedBits" => self.flipped_bits = reader.list(Reader::bytes)?,
+            "FlippedBits" => self.flipped_bits = reader.bytes_list()?,
             "Depth" => self.depth = reader.bytes()?,
             "ClosestPath" => self.closest_path = reader.bytes()?,
             "ClosestValueHash" => self.closest_value_hash = filled(reader.bytes()?),
@@ -131,7 +131,7 @@ impl Message for CompactProof {
 
     fn read_field(&mut self, name: &str, reader: &mut Reader<'_>) -> Result<(), GobError> {
         match name {
-            "SideNodes" => self.side_nodes = reader.list(Reader::bytes)?,
+            "SideNodes" => self.side_nodes = reader.bytes_list()?,
             "NonMembershipLeafData" => self.non_membership_leaf = filled(reader.bytes()?),
             "BitMask" => self.bit_mask = reader.bytes()?,
             "NumSideNodes" => self.num_side_nodes = reader.int()?,
@@ -187,7 +187,7 @@ impl Message for ClosestProof {
     fn read_field(&mut self, name: &str, reader: &mut Reader<'_>) -> Result<(), GobError> {
         match name {
             "Path" => self.path = reader.bytes()?,
-            "FlippedBits" => self.flipped_bits = reader.list(Reader::int)?,
+            "FlippedBits" => self.flipped_bits = reader.int_list()?,
             "Depth" => self.depth = reader.int()?,
             "ClosestPath" => self.closest_path = reader.bytes()?,
             "ClosestValueHash" => self.closest_value_hash = filled(reader.bytes()?),
@@ -229,7 +229,7 @@ impl Message for Proof {
 
     fn read_field(&mut self, name: &str, reader: &mut Reader<'_>) -> Result<(), GobError> {
         match name {
-            "SideNodes" => self.side_nodes = reader.list(Reader::bytes)?,
+            "SideNodes" => self.side_nodes = reader.bytes_list()?,
             "NonMembershipLeafData" => self.non_membership_leaf = filled(reader.bytes()?),
             _ => self.sibling_data = filled(reader.bytes()?),
         }
