@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use portico_smst::{
-    ClosestProof, CompactClosestProof, Leaf, LeafSet, Path, Plain, PlainTrie, Proof, ProofError, ProveError,
-    Rule, Spec, StrictError, Sum, SumDigest, SumTrie, root_of, sum_leaf_data,
+    ClosestProof, CompactClosestProof, CompactProof, Leaf, LeafSet, Path, Plain, PlainTrie, Proof,
+    ProofError, ProveError, Rule, Spec, StrictError, Sum, SumDigest, SumTrie, root_of, sum_leaf_data,
 };
 use proptest::prelude::*;
 
@@ -82,6 +82,124 @@ fn forged(trie: &SumTrie, leaf: &Path, asked: &Path) -> ClosestProof {
         .map(|(bit, _)| bit)
         .collect();
     proof
+}
+
+/// The bytes with one of them changed, each in turn.
+fn altered(bytes: &[u8], change: u8) -> impl Iterator<Item = Vec<u8>> {
+    (0..bytes.len()).map(move |at| {
+        let mut altered = bytes.to_vec();
+        altered[at] ^= change;
+        altered
+    })
+}
+
+/// The proof with one byte of it changed, each in turn; but for what no verifier looks at: path bits of an
+/// extension outside its bounds, and the totals behind its child, which that has already.
+fn altered_proofs(proof: &Proof, change: u8) -> Vec<Proof> {
+    let mut all = Vec::new();
+    for (index, node) in proof.side_nodes.iter().enumerate() {
+        for node in altered(node, change) {
+            let mut proof = proof.clone();
+            proof.side_nodes[index] = node;
+            all.push(proof);
+        }
+    }
+    for leaf in proof
+        .non_membership_leaf
+        .iter()
+        .flat_map(|leaf| altered(leaf, change))
+    {
+        all.push(Proof {
+            non_membership_leaf: Some(leaf),
+            ..proof.clone()
+        });
+    }
+    let sibling = proof.sibling_data.iter().filter(|node| node[0] != 2);
+    for node in sibling.flat_map(|node| altered(node, change)) {
+        all.push(Proof {
+            sibling_data: Some(node),
+            ..proof.clone()
+        });
+    }
+    all
+}
+
+fn some_bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![Just(Vec::new()), proptest::collection::vec(any::<u8>(), 0..300)]
+}
+
+/// Bytes that are not empty, or none: a stream does not tell empty from none.
+fn filled() -> impl Strategy<Value = Option<Vec<u8>>> {
+    some_bytes().prop_map(|bytes| Some(bytes).filter(|bytes| !bytes.is_empty()))
+}
+
+fn some_list() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    proptest::collection::vec(some_bytes(), 0..5)
+}
+
+prop_compose! {
+    fn any_proof()(side_nodes in some_list(), non_membership_leaf in filled(), sibling_data in filled()) -> Proof {
+        Proof { side_nodes, non_membership_leaf, sibling_data }
+    }
+}
+
+prop_compose! {
+    fn any_compact_proof()(
+        side_nodes in some_list(), non_membership_leaf in filled(), bit_mask in some_bytes(),
+        num_side_nodes in any::<i64>(), sibling_data in filled(),
+    ) -> CompactProof {
+        CompactProof { side_nodes, non_membership_leaf, bit_mask, num_side_nodes, sibling_data }
+    }
+}
+
+prop_compose! {
+    fn any_closest_proof()(
+        path in some_bytes(), flipped_bits in proptest::collection::vec(any::<i64>(), 0..5), depth in any::<i64>(),
+        closest_path in some_bytes(), closest_value_hash in filled(), closest_proof in proptest::option::of(any_proof()),
+    ) -> ClosestProof {
+        ClosestProof { path, flipped_bits, depth, closest_path, closest_value_hash, closest_proof }
+    }
+}
+
+prop_compose! {
+    fn any_compact_closest_proof()(
+        path in some_bytes(), flipped_bits in some_list(), depth in some_bytes(), closest_path in some_bytes(),
+        closest_value_hash in filled(), closest_proof in proptest::option::of(any_compact_proof()),
+    ) -> CompactClosestProof {
+        CompactClosestProof { path, flipped_bits, depth, closest_path, closest_value_hash, closest_proof }
+    }
+}
+
+proptest! {
+    // Each case verifies a proof thousands of times.
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_altered_byte_of_a_proof_fails(
+        leaves in leaves(1..12), pick in any::<prop::sample::Index>(), absent in path(), change in 1u8..,
+    ) {
+        let (trie, root) = (sum_trie(&leaves), sum_trie(&leaves).root());
+        let (path, value) = leaves.iter().nth(pick.index(leaves.len())).unwrap();
+        let data = sum_leaf_data(value, WEIGHT);
+        let proof = trie.prove(path).unwrap();
+        for (path, data) in altered(path.as_ref(), change).map(|path| (path, data.clone()))
+            .chain(altered(&data, change).map(|data| (path.as_ref().to_vec(), data)))
+        {
+            let path = Path::new(path.try_into().unwrap());
+            prop_assert!(proof.verify::<Sum>(root.as_ref(), &path, &data).is_err());
+        }
+        for root in altered(root.as_ref(), change) {
+            prop_assert!(proof.verify::<Sum>(&root, path, &data).is_err());
+        }
+        for proof in altered_proofs(&proof, change) {
+            prop_assert!(proof.verify::<Sum>(root.as_ref(), path, &data).is_err(), "{proof:?}");
+        }
+        if !leaves.contains_key(&absent) {
+            for proof in altered_proofs(&trie.prove(&absent).unwrap(), change) {
+                prop_assert!(proof.verify::<Sum>(root.as_ref(), &absent, &[]).is_err(), "{proof:?}");
+            }
+        }
+    }
 }
 
 proptest! {
@@ -203,6 +321,38 @@ proptest! {
     }
 
     #[test]
+    fn the_order_of_changes_shows_nowhere(
+        leaves in leaves(1..60), passing in leaves(0..20), seed in any::<u64>(), asked in path(),
+    ) {
+        let straight = sum_trie(&leaves);
+        let mut shuffled: Vec<_> = leaves.iter().chain(&passing).collect();
+        shuffled.sort_by_key(|(path, _)| Path::of_key(&[path.as_ref(), &seed.to_be_bytes()].concat()));
+        let mut winding = sum_trie(shuffled);
+        passing.keys().for_each(|path| assert!(winding.remove(path)));
+        for (path, value) in leaves.iter().rev() {
+            winding.insert(*path, &**value, WEIGHT);
+        }
+        prop_assert_eq!(winding.root(), straight.root());
+        prop_assert_eq!(stored(&winding), stored(&straight));
+        for path in leaves.keys().chain(passing.keys()).chain([&asked]) {
+            prop_assert_eq!(winding.prove(path).unwrap().to_gob(), straight.prove(path).unwrap().to_gob());
+            prop_assert_eq!(winding.prove_closest(path).unwrap().to_gob(), straight.prove_closest(path).unwrap().to_gob());
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read(closest in any_closest_proof(), compact in any_compact_closest_proof()) {
+        prop_assert_eq!(&ClosestProof::from_gob(&closest.to_gob()).unwrap(), &closest);
+        prop_assert_eq!(&CompactClosestProof::from_gob(&compact.to_gob()).unwrap(), &compact);
+        if let Some(proof) = closest.closest_proof {
+            prop_assert_eq!(Proof::from_gob(&proof.to_gob()), Ok(proof));
+        }
+        if let Some(proof) = compact.closest_proof {
+            prop_assert_eq!(CompactProof::from_gob(&proof.to_gob()), Ok(proof));
+        }
+    }
+
+    #[test]
     fn any_bytes_are_safe_to_read(
         leaves in leaves(1..6), cut in any::<prop::sample::Index>(),
         noise in proptest::collection::vec(any::<u8>(), 0..300), root in any::<[u8; 32]>(),
@@ -308,6 +458,29 @@ fn the_strict_rule_refuses_a_proof_for_another_path_and_of_an_empty_trie() {
         proof.verify::<Sum>(Rule::Strict, &empty.root(), &asked),
         Err(StrictError::Empty.into())
     );
+}
+
+#[test]
+fn the_strict_rule_refuses_a_value_that_reads_as_no_leaf() {
+    let left = Path::new([0; 32]);
+    let mut plain = PlainTrie::new();
+    plain.insert(Path::new([0x40; 32]), *b"value");
+    plain.insert(Path::new([0x60; 32]), *b"another");
+    let absent = Proof {
+        side_nodes: plain.prove(&left).unwrap().side_nodes,
+        ..Proof::default()
+    };
+    let proof = ClosestProof {
+        path: left.as_ref().to_vec(),
+        depth: i64::try_from(absent.side_nodes.len()).unwrap(),
+        closest_path: left.as_ref().to_vec(),
+        closest_value_hash: Some(Vec::new()),
+        closest_proof: Some(absent),
+        ..ClosestProof::default()
+    };
+    assert_eq!(proof.verify::<Plain>(Rule::Network, &plain.root(), &left), Ok(()));
+    let strict = proof.verify::<Plain>(Rule::Strict, &plain.root(), &left);
+    assert_eq!(strict, Err(StrictError::Empty.into()));
 }
 
 #[test]

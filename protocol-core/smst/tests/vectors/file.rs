@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use portico_smst::{ClosestProof, CompactClosestProof, CompactProof, Proof};
 use serde::{Deserialize, Deserializer};
 
+use super::cases::Named;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
@@ -90,6 +92,7 @@ pub(crate) struct Step {
     pub(crate) sum: Option<Decimal>,
     pub(crate) count: Option<Decimal>,
     pub(crate) error: Option<String>,
+    pub(crate) panic: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -181,7 +184,7 @@ pub(crate) struct Outcome {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProofJson {
-    side_nodes: Option<Vec<Hex>>,
+    side_nodes: Option<Vec<Option<Hex>>>,
     non_membership_leaf_data: Option<Hex>,
     sibling_data: Option<Hex>,
 }
@@ -189,7 +192,7 @@ pub(crate) struct ProofJson {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompactProofJson {
-    side_nodes: Option<Vec<Hex>>,
+    side_nodes: Option<Vec<Option<Hex>>>,
     non_membership_leaf_data: Option<Hex>,
     bit_mask: Option<Hex>,
     num_side_nodes: i64,
@@ -211,28 +214,71 @@ pub(crate) struct ClosestProofJson {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompactClosestProofJson {
     path: Option<Hex>,
-    flipped_bits: Option<Vec<Hex>>,
+    flipped_bits: Option<Vec<Option<Hex>>>,
     depth: Option<Hex>,
     closest_path: Option<Hex>,
     closest_value_hash: Option<Hex>,
     closest_proof: Option<CompactProofJson>,
 }
 
+/// Ends the name of a trie that was committed and read back from its nodes: the leaves are the same.
+const READ_BACK: &str = " then commit_reimport";
+
 impl File {
-    /// Reads a file of the folder that `PORTICO_VECTORS` names, else of the tracked copy.
-    pub(crate) fn read(name: &str) -> Self {
+    /// The text of a file in the folder that `PORTICO_VECTORS` names, else of the tracked copy.
+    pub(crate) fn text(name: &str) -> String {
         let tracked = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/go-poktroll-0.1.35");
         let folder =
             std::env::var_os("PORTICO_VECTORS").map_or_else(|| PathBuf::from(tracked), PathBuf::from);
-        let bytes = std::fs::read(folder.join(name)).unwrap();
-        serde_json::from_slice(&bytes).unwrap()
+        let path = folder.join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
+    pub(crate) fn parse(text: &str) -> Self {
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// The sequence that built the trie called `name`.
     pub(crate) fn sequence(&self, name: &str) -> &Sequence {
-        self.sequences
-            .iter()
-            .find(|sequence| sequence.name == name)
-            .unwrap()
+        let name = name.strip_suffix(READ_BACK).unwrap_or(name);
+        let found = self.sequences.iter().find(|sequence| sequence.name == name);
+        found.unwrap_or_else(|| panic!("no sequence is called {name}"))
+    }
+}
+
+impl Named for Sequence {
+    fn title(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Named for Membership {
+    fn title(&self) -> String {
+        format!("{} {}", self.trie, self.name)
+    }
+}
+
+impl Named for Closest {
+    fn title(&self) -> String {
+        format!("{} {}", self.trie, hex::encode(&self.path.0))
+    }
+}
+
+impl Named for ClosestTampered {
+    fn title(&self) -> String {
+        format!("{} {}", self.trie, self.name)
+    }
+}
+
+impl Named for CompactClosestTampered {
+    fn title(&self) -> String {
+        format!("{} {}", self.trie, self.name)
+    }
+}
+
+impl Named for GobDecode {
+    fn title(&self) -> String {
+        self.name.clone()
     }
 }
 
@@ -284,8 +330,8 @@ impl CompactClosestProofJson {
     }
 }
 
-fn list(list: &Option<Vec<Hex>>) -> Vec<Vec<u8>> {
-    list.iter().flatten().map(|hex| hex.0.clone()).collect()
+fn list(list: &Option<Vec<Option<Hex>>>) -> Vec<Vec<u8>> {
+    list.iter().flatten().map(bytes).collect()
 }
 
 fn optional(hex: &Option<Hex>) -> Option<Vec<u8>> {
