@@ -22,6 +22,8 @@ use crate::secret::Secret;
 const MAX_BLOCK_TIME_MS: u64 = 3_600_000;
 /// Shortest time between blocks, in milliseconds.
 const MIN_BLOCK_TIME_MS: u64 = 10;
+/// Most blocks whose state may be retained.
+const MAX_RETAIN_BLOCKS: u32 = 10_000_000;
 /// Most transactions that a mempool may be allowed to hold.
 const MAX_TXS: usize = 1_000_000;
 /// Most bytes that a mempool may be allowed to hold: 4 GiB.
@@ -47,6 +49,9 @@ pub struct NodeConfig {
     pub block_time_ms: u64,
     /// Makes a block as soon as a transaction waits; without transactions one every `block_time_ms`. Default false.
     pub instant: bool,
+    /// Blocks below the newest one whose state can still be queried, proved and rolled back to. Default 1000; from 1 to 10000000. Each
+    /// costs disk space for what its block changed.
+    pub retain_blocks: u32,
     /// The validator's private key: 64 hexadecimal characters, the seed of an ed25519 key. Without it the key is the one in
     /// `validator.hex` in the data folder, which is made when it is missing. The environment variable
     /// `PORTICO_VALIDATOR_KEY` replaces it.
@@ -78,6 +83,7 @@ impl Default for NodeConfig {
             grpc_listen: SocketAddr::from(([127, 0, 0, 1], 9_090)),
             block_time_ms: 1_000,
             instant: false,
+            retain_blocks: 1_000,
             validator_key: None,
             mempool: MempoolConfig::default(),
         }
@@ -102,6 +108,11 @@ impl Config for NodeConfig {
             block_time.contains(&self.block_time_ms),
             "block_time_ms",
             format!("must be from {MIN_BLOCK_TIME_MS} to {MAX_BLOCK_TIME_MS}"),
+        );
+        faults.expect(
+            (1..=MAX_RETAIN_BLOCKS).contains(&self.retain_blocks),
+            "retain_blocks",
+            format!("must be from 1 to {MAX_RETAIN_BLOCKS}"),
         );
         let taken = self.rpc_listen == self.grpc_listen && self.rpc_listen.port() != 0;
         faults.expect(!taken, "grpc_listen", "must differ from rpc_listen");
@@ -158,6 +169,7 @@ mod tests {
     fn names_every_key_out_of_range() {
         let mut config = NodeConfig {
             block_time_ms: 0,
+            retain_blocks: 0,
             ..NodeConfig::default()
         };
         config.grpc_listen = config.rpc_listen;
@@ -165,6 +177,7 @@ mod tests {
         config.mempool.max_tx_bytes = config.mempool.max_bytes + 1;
         let expected = [
             "block_time_ms",
+            "retain_blocks",
             "grpc_listen",
             "mempool.max_txs",
             "mempool.max_tx_bytes",

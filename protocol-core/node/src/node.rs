@@ -59,7 +59,7 @@ impl Node {
             path: config.data_dir.clone(),
             source,
         })?;
-        let store = ChainStore::open(&config.data_dir.join(STORE_FILE))?;
+        let store = ChainStore::open(&config.data_dir.join(STORE_FILE), config.retain_blocks)?;
         let genesis = begin(&store, genesis, &config.data_dir)?;
         let rules = rules(&genesis)?;
         let key = validator_key(&config, &rules.validator)?;
@@ -172,7 +172,7 @@ fn begin(store: &ChainStore, genesis: Genesis, data_dir: &Path) -> Result<Genesi
     let mut tries = StateTries::new(&STORES);
     tries.apply(writes(&changes))?;
     let text = serde_json::to_vec(&genesis).map_err(damaged)?;
-    store.init(&text, tries.app_hash(), writes(&changes))?;
+    store.init(&text, &tries, writes(&changes))?;
     Ok(genesis)
 }
 

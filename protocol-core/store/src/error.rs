@@ -15,7 +15,10 @@ pub enum StoreError {
         source: Box<redb::Error>,
     },
     /// The file was written by another version.
-    #[error("{} has format {found}, this program reads format {expected}", .path.display())]
+    #[error(
+        "{} has format {found}, this program reads format {expected}: begin with an empty data folder, or use the program that wrote it",
+        .path.display()
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -27,6 +30,31 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the chain's store failed")]
     Io(#[source] Box<redb::Error>),
+    /// The disk refused a write: it is full, or it failed. Nothing was written, what is stored can be read, and the same write may
+    /// succeed later.
+    #[error("the disk refuses the chain's writes")]
+    Unwritable(#[source] Box<redb::Error>),
+    /// The state of that height is forgotten, or is not there yet.
+    #[error("state of height {height} is not kept: heights {oldest} to {newest} are")]
+    NotRetained {
+        /// The height that was asked for.
+        height: i64,
+        /// Oldest height whose state is kept.
+        oldest: i64,
+        /// Height of the tip; -1 when there is none.
+        newest: i64,
+    },
+    /// There is no store of that name.
+    #[error("there is no store {0:?}")]
+    NoStore(String),
+    /// The chain was begun with other stores.
+    #[error("the chain has the stores {found}; this program has {expected}")]
+    Stores {
+        /// Names in the file.
+        found: String,
+        /// Names that were asked for.
+        expected: String,
+    },
     /// What is stored contradicts itself.
     #[error("the store is damaged: {0}")]
     Damaged(String),
@@ -51,6 +79,21 @@ pub enum StoreError {
     /// The write was given up on purpose; only tests do that.
     #[error("the commit was abandoned")]
     Abandoned,
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later, with nothing changed but the disk.
+    #[must_use]
+    pub const fn is_unwritable(&self) -> bool {
+        matches!(self, Self::Unwritable(_))
+    }
+
+    pub(crate) fn into_unwritable(self) -> Self {
+        match self {
+            Self::Io(source) => Self::Unwritable(source),
+            other => other,
+        }
+    }
 }
 
 macro_rules! from_redb {

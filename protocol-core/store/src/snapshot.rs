@@ -1,8 +1,14 @@
-//! Reading: a read transaction, which sees one committed version whatever is written meanwhile.
+//! Reading: a read transaction, which sees one committed version whatever is written meanwhile, and older states through it.
+
+use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _};
 
-use crate::tables::{BLOCKS, CERTIFICATES, HEIGHTS, IDS, META, META_GENESIS, RESULTS, STATE, TIP, TXS};
+use crate::tables::{
+    BLOCKS, CERTIFICATES, HEIGHTS, IDS, JOURNAL, META, META_GENESIS, META_OLDEST, META_STORES, RESULTS, TIP,
+    TXS,
+};
+use crate::versioned::{Reader, STATE_FAMILY, TREE_FAMILY};
 use crate::{Hash, StateTries, StoreError};
 
 /// A key and its value.
@@ -19,37 +25,62 @@ pub struct Tip {
     pub app_hash: Hash,
 }
 
-/// The store as of one commit.
+/// The store as of one commit; its state at the tip, or at an older height ([`Self::at`]). A clone costs a pointer.
+#[derive(Clone)]
 pub struct Snapshot {
-    meta: ReadOnlyTable<&'static str, &'static [u8]>,
+    tables: Arc<Tables>,
     tip: Option<Tip>,
-    state: ReadOnlyTable<(&'static str, &'static [u8]), &'static [u8]>,
-    blocks: ReadOnlyTable<i64, &'static [u8]>,
-    results: ReadOnlyTable<i64, &'static [u8]>,
-    certificates: ReadOnlyTable<i64, &'static [u8]>,
-    ids: ReadOnlyTable<i64, (Hash, Hash)>,
-    heights: ReadOnlyTable<Hash, i64>,
-    txs: ReadOnlyTable<Hash, (i64, u32)>,
+    oldest: i64,
+    /// Height of the state that is read, unless it is the tip's.
+    past: Option<i64>,
+}
+
+/// The tables of one read transaction.
+pub(crate) struct Tables {
+    pub(crate) meta: ReadOnlyTable<&'static str, &'static [u8]>,
+    pub(crate) state: Reader,
+    pub(crate) tree: Reader,
+    #[cfg_attr(not(test), allow(dead_code, reason = "the check will use it"))]
+    pub(crate) journal: ReadOnlyTable<(i64, u8), &'static [u8]>,
+    pub(crate) blocks: ReadOnlyTable<i64, &'static [u8]>,
+    pub(crate) results: ReadOnlyTable<i64, &'static [u8]>,
+    pub(crate) certificates: ReadOnlyTable<i64, &'static [u8]>,
+    pub(crate) ids: ReadOnlyTable<i64, (Hash, Hash)>,
+    pub(crate) heights: ReadOnlyTable<Hash, i64>,
+    pub(crate) txs: ReadOnlyTable<Hash, (i64, u32)>,
 }
 
 impl Snapshot {
     pub(crate) fn new(read: &ReadTransaction) -> Result<Self, StoreError> {
         let tip = read.open_table(TIP)?.get(())?.map(|row| row.value());
+        let meta = read.open_table(META)?;
+        let oldest = meta.get(META_OLDEST)?.map(|row| row.value().to_vec());
         Ok(Self {
-            meta: read.open_table(META)?,
             tip: tip.map(|(height, block_id, app_hash)| Tip {
                 height,
                 block_id,
                 app_hash,
             }),
-            state: read.open_table(STATE)?,
-            blocks: read.open_table(BLOCKS)?,
-            results: read.open_table(RESULTS)?,
-            certificates: read.open_table(CERTIFICATES)?,
-            ids: read.open_table(IDS)?,
-            heights: read.open_table(HEIGHTS)?,
-            txs: read.open_table(TXS)?,
+            oldest: height_of_bytes(oldest.as_deref())?,
+            past: None,
+            tables: Arc::new(Tables {
+                meta,
+                state: Reader::open(read, STATE_FAMILY)?,
+                tree: Reader::open(read, TREE_FAMILY)?,
+                journal: read.open_table(JOURNAL)?,
+                blocks: read.open_table(BLOCKS)?,
+                results: read.open_table(RESULTS)?,
+                certificates: read.open_table(CERTIFICATES)?,
+                ids: read.open_table(IDS)?,
+                heights: read.open_table(HEIGHTS)?,
+                txs: read.open_table(TXS)?,
+            }),
         })
+    }
+
+    #[cfg_attr(not(test), allow(dead_code, reason = "the check will use it"))]
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// The newest block of this version; `None` before the genesis was written.
@@ -58,14 +89,59 @@ impl Snapshot {
         self.tip
     }
 
+    /// Oldest height whose state can be read and proved.
+    #[must_use]
+    pub const fn oldest(&self) -> i64 {
+        self.oldest
+    }
+
+    /// Height of the block after which [`Self::get`], [`Self::range`] and [`Self::prove`] see the state.
+    #[must_use]
+    pub fn height(&self) -> i64 {
+        self.past.unwrap_or_else(|| self.tip.map_or(0, |tip| tip.height))
+    }
+
+    /// The same version with the state after the block at `height`; errs with [`StoreError::NotRetained`] outside of
+    /// [`Self::oldest`] to the tip. Blocks and indexes stay those of the tip.
+    pub fn at(&self, height: i64) -> Result<Self, StoreError> {
+        let newest = self.tip.map_or(-1, |tip| tip.height);
+        if !(self.oldest..=newest).contains(&height) {
+            return Err(StoreError::NotRetained {
+                height,
+                oldest: self.oldest,
+                newest,
+            });
+        }
+        Ok(Self {
+            past: (height < newest).then_some(height),
+            ..self.clone()
+        })
+    }
+
     /// The genesis, as it was handed over.
     pub fn genesis(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.meta.get(META_GENESIS)?.map(|row| row.value().to_vec()))
+        Ok(self
+            .tables
+            .meta
+            .get(META_GENESIS)?
+            .map(|row| row.value().to_vec()))
+    }
+
+    /// Names of the stores, in order.
+    pub fn stores(&self) -> Result<Vec<String>, StoreError> {
+        let row = self.tables.meta.get(META_STORES)?;
+        let names = row.map(|row| row.value().to_vec()).unwrap_or_default();
+        let names = String::from_utf8(names)
+            .map_err(|_| StoreError::Damaged("the stores' names are no text".into()))?;
+        Ok(names.split_terminator('\0').map(str::to_owned).collect())
     }
 
     /// State: the value at `key` of `store`.
     pub fn get(&self, store: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.state.get((store, key))?.map(|row| row.value().to_vec()))
+        match self.past {
+            Some(height) => self.tables.state.get_at(store, key, height),
+            None => self.tables.state.newest(store, key),
+        }
     }
 
     /// State: up to `limit` entries of `store` with `from ≤ key < to` (`None`: to the end), ascending by key.
@@ -76,57 +152,79 @@ impl Snapshot {
         to: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::new();
-        for row in self.state.range((store, from)..)? {
-            let (key, value) = row?;
-            let (found, key) = key.value();
-            if entries.len() == limit || found != store || to.is_some_and(|to| key >= to) {
-                break;
-            }
-            entries.push((key.to_vec(), value.value().to_vec()));
+        match self.past {
+            Some(height) => self.tables.state.range_at(store, from, to, limit, height),
+            None => self.tables.state.range(store, from, to, limit),
         }
-        Ok(entries)
+    }
+
+    /// The page of the trie of `store` at `way`, encoded.
+    pub(crate) fn tree(&self, store: &str, way: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.past {
+            Some(height) => self.tables.tree.get_at(store, way, height),
+            None => self.tables.tree.newest(store, way),
+        }
+    }
+
+    /// Roots of the stores' tries, by name.
+    pub fn roots(&self) -> Result<Vec<(String, Hash)>, StoreError> {
+        let root = |name: String| {
+            let root = crate::tree::root(self.tree(&name, &[])?)?;
+            Ok((name, root))
+        };
+        self.stores()?.into_iter().map(root).collect()
     }
 
     /// The encoded block at `height`.
     pub fn block(&self, height: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.blocks.get(height)?.map(|row| row.value().to_vec()))
+        Ok(self.tables.blocks.get(height)?.map(|row| row.value().to_vec()))
     }
 
     /// The encoded results of the block at `height`.
     pub fn results(&self, height: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.results.get(height)?.map(|row| row.value().to_vec()))
+        Ok(self.tables.results.get(height)?.map(|row| row.value().to_vec()))
     }
 
     /// The certificate of the block at `height`.
     pub fn certificate(&self, height: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.certificates.get(height)?.map(|row| row.value().to_vec()))
+        Ok(self
+            .tables
+            .certificates
+            .get(height)?
+            .map(|row| row.value().to_vec()))
     }
 
     /// Id of the block at `height`.
     pub fn block_id(&self, height: i64) -> Result<Option<Hash>, StoreError> {
-        Ok(self.ids.get(height)?.map(|row| row.value().0))
+        Ok(self.tables.ids.get(height)?.map(|row| row.value().0))
     }
 
     /// App hash after the block at `height`.
     pub fn app_hash(&self, height: i64) -> Result<Option<Hash>, StoreError> {
-        Ok(self.ids.get(height)?.map(|row| row.value().1))
+        Ok(self.tables.ids.get(height)?.map(|row| row.value().1))
     }
 
     /// Height of the block with this id.
     pub fn height_of(&self, block_id: &Hash) -> Result<Option<i64>, StoreError> {
-        Ok(self.heights.get(block_id)?.map(|row| row.value()))
+        Ok(self.tables.heights.get(block_id)?.map(|row| row.value()))
     }
 
     /// Height and index of the transaction with this hash.
     pub fn tx(&self, hash: &Hash) -> Result<Option<(i64, u32)>, StoreError> {
-        Ok(self.txs.get(hash)?.map(|row| row.value()))
+        Ok(self.tables.txs.get(hash)?.map(|row| row.value()))
     }
 
-    /// Builds the tries of `stores` from the state, and checks their root against the recorded app hash.
+    /// Builds the tries of `stores` from the state of the tip, and checks their root against the recorded app hash.
     pub fn load_tries(&self, stores: &[&'static str]) -> Result<StateTries, StoreError> {
+        let known = self.stores()?;
+        if self.tip.is_some() && known != stores {
+            return Err(StoreError::Stores {
+                found: known.join(", "),
+                expected: stores.join(", "),
+            });
+        }
         let mut tries = StateTries::new(stores);
-        for row in self.state.iter()? {
+        for row in self.tables.state.current.iter()? {
             let (key, value) = row?;
             let (store, key) = key.value();
             tries.set(store, key, Some(value.value()))?;
@@ -134,7 +232,7 @@ impl Snapshot {
         let found = tries.app_hash();
         match self.tip {
             Some(tip) if tip.app_hash != found => Err(StoreError::Damaged(format!(
-                "the state's root is {}, but height {} recorded {}; restore the data folder from a backup or start over",
+                "the state's root is {}, but height {} recorded {}; restore the data folder from a snapshot or start over",
                 hex(&found),
                 tip.height,
                 hex(&tip.app_hash)
@@ -142,6 +240,12 @@ impl Snapshot {
             _ => Ok(tries),
         }
     }
+}
+
+pub(crate) fn height_of_bytes(bytes: Option<&[u8]>) -> Result<i64, StoreError> {
+    let Some(bytes) = bytes else { return Ok(0) };
+    let height = bytes.try_into().map(i64::from_le_bytes);
+    height.map_err(|_| StoreError::Damaged("the oldest height is no number".into()))
 }
 
 pub(crate) fn hex(hash: &Hash) -> String {

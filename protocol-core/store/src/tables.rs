@@ -1,23 +1,54 @@
 //! The tables of the file.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `meta` | name | format, genesis, names of the stores, oldest retained height |
+//! | `tip` | – | height, block id, app hash |
+//! | `blocks`, `results`, `certificates` | height | as their owner encodes them |
+//! | `ids` | height | block id, app hash after the block |
+//! | `heights` | block id | height |
+//! | `txs` | transaction hash | height, index in the block |
+//! | `state`, `tree` | store, key | the newest value |
+//! | `state_history`, `tree_history` | store, key, height | the value until the block of that height changed it |
+//! | `journal` | height, family | what the block of that height changed, for pruning and rollback |
+//!
+//! Formats: 1 had the newest state only. 2 adds history, journal and the tries' pages (`tree`).
 
 use redb::TableDefinition;
 
 use crate::Hash;
 
-/// Version of the layout below.
-pub(crate) const FORMAT: u32 = 1;
+/// Version of the layout.
+pub(crate) const FORMAT: u32 = 2;
 
 /// Key in [`META`]: [`FORMAT`], little endian.
 pub(crate) const META_FORMAT: &str = "format";
 /// Key in [`META`]: the genesis, as its owner encodes it.
 pub(crate) const META_GENESIS: &str = "genesis";
+/// Key in [`META`]: names of the stores, in order, each ended by a zero byte.
+pub(crate) const META_STORES: &str = "stores";
+/// Key in [`META`]: the oldest height whose state is retained, little endian.
+pub(crate) const META_OLDEST: &str = "oldest";
+
+/// Key of versioned tables: store, key.
+pub(crate) type Place = (&'static str, &'static [u8]);
+/// Key of history tables: store, key, height.
+pub(crate) type PastPlace = (&'static str, &'static [u8], i64);
 
 /// Facts about the whole.
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Height, block id, app hash of the newest block, under the only key.
 pub(crate) const TIP: TableDefinition<(), (i64, Hash, Hash)> = TableDefinition::new("tip");
-/// (store, key) to value, as of the tip.
-pub(crate) const STATE: TableDefinition<(&str, &[u8]), &[u8]> = TableDefinition::new("state");
+/// The state as of the tip.
+pub(crate) const STATE: TableDefinition<Place, &[u8]> = TableDefinition::new("state");
+/// Older values of the state.
+pub(crate) const STATE_HISTORY: TableDefinition<PastPlace, &[u8]> = TableDefinition::new("state_history");
+/// Pages of the tries as of the tip; the key is the way to the page, one nibble per byte.
+pub(crate) const TREE: TableDefinition<Place, &[u8]> = TableDefinition::new("tree");
+/// Older pages of the tries.
+pub(crate) const TREE_HISTORY: TableDefinition<PastPlace, &[u8]> = TableDefinition::new("tree_history");
+/// (height, family) to what a block changed.
+pub(crate) const JOURNAL: TableDefinition<(i64, u8), &[u8]> = TableDefinition::new("journal");
 /// Height to encoded block.
 pub(crate) const BLOCKS: TableDefinition<i64, &[u8]> = TableDefinition::new("blocks");
 /// Height to encoded results.

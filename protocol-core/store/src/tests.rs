@@ -1,11 +1,17 @@
 //! Commits, crashes and roots.
 
 mod crash;
+mod past;
+mod proofs;
+mod rollback;
 mod roots;
 
 use crate::{BlockWrite, ChainStore, Change, Hash, StateTries, Step, StoreError};
 
 pub(crate) const STORES: [&str; 3] = ["auth", "bank", "proof"];
+
+/// Blocks whose state the stores of these tests keep.
+pub(crate) const RETAIN: u32 = 3;
 
 /// Store, key, and the value that is set or `None`.
 type Write = (&'static str, Vec<u8>, Option<Vec<u8>>);
@@ -41,6 +47,10 @@ impl TestBlock {
         hash
     }
 
+    pub(crate) fn tx(&self) -> Hash {
+        self.tx
+    }
+
     pub(crate) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
         self.keys
             .iter()
@@ -72,8 +82,8 @@ pub(crate) fn expected_root(height: i64) -> Hash {
 }
 
 pub(crate) fn begin(store: &ChainStore) {
-    let root = StateTries::new(&STORES).app_hash();
-    store.init(b"{}", root, []).expect("written");
+    let tries = StateTries::new(&STORES);
+    store.init(b"{}", &tries, []).expect("written");
 }
 
 pub(crate) fn commit(store: &ChainStore, height: i64) -> Result<bool, StoreError> {
@@ -151,7 +161,7 @@ fn refuses_gaps_forks_and_a_second_genesis() {
         Err(StoreError::Fork { height: 1, .. })
     ));
     assert!(matches!(
-        store.init(b"{}", [0; 32], []),
+        store.init(b"{}", &StateTries::new(&STORES), []),
         Err(StoreError::Gap { .. })
     ));
     assert_whole(&store, 1);
@@ -175,11 +185,13 @@ fn a_snapshot_does_not_see_later_blocks() {
 #[test]
 fn ranges_end_at_their_limit_their_bound_and_their_store() {
     let store = ChainStore::in_memory().expect("made");
-    let keys: [&[u8]; 4] = [b"", b"a", b"ab", b"b"];
+    let keys: [&[u8]; 4] = [b"0", b"a", b"ab", b"b"];
     let changes = STORES
         .iter()
         .flat_map(|store| keys.map(|key| (*store, key, Some(store.as_bytes()))));
-    store.init(b"{}", [0; 32], changes).expect("written");
+    let mut tries = StateTries::new(&STORES);
+    tries.apply(changes.clone()).expect("known stores");
+    store.init(b"{}", &tries, changes).expect("written");
     let snapshot = store.snapshot().expect("readable");
     let range = |from: &[u8], to: Option<&[u8]>, limit| {
         let entries = snapshot.range("bank", from, to, limit).expect("readable");
@@ -194,16 +206,26 @@ fn ranges_end_at_their_limit_their_bound_and_their_store() {
 }
 
 #[test]
-fn refuses_state_whose_root_is_not_the_recorded_one() {
+fn refuses_a_block_whose_root_is_not_that_of_its_changes() {
     let store = ChainStore::in_memory().expect("made");
     begin(&store);
     let block = TestBlock::new(1);
     let write = block.write(expected_root(1));
-    store
+    let error = store
         .commit(&write, block.changes().skip(1))
-        .expect("one change is lost");
-    let error = store.load_tries(&STORES).expect_err("damaged").to_string();
-    assert!(error.contains("height 1 recorded"), "{error}");
+        .expect_err("one change is lost");
+    assert!(error.to_string().contains("after block 1"), "{error}");
+    assert_whole(&store, 0);
+}
+
+#[test]
+fn refuses_to_open_a_chain_with_other_stores() {
+    let store = ChainStore::in_memory().expect("made");
+    begin(&store);
+    assert!(matches!(
+        store.load_tries(&["auth", "bank"]),
+        Err(StoreError::Stores { .. })
+    ));
 }
 
 #[test]
@@ -211,7 +233,7 @@ fn an_abandoned_commit_leaves_nothing() {
     let store = ChainStore::in_memory().expect("made");
     begin(&store);
     commit(&store, 1).expect("committed");
-    for at in [Step::Begun, Step::State, Step::Block, Step::Index, Step::Tip] {
+    for at in Step::ALL.into_iter().filter(|step| *step != Step::Committed) {
         let block = TestBlock::new(2);
         let fail = |step| {
             if step == at {
@@ -232,6 +254,9 @@ fn an_abandoned_commit_leaves_nothing() {
 fn a_second_process_is_told_that_the_store_is_open() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("chain.redb");
-    let _first = ChainStore::open(&path).expect("opened");
-    assert!(matches!(ChainStore::open(&path), Err(StoreError::Open { .. })));
+    let _first = ChainStore::open(&path, RETAIN).expect("opened");
+    assert!(matches!(
+        ChainStore::open(&path, RETAIN),
+        Err(StoreError::Open { .. })
+    ));
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use portico_smst::{Leaf, Path, Plain, PlainDigest, PlainTrie};
+use portico_smst::{Leaf, Path, Plain, PlainTrie};
 use sha2::{Digest as _, Sha256};
 
+use crate::page::{inner, leaf_digest};
 use crate::{Change, Hash, StoreError};
 
 /// The tries of all stores at one version. `clone` costs a few pointers, so that every overlay has its own.
@@ -40,6 +41,11 @@ impl StateTries {
         Ok(())
     }
 
+    /// Names of the stores, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.0.keys().copied()
+    }
+
     /// Root of one store.
     #[must_use]
     pub fn root(&self, store: &str) -> Option<Hash> {
@@ -59,15 +65,40 @@ impl StateTries {
 }
 
 fn leaf(path: Path, value: &[u8]) -> Leaf<Plain> {
-    let digest = PlainDigest::of_leaf(&path, &Sha256::digest(value));
-    Leaf::by_digest(path, digest)
+    Leaf::by_digest(path, leaf_digest(&path, value))
 }
 
 /// The root over (store, root) in the given order, which must be that of the names.
 #[must_use]
 pub fn app_hash(roots: &[(&str, Hash)]) -> Hash {
-    let leaves: Vec<Hash> = roots.iter().map(|(name, root)| store_leaf(name, root)).collect();
+    app_hash_of(roots.iter().map(|(name, root)| (*name, root)))
+}
+
+pub(crate) fn app_hash_of<'a>(roots: impl Iterator<Item = (&'a str, &'a Hash)>) -> Hash {
+    let leaves: Vec<Hash> = roots.map(|(name, root)| store_leaf(name, root)).collect();
     merkle_root(&leaves)
+}
+
+/// The siblings from the leaf of store `index` up to the app hash, and whether each is the left one.
+pub(crate) fn outer_path(roots: &[(String, Hash)], index: usize) -> Vec<(Hash, bool)> {
+    let leaves: Vec<Hash> = roots.iter().map(|(name, root)| store_leaf(name, root)).collect();
+    let mut path = Vec::new();
+    siblings(&leaves, index, &mut path);
+    path
+}
+
+fn siblings(leaves: &[Hash], index: usize, path: &mut Vec<(Hash, bool)>) {
+    if leaves.len() < 2 {
+        return;
+    }
+    let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+    if index < left.len() {
+        siblings(left, index, path);
+        path.push((merkle_root(right), false));
+    } else {
+        siblings(right, index - left.len(), path);
+        path.push((merkle_root(left), true));
+    }
 }
 
 fn store_leaf(name: &str, root: &Hash) -> Hash {
@@ -86,11 +117,7 @@ fn merkle_root(leaves: &[Hash]) -> Hash {
         [leaf] => *leaf,
         _ => {
             let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-            Sha256::new_with_prefix([1])
-                .chain_update(merkle_root(left))
-                .chain_update(merkle_root(right))
-                .finalize()
-                .into()
+            inner(&merkle_root(left), &merkle_root(right))
         }
     }
 }

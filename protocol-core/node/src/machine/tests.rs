@@ -108,7 +108,7 @@ fn machine_since(genesis_time_ms: u64, bounds: portico_config::node::MempoolConf
     let mut tries = StateTries::new(&STORES);
     tries.apply(writes(&changes)).expect("known stores");
     store
-        .init(b"{}", tries.app_hash(), writes(&changes))
+        .init(b"{}", &tries, writes(&changes))
         .expect("written");
     let rules = Rules {
         chain_id: "portico-test".parse().expect("an id"),

@@ -4,17 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{TestBlock, assert_whole, begin, commit, expected_root};
+use super::{RETAIN, TestBlock, assert_whole, begin, commit, expected_root};
 use crate::{ChainStore, Step};
 
-const STEPS: [Step; 6] = [
-    Step::Begun,
-    Step::State,
-    Step::Block,
-    Step::Index,
-    Step::Tip,
-    Step::Committed,
-];
 /// Names the file to the dying process.
 const FILE: &str = "PORTICO_TEST_STORE";
 /// Names the step at which it dies; without it it commits until it is killed.
@@ -27,7 +19,7 @@ fn child() {
     let Some(path) = std::env::var_os(FILE) else {
         return;
     };
-    let store = ChainStore::open(Path::new(&path)).expect("opened");
+    let store = ChainStore::open(Path::new(&path), RETAIN).expect("opened");
     begin(&store);
     let last = match std::env::var(STEP) {
         Ok(step) => {
@@ -65,12 +57,12 @@ fn start(path: &Path, step: Option<Step>) -> std::process::Child {
 
 #[test]
 fn a_crash_at_any_step_leaves_the_block_whole_or_absent() {
-    for step in STEPS {
+    for step in Step::ALL {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("chain.redb");
         let status = start(&path, Some(step)).wait().expect("ended");
         assert!(!status.success(), "{step:?}: it was to die");
-        let store = ChainStore::open(&path).expect("opened");
+        let store = ChainStore::open(&path, RETAIN).expect("opened");
         assert_whole(&store, if step == Step::Committed { 4 } else { 3 });
         commit(&store, 4).expect("committed again, or known");
         assert_whole(&store, 4);
@@ -91,7 +83,7 @@ fn kill_9_loses_no_acknowledged_block() {
             .last();
         child.kill().expect("killed");
         child.wait().expect("ended");
-        let store = ChainStore::open(&path).expect("opened");
+        let store = ChainStore::open(&path, RETAIN).expect("opened");
         let tip = store.snapshot().expect("readable").tip().expect("a tip").height;
         assert!(tip >= seen.expect("it committed"), "{tip} < {seen:?}");
         assert_whole(&store, tip);

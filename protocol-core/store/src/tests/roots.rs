@@ -34,7 +34,7 @@ proptest! {
     ) {
         let store = ChainStore::in_memory().expect("made");
         let mut tries = StateTries::new(&STORES);
-        store.init(b"{}", tries.app_hash(), []).expect("written");
+        store.init(b"{}", &tries, []).expect("written");
         let mut state = BTreeMap::new();
         for (height, batch) in (1_i64..).zip(&batches) {
             let changes = changes(batch);
