@@ -11,6 +11,7 @@ use portico_config::servicer::TxConfig;
 use portico_protocol::tx::{SignerContext, TxOptions, sign_tx};
 use portico_protocol::{SigningKey, Upokt};
 use prost_types::{Any, Timestamp};
+use sha2::{Digest, Sha256};
 
 use crate::metrics::Metrics;
 
@@ -123,7 +124,7 @@ impl Submitter {
             0 => {
                 let trial = sign_tx(
                     messages.clone(),
-                    &self.options(head, SIMULATION_GAS),
+                    &self.options(head, &messages, SIMULATION_GAS),
                     context,
                     key,
                 );
@@ -131,7 +132,8 @@ impl Submitter {
             }
             fixed => fixed,
         };
-        let tx = sign_tx(messages, &self.options(head, gas_limit), context, key);
+        let options = self.options(head, &messages, gas_limit);
+        let tx = sign_tx(messages, &options, context, key);
         let result = self.chain.broadcast(tx.into()).await?;
         if result.code == 0 {
             Ok(result.hash)
@@ -143,7 +145,9 @@ impl Submitter {
         }
     }
 
-    fn options(&self, head: &BlockHead, gas_limit: u64) -> TxOptions {
+    /// The timeout is also a transaction's number: the chain takes one of a sender only once, so what is below a millisecond follows
+    /// from the messages.
+    fn options(&self, head: &BlockHead, messages: &[Any], gas_limit: u64) -> TxOptions {
         let timeout_ms = head
             .time_ms
             .saturating_add(self.config.timeout_s.saturating_mul(1_000));
@@ -151,7 +155,8 @@ impl Submitter {
             seconds: i64::try_from(timeout_ms / 1_000).unwrap_or(i64::MAX),
             nanos: i32::try_from(timeout_ms % 1_000)
                 .unwrap_or(0)
-                .saturating_mul(1_000_000),
+                .saturating_mul(1_000_000)
+                .saturating_add(below_a_millisecond(messages)),
         };
         let fee = u128::from(gas_limit).saturating_mul(u128::from(self.config.gas_price_micro_upokt));
         TxOptions {
@@ -163,6 +168,16 @@ impl Submitter {
             ..TxOptions::default()
         }
     }
+}
+
+/// 0 to 999 999 nanoseconds, by what is sent.
+fn below_a_millisecond(messages: &[Any]) -> i32 {
+    let mut hasher = Sha256::new();
+    for message in messages {
+        hasher.update(Sha256::digest(&message.value));
+    }
+    let bytes: [u8; 4] = *hasher.finalize().first_chunk().expect("32 bytes hold 4");
+    i32::try_from(u32::from_be_bytes(bytes) % 1_000_000).expect("below 2^31")
 }
 
 fn adjusted(gas: u64) -> u64 {
