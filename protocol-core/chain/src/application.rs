@@ -13,13 +13,19 @@ use crate::event::{TypedEvent, quote};
 use crate::state::{StateError, StateRead, Store};
 use crate::{gateway, json, shared, stake};
 
+pub(crate) use messages::{check_delegate, check_stake, check_undelegate, check_unstake};
 pub(crate) use messages::{msg_delegate, msg_stake, msg_undelegate, msg_unstake};
-pub(crate) use transfer::msg_transfer;
+pub(crate) use transfer::{check_transfer, msg_transfer};
 
 pub(crate) const MODULE: &str = "application";
 const PARAMS: &[u8] = b"params";
 /// Prefix of applications.
 pub(crate) const APPLICATIONS: &[u8] = b"application/";
+/// Index of undelegations: followed by the session's end, big-endian, and the application's address. Entries of undelegations that are no
+/// more stay until they are due.
+const UNDELEGATIONS: &[u8] = b"undelegation/";
+/// Most undelegations that one block prunes; the rest waits for the next.
+const MAX_PRUNED: usize = 10_000;
 
 pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
     Ok(read(state, Store::Application, PARAMS)?.unwrap_or_default())
@@ -34,7 +40,12 @@ pub(crate) fn application(state: &dyn StateRead, address: &str) -> Result<Option
     read(state, Store::Application, &key("application", address))
 }
 
+/// Writes an application, and an index entry for each of its undelegations, by which they are pruned.
 pub(crate) fn save(ctx: &mut Context<'_>, application: &Application) {
+    for end in application.pending_undelegations.keys() {
+        let key = [UNDELEGATIONS, &end.to_be_bytes(), application.address.as_bytes()].concat();
+        ctx.state.set(Store::Application, key, vec![1]);
+    }
     ctx.put(
         Store::Application,
         key("application", &application.address),
@@ -49,12 +60,11 @@ fn remove(ctx: &mut Context<'_>, application: &Application) {
 /// Whether an application is served in the session that ends at `session_end`.
 pub(crate) fn is_active(application: &Application, session_end: Height) -> bool {
     let end = u64::try_from(session_end.0).unwrap_or(0);
-    let staked = application.unstake_session_end_height == 0 || end <= application.unstake_session_end_height;
-    let stays = application
-        .pending_transfer
-        .as_ref()
-        .is_none_or(|transfer| end <= transfer.session_end_height);
-    staked && stays
+    if application.unstake_session_end_height > 0 {
+        return end <= application.unstake_session_end_height;
+    }
+    let pending = application.pending_transfer.as_ref();
+    pending.is_none_or(|transfer| end <= transfer.session_end_height)
 }
 
 /// Whether the application's config at `height` holds the service.
@@ -84,7 +94,7 @@ pub(crate) fn begin_unbonding(
     let session_end = shared::current_session_end(ctx)?;
     application.unstake_session_end_height = u64::try_from(session_end.0).unwrap_or(0);
     save(ctx, application);
-    let unbonding_end = unbonding_end(ctx, application)?;
+    let unbonding_end = unbonding_end(application, &shared::params(&ctx.state)?);
     ctx.emit(
         TypedEvent::new("pocket.application.EventApplicationUnbondingBegin")
             .json("application", json::application(application))
@@ -95,40 +105,52 @@ pub(crate) fn begin_unbonding(
     Ok(())
 }
 
-fn unbonding_end(ctx: &Context<'_>, application: &Application) -> Result<i64, StateError> {
-    let end = Height(i64::try_from(application.unstake_session_end_height).unwrap_or(i64::MAX));
-    let params = shared::params_at(&ctx.state, end)?;
+/// Under `params`: the live ones when it is announced, those at the unstake height when it counts.
+fn unbonding_end(application: &Application, params: &shared::Params) -> i64 {
     let sessions = params.application_unbonding_period_sessions;
-    Ok(shared::unbonding_end(
-        application.unstake_session_end_height,
-        sessions,
-        &params,
-    ))
+    shared::unbonding_end(application.unstake_session_end_height, sessions, params)
 }
 
-/// Leaves gateways that have unbonded; at session ends also prunes old undelegations and pays unbonded applications back.
+/// Leaves gateways that have unbonded, and prunes old undelegations; at session ends also pays unbonded applications back.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
     leave_inactive_gateways(ctx)?;
     let params = shared::params(&ctx.state)?;
+    prune_undelegations(ctx, &params)?;
     let session_end = Timing::new(&params).end(ctx.height());
     if session_end != ctx.height() {
         return Ok(());
     }
+    for application in ctx.scan::<Application>(Store::Application, APPLICATIONS)? {
+        end_unbonding(ctx, &application, session_end)?;
+    }
+    transfer::end_block(ctx, session_end)
+}
+
+/// Forgets undelegations that no proof can need any more.
+fn prune_undelegations(ctx: &mut Context<'_>, params: &shared::Params) -> Result<(), Fault> {
     let sessions_kept = params.num_blocks_per_session.saturating_mul(2);
     let keep_blocks = params
         .grace_period_end_offset_blocks
         .saturating_add(sessions_kept);
     let height = u64::try_from(ctx.height().0).unwrap_or(0);
     let oldest = height.saturating_sub(keep_blocks);
-    for mut application in ctx.scan::<Application>(Store::Application, APPLICATIONS)? {
-        let before = application.pending_undelegations.len();
-        application.pending_undelegations.retain(|end, _| *end >= oldest);
-        if application.pending_undelegations.len() != before {
+    let mut due = std::collections::BTreeSet::new();
+    let end = [UNDELEGATIONS, &oldest.to_be_bytes()].concat();
+    for (key, _) in ctx
+        .state
+        .range(Store::Application, UNDELEGATIONS, Some(&end), MAX_PRUNED)?
+    {
+        let address = key.get(UNDELEGATIONS.len() + 8..).unwrap_or_default();
+        due.insert(String::from_utf8_lossy(address).into_owned());
+        ctx.delete(Store::Application, key);
+    }
+    for address in due {
+        if let Some(mut application) = application(&ctx.state, &address)? {
+            application.pending_undelegations.retain(|end, _| *end >= oldest);
             save(ctx, &application);
         }
-        end_unbonding(ctx, &application, session_end)?;
     }
-    transfer::end_block(ctx, session_end)
+    Ok(())
 }
 
 /// Undelegates every application from gateways whose last session is over; a gateway keeps signing until the session that contains this
@@ -161,13 +183,22 @@ fn end_unbonding(ctx: &mut Context<'_>, application: &Application, session_end: 
     if application.unstake_session_end_height == 0 {
         return Ok(());
     }
-    let end = unbonding_end(ctx, application)?;
+    let unstaked = Height(i64::try_from(application.unstake_session_end_height).unwrap_or(i64::MAX));
+    let end = unbonding_end(application, &shared::params_at(&ctx.state, unstaked)?);
     if ctx.height().0 < end {
         return Ok(());
     }
     let address = stake::address(MODULE, 1102, &application.address)?;
     let staked = stake::amount(application.stake.as_ref());
-    stake::release(ctx, MODULE, &address, staked)?;
+    if let Some(reason) = stake::pay_back(ctx, MODULE, &address, staked)? {
+        ctx.emit(
+            TypedEvent::new("pocket.application.EventApplicationStakeStuckInModulePool")
+                .text("application_address", &application.address)
+                .json("stuck_coin", json::coin(application.stake.as_ref()))
+                .text("reason", &reason)
+                .long("session_end_height", session_end),
+        );
+    }
     remove(ctx, application);
     let below = staked < stake::amount(params(&ctx.state)?.min_stake.as_ref());
     let reason = if below {

@@ -12,8 +12,11 @@ use crate::state::{StateError, StateRead, Store};
 /// Prefix of accounts: followed by the 20 bytes of the address.
 pub(crate) const ACCOUNTS: &[u8] = b"account/";
 const NEXT_NUMBER: &[u8] = b"next_account_number";
-/// Unordered transactions that may still be replayed: `unordered/<BE64 timeout ms><signer><hash of what was signed>`.
+/// Timeouts of unordered transactions that have not passed: `unordered/<BE64 timeout ns><signer>`.
 const UNORDERED: &[u8] = b"unordered/";
+
+/// Nanoseconds of a millisecond.
+pub(crate) const NS_PER_MS: u64 = 1_000_000;
 
 fn account_key(address: &Address) -> Vec<u8> {
     [ACCOUNTS, address.as_bytes()].concat()
@@ -87,16 +90,15 @@ pub(crate) fn is_module(address: &Address) -> bool {
     MODULES.iter().any(|name| module_address(name) == *address)
 }
 
-/// Notes an unordered transaction until its timeout; `false` when it was noted before. `signed` covers the signed bytes only: what
-/// signatures do not cover could be changed for a replay.
+/// Notes the timeout of a signer's unordered transaction until it passes; `false` when the signer has used it before: the timeout is such
+/// a transaction's number.
 pub(crate) fn note_unordered(
     ctx: &mut Context<'_>,
-    timeout_ms: u64,
+    timeout_ns: u64,
     signer: &Address,
-    signed: &[u8; 32],
 ) -> Result<bool, Fault> {
-    let timeout = i64::try_from(timeout_ms).unwrap_or(i64::MAX);
-    let key = [UNORDERED, &be(timeout), signer.as_bytes(), signed].concat();
+    let timeout = i64::try_from(timeout_ns).unwrap_or(i64::MAX);
+    let key = [UNORDERED, &be(timeout), signer.as_bytes()].concat();
     if ctx.state.get(Store::Auth, &key)?.is_some() {
         return Ok(false);
     }
@@ -106,7 +108,7 @@ pub(crate) fn note_unordered(
 
 /// Forgets unordered transactions whose timeout has passed.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
-    let now = i64::try_from(ctx.block.time_ms).unwrap_or(i64::MAX);
+    let now = i64::try_from(ctx.block.time_ms.saturating_mul(NS_PER_MS)).unwrap_or(i64::MAX);
     let end = [UNORDERED, &be(now)].concat();
     for (key, _) in ctx.state.range(Store::Auth, UNORDERED, Some(&end), 10_000)? {
         ctx.state.delete(Store::Auth, key);

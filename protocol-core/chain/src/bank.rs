@@ -147,14 +147,46 @@ pub(crate) fn genesis_balance(ctx: &mut Context<'_>, address: &Address, value: U
     add(ctx, address, value)
 }
 
-/// The upokt of a list of coins; other denominations and non-positive amounts are refused.
+/// The upokt of a list of coins, which names a denomination once; others than upokt do not exist here.
 pub(crate) fn upokt_of(coins: &[Coin]) -> Result<Upokt, Fault> {
-    let mut sum = 0_u128;
-    for coin in coins {
-        let value = Upokt::try_from(coin).map_err(|error| sdk::invalid_coins(error.to_string()))?;
-        sum = sum.checked_add(value.0).ok_or_else(overflow)?;
+    match coins {
+        [] => Ok(Upokt(0)),
+        [coin] => Upokt::try_from(coin).map_err(|error| sdk::invalid_coins(error.to_string())),
+        _ => Err(sdk::invalid_coins("more than one coin")),
     }
-    Ok(Upokt(sum))
+}
+
+/// Modules whose accounts receive nothing from users.
+const BLOCKED: [&str; 5] = [
+    "bonded_tokens_pool",
+    "distribution",
+    "fee_collector",
+    "mint",
+    "not_bonded_tokens_pool",
+];
+
+/// Refuses recipients that are modules which only the chain itself pays.
+pub(crate) fn receivable(to: &Address) -> Result<(), Fault> {
+    if BLOCKED.iter().any(|name| module_address(name) == *to) {
+        return Err(sdk::unauthorized(format!("{to} is not allowed to receive funds")));
+    }
+    Ok(())
+}
+
+/// Stateless checks of `MsgSend`.
+pub(crate) fn check_send(message: &MsgSend) -> Result<(), Fault> {
+    message
+        .from_address
+        .parse::<Address>()
+        .map_err(|_| sdk::invalid_address("invalid sender address"))?;
+    message
+        .to_address
+        .parse::<Address>()
+        .map_err(|_| sdk::invalid_address("invalid recipient address"))?;
+    if upokt_of(&message.amount)? == Upokt(0) {
+        return Err(sdk::invalid_coins("amount must be positive"));
+    }
+    Ok(())
 }
 
 /// `MsgSend`.
@@ -168,8 +200,6 @@ pub(crate) fn msg_send(ctx: &mut Context<'_>, message: &MsgSend) -> Result<(), F
         .parse()
         .map_err(|_| sdk::invalid_address("invalid recipient address"))?;
     let value = upokt_of(&message.amount)?;
-    if value == Upokt(0) {
-        return Err(sdk::invalid_coins("amount must be positive"));
-    }
+    receivable(&to)?;
     send(ctx, &from, &to, value)
 }

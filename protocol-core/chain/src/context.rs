@@ -10,7 +10,7 @@ use crate::event::TypedEvent;
 use crate::state::{Overlay, StateError, StateRead, Store};
 
 /// Most entries that one scan of state returns; a scan that meets it is an error, never a silent cut.
-const MAX_SCAN: usize = 1_000_000;
+pub(crate) const MAX_SCAN: usize = 1_000_000;
 
 /// State, block and events of one step: a transaction, or an end blocker.
 pub(crate) struct Context<'a> {

@@ -15,7 +15,7 @@ use crate::error::Fault;
 use crate::event::{TypedEvent, quote};
 use crate::state::{StateError, StateRead, Store};
 
-pub(crate) use messages::{msg_cancel, msg_set, validate};
+pub(crate) use messages::{check_cancel, check_set, msg_cancel, msg_set, validate};
 
 pub(crate) const MODULE: &str = "feature";
 /// Prefix of the names of all flags.

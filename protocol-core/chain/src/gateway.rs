@@ -50,6 +50,12 @@ pub(crate) fn inactive(state: &dyn StateRead, height: Height) -> Result<BTreeSet
     Ok(inactive.map(|gateway| gateway.address).collect())
 }
 
+/// Stateless checks of `MsgStakeGateway`.
+pub(crate) fn check_stake(message: &MsgStakeGateway) -> Result<(), Fault> {
+    stake::address(MODULE, 1101, &message.address)?;
+    stake::stated(MODULE, 1102, message.stake.as_ref()).map(|_| ())
+}
+
 /// `MsgStakeGateway`: stakes, or raises a stake and cancels unbonding.
 pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeGateway) -> Result<(), Fault> {
     let address = stake::address(MODULE, 1101, &message.address)?;
@@ -103,6 +109,11 @@ fn raise(staked: Upokt, before: Upokt, update: bool) -> Result<Upokt, Fault> {
     }
 }
 
+/// Stateless checks of `MsgUnstakeGateway`.
+pub(crate) fn check_unstake(message: &MsgUnstakeGateway) -> Result<(), Fault> {
+    stake::address(MODULE, 1101, &message.address).map(|_| ())
+}
+
 /// `MsgUnstakeGateway`: leaves at the end of the current session.
 pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeGateway) -> Result<(), Fault> {
     let mut found = required(gateway(&ctx.state, &message.address)?, || {
@@ -118,7 +129,7 @@ pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeGateway) ->
     let session_end = shared::current_session_end(ctx)?;
     found.unstake_session_end_height = u64::try_from(session_end.0).unwrap_or(0);
     save(ctx, &found);
-    let unbonding_end = unbonding_end(ctx, &found)?;
+    let unbonding_end = unbonding_end(&found, &shared::params(&ctx.state)?);
     ctx.emit(
         TypedEvent::new("pocket.gateway.EventGatewayUnbondingBegin")
             .json("gateway", json::gateway(&found))
@@ -128,15 +139,16 @@ pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeGateway) ->
     Ok(())
 }
 
-fn unbonding_end(ctx: &Context<'_>, gateway: &Gateway) -> Result<i64, StateError> {
-    let end = Height(i64::try_from(gateway.unstake_session_end_height).unwrap_or(i64::MAX));
-    let params = shared::params_at(&ctx.state, end)?;
+/// Under `params`: the live ones when it is announced, those at the unstake height when it counts.
+fn unbonding_end(gateway: &Gateway, params: &shared::Params) -> i64 {
     let sessions = params.gateway_unbonding_period_sessions;
-    Ok(shared::unbonding_end(
-        gateway.unstake_session_end_height,
-        sessions,
-        &params,
-    ))
+    shared::unbonding_end(gateway.unstake_session_end_height, sessions, params)
+}
+
+/// Stateless checks of `MsgUpdateGatewayMetadata`.
+pub(crate) fn check_metadata(message: &MsgUpdateGatewayMetadata) -> Result<(), Fault> {
+    stake::address(MODULE, 1101, &message.address)?;
+    service::validate_metadata(message.metadata.as_ref())
 }
 
 /// `MsgUpdateGatewayMetadata`.
@@ -144,7 +156,6 @@ pub(crate) fn msg_update_metadata(
     ctx: &mut Context<'_>,
     message: &MsgUpdateGatewayMetadata,
 ) -> Result<(), Fault> {
-    service::validate_metadata(message.metadata.as_ref())?;
     let mut found = required(gateway(&ctx.state, &message.address)?, || {
         refuse(MODULE, 1104, format!("gateway with address {}", message.address))
     })?;
@@ -178,7 +189,8 @@ pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
         if gateway.unstake_session_end_height == 0 {
             continue;
         }
-        let end = unbonding_end(ctx, &gateway)?;
+        let unstaked = Height(i64::try_from(gateway.unstake_session_end_height).unwrap_or(i64::MAX));
+        let end = unbonding_end(&gateway, &shared::params_at(&ctx.state, unstaked)?);
         if ctx.height().0 < end {
             continue;
         }

@@ -2,16 +2,25 @@
 
 mod rules;
 
+use portico_protocol::Address;
 use portico_protocol::wire::cosmos::base::v1beta1::Coin;
 use portico_protocol::wire::pocket;
 
 use crate::authority::authorize;
 use crate::context::Context;
-use crate::error::{Fault, refuse};
+use crate::error::{Fault, refuse, sdk};
 use crate::{application, gateway, proof, service, session, shared, supplier, tokenomics};
 
 pub(crate) use rules::{check_application, check_gateway, check_proof, check_service, check_session};
 pub(crate) use rules::{check_shared, check_supplier, check_tokenomics};
+
+/// Stateless check of a message of the authority.
+pub(crate) fn check_authority(authority: &str) -> Result<(), Fault> {
+    let parsed: Result<Address, _> = authority.parse();
+    parsed
+        .map(|_| ())
+        .map_err(|error| sdk::invalid_address(format!("invalid authority address ({error})")))
+}
 
 /// Declares the handler of a module's `MsgUpdateParams`.
 macro_rules! update_params {
@@ -162,9 +171,6 @@ pub(crate) fn update_shared_param(
     use pocket::shared::msg_update_param::AsType;
     authorize(ctx, "shared", &message.authority)?;
     let mut params = shared::params(&ctx.state)?;
-    let Some(AsType::AsUint64(value)) = message.as_type else {
-        return Err(unknown("shared", 1103, &message.name));
-    };
     let field = match message.name.as_str() {
         "num_blocks_per_session" => &mut params.num_blocks_per_session,
         "grace_period_end_offset_blocks" => &mut params.grace_period_end_offset_blocks,
@@ -177,7 +183,10 @@ pub(crate) fn update_shared_param(
         "gateway_unbonding_period_sessions" => &mut params.gateway_unbonding_period_sessions,
         "compute_units_to_tokens_multiplier" => &mut params.compute_units_to_tokens_multiplier,
         "compute_unit_cost_granularity" => &mut params.compute_unit_cost_granularity,
-        name => return Err(unknown("shared", 1103, name)),
+        name => return Err(unknown("shared", 1102, name)),
+    };
+    let Some(AsType::AsUint64(value)) = message.as_type else {
+        return Err(unknown("shared", 1103, &message.name));
     };
     *field = value;
     check_shared(&params)?;
@@ -202,8 +211,54 @@ pub(crate) fn update_proof_param(
         }
         ("proof_missing_penalty", Some(AsType::AsCoin(value))) => params.proof_missing_penalty = coin(value),
         ("proof_submission_fee", Some(AsType::AsCoin(value))) => params.proof_submission_fee = coin(value),
-        (name, _) => return Err(unknown("proof", 1120, name)),
+        (
+            name @ ("proof_request_probability"
+            | "proof_requirement_threshold"
+            | "proof_missing_penalty"
+            | "proof_submission_fee"),
+            _,
+        ) => return Err(unknown("proof", 1120, name)),
+        (name, _) => return Err(unknown("proof", 1119, name)),
     }
     check_proof(&params)?;
     set_proof(ctx, &params)
+}
+
+/// `pocket.tokenomics.MsgUpdateParam`
+pub(crate) fn update_tokenomics_param(
+    ctx: &mut Context<'_>,
+    message: &pocket::tokenomics::MsgUpdateParam,
+) -> Result<(), Fault> {
+    use pocket::tokenomics::msg_update_param::AsType;
+    authorize(ctx, "tokenomics", &message.authority)?;
+    let mut params = tokenomics::params(&ctx.state)?;
+    match (message.name.as_str(), message.as_type.clone()) {
+        ("mint_allocation_percentages", Some(AsType::AsMintAllocationPercentages(value))) => {
+            params.mint_allocation_percentages = Some(value);
+        }
+        ("mint_equals_burn_claim_distribution", Some(AsType::AsMintEqualsBurnClaimDistribution(value))) => {
+            params.mint_equals_burn_claim_distribution = Some(value)
+        }
+        ("dao_reward_address", Some(AsType::AsString(value))) => params.dao_reward_address = value,
+        ("global_inflation_per_claim", Some(AsType::AsFloat(value))) => {
+            params.global_inflation_per_claim = value;
+        }
+        ("mint_ratio", Some(AsType::AsFloat(value))) => params.mint_ratio = value,
+        ("overservicing_bonus_multiplier", Some(AsType::AsUint64(value))) => {
+            params.overservicing_bonus_multiplier = value;
+        }
+        (_, None) => return Err(refuse("tokenomics", 1108, "missing param AsType")),
+        (
+            name @ ("mint_allocation_percentages"
+            | "mint_equals_burn_claim_distribution"
+            | "dao_reward_address"
+            | "global_inflation_per_claim"
+            | "mint_ratio"
+            | "overservicing_bonus_multiplier"),
+            _,
+        ) => return Err(unknown("tokenomics", 1112, name)),
+        (name, _) => return Err(unknown("tokenomics", 1111, name)),
+    }
+    check_tokenomics(&params)?;
+    set_tokenomics(ctx, &params)
 }

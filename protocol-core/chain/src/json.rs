@@ -13,7 +13,8 @@ fn list(items: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", items.into_iter().collect::<Vec<_>>().join(","))
 }
 
-fn coin(coin: Option<&Coin>) -> String {
+/// A coin; `null` when there is none.
+pub(crate) fn coin(coin: Option<&Coin>) -> String {
     coin.map_or("null".into(), |coin| {
         format!(
             "{{\"denom\":{},\"amount\":{}}}",

@@ -16,7 +16,7 @@ use crate::event::TypedEvent;
 use crate::state::{StateError, StateRead, Store};
 use crate::{feature, service, session, shared};
 
-pub(crate) use messages::{msg_create_claim, msg_submit_proof};
+pub(crate) use messages::{check_create_claim, check_submit_proof, msg_create_claim, msg_submit_proof};
 pub(crate) use validation::end_block;
 #[cfg(test)]
 pub(crate) use {messages::ensure_well_formed, validation::signatures_and_path};

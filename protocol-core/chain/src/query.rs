@@ -116,6 +116,14 @@ fn unknown<T>(module: &str, method: &str) -> Answer<T> {
     Err(QueryError::Unimplemented(format!("{module}/{method}")))
 }
 
+/// A height of a request.
+fn height_of(height: i64) -> Answer<Height> {
+    if height < 0 {
+        return Err(QueryError::InvalidArgument("height must be non-negative".into()));
+    }
+    Ok(Height(height))
+}
+
 fn address(text: &str) -> Answer<Address> {
     text.parse()
         .map_err(|error: portico_protocol::types::TypeError| QueryError::InvalidArgument(error.to_string()))

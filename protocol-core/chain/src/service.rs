@@ -50,7 +50,7 @@ pub(crate) fn compute_units_at(
     height: Height,
 ) -> Result<Option<u64>, StateError> {
     let update: Option<ServiceComputeUnitsPerRelayUpdate> =
-        newest(state, Store::Service, &key("compute_units", id), height)?;
+        newest(state, Store::Service, &units_history(id), height)?;
     match update {
         Some(update) => Ok(Some(update.compute_units_per_relay)),
         None => Ok(service(state, id)?.map(|service| service.compute_units_per_relay)),
@@ -64,28 +64,46 @@ pub(crate) fn difficulty_at(
     height: Height,
 ) -> Result<RelayMiningDifficulty, StateError> {
     let update: Option<RelayMiningDifficultyUpdate> =
-        newest(state, Store::Service, &key("difficulty_history", id), height)?;
+        newest(state, Store::Service, &difficulty_history(id), height)?;
     match update.and_then(|update| update.difficulty) {
         Some(difficulty) => Ok(difficulty),
-        None => base_difficulty(state, id),
+        None => base_difficulty(state, id, 0),
     }
 }
 
-/// The newest difficulty of a service.
-pub(crate) fn difficulty(state: &dyn StateRead, id: &str) -> Result<RelayMiningDifficulty, StateError> {
+/// The newest difficulty of a service, as seen at the newest height.
+pub(crate) fn difficulty(
+    state: &dyn StateRead,
+    id: &str,
+    height: Height,
+) -> Result<RelayMiningDifficulty, StateError> {
     match read(state, Store::Service, &key("difficulty", id))? {
         Some(difficulty) => Ok(difficulty),
-        None => base_difficulty(state, id),
+        None => base_difficulty(state, id, height.0),
     }
 }
 
-fn base_difficulty(state: &dyn StateRead, id: &str) -> Result<RelayMiningDifficulty, StateError> {
+fn base_difficulty(
+    state: &dyn StateRead,
+    id: &str,
+    block_height: i64,
+) -> Result<RelayMiningDifficulty, StateError> {
     Ok(RelayMiningDifficulty {
         service_id: id.to_owned(),
-        block_height: 0,
+        block_height,
         num_relays_ema: params(state)?.target_num_relays,
         target_hash: BASE_TARGET.to_vec(),
     })
+}
+
+/// Prefix of the history of a service's compute units per relay.
+pub(crate) fn units_history(id: &str) -> Vec<u8> {
+    key("compute_units", id)
+}
+
+/// Prefix of the history of a service's difficulty.
+pub(crate) fn difficulty_history(id: &str) -> Vec<u8> {
+    key("difficulty_history", id)
 }
 
 fn set_compute_units(ctx: &mut Context<'_>, id: &str, effective: Height, compute_units: u64) {
@@ -96,7 +114,7 @@ fn set_compute_units(ctx: &mut Context<'_>, id: &str, effective: Height, compute
     };
     ctx.put(
         Store::Service,
-        history_key(&key("compute_units", id), effective),
+        history_key(&units_history(id), effective),
         &update,
     );
 }
@@ -105,7 +123,6 @@ fn set_compute_units(ctx: &mut Context<'_>, id: &str, effective: Height, compute
 pub(crate) fn genesis_service(ctx: &mut Context<'_>, service: &Service) -> Result<(), Fault> {
     validate(service)?;
     ctx.put(Store::Service, key("service", &service.id), service);
-    set_compute_units(ctx, &service.id, Height(1), service.compute_units_per_relay);
     Ok(())
 }
 
@@ -120,8 +137,11 @@ fn validate(service: &Service) -> Result<(), Fault> {
         ));
     }
     if !(1..=MAX_COMPUTE_UNITS_PER_RELAY).contains(&service.compute_units_per_relay) {
-        let text = format!("compute units per relay must be 1 to {MAX_COMPUTE_UNITS_PER_RELAY}");
-        return Err(refuse("shared", 1110, text));
+        // The network reports it as a fault of the service.
+        let text = format!(
+            "compute units per relay must be 1 to {MAX_COMPUTE_UNITS_PER_RELAY}: invalid compute units per relay"
+        );
+        return Err(refuse("shared", 1107, text));
     }
     validate_metadata(service.metadata.as_ref())
 }
@@ -139,16 +159,20 @@ pub(crate) fn validate_metadata(metadata: Option<&Metadata>) -> Result<(), Fault
     }
 }
 
-/// `MsgAddService`: adds a service, or updates one of the same owner.
-pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<(), Fault> {
-    let owner = stake::address(MODULE, 1102, &message.owner_address)?;
-    let mut service = required(message.service.clone(), || {
-        refuse(MODULE, 1103, "service is missing")
-    })?;
+/// Stateless checks of `MsgAddService`.
+pub(crate) fn check_add(message: &MsgAddService) -> Result<(), Fault> {
+    stake::address(MODULE, 1102, &message.owner_address)?;
+    let service = message.service.clone().unwrap_or_default();
     if service.owner_address != message.owner_address {
         return Err(refuse(MODULE, 1113, "the service's owner is not the signer"));
     }
-    validate(&service)?;
+    validate(&service)
+}
+
+/// `MsgAddService`: adds a service, or updates one of the same owner.
+pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<(), Fault> {
+    let owner = stake::address(MODULE, 1102, &message.owner_address)?;
+    let mut service = message.service.clone().unwrap_or_default();
     let existing = self::service(&ctx.state, &service.id)?;
     match &existing {
         Some(old) if old.owner_address != service.owner_address => {
@@ -166,19 +190,34 @@ pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<
     Ok(())
 }
 
+/// Stateless checks of `MsgTransferService`.
+pub(crate) fn check_transfer(message: &MsgTransferService) -> Result<(), Fault> {
+    stake::address(MODULE, 1102, &message.owner_address)?;
+    stake::address(MODULE, 1102, &message.new_owner_address)?;
+    if message.service_id.is_empty() {
+        return Err(refuse(MODULE, 1103, "service ID cannot be empty"));
+    }
+    if message.owner_address == message.new_owner_address {
+        let text = "new owner address cannot be the same as the current owner address";
+        return Err(refuse(MODULE, 1113, text));
+    }
+    Ok(())
+}
+
 /// `MsgTransferService`: gives a service to another owner.
 pub(crate) fn msg_transfer(ctx: &mut Context<'_>, message: &MsgTransferService) -> Result<(), Fault> {
-    stake::address(MODULE, 1102, &message.owner_address)?;
-    let new_owner = stake::address(MODULE, 1102, &message.new_owner_address)?;
     let id = &message.service_id;
     let mut found = required(service(&ctx.state, id)?, || {
-        refuse(MODULE, 1117, format!("service {id:?}"))
+        refuse(MODULE, 1117, format!("service {id:?} not found"))
     })?;
     if found.owner_address != message.owner_address {
-        let text = format!("service {id:?} is not owned by {}", message.owner_address);
+        let text = format!(
+            "signer {:?} is not the owner of service {id:?} (owner: {:?})",
+            message.owner_address, found.owner_address
+        );
         return Err(refuse(MODULE, 1118, text));
     }
-    found.owner_address = new_owner.to_string();
+    found.owner_address.clone_from(&message.new_owner_address);
     ctx.put(Store::Service, key("service", id), &found);
     Ok(())
 }
@@ -189,12 +228,14 @@ fn charge_fee(ctx: &mut Context<'_>, owner: &Address) -> Result<(), Fault> {
         .as_ref()
         .and_then(|coin| Upokt::try_from(coin).ok())
         .unwrap_or_default();
-    if bank::balance(&ctx.state, owner)? <= fee {
-        return Err(refuse(
-            MODULE,
-            1108,
-            format!("account has not more than the fee of {fee}"),
-        ));
+    let balance = bank::balance(&ctx.state, owner)?;
+    if balance <= fee {
+        let text = if balance == Upokt(0) {
+            "account has no spendable coins".into()
+        } else {
+            format!("account has {}, but the service fee is {fee}", balance.0)
+        };
+        return Err(refuse(MODULE, 1108, text));
     }
     bank::send(ctx, owner, &module_address(MODULE), fee)
 }
@@ -207,6 +248,12 @@ fn record_compute_units(ctx: &mut Context<'_>, old: Option<&Service>, new: &Serv
         return Ok(());
     };
     if old.compute_units_per_relay != new.compute_units_per_relay {
+        let history = units_history(&new.id);
+        let recorded: Option<ServiceComputeUnitsPerRelayUpdate> =
+            newest(&ctx.state, Store::Service, &history, Height(i64::MAX))?;
+        if recorded.is_none() {
+            set_compute_units(ctx, &new.id, Height(1), old.compute_units_per_relay);
+        }
         let next = shared::next_session_start(ctx)?;
         set_compute_units(ctx, &new.id, next, new.compute_units_per_relay);
     }
@@ -217,7 +264,13 @@ fn record_compute_units(ctx: &mut Context<'_>, old: Option<&Service>, new: &Serv
 pub(crate) fn update_difficulty(ctx: &mut Context<'_>, id: &str, num_relays: u64) -> Result<(), Fault> {
     let goal = params(&ctx.state)?.target_num_relays;
     let recorded: Option<RelayMiningDifficulty> = ctx.get(Store::Service, &key("difficulty", id))?;
-    let first = recorded.is_none();
+    let history: Option<RelayMiningDifficultyUpdate> = newest(
+        &ctx.state,
+        Store::Service,
+        &difficulty_history(id),
+        Height(i64::MAX),
+    )?;
+    let first = history.is_none();
     let previous = match recorded {
         Some(previous) => previous,
         None => RelayMiningDifficulty {
@@ -271,7 +324,7 @@ pub(crate) fn set_difficulty(ctx: &mut Context<'_>, difficulty: &RelayMiningDiff
 
 /// Adds a difficulty to the history of its service.
 pub(crate) fn record_difficulty(ctx: &mut Context<'_>, effective: Height, difficulty: RelayMiningDifficulty) {
-    let key = history_key(&key("difficulty_history", &difficulty.service_id), effective);
+    let key = history_key(&difficulty_history(&difficulty.service_id), effective);
     let update = RelayMiningDifficultyUpdate {
         effective_height: effective.0,
         difficulty: Some(difficulty),

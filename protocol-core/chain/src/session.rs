@@ -1,7 +1,7 @@
 //! Module session: block hashes, hydration.
 
 use portico_protocol::Height;
-use portico_protocol::session::{Timing, select_suppliers, session_id, session_id_preimage};
+use portico_protocol::session::{Timing, select_candidates, session_id, session_id_preimage};
 use portico_protocol::wire::pocket::session::{Params, ParamsUpdate, Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::{ServiceConfigUpdate, Supplier};
 
@@ -34,7 +34,8 @@ pub(crate) fn change_params(ctx: &mut Context<'_>, new: &Params) -> Result<(), F
         let old = params(&ctx.state)?;
         record(ctx, height, old);
     }
-    let next = shared::next_session_start(ctx)?;
+    let sessions = shared::params_at(&ctx.state, height)?;
+    let next = Height(Timing::new(&sessions).end(height).0.saturating_add(1));
     record(ctx, next, *new);
     set_params(ctx, new);
     Ok(())
@@ -160,19 +161,14 @@ fn draw(
         .map(|update| update.operator_address.clone())
         .collect();
     let num_suppliers = params_at(state, height)?.num_suppliers_per_session;
-    let drawn = select_suppliers(preimage, &operators, num_suppliers);
-    drawn
-        .iter()
-        .map(|operator| member(state, operator, &candidates))
-        .collect()
+    let drawn = select_candidates(preimage, &operators, num_suppliers);
+    let members = drawn.iter().filter_map(|index| candidates.get(*index));
+    members.map(|update| member(state, update)).collect()
 }
 
 /// A supplier with nothing but the config that it was drawn for.
-fn member(
-    state: &dyn StateRead,
-    operator: &str,
-    candidates: &[ServiceConfigUpdate],
-) -> Result<Supplier, Fault> {
+fn member(state: &dyn StateRead, update: &ServiceConfigUpdate) -> Result<Supplier, Fault> {
+    let operator = &update.operator_address;
     let mut found = required(supplier::supplier(state, operator)?, || {
         refuse(
             MODULE,
@@ -180,13 +176,7 @@ fn member(
             format!("supplier {operator} is in the index but not staked"),
         )
     })?;
-    let config = candidates
-        .iter()
-        .find(|update| update.operator_address == operator);
-    found.services = config
-        .and_then(|update| update.service.clone())
-        .into_iter()
-        .collect();
+    found.services = update.service.clone().into_iter().collect();
     found.service_config_history.clear();
     Ok(found)
 }

@@ -2,7 +2,8 @@
 
 use portico_protocol::session::Timing;
 use portico_protocol::types::MAX_SERVICE_ID_LEN;
-use portico_protocol::wire::pocket::shared::{Params, ParamsUpdate};
+pub(crate) use portico_protocol::wire::pocket::shared::Params;
+use portico_protocol::wire::pocket::shared::ParamsUpdate;
 use portico_protocol::{Height, ServiceId};
 
 use crate::context::{Context, history_key, newest, read};

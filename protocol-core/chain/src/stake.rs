@@ -46,6 +46,20 @@ pub(crate) fn release(ctx: &mut Context<'_>, module: &str, to: &Address, by: Upo
     bank::send(ctx, &module_address(module), to, by)
 }
 
+/// Pays stake back out of the module; says why not when the recipient may not hold tokens: the stake then stays in the module's account.
+pub(crate) fn pay_back(
+    ctx: &mut Context<'_>,
+    module: &str,
+    to: &Address,
+    by: Upokt,
+) -> Result<Option<String>, Fault> {
+    match bank::receivable(to) {
+        Ok(()) => release(ctx, module, to, by).map(|()| None),
+        Err(Fault::Module(error)) if by > Upokt(0) => Ok(Some(error.text)),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Parses an address of a message; it must be spelled as state spells it, in lower case.
 pub(crate) fn address(module: &'static str, code: u32, text: &str) -> Result<Address, Fault> {
     let address: Address = text

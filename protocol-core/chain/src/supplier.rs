@@ -3,6 +3,8 @@
 mod messages;
 mod unbonding;
 
+use std::collections::BTreeSet;
+
 use portico_protocol::Height;
 use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::shared::{
@@ -10,20 +12,23 @@ use portico_protocol::wire::pocket::shared::{
 };
 use portico_protocol::wire::pocket::supplier::Params;
 
-use crate::context::{Context, be, key, read, scan};
+use crate::context::{Context, MAX_SCAN, be, key, read, scan};
 use crate::error::Fault;
 use crate::event::TypedEvent;
 use crate::shared;
 use crate::state::{StateError, StateRead, Store};
 
-pub(crate) use messages::{msg_stake, msg_unstake, validate_services};
+pub(crate) use messages::{check_services, check_stake, check_unstake, known_services};
+pub(crate) use messages::{msg_stake, msg_unstake};
 pub(crate) use unbonding::slash;
-use unbonding::{begin_unbonding, end_unbonding, unbonding_end};
+use unbonding::{begin_unbonding, end_unbonding};
 
 pub(crate) const MODULE: &str = "supplier";
 const PARAMS: &[u8] = b"params";
 /// Prefix of suppliers.
 pub(crate) const SUPPLIERS: &[u8] = b"supplier/";
+/// Index of configs that end: followed by the height, big-endian, and the operator.
+const ENDED: &[u8] = b"service_config_end/";
 
 pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
     Ok(read(state, Store::Supplier, PARAMS)?.unwrap_or_default())
@@ -52,16 +57,29 @@ fn index_key(update: &ServiceConfigUpdate) -> Option<Vec<u8>> {
     )
 }
 
+fn ended_key(update: &ServiceConfigUpdate) -> Vec<u8> {
+    let height = be(update.deactivation_height);
+    [ENDED, &height, update.operator_address.as_bytes()].concat()
+}
+
+fn unindex(ctx: &mut Context<'_>, update: &ServiceConfigUpdate) {
+    if let Some(key) = index_key(update) {
+        ctx.delete(Store::Supplier, key);
+    }
+    ctx.delete(Store::Supplier, ended_key(update));
+}
+
 /// Writes a supplier and its entries of the index; `old` is what was there.
 pub(crate) fn save(ctx: &mut Context<'_>, old: Option<&Supplier>, new: &Supplier) {
     for update in old.iter().flat_map(|old| &old.service_config_history) {
-        if let Some(key) = index_key(update) {
-            ctx.delete(Store::Supplier, key);
-        }
+        unindex(ctx, update);
     }
     for update in &new.service_config_history {
         if let Some(key) = index_key(update) {
             ctx.put(Store::Supplier, key, update);
+        }
+        if update.deactivation_height > 0 {
+            ctx.state.set(Store::Supplier, ended_key(update), vec![1]);
         }
     }
     ctx.put(Store::Supplier, key("supplier", &new.operator_address), new);
@@ -69,9 +87,7 @@ pub(crate) fn save(ctx: &mut Context<'_>, old: Option<&Supplier>, new: &Supplier
 
 fn remove(ctx: &mut Context<'_>, supplier: &Supplier) {
     for update in &supplier.service_config_history {
-        if let Some(key) = index_key(update) {
-            ctx.delete(Store::Supplier, key);
-        }
+        unindex(ctx, update);
     }
     ctx.delete(Store::Supplier, key("supplier", &supplier.operator_address));
 }
@@ -152,17 +168,28 @@ pub(crate) fn replace_services(
     supplier.service_config_history.sort_by_cached_key(key);
 }
 
-/// At session ends: pays unbonded suppliers back, prunes configs whose last proofs are over.
+/// Forgets configs whose last proofs are over; at session ends first pays unbonded suppliers back.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
     let session_end = shared::current_session_end(ctx)?;
-    if session_end != ctx.height() {
-        return Ok(());
-    }
-    for old in ctx.scan::<Supplier>(Store::Supplier, SUPPLIERS)? {
-        if old.unstake_session_end_height > 0 && ctx.height().0 >= unbonding_end(ctx, &old)? {
-            end_unbonding(ctx, &old, session_end)?;
-            continue;
+    if session_end == ctx.height() {
+        for supplier in ctx.scan::<Supplier>(Store::Supplier, SUPPLIERS)? {
+            end_unbonding(ctx, &supplier, session_end)?;
         }
+    }
+    prune_configs(ctx)
+}
+
+fn prune_configs(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    let until = [ENDED, &be(ctx.height().0.saturating_add(1))].concat();
+    let mut operators = BTreeSet::new();
+    for (key, _) in ctx.state.range(Store::Supplier, ENDED, Some(&until), MAX_SCAN)? {
+        let operator = key.get(ENDED.len() + 8..).unwrap_or_default();
+        operators.insert(String::from_utf8_lossy(operator).into_owned());
+    }
+    for operator in operators {
+        let Some(old) = supplier(&ctx.state, &operator)? else {
+            continue;
+        };
         let mut new = old.clone();
         new.service_config_history.clear();
         for update in &old.service_config_history {
@@ -187,31 +214,29 @@ fn is_over(ctx: &Context<'_>, update: &ServiceConfigUpdate) -> Result<bool, Stat
     Ok(ctx.height() > Timing::new(&params).proof_close(last))
 }
 
-/// At session starts: says which configs begin.
+/// At session starts: says which configs begin, by service and operator.
 pub(crate) fn begin_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
     let params = shared::params(&ctx.state)?;
     let height = ctx.height();
     if Timing::new(&params).start(height) != height {
         return Ok(());
     }
+    let mut begun = BTreeSet::new();
     for supplier in ctx.scan::<Supplier>(Store::Supplier, SUPPLIERS)? {
-        for update in supplier
-            .service_config_history
-            .iter()
-            .filter(|update| update.activation_height == height.0)
-        {
-            let service = update
-                .service
-                .as_ref()
-                .map(|service| service.service_id.clone())
-                .unwrap_or_default();
-            ctx.emit(
-                TypedEvent::new("pocket.supplier.EventSupplierServiceConfigActivated")
-                    .long("activation_height", height)
-                    .text("operator_address", &supplier.operator_address)
-                    .text("service_id", &service),
-            );
+        let history = supplier.service_config_history.iter();
+        for update in history.filter(|update| update.activation_height == height.0) {
+            let service = update.service.as_ref();
+            let service = service.map(|service| service.service_id.clone() + "/");
+            begun.insert((service.unwrap_or_default(), supplier.operator_address.clone()));
         }
+    }
+    for (service, operator) in begun {
+        ctx.emit(
+            TypedEvent::new("pocket.supplier.EventSupplierServiceConfigActivated")
+                .long("activation_height", height)
+                .text("operator_address", &operator)
+                .text("service_id", service.trim_end_matches('/')),
+        );
     }
     Ok(())
 }

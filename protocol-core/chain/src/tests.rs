@@ -7,6 +7,7 @@ mod governance;
 mod lab;
 mod laws;
 mod network;
+mod network_rules;
 mod paid_relays;
 mod queries;
 mod settlement;

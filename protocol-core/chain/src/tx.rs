@@ -107,6 +107,7 @@ fn prepare(ctx: &mut Context<'_>, bytes: &[u8], mode: Mode) -> Result<(Vec<Msg>,
         .iter()
         .map(Msg::decode)
         .collect::<Result<Vec<_>, _>>()?;
+    messages.iter().try_for_each(Msg::check)?;
     let wanted = tx.auth_info.fee.as_ref().map_or(0, |fee| fee.gas_limit);
     let per_message = GAS_PER_MESSAGE.saturating_mul(messages.len() as u64);
     let used = GAS_PER_BYTE

@@ -184,20 +184,26 @@ pub fn supplier_weight(preimage: &[u8], operator: &str) -> i64 {
 /// The session's suppliers out of `candidates` (operator addresses in index order), in session order.
 #[must_use]
 pub fn select_suppliers(preimage: &[u8], candidates: &[String], num_suppliers: u64) -> Vec<String> {
+    let drawn = select_candidates(preimage, candidates, num_suppliers);
+    drawn
+        .into_iter()
+        .filter_map(|index| candidates.get(index).cloned())
+        .collect()
+}
+
+/// As [`select_suppliers`], by position: a supplier can be a candidate twice, with two configs.
+#[must_use]
+pub fn select_candidates(preimage: &[u8], candidates: &[String], num_suppliers: u64) -> Vec<usize> {
     let wanted = usize::try_from(num_suppliers).unwrap_or(usize::MAX);
     if candidates.len() < wanted {
-        return candidates.to_vec();
+        return (0..candidates.len()).collect();
     }
-    let mut weighed: Vec<(i64, &String)> = candidates
-        .iter()
-        .map(|c| (supplier_weight(preimage, c), c))
-        .collect();
-    weighed.sort();
-    weighed
-        .into_iter()
-        .take(wanted)
-        .map(|(_, operator)| operator.clone())
-        .collect()
+    let weight = |(index, operator)| (supplier_weight(preimage, operator), operator, index);
+    let candidates = candidates.iter().map(String::as_str);
+    let mut weighed: Vec<(i64, &str, usize)> = candidates.enumerate().map(weight).collect();
+    weighed.sort_unstable();
+    let drawn = weighed.into_iter().take(wanted);
+    drawn.map(|(_, _, index)| index).collect()
 }
 
 /// Why a session header is malformed (`SessionHeader.ValidateBasic`).

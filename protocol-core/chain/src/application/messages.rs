@@ -16,10 +16,10 @@ use crate::{gateway, json, shared, stake};
 /// Least spend limit that is not "none".
 const MIN_SPEND_LIMIT: Upokt = Upokt(1_000_000);
 
-/// `MsgStakeApplication`: stakes, or raises a stake, changes the service, cancels unbonding.
-pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) -> Result<(), Fault> {
-    let address = stake::address(MODULE, 1102, &message.address)?;
-    let staked = stake::stated(MODULE, 1101, message.stake.as_ref())?;
+/// Stateless checks of `MsgStakeApplication`.
+pub(crate) fn check_stake(message: &MsgStakeApplication) -> Result<(), Fault> {
+    stake::address(MODULE, 1102, &message.address)?;
+    stake::stated(MODULE, 1101, message.stake.as_ref())?;
     let [config] = message.services.as_slice() else {
         let text = format!(
             "an application is staked for exactly one service, not {}",
@@ -30,6 +30,13 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
     if let Some(text) = shared::service_id_fault(&config.service_id) {
         return Err(refuse(MODULE, 1106, text));
     }
+    spend_limit(message).map(|_| ())
+}
+
+/// `MsgStakeApplication`: stakes, or raises a stake, changes the service, cancels unbonding.
+pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) -> Result<(), Fault> {
+    let address = stake::address(MODULE, 1102, &message.address)?;
+    let staked = stake::stated(MODULE, 1101, message.stake.as_ref())?;
     stake::at_least(
         MODULE,
         1101,
@@ -53,8 +60,10 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
     });
     app.stake = Some(staked.into());
     app.unstake_session_end_height = 0;
-    set_services(ctx, &mut app, std::slice::from_ref(config))?;
-    set_spend_limit(&mut app, message)?;
+    set_services(ctx, &mut app, &message.services)?;
+    if let Some(limit) = spend_limit(message)? {
+        app.per_session_spend_limit = Some(limit.into()).filter(|_| limit > Upokt(0));
+    }
     save(ctx, &app);
     let session_end = shared::current_session_end(ctx)?;
     let canceled = cancelled.then_some("pocket.application.EventApplicationUnbondingCanceled");
@@ -102,15 +111,15 @@ pub(super) fn set_services(
     Ok(())
 }
 
-fn set_spend_limit(app: &mut Application, message: &MsgStakeApplication) -> Result<(), Fault> {
+/// The limit that a message states: nothing keeps what was, zero (of any denomination) clears it.
+fn spend_limit(message: &MsgStakeApplication) -> Result<Option<Upokt>, Fault> {
     let Some(coin) = &message.per_session_spend_limit else {
-        return Ok(());
+        return Ok(None);
     };
-    let limit = Upokt::try_from(coin).map_err(|error| refuse(MODULE, 1118, error.to_string()))?;
-    if limit == Upokt(0) {
-        app.per_session_spend_limit = None;
-        return Ok(());
+    if coin.amount == "0" {
+        return Ok(Some(Upokt(0)));
     }
+    let limit = Upokt::try_from(coin).map_err(|error| refuse(MODULE, 1118, error.to_string()))?;
     if limit < MIN_SPEND_LIMIT {
         return Err(refuse(
             MODULE,
@@ -118,14 +127,18 @@ fn set_spend_limit(app: &mut Application, message: &MsgStakeApplication) -> Resu
             format!("a spend limit is 0 or at least {MIN_SPEND_LIMIT}"),
         ));
     }
-    app.per_session_spend_limit = Some(limit.into());
-    Ok(())
+    Ok(Some(limit))
 }
 
 fn found(ctx: &Context<'_>, address: &str) -> Result<Application, Fault> {
     required(application(&ctx.state, address)?, || {
         refuse(MODULE, 1104, format!("application {address} not found"))
     })
+}
+
+/// Stateless checks of `MsgUnstakeApplication`.
+pub(crate) fn check_unstake(message: &MsgUnstakeApplication) -> Result<(), Fault> {
+    stake::address(MODULE, 1102, &message.address).map(|_| ())
 }
 
 /// `MsgUnstakeApplication`.
@@ -146,6 +159,18 @@ pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeApplication
         ));
     }
     begin_unbonding(ctx, &mut app, ApplicationUnbondingReason::Elective)
+}
+
+/// Stateless checks of `MsgDelegateToGateway`.
+pub(crate) fn check_delegate(message: &MsgDelegateToGateway) -> Result<(), Fault> {
+    stake::address(MODULE, 1102, &message.app_address)?;
+    stake::address(MODULE, 1108, &message.gateway_address).map(|_| ())
+}
+
+/// Stateless checks of `MsgUndelegateFromGateway`.
+pub(crate) fn check_undelegate(message: &MsgUndelegateFromGateway) -> Result<(), Fault> {
+    stake::address(MODULE, 1102, &message.app_address)?;
+    stake::address(MODULE, 1108, &message.gateway_address).map(|_| ())
 }
 
 /// `MsgDelegateToGateway`: at once.

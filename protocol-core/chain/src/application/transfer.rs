@@ -17,8 +17,8 @@ use crate::event::TypedEvent;
 use crate::state::Store;
 use crate::{json, shared, stake};
 
-/// `MsgTransferApplication`: served until this session ends, then waits for its claims to settle.
-pub(crate) fn msg_transfer(ctx: &mut Context<'_>, message: &MsgTransferApplication) -> Result<(), Fault> {
+/// Stateless checks of `MsgTransferApplication`.
+pub(crate) fn check_transfer(message: &MsgTransferApplication) -> Result<(), Fault> {
     let (from, to) = (&message.source_address, &message.destination_address);
     stake::address(MODULE, 1102, from)?;
     stake::address(MODULE, 1102, to)?;
@@ -26,6 +26,12 @@ pub(crate) fn msg_transfer(ctx: &mut Context<'_>, message: &MsgTransferApplicati
         let text = format!("source and destination application addresses are the same: {from}");
         return Err(refuse(MODULE, 1113, text));
     }
+    Ok(())
+}
+
+/// `MsgTransferApplication`: served until this session ends, then waits for its claims to settle.
+pub(crate) fn msg_transfer(ctx: &mut Context<'_>, message: &MsgTransferApplication) -> Result<(), Fault> {
+    let (from, to) = (&message.source_address, &message.destination_address);
     if application(&ctx.state, to)?.is_some() {
         return Err(refuse(
             MODULE,
@@ -69,7 +75,14 @@ fn settled_at(params: &Params, session_end: Height) -> Height {
 /// At session ends: completes the transfers whose last session has settled.
 pub(super) fn end_block(ctx: &mut Context<'_>, session_end: Height) -> Result<(), Fault> {
     let params = shared::params(&ctx.state)?;
-    for app in ctx.scan::<Application>(Store::Application, APPLICATIONS)? {
+    for listed in ctx.scan::<Application>(Store::Application, APPLICATIONS)? {
+        if listed.pending_transfer.is_none() {
+            continue;
+        }
+        // An earlier transfer of this block may have merged into it.
+        let Some(app) = application(&ctx.state, &listed.address)? else {
+            continue;
+        };
         let Some(pending) = app.pending_transfer.clone() else {
             continue;
         };

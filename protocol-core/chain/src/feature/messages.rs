@@ -8,6 +8,7 @@ use crate::authority::authorize;
 use crate::context::{Context, prefix_end, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
+use crate::stake;
 use crate::state::{StateError, StateRead, Store};
 
 /// Longest name.
@@ -61,11 +62,21 @@ fn count(ctx: &Context<'_>, prefix: &[u8], most: usize) -> Result<usize, StateEr
     Ok(found.len())
 }
 
+/// Stateless checks of `MsgSetFlag`.
+pub(crate) fn check_set(message: &MsgSetFlag) -> Result<(), Fault> {
+    stake::address(MODULE, 1100, &message.authority)?;
+    validate(&message.flag.clone().unwrap_or_default())
+}
+
+/// Stateless checks of `MsgCancelFlag`.
+pub(crate) fn check_cancel(message: &MsgCancelFlag) -> Result<(), Fault> {
+    stake::address(MODULE, 1100, &message.authority).map(|_| ())
+}
+
 /// `portico.feature.MsgSetFlag`
 pub(crate) fn msg_set(ctx: &mut Context<'_>, message: &MsgSetFlag) -> Result<(), Fault> {
     authorize(ctx, MODULE, &message.authority)?;
     let flag = message.flag.clone().unwrap_or_default();
-    validate(&flag)?;
     in_future(ctx, flag.from_height)?;
     let num_entries = count(ctx, &entries(&flag.name), MAX_ENTRIES)?;
     if num_entries == MAX_ENTRIES || num_entries == 0 && count(ctx, NAMES, MAX_FLAGS)? == MAX_FLAGS {

@@ -117,7 +117,8 @@ pub(super) fn supplier(
             item.operator
         )));
     }
-    supplier::validate_services(ctx, &services)?;
+    supplier::check_services(&services)?;
+    supplier::known_services(ctx, &services)?;
     let mut new = Supplier {
         owner_address: item.owner.to_string(),
         operator_address: item.operator.to_string(),

@@ -19,24 +19,30 @@ fn coin(module: &'static str, code: u32, name: &str, coin: Option<&Coin>) -> Res
     Upokt::try_from(coin).map_err(|error| refuse(module, code, format!("{name}: {error}")))
 }
 
+fn positive(module: &'static str, code: u32, name: &str, stated: Option<&Coin>) -> Result<(), Fault> {
+    if coin(module, code, name, stated)? == Upokt(0) {
+        return Err(refuse(module, code, format!("{name} must be above 0")));
+    }
+    Ok(())
+}
+
 /// Params of module `application`.
 pub(crate) fn check_application(params: &pocket::application::Params) -> Result<(), Fault> {
     let (module, code) = ("application", 1115);
     if params.max_delegated_gateways == 0 {
         return Err(refuse(module, code, "max_delegated_gateways must be at least 1"));
     }
-    coin(module, code, "min_stake", params.min_stake.as_ref())?;
-    Ok(())
+    positive(module, code, "min_stake", params.min_stake.as_ref())
 }
 
 /// Params of module `gateway`.
 pub(crate) fn check_gateway(params: &pocket::gateway::Params) -> Result<(), Fault> {
-    coin("gateway", 1105, "min_stake", params.min_stake.as_ref()).map(|_| ())
+    positive("gateway", 1105, "min_stake", params.min_stake.as_ref())
 }
 
 /// Params of module `supplier`.
 pub(crate) fn check_supplier(params: &pocket::supplier::Params) -> Result<(), Fault> {
-    coin("supplier", 1107, "min_stake", params.min_stake.as_ref())?;
+    positive("supplier", 1107, "min_stake", params.min_stake.as_ref())?;
     coin("supplier", 1107, "staking_fee", params.staking_fee.as_ref()).map(|_| ())
 }
 
@@ -45,13 +51,8 @@ pub(crate) fn check_service(params: &pocket::service::Params) -> Result<(), Faul
     if params.target_num_relays == 0 {
         return Err(refuse("service", 1115, "target_num_relays must be at least 1"));
     }
-    coin(
-        "service",
-        1115,
-        "add_service_fee",
-        params.add_service_fee.as_ref(),
-    )
-    .map(|_| ())
+    let fee = params.add_service_fee.as_ref();
+    positive("service", 1115, "add_service_fee", fee)
 }
 
 /// Params of module `session`.

@@ -59,9 +59,18 @@ fn session_of(ctx: &Context<'_>, header: &SessionHeader, supplier: &str) -> Resu
     Ok(found)
 }
 
+/// Stateless checks of `MsgCreateClaim`.
+pub(crate) fn check_create_claim(message: &MsgCreateClaim) -> Result<(), Fault> {
+    validate_create_claim(message).map_err(|error| basic(&error))
+}
+
+/// Stateless checks of `MsgSubmitProof`.
+pub(crate) fn check_submit_proof(message: &MsgSubmitProof) -> Result<(), Fault> {
+    validate_submit_proof(message).map_err(|error| basic(&error))
+}
+
 /// `MsgCreateClaim`: creates or replaces the claim of (session, supplier).
 pub(crate) fn msg_create_claim(ctx: &mut Context<'_>, message: &MsgCreateClaim) -> Result<(), Fault> {
-    validate_create_claim(message).map_err(|error| basic(&error))?;
     let header = message.session_header.clone().unwrap_or_default();
     let supplier = &message.supplier_operator_address;
     session_of(ctx, &header, supplier)?;
@@ -110,7 +119,6 @@ fn within_claim_window(ctx: &Context<'_>, header: &SessionHeader) -> Result<(), 
 
 /// `MsgSubmitProof`: checks what can be checked without curve arithmetic, and keeps the proof for the end of this block.
 pub(crate) fn msg_submit_proof(ctx: &mut Context<'_>, message: &MsgSubmitProof) -> Result<(), Fault> {
-    validate_submit_proof(message).map_err(|error| basic(&error))?;
     let supplier = &message.supplier_operator_address;
     let new = Proof {
         supplier_operator_address: supplier.clone(),

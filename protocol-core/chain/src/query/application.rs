@@ -30,6 +30,9 @@ impl View<'_> {
             "AllApplications" => {
                 let request: QueryAllApplicationsRequest = read(request)?;
                 let gateway = request.delegatee_gateway_address;
+                if !gateway.is_empty() {
+                    address(&gateway)?;
+                }
                 let wanted = |app: &Application| {
                     gateway.is_empty() || app.delegatee_gateway_addresses.contains(&gateway)
                 };

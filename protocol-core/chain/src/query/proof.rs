@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::filtered;
-use super::{Answer, View, answer, found, read, unknown};
+use super::{Answer, QueryError, View, address, answer, found, read, unknown};
 use crate::proof;
 use crate::state::Store;
 
@@ -17,6 +17,7 @@ impl View<'_> {
             "Claim" => {
                 let request: QueryGetClaimRequest = read(request)?;
                 let (session, supplier) = (&request.session_id, &request.supplier_operator_address);
+                named(session, supplier)?;
                 let claim = found(proof::claim(self.state, session, supplier)?, || {
                     format!("claim of supplier {supplier} in session {session} not found")
                 })?;
@@ -25,6 +26,7 @@ impl View<'_> {
             "Proof" => {
                 let request: QueryGetProofRequest = read(request)?;
                 let (session, supplier) = (&request.session_id, &request.supplier_operator_address);
+                named(session, supplier)?;
                 let proof = found(proof::proof(self.state, session, supplier)?, || {
                     format!("proof of supplier {supplier} in session {session} not found")
                 })?;
@@ -76,6 +78,15 @@ impl View<'_> {
             _ => unknown("pocket.proof.Query", method),
         }
     }
+}
+
+/// What names a claim or proof must be there.
+fn named(session: &str, supplier: &str) -> Answer<()> {
+    address(supplier)?;
+    if session.is_empty() {
+        return Err(QueryError::InvalidArgument("session ID is empty".into()));
+    }
+    Ok(())
 }
 
 fn ends_at(header: Option<&pocket::session::SessionHeader>, end: u64) -> bool {

@@ -1,11 +1,9 @@
 //! Queries of module service.
 
-use portico_protocol::Height;
 use portico_protocol::wire::pocket;
 
 use super::page::{history, paged};
-use super::{Answer, View, answer, found, read, unknown};
-use crate::context::key;
+use super::{Answer, QueryError, View, answer, found, height_of, read, unknown};
 use crate::service;
 use crate::state::Store;
 
@@ -35,7 +33,8 @@ impl View<'_> {
             "RelayMiningDifficulty" => {
                 let request: QueryGetRelayMiningDifficultyRequest = read(request)?;
                 self.existing_service(&request.service_id)?;
-                let relay_mining_difficulty = Some(service::difficulty(self.state, &request.service_id)?);
+                let relay_mining_difficulty =
+                    Some(service::difficulty(self.state, &request.service_id, self.height)?);
                 answer(&QueryGetRelayMiningDifficultyResponse {
                     relay_mining_difficulty,
                 })
@@ -55,16 +54,17 @@ impl View<'_> {
             }
             "RelayMiningDifficultyAtHeight" => {
                 let request: QueryGetRelayMiningDifficultyAtHeightRequest = read(request)?;
+                let height = height_of(request.block_height)?;
                 self.existing_service(&request.service_id)?;
-                let difficulty =
-                    service::difficulty_at(self.state, &request.service_id, Height(request.block_height))?;
+                let difficulty = service::difficulty_at(self.state, &request.service_id, height)?;
                 answer(&QueryGetRelayMiningDifficultyAtHeightResponse {
                     relay_mining_difficulty: Some(difficulty),
                 })
             }
             "RelayMiningDifficultyHistory" => {
                 let request: QueryRelayMiningDifficultyHistoryRequest = read(request)?;
-                let prefix = key("difficulty_history", &request.service_id);
+                self.existing_service(&request.service_id)?;
+                let prefix = service::difficulty_history(&request.service_id);
                 let (relay_mining_difficulty_history, pagination) =
                     history(self.state, Store::Service, &prefix, request.pagination)?;
                 answer(&QueryRelayMiningDifficultyHistoryResponse {
@@ -74,7 +74,8 @@ impl View<'_> {
             }
             "ComputeUnitsPerRelayAtHeight" => {
                 let request: QueryComputeUnitsPerRelayAtHeightRequest = read(request)?;
-                let height = Height(request.block_height);
+                let height = height_of(request.block_height)?;
+                self.existing_service(&request.service_id)?;
                 let compute_units_per_relay = found(
                     service::compute_units_at(self.state, &request.service_id, height)?,
                     || format!("service {:?} not found", request.service_id),
@@ -85,7 +86,8 @@ impl View<'_> {
             }
             "ComputeUnitsPerRelayHistory" => {
                 let request: QueryComputeUnitsPerRelayHistoryRequest = read(request)?;
-                let prefix = key("compute_units", &request.service_id);
+                self.existing_service(&request.service_id)?;
+                let prefix = service::units_history(&request.service_id);
                 let (compute_units_per_relay_history, pagination) =
                     history(self.state, Store::Service, &prefix, request.pagination)?;
                 answer(&QueryComputeUnitsPerRelayHistoryResponse {
@@ -98,6 +100,9 @@ impl View<'_> {
     }
 
     fn existing_service(&self, id: &str) -> Answer<pocket::shared::Service> {
+        if id.is_empty() {
+            return Err(QueryError::InvalidArgument("service ID is required".into()));
+        }
         found(service::service(self.state, id)?, || {
             format!("service {id:?} not found")
         })

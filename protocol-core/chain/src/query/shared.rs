@@ -1,9 +1,8 @@
 //! Queries of module shared.
 
-use portico_protocol::Height;
 use portico_protocol::wire::pocket;
 
-use super::{Answer, View, answer, read, unknown};
+use super::{Answer, View, answer, height_of, read, unknown};
 use crate::shared;
 
 impl View<'_> {
@@ -15,7 +14,7 @@ impl View<'_> {
             }),
             "ParamsAtHeight" => {
                 let request: QueryParamsAtHeightRequest = read(request)?;
-                let params = shared::params_at(self.state, Height(request.height))?;
+                let params = shared::params_at(self.state, height_of(request.height)?)?;
                 answer(&QueryParamsAtHeightResponse { params: Some(params) })
             }
             _ => unknown("pocket.shared.Query", method),

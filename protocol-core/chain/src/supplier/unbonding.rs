@@ -9,7 +9,6 @@ use super::{MODULE, params, remove, save, supplier};
 use crate::context::Context;
 use crate::error::Fault;
 use crate::event::{TypedEvent, quote};
-use crate::state::StateError;
 use crate::{bank, json, shared, stake};
 
 /// Starts unbonding: configs end with the current session.
@@ -27,7 +26,7 @@ pub(super) fn begin_unbonding(
         update.deactivation_height = next.0;
     }
     save(ctx, Some(&old), &supplier);
-    let unbonding_end = unbonding_end(ctx, &supplier)?;
+    let unbonding_end = unbonding_end(&supplier, &shared::params(&ctx.state)?);
     ctx.emit(
         TypedEvent::new("pocket.supplier.EventSupplierUnbondingBegin")
             .json("supplier", json::supplier(&bare(&supplier)))
@@ -47,15 +46,10 @@ fn bare(supplier: &Supplier) -> Supplier {
     }
 }
 
-pub(super) fn unbonding_end(ctx: &Context<'_>, supplier: &Supplier) -> Result<i64, StateError> {
-    let end = Height(i64::try_from(supplier.unstake_session_end_height).unwrap_or(i64::MAX));
-    let params = shared::params_at(&ctx.state, end)?;
+/// Under `params`: the live ones when it is announced, those at the unstake height when it counts.
+fn unbonding_end(supplier: &Supplier, params: &shared::Params) -> i64 {
     let sessions = params.supplier_unbonding_period_sessions;
-    Ok(shared::unbonding_end(
-        supplier.unstake_session_end_height,
-        sessions,
-        &params,
-    ))
+    shared::unbonding_end(supplier.unstake_session_end_height, sessions, params)
 }
 
 /// Burns up to `penalty` of a supplier's stake; unstakes it when too little is left. Returns what was burned and what is left.
@@ -87,16 +81,32 @@ pub(crate) fn slash(
     Ok(Some((burned, left)))
 }
 
-/// Pays the stake back to the owner and forgets the supplier.
+/// Pays the stake of a supplier whose unbonding is over back to its owner, and forgets the supplier.
 pub(super) fn end_unbonding(
     ctx: &mut Context<'_>,
     supplier: &Supplier,
     session_end: Height,
 ) -> Result<(), Fault> {
+    if supplier.unstake_session_end_height == 0 {
+        return Ok(());
+    }
+    let unstaked = Height(i64::try_from(supplier.unstake_session_end_height).unwrap_or(i64::MAX));
+    let end = unbonding_end(supplier, &shared::params_at(&ctx.state, unstaked)?);
+    if ctx.height().0 < end {
+        return Ok(());
+    }
     let owner = stake::address(MODULE, 1102, &supplier.owner_address)?;
     let staked = stake::amount(supplier.stake.as_ref());
-    let end = unbonding_end(ctx, supplier)?;
-    stake::release(ctx, MODULE, &owner, staked)?;
+    if let Some(reason) = stake::pay_back(ctx, MODULE, &owner, staked)? {
+        ctx.emit(
+            TypedEvent::new("pocket.supplier.EventSupplierStakeStuckInModulePool")
+                .text("operator_address", &supplier.operator_address)
+                .text("owner_address", &supplier.owner_address)
+                .json("stuck_coin", json::coin(supplier.stake.as_ref()))
+                .text("reason", &reason)
+                .long("session_end_height", session_end),
+        );
+    }
     remove(ctx, supplier);
     let below = staked < stake::amount(params(&ctx.state)?.min_stake.as_ref());
     let reason = if below {

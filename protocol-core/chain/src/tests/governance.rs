@@ -134,10 +134,11 @@ fn refuses_params_that_break_the_sessions() {
         ("compute_units_to_tokens_multiplier", 0),
         ("compute_unit_cost_granularity", 0),
         ("proof_window_close_offset_blocks", 100),
-        ("session_grid_anchor_height", 5),
-        ("nothing", 1),
     ] {
         network.refuse("other", &set(name, value), "shared", 1103);
+    }
+    for name in ["session_grid_anchor_height", "nothing"] {
+        network.refuse("other", &set(name, 5), "shared", 1102);
     }
     let all = UpdateSharedAll {
         authority: address("other").to_string(),

@@ -182,21 +182,32 @@ fn refuses_service_configs_that_cannot_be_used() {
     };
     refuse(&|config| config.service_id = "nowhere".into(), "supplier", 1106);
     refuse(&|config| config.endpoints.clear(), "supplier", 1104);
-    for url in ["", "node", "ftp://node", "http://", "http:///path"] {
+    for url in [
+        "",
+        "node",
+        "ftp://node",
+        "http://",
+        "http:///path",
+        "http://user@",
+        "http://a b",
+        "http://a:b",
+        "http://a/%zz",
+        "http://a\n",
+    ] {
         refuse(&|config| config.endpoints[0].url = url.into(), "supplier", 1104);
     }
     refuse(&|config| config.endpoints[0].rpc_type = 0, "supplier", 1104);
     refuse(&|config| config.endpoints[0].rpc_type = 77, "supplier", 1104);
-    refuse(&|config| config.rev_share.clear(), "shared", 1106);
+    refuse(&|config| config.rev_share.clear(), "supplier", 1104);
     refuse(
         &|config| config.rev_share[0].rev_share_percentage = 99,
-        "shared",
-        1106,
+        "supplier",
+        1104,
     );
     refuse(
         &|config| config.rev_share[0].address = "pokt1".into(),
-        "shared",
-        1106,
+        "supplier",
+        1104,
     );
     refuse(
         &|config| {
@@ -204,8 +215,8 @@ fn refuses_service_configs_that_cannot_be_used() {
             let again = config.rev_share[0].clone();
             config.rev_share.push(again);
         },
-        "shared",
-        1106,
+        "supplier",
+        1104,
     );
 }
 
@@ -257,7 +268,7 @@ fn adds_a_service_for_a_fee_and_changes_its_compute_units_with_the_next_session(
     unaffordable.service.as_mut().unwrap().id = "more".into();
     network.refuse("poor", &unaffordable, "service", 1108);
     network.refuse("source", &message("source", 3), "service", 1113);
-    network.refuse("other", &message("other", 0), "shared", 1110);
+    network.refuse("other", &message("other", 0), "shared", 1107);
     network.accept("other", &message("other", 3));
     let units = |height: i64| -> u64 {
         let request = QueryComputeUnitsPerRelayAtHeightRequest {

@@ -337,7 +337,8 @@ fn token_logic(actors: &Value, all_params: &Value, case: &Value) {
         "{case}"
     );
     if case["result"]["ok"] != true {
-        assert_eq!(queued.unwrap_err().to_string(), case["result"]["error"], "{case}");
+        let theirs = case["result"]["error"].as_str().unwrap();
+        assert!(queued.unwrap_err().to_string().contains(theirs), "{case}");
         return;
     }
     assert_eq!(queued.unwrap(), operations(&case["operations"]), "{case}");
@@ -409,7 +410,7 @@ fn difficulty_sequence(case: &Value) {
             .unwrap();
         if step["result"]["ok"] == true {
             lab = after;
-            let ours = service::difficulty(lab.state(), "eth").unwrap();
+            let ours = service::difficulty(lab.state(), "eth", Height(height)).unwrap();
             assert_eq!(ours.num_relays_ema, number(&step["num_relays_ema"]), "{step}");
             assert_eq!(ours.block_height, step["effective_height"], "{step}");
             assert_eq!(ours.target_hash, bytes(&step["target_hash"]), "{step}");

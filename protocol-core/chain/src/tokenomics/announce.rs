@@ -19,9 +19,14 @@ use crate::proof;
 /// A claim whose data do not fit together went, and paid nothing.
 pub(super) fn discarded(ctx: &mut Context<'_>, claim: &Claim, error: &str) {
     let header = proof::header_of(claim);
+    let error = format!(
+        "[UNEXPECTED ERROR] Critical error during claim settlement during session {:?} for operator {} and service {}. \
+         Claim will be discarded to prevent chain halt: {error}: internal claim settlement error",
+        header.session_id, claim.supplier_operator_address, header.service_id
+    );
     ctx.emit(
         TypedEvent::new("pocket.tokenomics.EventClaimDiscarded")
-            .text("error", error)
+            .text("error", &error)
             .text("service_id", &header.service_id)
             .text("application_address", &header.application_address)
             .long("session_end_block_height", header.session_end_block_height)

@@ -49,15 +49,18 @@ impl Rewards<'_> {
             supplier: self.supplier.operator_address.clone(),
             ..Operations::default()
         };
-        self.relay_burn_equals_mint(ctx, app, settlement, pool, &mut queued)?;
+        self.relay_burn_equals_mint(ctx, app, settlement, pool, &mut queued)
+            .map_err(|fault| of_module("TLMRelayBurnEqualsMint", fault))?;
         let inflation =
             Fraction::of(self.params.global_inflation_per_claim).map_err(|error| arithmetic(&error))?;
         if !inflation.is_zero() {
             let minted = inflation
                 .ceil_of(settlement)
                 .map_err(|error| arithmetic(&error))?;
-            self.global_mint(ctx, app, minted, pool, &mut queued)?;
-            self.reimbursement_request(ctx, app, minted, &mut queued)?;
+            self.global_mint(ctx, app, minted, pool, &mut queued)
+                .map_err(|fault| of_module("TLMGlobalMint", fault))?;
+            self.reimbursement_request(ctx, app, minted, &mut queued)
+                .map_err(|fault| of_module("TLMGlobalMintReimbursementRequest", fault))?;
         }
         Ok(queued)
     }
@@ -218,6 +221,14 @@ impl Rewards<'_> {
                 .long("observed_sum_percentage", observed)
                 .text("reason", why),
         );
+    }
+}
+
+/// Says which token logic module refused.
+fn of_module(name: &str, fault: Fault) -> Fault {
+    match fault {
+        Fault::Module(error) => refuse(MODULE, 1119, format!("TLM {name:?}: {}", error.text)),
+        fault => fault,
     }
 }
 

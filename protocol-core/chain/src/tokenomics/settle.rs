@@ -7,6 +7,7 @@ use portico_protocol::session::Timing;
 use portico_protocol::settlement::Fraction;
 use portico_protocol::wire::pocket::application::{Application, ApplicationUnbondingReason};
 use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus, ProofRequirementReason};
+use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::wire::pocket::shared::{Service, Supplier};
 use portico_protocol::wire::pocket::tokenomics::{Params, SettlementOpReason as Reason};
 use portico_protocol::{Height, Upokt};
@@ -16,7 +17,7 @@ use super::operations::{Operations, execute};
 use super::rewards::{Rewards, ValidatorPool};
 use super::{MODULE, announce, arithmetic, params, slash, validators};
 use crate::context::{Context, required};
-use crate::error::{Fault, refuse};
+use crate::error::{Fault, ModuleError, refuse};
 use crate::state::StateError;
 use crate::{application, proof, service, shared, stake, supplier};
 
@@ -90,11 +91,27 @@ pub(crate) fn settle(ctx: &mut Context<'_>) -> Result<Settled, Fault> {
     for claim in &claims {
         *settlement.claimants.entry(pair(claim)).or_default() += 1;
     }
-    let assessed = settlement.assess_all(ctx, claims)?;
-    for one in assessed {
-        settlement.process(ctx, one)?;
+    let mut assessed = Vec::with_capacity(claims.len());
+    for claim in claims {
+        let one = settlement.assess(ctx, &claim);
+        assessed.push((claim, refusal(one)?));
+    }
+    for (claim, one) in assessed {
+        match one {
+            Ok(one) => settlement.process(ctx, one)?,
+            Err(error) => settlement.discard(ctx, claim, &error),
+        }
     }
     settlement.finish(ctx)
+}
+
+/// A rule's refusal as a value: it concerns one claim. Unreadable state concerns the block.
+fn refusal<T>(result: Result<T, Fault>) -> Result<Result<T, ModuleError>, Fault> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Fault::Module(error)) => Ok(Err(error)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Claims whose proof window has closed, by session end, session and supplier.
@@ -117,19 +134,7 @@ fn pair(claim: &Claim) -> (String, String) {
 }
 
 impl Settlement {
-    /// Looks at every claim, and at what they take of their budgets together. Claims that make no sense are discarded.
-    fn assess_all(&mut self, ctx: &mut Context<'_>, claims: Vec<Claim>) -> Result<Vec<Assessed>, Fault> {
-        let mut all = Vec::with_capacity(claims.len());
-        for claim in claims {
-            match self.assess(ctx, &claim) {
-                Ok(assessed) => all.push(assessed),
-                Err(Fault::Module(error)) => self.discard(ctx, claim, &error.text),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(all)
-    }
-
+    /// Looks at a claim, and counts what it will take of its session's budget.
     fn assess(&mut self, ctx: &Context<'_>, claim: &Claim) -> Result<Assessed, Fault> {
         let header = proof::header_of(claim);
         let id = &header.service_id;
@@ -139,7 +144,7 @@ impl Settlement {
         self.load_payer(ctx, &header.application_address)?;
         let operator = &claim.supplier_operator_address;
         let supplier = required(supplier::supplier(&ctx.state, operator)?, || {
-            refuse(MODULE, 1105, format!("supplier {operator} not found"))
+            refuse(MODULE, 1105, "")
         })?;
         let amount = proof::amount(&ctx.state, claim)?;
         let requirement = proof::requirement(&ctx.state, claim, &amount)?;
@@ -163,11 +168,7 @@ impl Settlement {
             return Ok(());
         }
         let app = required(application::application(&ctx.state, address)?, || {
-            refuse(
-                MODULE,
-                1106,
-                format!("application with address {address:?} not found"),
-            )
+            refuse(MODULE, 1106, "")
         })?;
         let staked = stake::amount(app.stake.as_ref());
         self.payers.insert(address.to_owned(), Payer { app, staked });
@@ -196,7 +197,7 @@ impl Settlement {
             return Ok(());
         }
         let first_event = ctx.events.len();
-        match self.settle_one(ctx, &assessed) {
+        match refusal(self.settle_one(ctx, &assessed))? {
             Ok(operations) => {
                 let header = proof::header_of(&assessed.claim);
                 if self.done.operations.is_empty() {
@@ -207,11 +208,10 @@ impl Settlement {
                 self.done.operations.push(operations);
                 proof::remove_claim(ctx, &assessed.claim);
             }
-            Err(Fault::Module(error)) => {
+            Err(error) => {
                 ctx.events.truncate(first_event);
-                self.discard(ctx, assessed.claim, &error.text);
+                self.discard(ctx, assessed.claim, &error);
             }
-            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -219,7 +219,8 @@ impl Settlement {
     /// Settles one claim into the payer's stake and the queue; on a refusal neither has changed.
     fn settle_one(&mut self, ctx: &mut Context<'_>, assessed: &Assessed) -> Result<Operations, Fault> {
         let header = proof::header_of(&assessed.claim);
-        proof::check_units(&ctx.state, &header, &assessed.amount)?;
+        refusal(proof::check_units(&ctx.state, &header, &assessed.amount))?
+            .map_err(|_| mismatch(ctx, &header, &assessed.amount))?;
         let (inflation, multiplier) = (self.inflation, self.params.overservicing_bonus_multiplier);
         let budget = *self.budget(ctx, &assessed.claim)?;
         let allowed = budget.allow(assessed.amount.claimed, inflation, multiplier)?;
@@ -254,9 +255,9 @@ impl Settlement {
         Ok(operations)
     }
 
-    fn discard(&mut self, ctx: &mut Context<'_>, claim: Claim, error: &str) {
+    fn discard(&mut self, ctx: &mut Context<'_>, claim: Claim, error: &ModuleError) {
+        announce::discarded(ctx, &claim, &error.text);
         proof::remove_claim(ctx, &claim);
-        announce::discarded(ctx, &claim, error);
         self.done.discarded.push(claim);
     }
 
@@ -290,9 +291,22 @@ impl Settlement {
     }
 }
 
+fn mismatch(ctx: &Context<'_>, header: &SessionHeader, amount: &ClaimAmount) -> Fault {
+    let start = Height(header.session_start_block_height);
+    let units = service::compute_units_at(&ctx.state, &header.service_id, start);
+    let text = format!(
+        "mismatch: claim compute units ({}) != number of relays ({}) * service compute units per relay ({})",
+        amount.claimed_compute_units,
+        amount.num_relays,
+        units.ok().flatten().unwrap_or(0)
+    );
+    refuse(MODULE, 1109, text)
+}
+
+/// Unbonds an application that a settlement leaves too poor; one that already unbonds does so from this session's end on.
 fn unbond_if_poor(ctx: &mut Context<'_>, app: &mut Application) -> Result<(), Fault> {
     let min = stake::amount(application::params(&ctx.state)?.min_stake.as_ref());
-    if app.unstake_session_end_height == 0 && stake::amount(app.stake.as_ref()) < min {
+    if stake::amount(app.stake.as_ref()) < min {
         application::begin_unbonding(ctx, app, ApplicationUnbondingReason::BelowMinStake)?;
     }
     Ok(())

@@ -7,7 +7,6 @@ use portico_protocol::wire::cosmos::crypto::secp256k1::PubKey;
 use portico_protocol::wire::cosmos::tx::signing::v1beta1::SignMode;
 use portico_protocol::wire::cosmos::tx::v1beta1::{SignerInfo, mode_info};
 use portico_protocol::{Address, PublicKey, Upokt};
-use sha2::{Digest, Sha256};
 
 use super::Mode;
 use super::message::Msg;
@@ -21,7 +20,7 @@ const FEE_COLLECTOR: &str = "fee_collector";
 /// Longest memo.
 const MAX_MEMO_BYTES: usize = 256;
 /// How far ahead of the block's time an unordered transaction may end.
-const MAX_UNORDERED_TTL_MS: u64 = 10 * 60 * 1000;
+const MAX_UNORDERED_TTL_NS: u64 = 10 * 60 * 1_000_000_000;
 
 /// Checks a transaction's frame and takes its fee.
 pub(super) fn handle(
@@ -94,15 +93,18 @@ fn signers(messages: &[Msg]) -> Result<Vec<Address>, Fault> {
     Ok(signers)
 }
 
-/// Unordered transactions: a timeout not long after now, and never twice.
+/// Nanoseconds since 1970 of a transaction's timeout.
+fn timeout_ns(tx: &DecodedTx) -> Option<u64> {
+    let time = tx.body.timeout_timestamp?;
+    let seconds = u64::try_from(time.seconds).ok()?;
+    let nanos = u64::try_from(time.nanos).ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
+/// Unordered transactions: a timeout not long after now, which its signers have not used before.
 fn check_timeout(ctx: &mut Context<'_>, tx: &DecodedTx, signers: &[Address]) -> Result<(), Fault> {
-    let timeout = tx.body.timeout_timestamp.and_then(|time| {
-        let seconds = u64::try_from(time.seconds).ok()?;
-        seconds
-            .checked_mul(1000)?
-            .checked_add(u64::try_from(time.nanos).ok()? / 1_000_000)
-    });
-    let now = ctx.block.time_ms;
+    let timeout = timeout_ns(tx).filter(|timeout| *timeout > 0);
+    let now = ctx.block.time_ms.saturating_mul(auth::NS_PER_MS);
     if timeout.is_some_and(|timeout| timeout < now) {
         return Err(sdk::timeout(
             "block time is after the transaction's timeout timestamp",
@@ -112,23 +114,15 @@ fn check_timeout(ctx: &mut Context<'_>, tx: &DecodedTx, signers: &[Address]) -> 
         return Ok(());
     }
     let timeout = required(timeout, || {
-        sdk::invalid_request("an unordered transaction needs a timeout timestamp")
+        sdk::invalid_request("unordered transaction must have timeout_timestamp set")
     })?;
-    if timeout > now.saturating_add(MAX_UNORDERED_TTL_MS) {
-        return Err(sdk::invalid_request(
-            "an unordered transaction ends at most 10 minutes after the block's time",
-        ));
+    if timeout > now.saturating_add(MAX_UNORDERED_TTL_NS) {
+        return Err(sdk::invalid_request("unordered tx ttl exceeds 10m0s"));
     }
-    let signed = Sha256::new()
-        .chain_update(Sha256::digest(&tx.raw.body_bytes))
-        .chain_update(&tx.raw.auth_info_bytes)
-        .finalize()
-        .into();
     for signer in signers {
-        if !auth::note_unordered(ctx, timeout, signer, &signed)? {
-            return Err(sdk::invalid_request(
-                "this unordered transaction was included before",
-            ));
+        if !auth::note_unordered(ctx, timeout, signer)? {
+            let text = format!("already used timeout {timeout} for address {signer}");
+            return Err(sdk::invalid_request(text));
         }
     }
     Ok(())

@@ -28,7 +28,9 @@ use portico_protocol::wire::pocket::supplier::{
     MsgStakeSupplier, MsgUnstakeSupplier, MsgUpdateParam as MsgUpdateSupplierParam,
     MsgUpdateParams as MsgUpdateSupplierParams,
 };
-use portico_protocol::wire::pocket::tokenomics::MsgUpdateParams as MsgUpdateTokenomicsParams;
+use portico_protocol::wire::pocket::tokenomics::{
+    MsgUpdateParam as MsgUpdateTokenomicsParam, MsgUpdateParams as MsgUpdateTokenomicsParams,
+};
 use portico_protocol::wire::portico::feature::{MsgCancelFlag, MsgSetFlag};
 use prost::{Message, Name};
 use prost_types::Any;
@@ -37,9 +39,9 @@ use crate::context::Context;
 use crate::error::{Fault, sdk};
 use crate::{application, bank, feature, gateway, governance, proof, service, supplier};
 
-/// Declares the message types with their signer field and handler.
+/// Declares the message types with their signer field, stateless checks and handler.
 macro_rules! messages {
-    ($($kind:ident, $signer:ident, $run:path;)*) => {
+    ($($kind:ident, $signer:ident, $check:expr, $run:path;)*) => {
         /// A decoded message.
         #[allow(clippy::enum_variant_names)] // as on the wire
         pub(crate) enum Msg {
@@ -71,6 +73,13 @@ macro_rules! messages {
                 }
             }
 
+            /// Checks it by itself: a transaction that holds a message which can never succeed is not taken at all, and pays no fee.
+            pub(crate) fn check(&self) -> Result<(), Fault> {
+                match self {
+                    $(Self::$kind(message) => ($check)(message),)*
+                }
+            }
+
             /// Applies it.
             pub(crate) fn run(&self, ctx: &mut Context<'_>) -> Result<(), Fault> {
                 match self {
@@ -82,38 +91,39 @@ macro_rules! messages {
 }
 
 messages! {
-    MsgUpdateApplicationParam, authority, governance::update_application_param;
-    MsgUpdateApplicationParams, authority, governance::update_application_params;
-    MsgUpdateGatewayParam, authority, governance::update_gateway_param;
-    MsgUpdateGatewayParams, authority, governance::update_gateway_params;
-    MsgUpdateProofParam, authority, governance::update_proof_param;
-    MsgUpdateProofParams, authority, governance::update_proof_params;
-    MsgUpdateServiceParam, authority, governance::update_service_param;
-    MsgUpdateServiceParams, authority, governance::update_service_params;
-    MsgUpdateSessionParam, authority, governance::update_session_param;
-    MsgUpdateSessionParams, authority, governance::update_session_params;
-    MsgUpdateSharedParam, authority, governance::update_shared_param;
-    MsgUpdateSharedParams, authority, governance::update_shared_params;
-    MsgUpdateSupplierParam, authority, governance::update_supplier_param;
-    MsgUpdateSupplierParams, authority, governance::update_supplier_params;
-    MsgUpdateTokenomicsParams, authority, governance::update_tokenomics_params;
-    MsgSetFlag, authority, feature::msg_set;
-    MsgCancelFlag, authority, feature::msg_cancel;
-    MsgTransferApplication, source_address, application::msg_transfer;
-    MsgTransferService, owner_address, service::msg_transfer;
-    MsgSend, from_address, bank::msg_send;
-    MsgStakeApplication, address, application::msg_stake;
-    MsgUnstakeApplication, address, application::msg_unstake;
-    MsgDelegateToGateway, app_address, application::msg_delegate;
-    MsgUndelegateFromGateway, app_address, application::msg_undelegate;
-    MsgStakeGateway, address, gateway::msg_stake;
-    MsgUnstakeGateway, address, gateway::msg_unstake;
-    MsgUpdateGatewayMetadata, address, gateway::msg_update_metadata;
-    MsgStakeSupplier, signer, supplier::msg_stake;
-    MsgUnstakeSupplier, signer, supplier::msg_unstake;
-    MsgAddService, owner_address, service::msg_add;
-    MsgCreateClaim, supplier_operator_address, proof::msg_create_claim;
-    MsgSubmitProof, supplier_operator_address, proof::msg_submit_proof;
+    MsgUpdateApplicationParam, authority, |message: &MsgUpdateApplicationParam| governance::check_authority(&message.authority), governance::update_application_param;
+    MsgUpdateApplicationParams, authority, |message: &MsgUpdateApplicationParams| governance::check_authority(&message.authority), governance::update_application_params;
+    MsgUpdateGatewayParam, authority, |message: &MsgUpdateGatewayParam| governance::check_authority(&message.authority), governance::update_gateway_param;
+    MsgUpdateGatewayParams, authority, |message: &MsgUpdateGatewayParams| governance::check_authority(&message.authority), governance::update_gateway_params;
+    MsgUpdateProofParam, authority, |message: &MsgUpdateProofParam| governance::check_authority(&message.authority), governance::update_proof_param;
+    MsgUpdateProofParams, authority, |message: &MsgUpdateProofParams| governance::check_authority(&message.authority), governance::update_proof_params;
+    MsgUpdateServiceParam, authority, |message: &MsgUpdateServiceParam| governance::check_authority(&message.authority), governance::update_service_param;
+    MsgUpdateServiceParams, authority, |message: &MsgUpdateServiceParams| governance::check_authority(&message.authority), governance::update_service_params;
+    MsgUpdateSessionParam, authority, |message: &MsgUpdateSessionParam| governance::check_authority(&message.authority), governance::update_session_param;
+    MsgUpdateSessionParams, authority, |message: &MsgUpdateSessionParams| governance::check_authority(&message.authority), governance::update_session_params;
+    MsgUpdateSharedParam, authority, |message: &MsgUpdateSharedParam| governance::check_authority(&message.authority), governance::update_shared_param;
+    MsgUpdateSharedParams, authority, |message: &MsgUpdateSharedParams| governance::check_authority(&message.authority), governance::update_shared_params;
+    MsgUpdateSupplierParam, authority, |message: &MsgUpdateSupplierParam| governance::check_authority(&message.authority), governance::update_supplier_param;
+    MsgUpdateSupplierParams, authority, |message: &MsgUpdateSupplierParams| governance::check_authority(&message.authority), governance::update_supplier_params;
+    MsgUpdateTokenomicsParam, authority, |message: &MsgUpdateTokenomicsParam| governance::check_authority(&message.authority), governance::update_tokenomics_param;
+    MsgUpdateTokenomicsParams, authority, |message: &MsgUpdateTokenomicsParams| governance::check_authority(&message.authority), governance::update_tokenomics_params;
+    MsgSetFlag, authority, feature::check_set, feature::msg_set;
+    MsgCancelFlag, authority, feature::check_cancel, feature::msg_cancel;
+    MsgTransferApplication, source_address, application::check_transfer, application::msg_transfer;
+    MsgTransferService, owner_address, service::check_transfer, service::msg_transfer;
+    MsgSend, from_address, bank::check_send, bank::msg_send;
+    MsgStakeApplication, address, application::check_stake, application::msg_stake;
+    MsgUnstakeApplication, address, application::check_unstake, application::msg_unstake;
+    MsgDelegateToGateway, app_address, application::check_delegate, application::msg_delegate;
+    MsgUndelegateFromGateway, app_address, application::check_undelegate, application::msg_undelegate;
+    MsgStakeGateway, address, gateway::check_stake, gateway::msg_stake;
+    MsgUnstakeGateway, address, gateway::check_unstake, gateway::msg_unstake;
+    MsgUpdateGatewayMetadata, address, gateway::check_metadata, gateway::msg_update_metadata;
+    MsgStakeSupplier, signer, supplier::check_stake, supplier::msg_stake;
+    MsgUnstakeSupplier, signer, supplier::check_unstake, supplier::msg_unstake;
+    MsgAddService, owner_address, service::check_add, service::msg_add;
+    MsgCreateClaim, supplier_operator_address, proof::check_create_claim, proof::msg_create_claim;
+    MsgSubmitProof, supplier_operator_address, proof::check_submit_proof, proof::msg_submit_proof;
 }
 
 impl Msg {
