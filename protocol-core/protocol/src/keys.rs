@@ -1,15 +1,17 @@
 //! secp256k1 keys, addresses and ordinary (ECDSA) signatures.
 //!
-//! ECDSA is libsecp256k1's: signing is constant-time, nonces follow RFC 6979. Curve arithmetic for rings is k256's.
+//! ECDSA is libsecp256k1's: signing is constant-time, nonces follow RFC 6979. Rings have curve arithmetic of their own.
 
+mod ecdsa;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
 use k256::elliptic_curve::ff::PrimeField;
 use k256::{AffinePoint, Scalar};
-use secp256k1::{Message, SecretKey, ecdsa};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -54,12 +56,13 @@ impl SigningKey {
 
     /// Reads 32 big-endian bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        let mut secret = SecretKey::from_secret_bytes(*bytes).map_err(|_| KeyError::SigningKey)?;
-        let public = PublicKey(secret.public_key().serialize());
-        secret.non_secure_erase();
+        let parsed = ecdsa::public_key(bytes)?;
         Ok(Self {
             secret: Zeroizing::new(*bytes),
-            public,
+            public: PublicKey {
+                bytes: parsed.serialize(),
+                parsed: Some(parsed),
+            },
             ring_image: OnceLock::new(),
         })
     }
@@ -98,10 +101,7 @@ impl SigningKey {
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let digest: [u8; 32] = Sha256::digest(message).into();
-        let mut secret = SecretKey::from_secret_bytes(*self.secret).expect("checked when the key was made");
-        let signature = ecdsa::sign(Message::from_digest(digest), &secret);
-        secret.non_secure_erase();
-        signature.serialize_compact()
+        ecdsa::sign(&self.secret, digest)
     }
 
     /// The key as a scalar, for ring signatures.
@@ -116,42 +116,75 @@ impl SigningKey {
     }
 }
 
-/// A compressed public key, 33 bytes, known to be a point of the curve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicKey([u8; 33]);
+/// A compressed public key, 33 bytes, known to be a point of the curve. It is compared, ordered and hashed by these bytes.
+#[derive(Clone, Copy)]
+pub struct PublicKey {
+    bytes: [u8; 33],
+    /// The point, so that a verification need not decompress it; absent when the key came out of a ring, which does not verify by it.
+    parsed: Option<secp256k1::PublicKey>,
+}
 
 impl PublicKey {
     /// Reads 33 bytes; errs unless they are a compressed point.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, KeyError> {
         let bytes: [u8; 33] = bytes.try_into().map_err(|_| KeyError::PublicKey)?;
-        secp256k1::PublicKey::from_byte_array_compressed(bytes).map_err(|_| KeyError::PublicKey)?;
-        Ok(Self(bytes))
+        let parsed = Some(ecdsa::parse(&bytes)?);
+        Ok(Self { bytes, parsed })
     }
 
     /// Bytes that were just decoded as a point.
     pub(crate) const fn of_point(bytes: [u8; 33]) -> Self {
-        Self(bytes)
+        Self { bytes, parsed: None }
     }
 
     /// The 33 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 33] {
-        &self.0
+        &self.bytes
     }
 
     /// RIPEMD-160(SHA-256(key)).
     #[must_use]
     pub fn address(&self) -> Address {
-        Address::of_key(&self.0)
+        Address::of_key(&self.bytes)
     }
 
     /// Verifies what [`SigningKey::sign`] makes; refuses a high s.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
         let digest: [u8; 32] = Sha256::digest(message).into();
-        let key =
-            secp256k1::PublicKey::from_byte_array_compressed(self.0).map_err(|_| KeyError::PublicKey)?;
-        // libsecp256k1 refuses a high s in verification.
-        let signature = ecdsa::Signature::from_compact(signature).map_err(|_| KeyError::Signature)?;
-        ecdsa::verify(&signature, Message::from_digest(digest), &key).map_err(|_| KeyError::Signature)
+        let key = self.parsed.map_or_else(|| ecdsa::parse(&self.bytes), Ok)?;
+        ecdsa::verify(&key, digest, signature)
+    }
+}
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PublicKey({})", hex::encode(self.bytes))
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl PartialOrd for PublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PublicKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl Hash for PublicKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
     }
 }

@@ -230,3 +230,20 @@ fn a_signing_key_shows_its_address_only() {
     let key = SigningKey::generate(&mut StdRng::seed_from_u64(3));
     assert_eq!(format!("{key:?}"), format!("SigningKey({})", key.address()));
 }
+
+#[test]
+fn a_key_of_a_ring_is_the_same_key_and_verifies() {
+    let key = SigningKey::from_bytes(&[5; 32]).unwrap();
+    let (parsed, bare) = (
+        key.public_key(),
+        PublicKey::of_point(*key.public_key().as_bytes()),
+    );
+    assert_eq!(parsed, bare);
+    assert_eq!(parsed.cmp(&bare), Ordering::Equal);
+    assert_eq!(std::collections::HashSet::from([parsed, bare]).len(), 1);
+    let signature = key.sign(b"answer");
+    assert_eq!(bare.verify(b"answer", &signature), Ok(()));
+    assert_eq!(bare.verify(b"other", &signature), Err(KeyError::Signature));
+    let nowhere = PublicKey::of_point([5; 33]);
+    assert_eq!(nowhere.verify(b"answer", &signature), Err(KeyError::PublicKey));
+}
