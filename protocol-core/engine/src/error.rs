@@ -21,3 +21,14 @@ pub enum EngineError {
         height: i64,
     },
 }
+
+impl EngineError {
+    /// Whether the same commit may succeed later, since only the disk refused it.
+    #[must_use]
+    pub const fn is_unwritable(&self) -> bool {
+        let Self::Machine { source, .. } = self else {
+            return false;
+        };
+        matches!(source, MachineError::Unwritable(_))
+    }
+}

@@ -93,6 +93,9 @@ pub enum MachineError {
     /// A height, time or certificate that the rules forbid.
     #[error("{0}")]
     Refused(String),
+    /// The disk refused a commit. Nothing was written; the same commit may succeed later.
+    #[error("the block cannot be written")]
+    Unwritable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store or the rules failed.
     #[error("the state machine failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -117,7 +120,8 @@ pub trait StateMachine: Send + Sync + 'static {
     /// Executes a block that somebody else built.
     fn verify(&self, parent: &BlockId, block: &[u8]) -> Result<Verdict, MachineError>;
 
-    /// Makes a built or verified block durable, with the certificate that says why it is final.
+    /// Makes a built or verified block durable, with the certificate that says why it is final. After
+    /// [`MachineError::Unwritable`] the tip is what it was, and the same call is to be made again.
     fn commit(&self, block: &BlockId, certificate: &[u8]) -> Result<Committed, MachineError>;
 
     /// Drops every overlay.

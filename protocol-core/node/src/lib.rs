@@ -17,7 +17,8 @@
 //! - Executed blocks that are not durable stack above the tip by block id, at most [`portico_engine::MAX_OVERLAYS`].
 //! - Nothing from the network panics, and everything is bounded: bodies, batches, connections, calls at a time, the mempool by
 //!   transactions, bytes and sender.
-//! - A failing store stops the node: it never goes on from a state that is not on disk.
+//! - The node never goes on from a state that is not on disk. While the disk refuses a block (it is full), that block waits, is tried
+//!   again with a growing pause of at most five seconds, and queries go on; any other failure of the store stops the node.
 //!
 //! Deliberately absent: peers and votes, state of older heights, proofs, WebSocket subscriptions, searches.
 //! Start reading at [`Node`], then `machine.rs`; `block.rs` has the formats.

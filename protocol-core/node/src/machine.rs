@@ -248,7 +248,15 @@ impl Machine {
             tx_hashes: &executed.tx_hashes,
         };
         let changes = writes(executed.changes.changes());
-        self.store.commit(&write, changes).map_err(failed)?;
+        if let Err(error) = self.store.commit(&write, changes) {
+            if !error.is_unwritable() {
+                return Err(failed(error));
+            }
+            self.metrics.writable.set(0);
+            self.read_on(core);
+            return Err(MachineError::Unwritable(Box::new(error)));
+        }
+        self.metrics.writable.set(1);
         let snapshot = Arc::new(self.store.snapshot().map_err(failed)?);
         let before = core.tip.time_ms;
         core.overlays.advance(id)?;
@@ -261,13 +269,33 @@ impl Machine {
         self.publish(&core.tip, snapshot, &executed.tx_hashes)
     }
 
-    /// Shows the new tip to readers: first to the mempool, last to those who wait for the head.
+    /// Goes on reading the tip after the store was opened anew. Overlays above the next block still read the store as it was: an engine
+    /// that keeps any discards them.
+    fn read_on(&self, core: &mut Core) {
+        let mut reopen = || {
+            let snapshot = Arc::new(self.store.at(core.tip.height).map_err(failed)?);
+            core.tip.state = Arc::new(Durable(snapshot.clone()));
+            self.show(&core.tip, snapshot, &[])
+        };
+        if let Err(error) = reopen() {
+            tracing::warn!(error = %portico_protocol::causes(&error), "state cannot be read until the disk answers again");
+        }
+    }
+
+    /// Shows the new tip to readers, and tells those who wait for the head.
     fn publish(
         &self,
         tip: &After,
         snapshot: Arc<Snapshot>,
         included: &[[u8; 32]],
     ) -> Result<(), MachineError> {
+        self.show(tip, snapshot, included)?;
+        self.head.send_replace(tip.head());
+        Ok(())
+    }
+
+    /// Shows the tip to readers, the mempool first.
+    fn show(&self, tip: &After, snapshot: Arc<Snapshot>, included: &[[u8; 32]]) -> Result<(), MachineError> {
         let context = self.rules.pending(tip);
         self.mempool
             .advance(tip.state.clone(), context, included)
@@ -279,7 +307,6 @@ impl Machine {
             app_hash: tip.app_hash,
         };
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
-        self.head.send_replace(tip.head());
         Ok(())
     }
 

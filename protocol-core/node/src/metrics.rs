@@ -6,6 +6,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Regist
 #[derive(Clone)]
 pub(crate) struct Metrics {
     pub(crate) height: IntGauge,
+    pub(crate) writable: IntGauge,
     pub(crate) block_interval: Histogram,
     pub(crate) txs: IntCounterVec,
     pub(crate) mempool_txs: IntGauge,
@@ -25,6 +26,10 @@ impl Metrics {
             |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
         let metrics = Self {
             height: IntGauge::new("portico_chain_height", "Height of the newest block.")?,
+            writable: IntGauge::new(
+                "portico_chain_writable",
+                "1 while the disk takes blocks, 0 while it refuses one.",
+            )?,
             block_interval: Histogram::with_opts(
                 interval.buckets(vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0]),
             )?,
@@ -46,12 +51,14 @@ impl Metrics {
                 "server",
             )?,
         };
+        metrics.writable.set(1);
         metrics.register(registry)?;
         Ok(metrics)
     }
 
     fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         registry.register(Box::new(self.height.clone()))?;
+        registry.register(Box::new(self.writable.clone()))?;
         registry.register(Box::new(self.block_interval.clone()))?;
         registry.register(Box::new(self.txs.clone()))?;
         registry.register(Box::new(self.mempool_txs.clone()))?;

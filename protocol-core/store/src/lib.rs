@@ -20,6 +20,7 @@
 //! | the state after an older block | [`ChainStore::at`], [`Snapshot::at`] |
 //! | proving a key, or its absence, at any of these heights | [`Snapshot::prove`], [`batch`] |
 //! | making an older block the tip again | [`ChainStore::rollback`] |
+//! | whether all of it agrees | [`Snapshot::check`] |
 //!
 //! Invariants:
 //! - After a crash at any moment the store holds the state of block h or of block h + 1, with everything that belongs to it.
@@ -32,6 +33,7 @@
 //! Blocks, results and ids of all heights stay. The file's tables and formats are listed in `tables.rs`.
 //! Start reading at [`ChainStore::commit`] in `write.rs`, then `versioned.rs` (the past) and `tree.rs` (the pages).
 
+mod check;
 mod disk;
 #[cfg_attr(not(test), allow(dead_code, reason = "snapshots will use it"))]
 mod dump;
@@ -49,6 +51,7 @@ mod tries;
 mod versioned;
 mod write;
 
+pub use check::Report;
 pub use error::StoreError;
 pub use proof::{ProofStep, StateProof, batch};
 pub use snapshot::{Entry, Snapshot, Tip};

@@ -40,7 +40,6 @@ pub(crate) struct Tables {
     pub(crate) meta: ReadOnlyTable<&'static str, &'static [u8]>,
     pub(crate) state: Reader,
     pub(crate) tree: Reader,
-    #[cfg_attr(not(test), allow(dead_code, reason = "the check will use it"))]
     pub(crate) journal: ReadOnlyTable<(i64, u8), &'static [u8]>,
     pub(crate) blocks: ReadOnlyTable<i64, &'static [u8]>,
     pub(crate) results: ReadOnlyTable<i64, &'static [u8]>,
@@ -78,7 +77,6 @@ impl Snapshot {
         })
     }
 
-    #[cfg_attr(not(test), allow(dead_code, reason = "the check will use it"))]
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
     }

@@ -1,6 +1,8 @@
 //! Commits, crashes and roots.
 
+mod check;
 mod crash;
+mod faults;
 mod past;
 mod proofs;
 mod rollback;
@@ -110,6 +112,7 @@ pub(crate) fn assert_whole(store: &ChainStore, height: i64) {
         assert_eq!(snapshot.app_hash(at).expect("readable"), Some(expected_root(at)));
         assert_eq!(snapshot.tx(&block.tx).expect("readable"), Some((at, 0)));
     }
+    assert_eq!(snapshot.check(|_| ()).expect("readable").faults, [""; 0]);
     let next = height + 1;
     assert_eq!(snapshot.block(next).expect("readable"), None);
     assert_eq!(snapshot.results(next).expect("readable"), None);

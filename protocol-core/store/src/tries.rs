@@ -64,7 +64,7 @@ impl StateTries {
     }
 }
 
-fn leaf(path: Path, value: &[u8]) -> Leaf<Plain> {
+pub(crate) fn leaf(path: Path, value: &[u8]) -> Leaf<Plain> {
     Leaf::by_digest(path, leaf_digest(&path, value))
 }
 

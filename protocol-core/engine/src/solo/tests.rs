@@ -21,6 +21,10 @@ struct Counting {
     built: Mutex<Option<(u64, Vec<Bytes>)>>,
     committed: watch::Sender<usize>,
     fail_at: Option<i64>,
+    /// Commits that the disk refuses.
+    refusals: AtomicU64,
+    /// Blocks built, committed or not.
+    builds: AtomicU64,
 }
 
 fn id(height: i64) -> BlockId {
@@ -51,6 +55,7 @@ impl StateMachine for Counting {
             room -= tx.len();
             taken.push(tx);
         }
+        self.builds.fetch_add(1, Ordering::SeqCst);
         *self.built.lock().expect("sound") = Some((slot.time_ms, taken));
         Ok(Block {
             id: id(slot.height.0),
@@ -66,6 +71,14 @@ impl StateMachine for Counting {
     }
 
     fn commit(&self, block: &BlockId, certificate: &[u8]) -> Result<Committed, MachineError> {
+        let left = |count: u64| count.checked_sub(1);
+        if self
+            .refusals
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, left)
+            .is_ok()
+        {
+            return Err(MachineError::Unwritable("no space left".into()));
+        }
         let (time, txs) = self.built.lock().expect("sound").take().expect("built");
         let mut blocks = self.blocks.lock().expect("sound");
         blocks.push((time, txs, Bytes::copy_from_slice(certificate)));
@@ -241,4 +254,38 @@ async fn a_failing_state_machine_stops_the_engine() {
     let engine = Box::new(Scene::new(Some(2)).engine(Pace::Interval(Duration::from_secs(1))));
     let error = engine.run(CancellationToken::new()).await.expect_err("fails");
     assert!(matches!(error, EngineError::Machine { height: 2, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_that_the_disk_refuses_is_committed_when_it_no_longer_does() {
+    let scene = Scene::new(None);
+    scene.machine.refusals.store(20, Ordering::SeqCst);
+    scene.pool.push(b"tx");
+    let stop = CancellationToken::new();
+    let started = tokio::time::Instant::now();
+    let run = tokio::spawn(Box::new(scene.engine(HOUR)).run(stop.clone()));
+    let mut committed = scene.machine.committed.subscribe();
+    committed.wait_for(|count| *count == 1).await.expect("alive");
+    // 0.1 + 0.2 + … + 3.2 seconds, then 5 each.
+    assert_eq!(started.elapsed().as_millis(), 6_300 + 14 * 5_000);
+    assert_eq!(
+        scene.machine.builds.load(Ordering::SeqCst),
+        1,
+        "a signed block is not replaced"
+    );
+    assert_eq!(scene.machine.blocks.lock().expect("sound")[0].1, [&b"tx"[..]]);
+    stop.cancel();
+    run.await.expect("no panic").expect("stopped in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_waits_for_the_disk_can_be_stopped() {
+    let scene = Scene::new(None);
+    scene.machine.refusals.store(u64::MAX, Ordering::SeqCst);
+    let stop = CancellationToken::new();
+    let run = tokio::spawn(Box::new(scene.engine(HOUR)).run(stop.clone()));
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    stop.cancel();
+    run.await.expect("no panic").expect("stopped in order");
+    assert!(scene.times().is_empty());
 }

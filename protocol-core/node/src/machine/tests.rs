@@ -102,14 +102,20 @@ fn machine_with(bounds: portico_config::node::MempoolConfig) -> Arc<Machine> {
 }
 
 fn machine_since(genesis_time_ms: u64, bounds: portico_config::node::MempoolConfig) -> Arc<Machine> {
-    let genesis = genesis();
     let store = ChainStore::in_memory().expect("made");
+    machine_on(store, genesis_time_ms, bounds)
+}
+
+fn machine_on(
+    store: ChainStore,
+    genesis_time_ms: u64,
+    bounds: portico_config::node::MempoolConfig,
+) -> Arc<Machine> {
+    let genesis = genesis();
     let changes = init(&genesis).expect("consistent");
     let mut tries = StateTries::new(&STORES);
     tries.apply(writes(&changes)).expect("known stores");
-    store
-        .init(b"{}", &tries, writes(&changes))
-        .expect("written");
+    store.init(b"{}", &tries, writes(&changes)).expect("written");
     let rules = Rules {
         chain_id: "portico-test".parse().expect("an id"),
         genesis_time_ms,
@@ -223,6 +229,103 @@ async fn a_transfer_is_included_and_moves_tokens() {
     assert_eq!((account.number, account.sequence), (number(1), 1));
     let again = Chain::broadcast(&chain, tx).await.expect("answered");
     assert_eq!((again.code, again.codespace.as_str()), (19, "sdk"));
+}
+
+/// A disk in memory that takes no writes while it is full.
+#[derive(Debug)]
+struct SmallDisk {
+    disk: redb::backends::InMemoryBackend,
+    full: std::sync::atomic::AtomicBool,
+}
+
+impl SmallDisk {
+    fn check(&self) -> std::io::Result<()> {
+        match self.full.load(Ordering::SeqCst) {
+            true => Err(std::io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl redb::StorageBackend for SmallDisk {
+    fn len(&self) -> std::io::Result<u64> {
+        self.disk.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.disk.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.check()?;
+        self.disk.set_len(len)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.disk.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.check()?;
+        self.disk.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_blocks_and_nothing_else() {
+    let disk = Arc::new(SmallDisk {
+        disk: redb::backends::InMemoryBackend::new(),
+        full: std::sync::atomic::AtomicBool::new(false),
+    });
+    let store = ChainStore::on(disk.clone(), 10).expect("made");
+    let machine = machine_on(store, GENESIS_MS, portico_config::node::MempoolConfig::default());
+    let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
+    let chain = LocalChain {
+        api: Api::new(machine.clone(), metrics),
+        chain_id: "portico-test".into(),
+    };
+    let first = build(&machine, &ROOT, 1, GENESIS_MS + 1);
+    commit(&machine, &first).expect("next");
+    disk.full.store(true, Ordering::SeqCst);
+    let sent = Chain::broadcast(&chain, transfer(1, 0, 5))
+        .await
+        .expect("answered");
+    assert_eq!(sent.code, 0, "{}", sent.log);
+    let txs = vec![transfer(1, 0, 5)];
+    let second = machine
+        .build(&first.id, slot(2, GENESIS_MS + 2), &mut Given(txs))
+        .expect("built");
+    for _ in 0..3 {
+        assert!(matches!(
+            commit(&machine, &second),
+            Err(MachineError::Unwritable(_))
+        ));
+        assert_eq!(machine.metrics.writable.get(), 0);
+        assert_eq!(machine.tip().block_id, first.id);
+        let balance = chain.balance(&account(2).address()).await.expect("answered");
+        assert_eq!(balance, Upokt(1_000_000));
+        assert_eq!(Chain::tx(&chain, &sent.hash).await.expect("answered"), None);
+        let known = Chain::broadcast(&chain, transfer(1, 0, 5))
+            .await
+            .expect("answered");
+        assert_eq!(known.code, 19, "it still waits");
+    }
+    let more = Chain::broadcast(&chain, transfer(1, 1, 5))
+        .await
+        .expect("answered");
+    assert_eq!(more.code, 0, "{}", more.log);
+    disk.full.store(false, Ordering::SeqCst);
+    assert!(commit(&machine, &second).expect("space again"));
+    assert_eq!(machine.metrics.writable.get(), 1);
+    let included = Chain::tx(&chain, &sent.hash)
+        .await
+        .expect("answered")
+        .expect("in a block");
+    assert_eq!((included.height.0, included.code), (2, 0), "{}", included.log);
+    let engine = solo(&machine);
+    engine.step().expect("made");
+    let balance = chain.balance(&account(2).address()).await.expect("answered");
+    assert_eq!(balance, Upokt(1_000_010));
 }
 
 #[test]
