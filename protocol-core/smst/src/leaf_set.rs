@@ -1,45 +1,42 @@
 //! The leaves of one session, as a servicer keeps them while relays come in.
 //!
 //! ```text
-//!            summaries (cached)          buckets by the first bits, each sorted by path
-//!                  1                       00 │ path hash seq │ path hash seq │
-//!               2     3                    01 │ path hash seq │
-//!             4   5 6   7   ◄── one each   10 │ …
+//! log         path hash seq │ path hash seq │ …     in the order of insertion, never moved
+//! index       │·│3│0│·│·│1│7│·│2│…                  numbers of leaves in the order of paths, with gaps
+//! summaries            1                            of the upper levels, once a root was asked for
+//!                   2     3
+//!                 4   5 6   7                       ◄── one each per bucket: about 8 to 16 leaves
 //! ```
-//! A leaf takes about 80 bytes: path 32, hash 32, reference 8, and slack. Values stay in the caller's log;
-//! only those of at most two leaves are needed, when a proof is made. The number of buckets doubles as the
-//! set grows. An insert forgets the summaries above it, `root` computes those that are missing.
+//! A leaf takes 72 bytes in the log (path 32, hash 32, reference 8), 10 to 12 in the index and 5 to 9 in
+//! the summaries. Values stay in the caller's log; only those of at most two leaves are needed, when a proof is
+//! made. An insert writes one place of each part; `root` recomputes the summaries above what was inserted.
+
+mod index;
+mod log;
+mod place;
+mod summaries;
+
+use std::cmp::Ordering;
 
 use crate::closest::ClosestProof;
 use crate::error::ProveError;
 use crate::path::Path;
-use crate::sorted::{Pathed, Summary, split, summarize};
-use crate::spec::{Spec, Sum, SumDigest};
-use crate::walk::{Cursor, LeafAt, Walk, nearest};
+use crate::sorted::summarize;
+use crate::spec::{Sum, SumDigest};
+use crate::walk::{LeafAt, Walk, nearest};
 
-/// Leaves per bucket, on average, above which the number of buckets doubles.
-const BUCKET_LEAVES: usize = 32;
-/// A bucket grows by this many leaves, so that it holds little unused memory.
-const BUCKET_GROWTH: usize = 8;
-/// At most 2^20 buckets: far more leaves than a session can have still work, with fuller buckets.
-const MAX_BUCKET_BITS: usize = 20;
+use self::index::Index;
+use self::log::{Entry, Log};
+use self::place::Place;
+use self::summaries::Summaries;
 
 /// A compact sum trie of leaves with equal weight: their hashes in memory, their values elsewhere.
 #[derive(Debug, Clone)]
 pub struct LeafSet {
     weight: u64,
-    len: usize,
-    bucket_bits: usize,
-    buckets: Vec<Vec<Entry>>,
-    /// Summary i has children 2i and 2i + 1; the last level is that of the buckets. `None`: not known now.
-    summaries: Vec<Option<Summary<SumDigest>>>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    path: Path,
-    hash: [u8; 32],
-    seq: u64,
+    log: Log,
+    index: Index,
+    summaries: Summaries,
 }
 
 /// A leaf that is asked for.
@@ -66,10 +63,9 @@ impl LeafSet {
     pub fn new(weight: u64) -> Self {
         Self {
             weight,
-            len: 0,
-            bucket_bits: 0,
-            buckets: vec![Vec::new()],
-            summaries: vec![None; 2],
+            log: Log::default(),
+            index: Index::default(),
+            summaries: Summaries::default(),
         }
     }
 
@@ -82,19 +78,19 @@ impl LeafSet {
     /// Number of leaves.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.len
+        self.log.len()
     }
 
     /// Whether there is no leaf.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Sum of all weights, modulo 2^64 as in the root.
     #[must_use]
     pub fn sum(&self) -> u64 {
-        u64::try_from(self.len)
+        u64::try_from(self.len())
             .unwrap_or(u64::MAX)
             .wrapping_mul(self.weight)
     }
@@ -107,42 +103,48 @@ impl LeafSet {
 
     /// Adds a leaf by its hash ([`Self::hash_leaf`] with the set's weight); `seq` is the caller's reference.
     ///
-    /// Returns false, and changes nothing, when there is a leaf at `path` already.
+    /// Returns false, and changes nothing, when there is a leaf at `path` already. Paths are taken for hashes:
+    /// sets of many paths that share their first 32 bits are slow.
     pub fn insert(&mut self, path: Path, hash: [u8; 32], seq: u64) -> bool {
-        let bucket = self.bucket_of(&path);
-        let entries = &mut self.buckets[bucket];
-        let Err(at) = entries.binary_search_by(|entry| entry.path.cmp(&path)) else {
+        if self.index.is_full(self.len()) {
+            // Not both at once in memory: old and new row, and what a root left behind.
+            self.summaries = Summaries::default();
+            self.index.grow();
+        }
+        let Err(position) = self.find(&path) else {
             return false;
         };
-        if entries.len() == entries.capacity() {
-            entries.reserve_exact(BUCKET_GROWTH);
-        }
-        entries.insert(at, Entry { path, hash, seq });
-        self.len += 1;
-        self.forget(bucket);
-        if self.len > BUCKET_LEAVES << self.bucket_bits && self.bucket_bits < MAX_BUCKET_BITS {
-            self.double();
-        }
+        self.index.insert(position, path.indexed(), self.len());
+        self.log.push(Entry { path, hash, seq });
+        self.summaries.forget(&path);
         true
     }
 
     /// The caller's reference of the leaf at `path`.
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<u64> {
-        let entries = &self.buckets[self.bucket_of(path)];
-        let at = entries.binary_search_by(|entry| entry.path.cmp(path)).ok()?;
-        Some(entries[at].seq)
+        let number = self.find(path).ok()?;
+        Some(self.log.get(number).seq)
     }
 
     /// All leaves in the order of their paths, with their digests.
     pub fn leaves(&self) -> impl Iterator<Item = (LeafRef, SumDigest)> {
-        let entries = self.buckets.iter().flatten();
-        entries.map(|entry| (entry.leaf_ref(), entry.digest(self.weight)))
+        let numbers = self.index.numbers(self.index.all());
+        numbers.map(|number| {
+            let entry = self.log.get(number);
+            let leaf = LeafRef {
+                path: entry.path,
+                seq: entry.seq,
+            };
+            (leaf, entry.digest(self.weight))
+        })
     }
 
-    /// Root of the trie: `root_hash` of the session's claim. Costs what changed since the last call.
+    /// Root of the trie: `root_hash` of the session's claim. Costs what changed since the last call, or all when
+    /// the set has grown by about a quarter.
     pub fn root(&mut self) -> SumDigest {
-        self.refresh(1, 0).digest::<Sum>()
+        self.refresh();
+        self.summaries.digest(1, self.weight)
     }
 
     /// The leaf closest to `path`, and the one beside it; `None` when the set is empty.
@@ -186,149 +188,24 @@ impl LeafSet {
     }
 
     pub(crate) fn cursor(&mut self) -> Place<'_> {
-        self.refresh(1, 0);
+        self.refresh();
         Place::at(self, 1, 0)
     }
 
-    fn bucket_of(&self, path: &Path) -> usize {
-        path.leading(self.bucket_bits)
+    /// Number of the leaf at `path`, or where in the index it belongs.
+    fn find(&self, path: &Path) -> Result<usize, usize> {
+        let order = |number: usize| -> Ordering { self.log.get(number).path.cmp(path) };
+        self.index.find(path.indexed(), order)
     }
 
-    /// Forgets the summaries that depend on `bucket`, up to the first that is forgotten already.
-    fn forget(&mut self, bucket: usize) {
-        let mut summary = (1 << self.bucket_bits) + bucket;
-        while summary > 0 && self.summaries[summary].take().is_some() {
-            summary /= 2;
-        }
+    fn refresh(&mut self) {
+        let (index, log, weight) = (&self.index, &self.log, self.weight);
+        let mut entries = Vec::new();
+        self.summaries.refresh(log.len(), weight, |bucket, bits| {
+            entries.clear();
+            let numbers = index.numbers(index.bucket(bucket, bits));
+            entries.extend(numbers.map(|number| *log.get(number)));
+            summarize::<Sum, _, _>(&entries, bits, &|entry: &Entry| entry.digest(weight))
+        });
     }
-
-    /// Splits each bucket in two.
-    fn double(&mut self) {
-        let depth = self.bucket_bits;
-        let mut buckets = Vec::with_capacity(self.buckets.len() * 2);
-        for mut left in std::mem::take(&mut self.buckets) {
-            let right = left.split_off(left.partition_point(|entry| !entry.path.bit(depth)));
-            left.shrink_to_fit();
-            buckets.extend([left, right]);
-        }
-        self.summaries = vec![None; buckets.len() * 2];
-        self.buckets = buckets;
-        self.bucket_bits += 1;
-    }
-
-    fn refresh(&mut self, index: usize, depth: usize) -> Summary<SumDigest> {
-        if let Some(known) = self.summaries[index] {
-            return known;
-        }
-        let summary = if depth == self.bucket_bits {
-            let entries = &self.buckets[index - (1 << depth)];
-            summarize::<Sum, _, _>(entries, depth, &|entry| entry.digest(self.weight))
-        } else {
-            let left = self.refresh(2 * index, depth + 1);
-            Summary::join::<Sum>(left, self.refresh(2 * index + 1, depth + 1))
-        };
-        self.summaries[index] = Some(summary);
-        summary
-    }
-}
-
-impl Entry {
-    fn digest(&self, weight: u64) -> SumDigest {
-        SumDigest::from_parts(self.hash, weight, 1)
-    }
-
-    fn leaf_ref(&self) -> LeafRef {
-        LeafRef {
-            path: self.path,
-            seq: self.seq,
-        }
-    }
-}
-
-impl Pathed for Entry {
-    fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-/// A subtree of a set whose summaries are all known.
-#[derive(Clone, Copy)]
-pub(crate) enum Place<'a> {
-    /// At or above the buckets.
-    Above(&'a LeafSet, usize),
-    /// Inside a bucket.
-    Inside(&'a LeafSet, &'a [Entry]),
-}
-
-impl<'a> Place<'a> {
-    fn at(set: &'a LeafSet, index: usize, depth: usize) -> Self {
-        match depth == set.bucket_bits {
-            true => Self::Inside(set, &set.buckets[index - (1 << depth)]),
-            false => Self::Above(set, index),
-        }
-    }
-}
-
-impl Cursor for Place<'_> {
-    type Spec = Sum;
-    type Item = u64;
-
-    fn is_empty(self) -> bool {
-        match self {
-            Self::Above(set, index) => matches!(set.summaries[index], Some(Summary::Empty)),
-            Self::Inside(_, entries) => entries.is_empty(),
-        }
-    }
-
-    fn leaf(self) -> Option<LeafAt<Sum, u64>> {
-        match self {
-            Self::Inside(set, [entry]) => Some(LeafAt {
-                path: entry.path,
-                digest: entry.digest(set.weight),
-                item: entry.seq,
-            }),
-            Self::Above(set, index) if matches!(set.summaries[index], Some(Summary::One(_))) => {
-                let (left, right) = self.children(depth_of(index));
-                left.leaf().or_else(|| right.leaf())
-            }
-            _ => None,
-        }
-    }
-
-    fn children(self, depth: usize) -> (Self, Self) {
-        match self {
-            Self::Above(set, index) => (
-                Self::at(set, 2 * index, depth + 1),
-                Self::at(set, 2 * index + 1, depth + 1),
-            ),
-            Self::Inside(set, entries) => {
-                let (left, right) = split(entries, depth);
-                (Self::Inside(set, left), Self::Inside(set, right))
-            }
-        }
-    }
-
-    fn digest(self, depth: usize) -> SumDigest {
-        match self {
-            Self::Above(set, index) => set.summaries[index].map_or(Sum::EMPTY, Summary::digest::<Sum>),
-            Self::Inside(set, entries) => {
-                summarize::<Sum, _, _>(entries, depth, &|entry| entry.digest(set.weight)).digest::<Sum>()
-            }
-        }
-    }
-
-    fn some_path(self) -> Option<Path> {
-        match self {
-            Self::Inside(_, entries) => entries.first().map(|entry| entry.path),
-            Self::Above(_, index) => {
-                let (left, right) = self.children(depth_of(index));
-                left.some_path().or_else(|| right.some_path())
-            }
-        }
-    }
-}
-
-/// Depth of a summary.
-fn depth_of(index: usize) -> usize {
-    index.ilog2() as usize
 }

@@ -50,11 +50,15 @@ impl Path {
         bits
     }
 
+    /// The first 32 bits as a number: what an index of paths goes by.
+    pub(crate) fn indexed(&self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     /// The first `bits` bits, at most 32 of them, as a number.
     pub(crate) fn leading(&self, bits: usize) -> usize {
-        let [a, b, c, d, ..] = self.0;
-        let first = u64::from(u32::from_be_bytes([a, b, c, d]));
-        usize::try_from(first >> (32 - bits)).expect("32 bits fit")
+        usize::try_from(u64::from(self.indexed()) >> (32 - bits)).expect("32 bits fit")
     }
 
     /// The first `bits` bits of this path, the rest zero.

@@ -412,6 +412,25 @@ fn a_leaf_set_grows_past_many_doublings_and_keeps_its_root_up_to_date() {
 }
 
 #[test]
+fn a_leaf_set_of_paths_that_begin_alike_is_right_though_slow() {
+    let (mut set, mut trie) = (LeafSet::new(1), SumTrie::new());
+    for i in 0..600u64 {
+        let mut path = *Path::of_key(&i.to_be_bytes()).as_bytes();
+        path[..4].fill([0xff, 0, 0xff, 0x80][usize::try_from(i % 4).unwrap()]);
+        let path = Path::new(path);
+        trie.insert(path, i.to_be_bytes(), 1);
+        let hash = LeafSet::hash_leaf(&path, &i.to_be_bytes(), 1);
+        assert!(set.insert(path, hash, i) && !set.insert(path, hash, i));
+        assert_eq!((set.get(&path), set.len() as u64), (Some(i), i + 1));
+        if i % 7 == 0 {
+            assert_eq!(set.root(), trie.root(), "after {i}");
+        }
+    }
+    let paths: Vec<_> = set.leaves().map(|(leaf, _)| leaf.path).collect();
+    assert!(paths.iter().eq(trie.leaves().map(Leaf::path)));
+}
+
+#[test]
 fn a_trie_without_values_proves_with_those_it_is_given() {
     let values: Leaves = (0..50u8).map(|i| (Path::of_key(&[i]), vec![i; 3])).collect();
     let full: PlainTrie = values
