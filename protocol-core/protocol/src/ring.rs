@@ -12,6 +12,20 @@
 
 mod cache;
 mod curve;
+#[allow(dead_code)]
+mod field;
+#[allow(dead_code)]
+mod inverse;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+#[allow(dead_code)]
+mod point;
+#[allow(dead_code)]
+mod product;
+#[allow(dead_code)]
+mod recode;
+#[allow(dead_code)]
+mod table;
 #[cfg(test)]
 mod tests;
 

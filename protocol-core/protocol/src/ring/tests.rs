@@ -1,5 +1,6 @@
 //! Laws of ring signatures, and what an adversary may try.
 
+mod fast;
 mod vectors;
 
 use proptest::prelude::*;

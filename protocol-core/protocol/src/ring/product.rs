@@ -1,0 +1,191 @@
+//! Sums of products by tables: a·A + b·B, with additions only. Variable time, for public values.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::field::Fe;
+#[cfg(target_arch = "x86_64")]
+use super::lanes::{self, LANES};
+use super::point::{Affine, Packed, Sum, normalize_pair};
+use super::recode::Halves;
+use super::table::{Table, Width};
+
+/// Most windows of a table.
+const MAX_WINDOWS: usize = 22;
+
+static NOTHING: Packed = Packed { x: [0; 4], y: [0; 4] };
+
+/// What one scalar's half takes from a table: entries, and all ones for those to be subtracted.
+type Entries<'a> = [(&'a Packed, u64); MAX_WINDOWS];
+
+/// L = s·G + c·P and R = s·H + c·I from the tables of G, P, H, I; `None` when the formulas do not cover an addition on the way.
+pub(super) fn step(tables: [&Table; 4], s: &Halves, c: &Halves) -> Option<[Affine; 2]> {
+    let [g, p, h, i] = tables;
+    let products = [(g, s), (p, c), (h, s), (i, c)];
+    let [left, right] = if use_lanes() && tables.iter().all(|table| table.width() == g.width()) {
+        step_by_lanes(g.width(), &products)
+    } else {
+        let [first, second, third, fourth] = products;
+        [sum_of_two([first, second]), sum_of_two([third, fourth])]
+    };
+    normalize_pair(&left, &right, Fe::inverted_vartime)
+}
+
+/// c·P and c·I from the tables of P and I, when the products by s were prepared.
+pub(super) fn products_of_one(tables: [&Table; 2], c: &Halves) -> [Sum; 2] {
+    let width = tables[0].width();
+    if use_lanes() && tables[1].width() == width {
+        return products_by_lanes(width, tables, c);
+    }
+    tables.map(|table| {
+        let [first, second] = [0, 1].map(|half| half_of(&[(table, c)], half));
+        joined(&first, &second)
+    })
+}
+
+fn sum_of_two(products: [(&Table, &Halves); 2]) -> Sum {
+    let [first, second] = [0, 1].map(|half| half_of(&products, half));
+    joined(&first, &second)
+}
+
+fn joined(first: &Sum, second: &Sum) -> Sum {
+    let mut sum = second.times_lambda();
+    sum.add(first);
+    sum
+}
+
+fn half_of(products: &[(&Table, &Halves)], half: usize) -> Sum {
+    // All entries are read before any is added, so that cache misses overlap.
+    let mut read = [(NOTHING, 0); 2 * MAX_WINDOWS];
+    let mut count = 0;
+    for (table, scalar) in products {
+        for index in 0..table.width().windows() {
+            let (entry, negative) = table.entry(index, scalar, half);
+            read[count] = (*entry, negative);
+            count += 1;
+        }
+    }
+    let mut points = read[..count]
+        .iter()
+        .map(|(entry, negative)| signed(entry, *negative));
+    let mut sum = Sum::of(&points.next().expect("a table has windows"));
+    for point in points {
+        sum.add_affine(&point);
+    }
+    sum
+}
+
+#[inline]
+fn signed(entry: &Packed, negative: u64) -> Affine {
+    let point = entry.unpacked();
+    Affine {
+        x: point.x,
+        y: point.y.negated_if(negative),
+    }
+}
+
+/// The entries of all windows of a table for a scalar's half.
+fn entries<'a>(table: &'a Table, scalar: &Halves, half: usize) -> Entries<'a> {
+    let mut entries = [(&NOTHING, 0); MAX_WINDOWS];
+    for (index, entry) in (0..table.width().windows()).zip(&mut entries) {
+        *entry = table.entry(index, scalar, half);
+    }
+    entries
+}
+
+/// Lanes: first and second half of each of the four products.
+#[cfg(target_arch = "x86_64")]
+fn step_by_lanes(width: Width, products: &[(&Table, &Halves); 4]) -> [Sum; 2] {
+    let entries: [Entries<'_>; LANES] = std::array::from_fn(|lane| {
+        let (table, scalar) = products[lane / 2];
+        entries(table, scalar, lane % 2)
+    });
+    lanes::sum_lanes(&entries.each_ref().map(|lane| &lane[..width.windows() as usize]))
+}
+
+/// Lanes: first and second half of the lower windows, of the upper ones, of the first product; then of the second.
+#[cfg(target_arch = "x86_64")]
+fn products_by_lanes(width: Width, tables: [&Table; 2], c: &Halves) -> [Sum; 2] {
+    let entries: [Entries<'_>; 4] = std::array::from_fn(|at| entries(tables[at / 2], c, at % 2));
+    let windows = width.windows() as usize;
+    let (lower, upper) = (0..windows / 2, windows / 2..windows);
+    lanes::sum_lanes(&std::array::from_fn(|lane| {
+        let range = if lane % 4 < 2 {
+            lower.clone()
+        } else {
+            upper.clone()
+        };
+        &entries[lane / 4 * 2 + lane % 2][range]
+    }))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn step_by_lanes(_: Width, _: &[(&Table, &Halves); 4]) -> [Sum; 2] {
+    unreachable!("there are no lanes")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn products_by_lanes(_: Width, _: [&Table; 2], _: &Halves) -> [Sum; 2] {
+    unreachable!("there are no lanes")
+}
+
+static SCALAR_ONLY: AtomicBool = AtomicBool::new(false);
+
+/// Keeps from the vector unit, process-wide: for comparing the two ways, which give the same results.
+pub(crate) fn force_scalar(on: bool) {
+    SCALAR_ONLY.store(on, Ordering::Relaxed);
+}
+
+/// Whether rings are computed on the vector unit (AVX-512 IFMA): the processor has it, and it passed its self-test.
+pub(crate) fn use_lanes() -> bool {
+    !SCALAR_ONLY.load(Ordering::Relaxed) && lanes_work()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn lanes_work() -> bool {
+    static WORK: OnceLock<bool> = OnceLock::new();
+    *WORK.get_or_init(|| lanes::available() && self_test())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn lanes_work() -> bool {
+    false
+}
+
+/// Compares the lanes with the scalar path on a few steps.
+#[cfg(target_arch = "x86_64")]
+fn self_test() -> bool {
+    use k256::{ProjectivePoint, Scalar};
+
+    const STEPS: u64 = 16;
+    let base = |k: u64| (ProjectivePoint::GENERATOR * Scalar::from(k)).to_affine();
+    let tables = [1, 5, 0x1234_5678_9ABC_DEF1, u64::MAX].map(|k| Table::new(&base(k), Width::Six));
+    let [Some(g), Some(p), Some(h), Some(i)] = &tables else {
+        return false;
+    };
+    let mut scalar = Scalar::from(0x0123_4567_89AB_CDEF_u64);
+    (0..STEPS).all(|_| {
+        let s = Halves::of(&scalar);
+        scalar = scalar * scalar + Scalar::ONE;
+        let c = Halves::of(&scalar);
+        let products = [(g, &s), (p, &c), (h, &s), (i, &c)];
+        let by_lanes = step_by_lanes(Width::Six, &products).map(normal);
+        let half = products_by_lanes(Width::Six, [p, i], &c).map(normal);
+        by_lanes
+            == [
+                sum_of_two([products[0], products[1]]),
+                sum_of_two([products[2], products[3]]),
+            ]
+            .map(normal)
+            && half
+                == [p, i]
+                    .map(|table| normal(joined(&half_of(&[(table, &c)], 0), &half_of(&[(table, &c)], 1))))
+    })
+}
+
+/// Coordinates of a sum's point.
+#[cfg(target_arch = "x86_64")]
+fn normal(sum: Sum) -> Option<[[u8; 32]; 2]> {
+    let [point, _] = normalize_pair(&sum, &sum, Fe::inverted)?;
+    Some([point.x.to_bytes(), point.y.to_bytes()])
+}
