@@ -38,18 +38,6 @@ pub(crate) fn is_known(name: &str) -> bool {
     KNOWN.contains(&name)
 }
 
-/// A required flag of the state machine that holds from the first block on.
-#[cfg(test)]
-pub(crate) fn own_rule(name: &str) -> Flag {
-    Flag {
-        name: name.to_owned(),
-        enabled: true,
-        scope: portico_protocol::wire::portico::feature::FlagScope::Chain.into(),
-        kind: FlagKind::Required.into(),
-        ..Flag::default()
-    }
-}
-
 /// Prefix of a flag's entries; they are kept newest first.
 pub(crate) fn entries(name: &str) -> Vec<u8> {
     key("flag", name)

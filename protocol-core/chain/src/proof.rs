@@ -18,8 +18,6 @@ use crate::{feature, service, session, shared};
 
 pub(crate) use messages::{check_create_claim, check_submit_proof, msg_create_claim, msg_submit_proof};
 pub(crate) use validation::end_block;
-#[cfg(test)]
-pub(crate) use {messages::ensure_well_formed, validation::signatures_and_path};
 
 pub(crate) const MODULE: &str = "proof";
 const PARAMS: &[u8] = b"params";
@@ -62,6 +60,13 @@ pub(crate) fn proof(
     supplier: &str,
 ) -> Result<Option<Proof>, StateError> {
     read(state, Store::Proof, &pair_key("proof", session_id, supplier))
+}
+
+/// Keeps a proof until the end of the block.
+pub(crate) fn save_proof(ctx: &mut Context<'_>, proof: &Proof) {
+    let header = proof.session_header.clone().unwrap_or_default();
+    let key = pair_key("proof", &header.session_id, &proof.supplier_operator_address);
+    ctx.put(Store::Proof, key, proof);
 }
 
 fn end_key(claim: &Claim) -> Vec<u8> {
@@ -174,14 +179,15 @@ pub(crate) fn seed_hash(state: &dyn StateRead, header: &SessionHeader) -> Result
     let params = shared::params_at(state, end)?;
     let seed_height = Height(Timing::new(&params).proof_open(end).0.saturating_sub(1));
     let hash = required(session::block_hash(state, seed_height)?, || {
+        // No path can be right yet.
         refuse(
             MODULE,
-            1122,
+            1108,
             format!("the hash of block {seed_height}, the proof's seed, is not known"),
         )
     })?;
     hash.try_into()
-        .map_err(|_| refuse(MODULE, 1122, "block hash is not 32 bytes"))
+        .map_err(|_| refuse(MODULE, 1108, "block hash is not 32 bytes"))
 }
 
 /// The attributes that claim and proof events share.

@@ -23,17 +23,7 @@ use crate::error::{Fault, refuse};
 use crate::service;
 use crate::state::{StateError, StateRead, Store};
 
-#[cfg(test)]
-pub(crate) use operations::{Operations, Transfer};
-#[cfg(test)]
-pub(crate) use settle::settle;
 pub(crate) use validators::{Validator, set_validators};
-#[cfg(test)]
-pub(crate) use {
-    operations::MintBurn,
-    rewards::{Rewards, ValidatorPool},
-    validators::distribute,
-};
 
 pub(crate) const MODULE: &str = "tokenomics";
 const PARAMS: &[u8] = b"params";

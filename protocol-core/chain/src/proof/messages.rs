@@ -8,10 +8,11 @@ use portico_protocol::wire::pocket::proof::{
 };
 use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 
-use super::{MODULE, amount, claim, claim_event, params, proof, requirement, save_claim, validation};
+use super::{
+    MODULE, amount, claim, claim_event, params, proof, requirement, save_claim, save_proof, validation,
+};
 use crate::context::Context;
 use crate::error::{Fault, refuse};
-use crate::state::Store;
 use crate::{bank, session, shared, stake};
 
 fn basic(error: &ClaimError) -> Fault {
@@ -138,18 +139,14 @@ pub(crate) fn msg_submit_proof(ctx: &mut Context<'_>, message: &MsgSubmitProof) 
     } else {
         "pocket.proof.EventProofSubmitted"
     };
-    ctx.put(
-        Store::Proof,
-        super::pair_key("proof", &header.session_id, supplier),
-        &new,
-    );
+    save_proof(ctx, &new);
     let units = worth.estimated_compute_units;
     ctx.emit(claim_event(kind, &claimed, &worth, units));
     Ok(())
 }
 
 /// All checks of a proof that need no curve arithmetic; returns the claim that it proves.
-pub(crate) fn ensure_well_formed(ctx: &Context<'_>, proof: &Proof) -> Result<Claim, Fault> {
+fn ensure_well_formed(ctx: &Context<'_>, proof: &Proof) -> Result<Claim, Fault> {
     let sent = proof.session_header.clone().unwrap_or_default();
     let session = session_of(ctx, &sent, &proof.supplier_operator_address)?;
     // From here on the chain's header counts, not the message's.

@@ -4,7 +4,7 @@ use portico_protocol::Height;
 use portico_protocol::wire::pocket;
 
 use super::{Answer, QueryError, View, address, answer, read, unknown};
-use crate::session;
+use crate::{session, shared};
 
 impl View<'_> {
     pub(super) fn session(&self, method: &str, request: &[u8]) -> Answer<Vec<u8>> {
@@ -25,8 +25,9 @@ impl View<'_> {
                 };
                 let (app, service) = (&request.application_address, &request.service_id);
                 address(app)?;
-                portico_protocol::ServiceId::new(service)
-                    .map_err(|error| QueryError::InvalidArgument(error.to_string()))?;
+                if let Some(text) = shared::service_id_fault(service) {
+                    return Err(QueryError::InvalidArgument(format!("{text}: invalid service ID")));
+                }
                 let session = session::hydrate(self.state, self.height, app, service, height)?;
                 answer(&QueryGetSessionResponse {
                     session: Some(session),

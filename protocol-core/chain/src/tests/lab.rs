@@ -61,18 +61,6 @@ impl Lab {
         }
         result
     }
-
-    /// Stores block hashes as the vectors have them: SHA-256 of `block <height>`.
-    pub(crate) fn with_block_hashes(mut self, heights: std::ops::RangeInclusive<i64>) -> Self {
-        for height in heights {
-            self.at(height, |ctx| {
-                crate::session::end_block(ctx);
-                Ok(())
-            })
-            .unwrap();
-        }
-        self
-    }
 }
 
 fn block(height: i64) -> BlockContext {

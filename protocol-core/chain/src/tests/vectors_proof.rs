@@ -1,25 +1,32 @@
-use portico_protocol::difficulty::BASE_TARGET;
+//! Claims and proofs of the Go implementation, through blocks.
+
+use std::collections::BTreeMap;
+
 use portico_protocol::tx::module_address;
-use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::proof::{
-    Claim, ClaimProofStatus, MsgCreateClaim, MsgSubmitProof, Params, Proof, ProofRequirementReason,
+    Claim, ClaimProofStatus, MsgCreateClaim, MsgSubmitProof, Proof, ProofRequirementReason,
+    QueryGetClaimRequest, QueryGetClaimResponse,
 };
 use portico_protocol::wire::pocket::service::RelayMiningDifficulty;
-use portico_protocol::wire::pocket::shared::{
-    ApplicationServiceConfig, Service, ServiceConfigUpdate, Supplier, SupplierServiceConfig,
-};
-use portico_protocol::{Address, Height, PublicKey, Upokt};
+use portico_protocol::wire::tendermint::abci::Event;
+use portico_protocol::{Height, ServiceId, Upokt};
 use prost::Message;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::lab::{Lab, bytes, each, number, shared_params, text, upokt, vectors};
-use crate::error::Fault;
-use crate::{application, auth, bank, feature, proof, service, shared, supplier};
+use super::lab::{bytes, each, number, text, upokt, vectors};
+use super::replay::{
+    Keys, Replay, account, attribute, genesis, keys, kind_of, of_kind, proof_params, refusal, service,
+    shared_params,
+};
+use crate::genesis::{
+    Genesis, GenesisApplication, GenesisGateway, GenesisParams, GenesisSupplier, GenesisSupplierService,
+    ProofParams,
+};
+use crate::{proof, service};
 
 /// Sections that are arithmetic of `portico-protocol`.
-const ARITHMETIC: [&str; 8] = [
+const ARITHMETIC: [&str; 7] = [
     "claim_sampling",
-    "full_session",
     "go_math_rand",
     "messages",
     "messages_validate_basic",
@@ -28,320 +35,477 @@ const ARITHMETIC: [&str; 8] = [
     "seeded_random",
 ];
 
+/// Free balance of each actor.
+const BALANCE: Upokt = Upokt(1_000_000);
+
 #[test]
-fn checks_claims_and_proofs_as_the_go_implementation() {
+fn takes_claims_and_proofs_as_the_go_implementation() {
     let all = vectors("proof.json");
-    let session = &all["full_session"][0];
-    for (section, cases) in &all {
-        match section.as_str() {
-            "message_server" => each("proof.json", section, cases, |case| message_server(session, case)),
-            "validation" => each("proof.json", section, cases, |case| validation(session, case)),
-            "proof_requirement" => each("proof.json", section, cases, proof_requirement),
-            known if ARITHMETIC.contains(&known) => {}
-            unknown => panic!("section {unknown} is not known here"),
-        }
+    for section in all.keys() {
+        let here = [
+            "full_session",
+            "message_server",
+            "validation",
+            "proof_requirement",
+        ];
+        let known = here.contains(&section.as_str()) || ARITHMETIC.contains(&section.as_str());
+        assert!(known, "section {section} is not known here");
     }
-    check_full_session(&all);
-}
-
-/// The claim of the session, proved at each height, under our own chain's rules.
-fn check_full_session(all: &Map<String, Value>) {
-    let session = &all["full_session"][0];
-    let mut lab = lab(session);
-    enable_strict_rules(&mut lab);
-    let claim = MsgCreateClaim::decode(bytes(&session["msg_create_claim_bytes"]).as_slice()).unwrap();
-    let submit = MsgSubmitProof::decode(bytes(&session["msg_submit_proof_bytes"]).as_slice()).unwrap();
-    lab.at(22, |ctx| proof::msg_create_claim(ctx, &claim)).unwrap();
-    lab.at(27, |ctx| proof::msg_submit_proof(ctx, &submit)).unwrap();
-    lab.at(27, proof::end_block).unwrap();
-    let stored = proof::claim(
-        lab.state(),
-        &claim.session_header.unwrap().session_id,
-        &claim.supplier_operator_address,
-    );
-    let status = stored.unwrap().unwrap().proof_validation_status;
-    assert_eq!(status, i32::from(ClaimProofStatus::Validated));
-}
-
-fn enable_strict_rules(lab: &mut Lab) {
-    lab.at(0, |ctx| {
-        for name in feature::KNOWN {
-            feature::save(ctx, &feature::own_rule(name))?;
-        }
-        Ok(())
-    })
-    .unwrap();
-}
-
-fn actor(session: &Value, name: &str) -> (String, PublicKey) {
-    let actor = &session[name];
-    let key = PublicKey::from_slice(&bytes(&actor["public_key"])).unwrap();
-    (text(&actor["address"]), key)
-}
-
-/// The state in which the vectors were made: one application delegated to a gateway, one supplier, both staked for `eth`.
-fn lab(session: &Value) -> Lab {
-    let mut lab = Lab::new().with_block_hashes(1..=40);
-    let id = text(&session["service_id"]);
-    lab.at(0, |ctx| {
-        shared::set_params(ctx, &shared_params(&session["shared_params"]));
-        proof::set_params(ctx, &params(&session["proof_params"]));
-        let service = Service {
-            id: id.clone(),
-            compute_units_per_relay: number(&session["compute_units_per_relay"]),
-            ..Service::default()
+    let stage = Stage {
+        session: &all["full_session"][0],
+        keys: keys(),
+    };
+    let file = "proof.json";
+    each(file, "full_session", &all["full_session"], |session| {
+        let stage = Stage {
+            session,
+            keys: keys(),
         };
-        service::genesis_service(ctx, &service)?;
-        for name in ["application", "gateway", "supplier"] {
-            let (address, key) = actor(session, name);
-            let address: Address = address.parse().unwrap();
-            bank::genesis_balance(ctx, &address, Upokt(1_000_000))?;
-            auth::set_public_key(ctx, &address, &key)?;
-        }
-        let app = Application {
-            address: actor(session, "application").0,
-            service_configs: vec![ApplicationServiceConfig {
-                service_id: id.clone(),
-            }],
-            delegatee_gateway_addresses: vec![actor(session, "gateway").0],
-            ..Application::default()
-        };
-        application::save(ctx, &app);
-        Ok(())
-    })
-    .unwrap();
-    stake(&mut lab, &id, &actor(session, "supplier").0);
-    lab
-}
-
-fn stake(lab: &mut Lab, service_id: &str, operator: &str) {
-    let config = SupplierServiceConfig {
-        service_id: service_id.into(),
-        ..SupplierServiceConfig::default()
-    };
-    let new = Supplier {
-        operator_address: operator.into(),
-        owner_address: operator.into(),
-        service_config_history: vec![ServiceConfigUpdate {
-            operator_address: operator.into(),
-            service: Some(config),
-            activation_height: 1,
-            deactivation_height: 0,
-        }],
-        ..Supplier::default()
-    };
-    lab.at(0, |ctx| {
-        supplier::save(ctx, None, &new);
-        Ok(())
-    })
-    .unwrap();
-}
-
-fn params(value: &Value) -> Params {
-    Params {
-        proof_request_probability: value["proof_request_probability"].as_f64().unwrap(),
-        proof_requirement_threshold: Some(upokt(&value["proof_requirement_threshold"]).into()),
-        proof_missing_penalty: Some(upokt(&value["proof_missing_penalty"]).into()),
-        proof_submission_fee: Some(upokt(&value["proof_submission_fee"]).into()),
-    }
-}
-
-fn change_params(lab: &mut Lab, change: impl FnOnce(&mut Params)) {
-    lab.at(0, |ctx| {
-        let mut params = proof::params(&ctx.state)?;
-        change(&mut params);
-        proof::set_params(ctx, &params);
-        Ok(())
-    })
-    .unwrap();
-}
-
-/// Our text equals the Go implementation's without the gRPC status around it.
-fn same_text(ours: &Fault, theirs: &Value, case: &Value) {
-    let theirs = theirs.as_str().unwrap();
-    let theirs = theirs.split_once(" desc = ").map_or(theirs, |(_, text)| text);
-    assert_eq!(ours.to_string(), theirs, "{case}");
-}
-
-fn message_server(session: &Value, case: &Value) {
-    let mut lab = lab(session);
-    let (name, height) = (case["name"].as_str().unwrap(), case["height"].as_i64().unwrap());
-    let result = match name.split_once("create_claim") {
-        Some(_) => {
-            let message = MsgCreateClaim::decode(bytes(&case["msg"]).as_slice()).unwrap();
-            lab.at(height, |ctx| proof::msg_create_claim(ctx, &message))
-        }
-        None => submit(session, &mut lab, name, height, case),
-    };
-    if name == "create_claim_count_wraps_when_multiplied" {
-        let message = MsgCreateClaim::decode(bytes(&case["msg"]).as_slice()).unwrap();
-        let mut strict = self::lab(session);
-        enable_strict_rules(&mut strict);
-        let refused = strict.at(height, |ctx| proof::msg_create_claim(ctx, &message));
-        assert!(refused.unwrap_err().to_string().contains("is not equal to"));
-    }
-    match (result, case["result"]["ok"] == true) {
-        (Ok(()), true) => {}
-        (Err(ours), false) => same_text(&ours, &case["result"]["error"], case),
-        (ours, _) => panic!("{ours:?} for {case}"),
-    }
-}
-
-fn submit(session: &Value, lab: &mut Lab, name: &str, height: i64, case: &Value) -> Result<(), Fault> {
-    let default = &session["msg_submit_proof_bytes"];
-    let message = bytes(case.get("msg").unwrap_or(default));
-    let message = MsgSubmitProof::decode(message.as_slice()).unwrap();
-    let claim = Claim::decode(bytes(&session["claim_bytes"]).as_slice()).unwrap();
-    let claimed = proof::amount(lab.state(), &claim).unwrap().claimed;
-    let threshold = |params: &mut Params, least: Upokt| {
-        params.proof_request_probability = 0.0;
-        params.proof_requirement_threshold = Some(least.into());
-    };
-    let mut with_claim = true;
-    match name {
-        "submit_proof_at_height" => {}
-        "submit_proof_without_claim" => with_claim = false,
-        "submit_proof_not_required" => change_params(lab, |params| threshold(params, Upokt(1 << 40))),
-        "submit_proof_threshold_equal_to_claimed" => change_params(lab, |params| threshold(params, claimed)),
-        "submit_proof_threshold_one_above_claimed" => {
-            change_params(lab, |params| threshold(params, Upokt(claimed.0 + 1)))
-        }
-        "submit_proof_balance_equals_fee" => change_params(lab, |params| {
-            params.proof_submission_fee = Some(Upokt(1_000_000).into())
-        }),
-        "submit_proof_twice" => {}
-        unknown => panic!("case {unknown} is not known here"),
-    }
-    if with_claim {
-        lab.at(22, |ctx| {
-            proof::save_claim(ctx, &claim);
-            Ok(())
-        })?;
-    }
-    if name == "submit_proof_twice" {
-        lab.at(height, |ctx| proof::msg_submit_proof(ctx, &message))?;
-    }
-    let before = bank::balance(lab.state(), &module_address("proof"))?;
-    lab.at(height, |ctx| proof::msg_submit_proof(ctx, &message))?;
-    let fee = proof::params(lab.state())?.proof_submission_fee.unwrap();
-    let after = bank::balance(lab.state(), &module_address("proof"))?;
-    assert_eq!(after.0 - before.0, Upokt::try_from(&fee).unwrap().0);
-    Ok(())
-}
-
-fn set_target(lab: &mut Lab, id: &str, from: i64, target_hash: Vec<u8>) {
-    let difficulty = RelayMiningDifficulty {
-        service_id: id.into(),
-        block_height: from,
-        num_relays_ema: 1,
-        target_hash,
-    };
-    lab.at(0, |ctx| {
-        service::record_difficulty(ctx, Height(from), difficulty);
-        Ok(())
-    })
-    .unwrap();
-}
-
-fn validation(session: &Value, case: &Value) {
-    let mut lab = lab(session);
-    let (name, height) = (case["name"].as_str().unwrap(), case["height"].as_i64().unwrap());
-    let proof = Proof::decode(bytes(&case["proof_bytes"]).as_slice()).unwrap();
-    let id = text(&session["service_id"]);
-    match name {
-        "difficulty_target_0000" => set_target(&mut lab, &id, 1, vec![0; 32]),
-        "difficulty_target_ffff" => set_target(&mut lab, &id, 1, BASE_TARGET.to_vec()),
-        "difficulty_target_equal_to_relay_hash" => {
-            use sha2::Digest;
-            let relay = bytes(&session["closest_value"]);
-            let relay = relay.strip_suffix(&closest_totals(session)[..]).unwrap_or(&relay);
-            set_target(&mut lab, &id, 1, sha2::Sha256::digest(relay).to_vec());
-        }
-        "difficulty_target_31_bytes" => set_target(&mut lab, &id, 1, vec![0xff; 31]),
-        "difficulty_target_change_effective_after_session_start" => {
-            set_target(&mut lab, &id, 12, vec![0; 32])
-        }
-        "proof_of_other_supplier_in_session_without_public_key" => {
-            stake(&mut lab, &id, &proof.supplier_operator_address)
-        }
-        _ => {}
-    }
-    let mut claim = Claim::decode(bytes(&session["claim_bytes"]).as_slice()).unwrap();
-    claim.root_hash = case["claim_root"]
-        .as_str()
-        .map(|root| hex::decode(root).unwrap())
-        .unwrap_or_default();
-    if !claim.root_hash.is_empty() {
-        lab.at(22, |ctx| {
-            proof::save_claim(ctx, &claim);
-            Ok(())
-        })
-        .unwrap();
-    }
-    let well_formed = lab.at(height, |ctx| proof::ensure_well_formed(ctx, &proof));
-    assert_eq!(
-        well_formed.is_ok(),
-        case["well_formed"]["ok"] == true,
-        "{well_formed:?} {case}"
-    );
-    let valid = proof::signatures_and_path(lab.state(), &proof, &claim);
-    assert_eq!(
-        valid.is_ok(),
-        case["signatures_and_path"]["ok"] == true,
-        "{valid:?} {case}"
-    );
-    let strict_accepts = [
-        "valid",
-        "first_block_of_window",
-        "last_block_of_window",
-        "before_window",
-        "after_window",
-        "single_relay_valid",
-        // The chain's header counts, not the message's.
-        "proof_session_end_height_changed",
-        "proof_session_start_height_in_same_session",
-    ];
-    enable_strict_rules(&mut lab);
-    let strict = proof::signatures_and_path(lab.state(), &proof, &claim);
-    assert!(
-        strict.is_ok() || !strict_accepts.contains(&name),
-        "{strict:?} {name}"
-    );
-    let strict_refuses = [
-        "one_relay_under_eight_arbitrary_keys",
-        "other_leaf_with_all_differing_bits_flipped",
-        "other_leaf_with_depth_zero",
-        "uneven_leaf_weights_with_the_right_total",
-    ];
-    assert!(strict.is_err() || !strict_refuses.contains(&name), "{name}");
-}
-
-/// Weight and count that end a leaf's value in proofs.
-fn closest_totals(session: &Value) -> [u8; 16] {
-    let mut totals = [0; 16];
-    totals[..8].copy_from_slice(&number(&session["compute_units_per_relay"]).to_be_bytes());
-    totals[15] = 1;
-    totals
-}
-
-fn proof_requirement(case: &Value) {
-    let mut lab = Lab::new();
-    let claim = Claim::decode(bytes(&case["claim_bytes"]).as_slice()).unwrap();
-    set_target(&mut lab, "eth", 1, bytes(&case["target"]));
-    change_params(&mut lab, |params| {
-        params.proof_request_probability = case["probability"].as_f64().unwrap();
-        params.proof_requirement_threshold = Some(upokt(&case["threshold"]).into());
+        stage.whole_session();
     });
-    let seed = bytes(&case["seed_block_hash"]);
-    let mut lab = lab.with_block_hashes(1..=25);
-    assert_eq!(
-        proof::seed_hash(lab.state(), &proof::header_of(&claim)).unwrap(),
-        seed[..],
-        "{case}"
-    );
-    let amount = lab.at(30, |ctx| proof::amount(&ctx.state, &claim)).unwrap();
-    assert_eq!(amount.claimed, upokt(&case["claimed_upokt"]), "{case}");
-    let ours = proof::requirement(lab.state(), &claim, &amount).unwrap();
-    let theirs = ProofRequirementReason::from_str_name(case["reason"].as_str().unwrap()).unwrap();
-    assert_eq!(ours, theirs, "{case}");
+    each(file, "message_server", &all["message_server"], |case| {
+        stage.message_server(case)
+    });
+    let mut by_hand = 0;
+    each(file, "validation", &all["validation"], |case| {
+        by_hand += stage.validation(case)
+    });
+    println!("{file} validation: {by_hand} claims were put into state, for no message makes them");
+    let mut by_hand = 0;
+    each(file, "proof_requirement", &all["proof_requirement"], |case| {
+        by_hand += stage.proof_requirement(case);
+    });
+    println!("{file} proof_requirement: {by_hand} claims were put into state, for no message makes them");
+}
+
+/// The actors of the full session.
+struct Stage<'a> {
+    session: &'a Value,
+    keys: Keys,
+}
+
+impl Stage<'_> {
+    /// One application delegated to a gateway, one supplier, both staked for the service.
+    fn genesis(&self, change: impl FnOnce(&mut ProofParams)) -> Genesis {
+        let session = self.session;
+        let mut params = GenesisParams {
+            shared: shared_params(&session["shared_params"]),
+            proof: proof_params(&session["proof_params"]),
+            ..GenesisParams::default()
+        };
+        change(&mut params.proof);
+        let mut genesis = genesis(params);
+        let id = text(&session["service_id"]);
+        let address = |name: &str| text(&session[name]["address"]).parse().unwrap();
+        let actors = ["application", "gateway", "supplier"];
+        genesis
+            .accounts
+            .extend(actors.map(|name| account(&session[name], BALANCE)));
+        let owner = genesis.validators[0].account.to_string();
+        genesis.services = vec![service(&id, number(&session["compute_units_per_relay"]), &owner)];
+        genesis.gateways = vec![GenesisGateway {
+            address: address("gateway"),
+            stake: Upokt(1_000_000),
+        }];
+        genesis.applications = vec![GenesisApplication {
+            address: address("application"),
+            stake: Upokt(1_000_000_000_000),
+            service_id: ServiceId::new(&id).unwrap(),
+            delegatees: vec![address("gateway")],
+        }];
+        genesis.suppliers = vec![supplier(&id, &text(&session["supplier"]["address"]))];
+        genesis
+    }
+
+    fn claim(&self) -> Claim {
+        Claim::decode(bytes(&self.session["claim_bytes"]).as_slice()).unwrap()
+    }
+
+    fn window(&self, name: &str) -> [i64; 2] {
+        [0, 1].map(|index| self.session[name][index].as_i64().unwrap())
+    }
+
+    /// Claims in the window's first block; returns whether the message was taken.
+    fn claim_in(&self, chain: &mut Replay, claim: &Claim) -> bool {
+        let message = MsgCreateClaim {
+            supplier_operator_address: claim.supplier_operator_address.clone(),
+            session_header: claim.session_header.clone(),
+            root_hash: claim.root_hash.clone(),
+        };
+        chain.run_to(self.window("claim_window")[0] - 1);
+        let (outcome, _) = chain.deliver(&self.keys, &claim.supplier_operator_address, &message);
+        outcome.code == 0
+    }
+
+    /// The session's own messages, claimed and proved under our own chain's rules, in each block of the proof window.
+    fn whole_session(&self) {
+        let claim =
+            MsgCreateClaim::decode(bytes(&self.session["msg_create_claim_bytes"]).as_slice()).unwrap();
+        let submit =
+            MsgSubmitProof::decode(bytes(&self.session["msg_submit_proof_bytes"]).as_slice()).unwrap();
+        let mut genesis = self.genesis(|_| {});
+        genesis.params.features = GenesisParams::default().features;
+        let mut chain = Replay::new(&genesis);
+        let supplier = claim.supplier_operator_address.clone();
+        chain.run_to(self.window("claim_window")[0] - 1);
+        let (outcome, _) = chain.deliver(&self.keys, &supplier, &claim);
+        assert_eq!(outcome.code, 0, "{}", outcome.log);
+        let [first, last] = self.window("proof_window");
+        for height in first..=last {
+            let mut chain = chain.clone();
+            chain.run_to(height - 1);
+            let (outcome, events) = chain.deliver(&self.keys, &supplier, &submit);
+            assert_eq!(outcome.code, 0, "{}", outcome.log);
+            assert_eq!(validity(&events), Some(Ok(())), "{height}");
+        }
+    }
+
+    fn message_server(&self, case: &Value) {
+        let (name, height) = (case["name"].as_str().unwrap(), case["height"].as_i64().unwrap());
+        let outcome = if name.starts_with("create_claim") {
+            let message = MsgCreateClaim::decode(bytes(&case["msg"]).as_slice()).unwrap();
+            let outcome = self.create(&self.genesis(|_| {}), height, &message);
+            if name.contains("wraps") {
+                let mut strict = self.genesis(|_| {});
+                strict.params.features = GenesisParams::default().features;
+                let outcome = self.create(&strict, height, &message);
+                assert_eq!(outcome.code, 1126, "{}", outcome.log);
+            }
+            outcome
+        } else {
+            self.submit(name, height, case)
+        };
+        assert_eq!(
+            outcome.code == 0,
+            case["result"]["ok"] == true,
+            "{} for {case}",
+            outcome.log
+        );
+        if outcome.code != 0 {
+            let theirs = case["result"]["error"].as_str().unwrap();
+            let theirs = theirs.split_once(" desc = ").map_or(theirs, |(_, text)| text);
+            assert_eq!(refusal(&outcome), theirs, "{case}");
+        }
+    }
+
+    fn create(&self, genesis: &Genesis, height: i64, message: &MsgCreateClaim) -> crate::block::TxOutcome {
+        let mut chain = Replay::new(genesis);
+        chain.run_to(height - 1);
+        chain
+            .deliver(&self.keys, &message.supplier_operator_address, message)
+            .0
+    }
+
+    fn submit(&self, name: &str, height: i64, case: &Value) -> crate::block::TxOutcome {
+        let default = &self.session["msg_submit_proof_bytes"];
+        let message = bytes(case.get("msg").unwrap_or(default));
+        let message = MsgSubmitProof::decode(message.as_slice()).unwrap();
+        let claim = self.claim();
+        let claimed = self.claimed();
+        let genesis = self.genesis(|params| {
+            let least = match name {
+                "submit_proof_not_required" => Upokt(1 << 40),
+                "submit_proof_threshold_equal_to_claimed" => claimed,
+                "submit_proof_threshold_one_above_claimed" => Upokt(claimed.0 + 1),
+                "submit_proof_balance_equals_fee" => {
+                    params.proof_submission_fee = BALANCE;
+                    return;
+                }
+                _ => return,
+            };
+            params.proof_request_probability = 0.0;
+            params.proof_requirement_threshold = least;
+        });
+        let fee = genesis.params.proof.proof_submission_fee.0;
+        let mut chain = Replay::new(&genesis);
+        if name != "submit_proof_without_claim" {
+            assert!(self.claim_in(&mut chain, &claim));
+        }
+        chain.run_to(height - 1);
+        let before = chain.balance(&module_address("proof"));
+        let num_proofs = if name == "submit_proof_twice" { 2 } else { 1 };
+        let signer = &message.supplier_operator_address;
+        let txs: Vec<_> = (0..num_proofs)
+            .map(|offset| chain.tx(&self.keys, signer, &message, offset).0)
+            .collect();
+        let mut outcome = chain.block(&txs);
+        let taken = outcome.txs.iter().filter(|tx| tx.code == 0).count();
+        let after = chain.balance(&module_address("proof"));
+        assert_eq!(after - before, fee * u128::try_from(taken).unwrap(), "{case}");
+        outcome.txs.pop().unwrap()
+    }
+
+    /// What the session's claim is worth, as the chain announces it.
+    fn claimed(&self) -> Upokt {
+        let claim = self.claim();
+        let message = MsgCreateClaim {
+            supplier_operator_address: claim.supplier_operator_address.clone(),
+            session_header: claim.session_header,
+            root_hash: claim.root_hash,
+        };
+        let height = self.window("claim_window")[0];
+        let outcome = self.create(&self.genesis(|_| {}), height, &message);
+        let created = of_kind(&outcome.events, "pocket.proof.EventClaimCreated")
+            .next()
+            .unwrap();
+        upokt(&attribute(created, "claimed_upokt"))
+    }
+
+    /// Returns how many claims had to be put into state.
+    fn validation(&self, case: &Value) -> u64 {
+        let name = case["name"].as_str().unwrap();
+        let network = self.judge(case, false);
+        let same = |ours: &Result<(), String>, theirs: &Value| {
+            assert_eq!(ours.is_ok(), theirs["ok"] == true, "{ours:?} for {case}");
+        };
+        same(&network.well_formed, &case["well_formed"]);
+        same(&network.valid, &case["signatures_and_path"]);
+        if let (Err(ours), Some(theirs)) = (&network.well_formed, case["well_formed"]["error"].as_str()) {
+            assert!(same_kind(ours, theirs), "{ours} for {case}");
+        }
+        let strict_accepts = [
+            "valid",
+            "first_block_of_window",
+            "last_block_of_window",
+            "before_window",
+            "after_window",
+            "single_relay_valid",
+        ];
+        let strict_refuses = [
+            "one_relay_under_eight_arbitrary_keys",
+            "other_leaf_with_all_differing_bits_flipped",
+            "other_leaf_with_depth_zero",
+            "uneven_leaf_weights_with_the_right_total",
+        ];
+        let strict = self.judge(case, true).valid;
+        assert!(
+            strict.is_ok() || !strict_accepts.contains(&name),
+            "{strict:?} {name}"
+        );
+        assert!(strict.is_err() || !strict_refuses.contains(&name), "{name}");
+        network.by_hand
+    }
+
+    /// Claims, proves at the case's height, and lets the block's end judge the proof; one that the transaction refuses is put into state, so
+    /// that the end of a block judges it too.
+    fn judge(&self, case: &Value, strict: bool) -> Judged {
+        let (name, height) = (case["name"].as_str().unwrap(), case["height"].as_i64().unwrap());
+        let proved = Proof::decode(bytes(&case["proof_bytes"]).as_slice()).unwrap();
+        let mut genesis = self.genesis(|params| params.proof_requirement_threshold = Upokt(0));
+        if strict {
+            genesis.params.features = GenesisParams::default().features;
+        }
+        let id = text(&self.session["service_id"]);
+        if name.contains("other_supplier_in_session") {
+            genesis
+                .suppliers
+                .push(supplier(&id, &proved.supplier_operator_address));
+        }
+        let mut chain = Replay::new(&genesis);
+        if let Some((from, target)) = self.target(name) {
+            chain.place(|ctx| {
+                let difficulty = RelayMiningDifficulty {
+                    service_id: id,
+                    block_height: from,
+                    num_relays_ema: 1,
+                    target_hash: target,
+                };
+                service::record_difficulty(ctx, Height(from), difficulty);
+                Ok(())
+            });
+        }
+        let mut claim = self.claim();
+        let root = case["claim_root"].as_str();
+        claim.root_hash = root.map(|root| hex::decode(root).unwrap()).unwrap_or_default();
+        let claimed = root.is_some() && self.claim_in(&mut chain, &claim);
+        let place_claim = |chain: &mut Replay, claim: &Claim| {
+            chain.place(|ctx| {
+                proof::save_claim(ctx, claim);
+                Ok(())
+            });
+        };
+        chain.run_to(self.window("claim_window")[0]);
+        if root.is_some() && !claimed {
+            place_claim(&mut chain, &claim);
+        }
+        chain.run_to(height - 1);
+        let submit = MsgSubmitProof {
+            supplier_operator_address: proved.supplier_operator_address.clone(),
+            session_header: proved.session_header.clone(),
+            proof: proved.closest_merkle_proof.clone(),
+        };
+        let (outcome, events) = chain.deliver(&self.keys, &submit.supplier_operator_address, &submit);
+        let by_hand = u64::from(root.is_some() && !claimed);
+        if outcome.code == 0 {
+            return Judged {
+                well_formed: Ok(()),
+                valid: validity(&events).unwrap(),
+                by_hand,
+            };
+        }
+        // The claim that the proof names, with the case's root; in the proof window, whose seed is then known.
+        claim
+            .supplier_operator_address
+            .clone_from(&proved.supplier_operator_address);
+        claim.session_header.clone_from(&proved.session_header);
+        chain.height = chain.height.max(self.window("proof_window")[0] - 1);
+        chain.place(|ctx| {
+            proof::save_proof(ctx, &proved);
+            Ok(())
+        });
+        place_claim(&mut chain, &claim);
+        let events = chain.block(&[]).events;
+        // What comes after the proof's own checks: fee, draw, worth of the claim.
+        let later = outcome.codespace == "proof" && [1127, 1128, 1129, 1131].contains(&outcome.code);
+        let refused = (!later).then(|| refusal(&outcome).to_owned());
+        Judged {
+            well_formed: refused.map_or(Ok(()), Err),
+            valid: validity(&events).unwrap(),
+            by_hand,
+        }
+    }
+
+    /// Target hash that a case is about, and from when on; no message sets one.
+    fn target(&self, name: &str) -> Option<(i64, Vec<u8>)> {
+        use sha2::Digest;
+        let rest = name.strip_prefix("difficulty_target_")?;
+        if rest == "equal_to_relay_hash" {
+            let relay = bytes(&self.session["closest_value"]);
+            let mut totals = number(&self.session["compute_units_per_relay"])
+                .to_be_bytes()
+                .to_vec();
+            totals.extend(1_u64.to_be_bytes());
+            let relay = relay.strip_suffix(&totals[..]).unwrap_or(&relay);
+            return Some((1, sha2::Sha256::digest(relay).to_vec()));
+        }
+        if rest == "31_bytes" {
+            return Some((1, vec![0xff; 31]));
+        }
+        if rest == "change_effective_after_session_start" {
+            let start = self.session["session_header"]["session_start_block_height"]
+                .as_i64()
+                .unwrap();
+            return Some((start + 1, vec![0; 32]));
+        }
+        // Two bytes, repeated.
+        Some((1, hex::decode(rest.repeat(16)).unwrap()))
+    }
+
+    /// The draw at settlement: a claim without proof settles, or expires. Returns how many claims had to be put into state.
+    fn proof_requirement(&self, case: &Value) -> u64 {
+        let claim = Claim::decode(bytes(&case["claim_bytes"]).as_slice()).unwrap();
+        let header = proof::header_of(&claim);
+        let genesis = self.genesis(|params| {
+            params.proof_request_probability = case["probability"].as_f64().unwrap();
+            params.proof_requirement_threshold = upokt(&case["threshold"]);
+        });
+        let mut chain = Replay::new(&genesis);
+        let seed_height = self.session["proof_path_seed_height"].as_i64().unwrap();
+        chain.hashes = BTreeMap::from([(seed_height, bytes(&case["seed_block_hash"]).try_into().unwrap())]);
+        chain.place(|ctx| {
+            let difficulty = RelayMiningDifficulty {
+                service_id: header.service_id.clone(),
+                block_height: 1,
+                num_relays_ema: 1,
+                target_hash: bytes(&case["target"]),
+            };
+            service::record_difficulty(ctx, Height(1), difficulty);
+            Ok(())
+        });
+        let pending = claim.proof_validation_status == i32::from(ClaimProofStatus::PendingValidation);
+        let claimed = pending && self.claim_in(&mut chain, &claim);
+        if !claimed {
+            chain.run_to(self.window("claim_window")[0]);
+            chain.place(|ctx| {
+                proof::save_claim(ctx, &claim);
+                Ok(())
+            });
+        }
+        let stored = self.stored(&chain, &claim).expect("claimed");
+        assert_eq!(stored, claim);
+        let events = chain.run_to(self.window("proof_window")[1]);
+        assert_eq!(self.stored(&chain, &claim), None, "settled or expired");
+        let theirs = ProofRequirementReason::from_str_name(case["reason"].as_str().unwrap()).unwrap();
+        self.check_drawn(case, &claim, theirs, &events);
+        u64::from(!claimed)
+    }
+
+    fn check_drawn(&self, case: &Value, claim: &Claim, theirs: ProofRequirementReason, events: &[Event]) {
+        let of = |kind: &'static str| of_kind(events, kind).next();
+        let proved = claim.proof_validation_status == i32::from(ClaimProofStatus::Validated);
+        if theirs == ProofRequirementReason::NotRequired || proved {
+            if let Some(settled) = of("pocket.tokenomics.EventClaimSettled") {
+                assert_eq!(
+                    attribute(settled, "proof_requirement_int"),
+                    i32::from(theirs),
+                    "{case}"
+                );
+                assert_eq!(
+                    upokt(&attribute(settled, "claimed_upokt")),
+                    upokt(&case["claimed_upokt"])
+                );
+                return;
+            }
+            // It settles as far as the draw is concerned, and is worth nothing.
+            let discarded = of("pocket.tokenomics.EventClaimDiscarded").unwrap_or_else(|| panic!("{case}"));
+            let error = text(&attribute(discarded, "error"));
+            assert!(
+                error.contains("root hash") || error.contains("mismatch"),
+                "{error} for {case}"
+            );
+            return;
+        }
+        let expired = of("pocket.tokenomics.EventClaimExpired").unwrap_or_else(|| panic!("{case}"));
+        let claimed = upokt(&attribute(expired, "claimed_upokt"));
+        assert_eq!(claimed, upokt(&case["claimed_upokt"]), "{case}");
+        let by_threshold = claimed >= upokt(&case["threshold"]);
+        assert_eq!(
+            by_threshold,
+            theirs == ProofRequirementReason::Threshold,
+            "{case}"
+        );
+    }
+
+    fn stored(&self, chain: &Replay, claim: &Claim) -> Option<Claim> {
+        let request = QueryGetClaimRequest {
+            session_id: proof::header_of(claim).session_id,
+            supplier_operator_address: claim.supplier_operator_address.clone(),
+        };
+        let answer: Result<QueryGetClaimResponse, _> = chain.ask("/pocket.proof.Query/Claim", &request);
+        answer.ok()?.claim
+    }
+}
+
+/// What the chain says of a proof: of the transaction, and of the end of its block.
+struct Judged {
+    well_formed: Result<(), String>,
+    valid: Result<(), String>,
+    by_hand: u64,
+}
+
+/// Whether two refusals are of one kind: what a text ends with. A message's own checks come before those of the case.
+fn same_kind(ours: &str, theirs: &str) -> bool {
+    kind_of(ours) == "invalid session header" || kind_of(ours) == kind_of(theirs)
+}
+
+/// What a block's end says of its proof.
+fn validity(events: &[Event]) -> Option<Result<(), String>> {
+    let checked = of_kind(events, "pocket.proof.EventProofValidityChecked").next()?;
+    let reason = text(&attribute(checked, "failure_reason"));
+    let valid = attribute(checked, "claim_proof_status_int") == i32::from(ClaimProofStatus::Validated);
+    assert_eq!(valid, reason.is_empty());
+    Some(if valid { Ok(()) } else { Err(reason) })
+}
+
+fn supplier(id: &str, operator: &str) -> GenesisSupplier {
+    GenesisSupplier {
+        owner: operator.parse().unwrap(),
+        operator: operator.parse().unwrap(),
+        stake: Upokt(1_000_000_000),
+        services: vec![GenesisSupplierService {
+            service_id: ServiceId::new(id).unwrap(),
+            url: "http://127.0.0.1:8545".into(),
+            rev_share: Vec::new(),
+        }],
+    }
 }

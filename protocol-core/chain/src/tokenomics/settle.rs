@@ -219,6 +219,9 @@ impl Settlement {
     /// Settles one claim into the payer's stake and the queue; on a refusal neither has changed.
     fn settle_one(&mut self, ctx: &mut Context<'_>, assessed: &Assessed) -> Result<Operations, Fault> {
         let header = proof::header_of(&assessed.claim);
+        if assessed.amount.claimed_compute_units == 0 {
+            return Err(refuse(MODULE, 1109, "root hash has zero relays"));
+        }
         refusal(proof::check_units(&ctx.state, &header, &assessed.amount))?
             .map_err(|_| mismatch(ctx, &header, &assessed.amount))?;
         let (inflation, multiplier) = (self.inflation, self.params.overservicing_bonus_multiplier);
