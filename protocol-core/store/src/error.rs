@@ -55,6 +55,26 @@ pub enum StoreError {
         /// Names that were asked for.
         expected: String,
     },
+    /// A file of a snapshot is not what it should be.
+    #[error("{file} is wrong: {reason}")]
+    Archive {
+        /// The file in the snapshot's folder, or the snapshot.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file or folder of a snapshot cannot be read or written.
+    #[error("{} cannot be used", .path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something is there that would be written over.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
     /// What is stored contradicts itself.
     #[error("the store is damaged: {0}")]
     Damaged(String),

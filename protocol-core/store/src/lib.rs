@@ -20,6 +20,7 @@
 //! | the state after an older block | [`ChainStore::at`], [`Snapshot::at`] |
 //! | proving a key, or its absence, at any of these heights | [`Snapshot::prove`], [`batch`] |
 //! | making an older block the tip again | [`ChainStore::rollback`] |
+//! | copying everything while blocks go on, and making a store of it | [`ChainStore::write_snapshot`], [`Manifest`] |
 //! | whether all of it agrees | [`Snapshot::check`] |
 //!
 //! Invariants:
@@ -33,14 +34,14 @@
 //! Blocks, results and ids of all heights stay. The file's tables and formats are listed in `tables.rs`.
 //! Start reading at [`ChainStore::commit`] in `write.rs`, then `versioned.rs` (the past) and `tree.rs` (the pages).
 
+mod archive;
 mod check;
 mod disk;
-#[cfg_attr(not(test), allow(dead_code, reason = "snapshots will use it"))]
-mod dump;
 mod error;
 mod page;
 mod proof;
 mod rollback;
+mod rows;
 mod snapshot;
 mod store;
 mod tables;
@@ -51,6 +52,7 @@ mod tries;
 mod versioned;
 mod write;
 
+pub use archive::{About, Manifest};
 pub use check::Report;
 pub use error::StoreError;
 pub use proof::{ProofStep, StateProof, batch};

@@ -101,14 +101,8 @@ impl ChainStore {
         Snapshot::new(&self.opened().database()?.begin_read()?)
     }
 
-    /// Calls `visit` for each row of each table, in a fixed order.
-    #[cfg_attr(not(test), allow(dead_code, reason = "snapshots will use it"))]
-    pub(crate) fn rows<F>(&self, visit: F) -> Result<(), StoreError>
-    where
-        F: FnMut(crate::dump::Row<'_>) -> Result<(), StoreError>,
-    {
-        let read = self.opened().database()?.begin_read()?;
-        crate::dump::rows(&read, visit)
+    pub(crate) fn begin_read(&self) -> Result<redb::ReadTransaction, StoreError> {
+        Ok(self.opened().database()?.begin_read()?)
     }
 
     /// The state after the block at `height`; errs with [`StoreError::NotRetained`] when it is forgotten or not there yet.

@@ -1,5 +1,6 @@
 //! Commits, crashes and roots.
 
+mod archive;
 mod check;
 mod crash;
 mod faults;

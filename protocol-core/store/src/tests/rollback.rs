@@ -8,25 +8,27 @@ use redb::backends::InMemoryBackend;
 
 use super::past::{batches, commit_batches};
 use super::{RETAIN, STORES, assert_whole, begin, commit};
+use crate::rows::rows;
 use crate::{ChainStore, StateTries, StoreError};
 
 /// All rows of all tables, as bytes.
-pub(super) type Copy = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
+pub(super) type Copy = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
 
 pub(super) fn copy(store: &ChainStore) -> Copy {
     let mut copy = Copy::new();
-    store
-        .rows(|row| {
-            copy.insert((row.table, row.key.to_vec()), row.value.to_vec());
-            Ok(())
-        })
-        .expect("readable");
+    let read = store.begin_read().expect("readable");
+    rows(&read, &mut |row| {
+        copy.insert((row.table, row.key.to_vec()), row.value.to_vec());
+        Ok(())
+    })
+    .expect("readable");
     copy
 }
 
 /// Without what the past is made of, and where it begins.
 fn present(mut copy: Copy) -> Copy {
-    copy.retain(|(table, _), _| !["state_history", "tree_history", "journal", "meta"].contains(table));
+    const META_STATE_HISTORY_TREE_HISTORY_JOURNAL: [u8; 4] = [0, 3, 5, 6];
+    copy.retain(|(table, _), _| !META_STATE_HISTORY_TREE_HISTORY_JOURNAL.contains(table));
     copy
 }
 
