@@ -60,8 +60,8 @@ pub(crate) enum Command {
     Smst(crate::smst::SmstArgs),
     /// Measure what a relay costs on this machine
     Bench(crate::bench::BenchArgs),
-    /// Run a node of a chain of your own
-    Node(crate::roles::NodeArgs),
+    /// Run a node of a chain of your own; check, roll back and copy its data
+    Node(crate::node::NodeArgs),
     /// Run a gateway: answers dApps with relays
     Gateway(crate::roles::GatewayArgs),
     /// Run a servicer: answers relays with nodes of yours, claims and proves them
@@ -73,7 +73,10 @@ pub(crate) enum Command {
 impl Command {
     /// Whether only warnings are logged unless asked for more: true for what people read on a terminal.
     pub(crate) fn quiet_by_default(&self) -> bool {
-        !matches!(self, Self::Node(_) | Self::Gateway(_) | Self::Servicer(_))
+        match self {
+            Self::Node(args) => args.is_tool(),
+            _ => !matches!(self, Self::Gateway(_) | Self::Servicer(_)),
+        }
     }
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {

@@ -17,6 +17,7 @@ mod http;
 mod keys;
 mod localnet;
 mod logs;
+mod node;
 mod parts;
 mod query;
 mod relay;

@@ -1,4 +1,4 @@
-//! `portico node`, `gateway`, `servicer`: one role per process, from a configuration file.
+//! `portico gateway`, `servicer`: one role per process, from a configuration file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,8 @@ use clap::Args;
 use portico_chain::genesis::Genesis;
 use portico_config::gateway::GatewayConfig;
 use portico_config::load;
-use portico_config::node::NodeConfig;
 use portico_config::servicer::ServicerConfig;
 use portico_gateway::Gateway;
-use portico_node::Node;
 use portico_servicer::Servicer;
 
 use crate::chain::RoleChainArgs;
@@ -37,26 +35,6 @@ pub(crate) struct FileArgs {
     /// Configuration file; `portico config schema` describes it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-}
-
-#[derive(Args)]
-pub(crate) struct NodeArgs {
-    #[command(flatten)]
-    file: FileArgs,
-}
-
-impl NodeArgs {
-    pub(crate) async fn run(self) -> Result<()> {
-        let config: NodeConfig = load(&self.file.config)?;
-        let genesis = read_genesis(&config.genesis)?;
-        let open = || Node::open(config, genesis, &prometheus::Registry::new());
-        let node = tokio::task::block_in_place(open).context("the node does not start")?;
-        tracing::info!(rpc = %node.rpc_addr(), grpc = %node.grpc_addr(), "node listens");
-        let mut parts = Parts::new();
-        parts.start("node", node.run(parts.stop()));
-        parts.start("signal handler", signals(parts.stop()));
-        parts.finish().await
-    }
 }
 
 /// Reads a genesis file.

@@ -25,6 +25,24 @@ pub enum NodeError {
     /// The store cannot be opened, or is damaged.
     #[error("chain data cannot be used")]
     Store(#[from] StoreError),
+    /// There is no chain to look after.
+    #[error("there is no chain at {}", .path.display())]
+    NoChain {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// The running node cannot be talked to.
+    #[error("{} cannot be used", .path.display())]
+    Door {
+        /// The socket, or the folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The running node refused.
+    #[error("the node refused: {0}")]
+    Refused(String),
     /// The genesis is inconsistent, or not one for a single validator.
     #[error(transparent)]
     Genesis(#[from] GenesisError),

@@ -37,8 +37,11 @@ mod metrics;
 mod node;
 mod rpc;
 mod state;
+mod upkeep;
 mod validator;
 
 pub use error::NodeError;
 pub use key::{KeyFileError, ValidatorKey};
 pub use node::Node;
+pub use upkeep::door::ask_for_snapshot;
+pub use upkeep::{RolledBack, Upkeep, restore_snapshot, verify_snapshot};

@@ -140,6 +140,11 @@ impl Machine {
         })
     }
 
+    /// The chain's data.
+    pub(crate) const fn store(&self) -> &ChainStore {
+        &self.store
+    }
+
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,7 @@
 //! A node: data, engine, servers.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ use crate::local::LocalChain;
 use crate::machine::{Machine, Rules, Signer};
 use crate::metrics::Metrics;
 use crate::state::{STORES, writes};
+use crate::upkeep::door;
 use crate::validator::Validator;
 use crate::{NodeError, ValidatorKey, grpc, rpc};
 
 /// File of the chain in the data folder.
-const STORE_FILE: &str = "chain.redb";
+pub(crate) const STORE_FILE: &str = "chain.redb";
 /// File of the validator's key in the data folder, unless the configuration holds the key.
 const KEY_FILE: &str = "validator.hex";
 
@@ -33,6 +34,7 @@ pub struct Node {
     genesis: Arc<Genesis>,
     key: ValidatorKey,
     pace: Pace,
+    data_dir: PathBuf,
     rpc: Bound,
     grpc: Bound,
 }
@@ -73,6 +75,7 @@ impl Node {
                 true => Pace::Instant(block_time),
                 false => Pace::Interval(block_time),
             },
+            data_dir: config.data_dir,
             rpc,
             grpc,
         })
@@ -129,10 +132,12 @@ impl Node {
         );
         let grpc = grpc::serve(self.grpc.listener, self.api, all.clone());
         let engine = Box::new(engine).run(all.clone());
-        let (engine, rpc, grpc) = tokio::join!(
+        let door = door::serve(self.data_dir, machine, all.clone());
+        let (engine, rpc, grpc, ()) = tokio::join!(
             async { ends(engine.await.map_err(NodeError::from)) },
             async { ends(rpc.await) },
             async { ends(grpc.await) },
+            door,
         );
         engine.and(rpc).and(grpc)
     }
@@ -176,7 +181,7 @@ fn begin(store: &ChainStore, genesis: Genesis, data_dir: &Path) -> Result<Genesi
     Ok(genesis)
 }
 
-fn rules(genesis: &Genesis) -> Result<Rules, NodeError> {
+pub(crate) fn rules(genesis: &Genesis) -> Result<Rules, NodeError> {
     let chain_id = tendermint::chain::Id::try_from(genesis.chain_id.clone());
     Ok(Rules {
         chain_id: chain_id.map_err(|_| {

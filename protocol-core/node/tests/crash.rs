@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use common::{CHAIN_ID, config, genesis};
 use portico_config::node::NodeConfig;
-use portico_node::Node;
+use portico_node::{Node, Upkeep};
 use portico_protocol::Height;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +69,11 @@ async fn kill_9_loses_no_block_that_anybody_saw() {
         child.kill().expect("killed");
         child.wait().expect("ended");
 
+        let report = Upkeep::open(folder.path())
+            .expect("opened")
+            .check(|_| ())
+            .expect("readable");
+        assert_eq!(report.faults, [""; 0]);
         let registry = prometheus::Registry::new();
         let node = Node::open(fast(folder.path()), genesis(CHAIN_ID), &registry).expect("whole");
         let chain = node.chain();
