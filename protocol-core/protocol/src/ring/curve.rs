@@ -70,46 +70,36 @@ pub(super) fn challenge_of_secret(
     message: &[u8; 32],
     points: &[ProjectivePoint; 2],
 ) -> Result<Scalar, RingError> {
-    challenge(message, &ProjectivePoint::batch_normalize(points))
+    challenge(
+        message,
+        &ProjectivePoint::batch_normalize(points).map(|point| compress(&point)),
+    )
 }
 
-/// The challenge that follows (s, c) at a member: of L = s·G + c·P and R = s·Hp(P) + c·I. Variable time, for public values.
-pub(super) fn step(
-    message: &[u8; 32],
-    member: &super::Member,
-    image: &AffinePoint,
-    s: &Scalar,
-    c: &Scalar,
-) -> Result<Scalar, RingError> {
-    challenge(message, &step_points(member, image, s, c)?)
-}
-
-/// L and R of a step; refuses the identity, for which no encoding of 33 bytes is defined.
+/// L = s·G + c·P and R = s·H + c·I, compressed; refuses the identity, for which no encoding of 33 bytes is defined. Variable time, and
+/// complete: no input is exceptional.
 pub(super) fn step_points(
-    member: &super::Member,
-    image: &AffinePoint,
+    [p, h, i]: [&AffinePoint; 3],
     s: &Scalar,
     c: &Scalar,
-) -> Result<[AffinePoint; 2], RingError> {
-    let point = |affine: &AffinePoint| ProjectivePoint::from(*affine);
-    let left = [(ProjectivePoint::GENERATOR, *s), (point(&member.point), *c)];
-    let right = [(point(&member.hashed), *s), (point(image), *c)];
+) -> Result<[[u8; 33]; 2], RingError> {
+    let [p, h, i] = [p, h, i].map(|affine| ProjectivePoint::from(*affine));
     let points = [
-        ProjectivePoint::lincomb_vartime(&left),
-        ProjectivePoint::lincomb_vartime(&right),
+        ProjectivePoint::lincomb_vartime(&[(ProjectivePoint::GENERATOR, *s), (p, *c)]),
+        ProjectivePoint::lincomb_vartime(&[(h, *s), (i, *c)]),
     ];
     if points.iter().any(|point| bool::from(point.is_identity())) {
         return Err(RingError::Challenge);
     }
-    Ok(ProjectivePoint::batch_normalize_vartime(&points))
+    Ok(ProjectivePoint::batch_normalize_vartime(&points).map(|point| compress(&point)))
 }
 
-/// Hash to scalar of message ‖ L ‖ R.
-pub(super) fn challenge(message: &[u8; 32], [left, right]: &[AffinePoint; 2]) -> Result<Scalar, RingError> {
+/// Hash to scalar of message ‖ L ‖ R, both points compressed.
+pub(super) fn challenge(message: &[u8; 32], [left, right]: &[[u8; 33]; 2]) -> Result<Scalar, RingError> {
     let mut input = [0; 98];
     input[..32].copy_from_slice(message);
-    input[32..65].copy_from_slice(&compress(left));
-    input[65..].copy_from_slice(&compress(right));
+    input[32..65].copy_from_slice(left);
+    input[65..].copy_from_slice(right);
     hash_to_scalar(&input)
 }
 

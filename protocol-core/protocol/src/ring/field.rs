@@ -15,9 +15,6 @@ const FOLD: u64 = 0x1_0000_03D1;
 const FOLD_LIMB: u128 = (FOLD as u128) << 4;
 /// p.
 const P: [u64; 5] = [0xF_FFFE_FFFF_FC2F, MASK, MASK, MASK, TOP];
-/// Largest magnitude of a factor.
-#[cfg(test)]
-pub(super) const MAX_MAGNITUDE: u64 = 8;
 
 /// An element; see the module for its magnitude.
 #[derive(Clone, Copy, Debug)]

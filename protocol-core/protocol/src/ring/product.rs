@@ -1,7 +1,9 @@
 //! Sums of products by tables: a·A + b·B, with additions only. Variable time, for public values.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, OnceLock};
+
+use k256::AffinePoint;
 
 use super::field::Fe;
 #[cfg(target_arch = "x86_64")]
@@ -17,6 +19,22 @@ static NOTHING: Packed = Packed { x: [0; 4], y: [0; 4] };
 
 /// What one scalar's half takes from a table: entries, and all ones for those to be subtracted.
 type Entries<'a> = [(&'a Packed, u64); MAX_WINDOWS];
+
+/// The generator's tables, of both widths: 178 KiB, built at first use.
+static GENERATOR: LazyLock<[Table; 2]> = LazyLock::new(|| {
+    [Width::Six, Width::Eight]
+        .map(|width| Table::new(&AffinePoint::GENERATOR, width).expect("the generator is not the identity"))
+});
+
+/// The generator's table that goes best with others of this width.
+pub(super) fn generator(width: Width) -> &'static Table {
+    let [six, eight] = &*GENERATOR;
+    if use_lanes() && width == Width::Six {
+        six
+    } else {
+        eight
+    }
+}
 
 /// L = s·G + c·P and R = s·H + c·I from the tables of G, P, H, I; `None` when the formulas do not cover an addition on the way.
 pub(super) fn step(tables: [&Table; 4], s: &Halves, c: &Halves) -> Option<[Affine; 2]> {
@@ -132,12 +150,13 @@ fn products_by_lanes(_: Width, _: [&Table; 2], _: &Halves) -> [Sum; 2] {
 static SCALAR_ONLY: AtomicBool = AtomicBool::new(false);
 
 /// Keeps from the vector unit, process-wide: for comparing the two ways, which give the same results.
-pub(crate) fn force_scalar(on: bool) {
+pub fn force_scalar(on: bool) {
     SCALAR_ONLY.store(on, Ordering::Relaxed);
 }
 
 /// Whether rings are computed on the vector unit (AVX-512 IFMA): the processor has it, and it passed its self-test.
-pub(crate) fn use_lanes() -> bool {
+#[must_use]
+pub fn use_lanes() -> bool {
     !SCALAR_ONLY.load(Ordering::Relaxed) && lanes_work()
 }
 

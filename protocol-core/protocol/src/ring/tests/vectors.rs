@@ -8,7 +8,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sha3::{Digest, Sha3_256, Sha3_512};
 
-use super::super::curve::{challenge, hash_to_curve, hash_to_scalar, reduced_digest, step_points};
+use super::super::curve::{
+    challenge, decode_point, hash_to_curve, hash_to_scalar, reduced_digest, step_points,
+};
 use super::super::*;
 use super::verify;
 use crate::vectors::{Hex, Recorded, counted, read, read_json};
@@ -31,7 +33,7 @@ fn signing_key(hex: &Hex) -> SigningKey {
 /// One step of a verification.
 struct Step {
     challenge: Scalar,
-    points: [AffinePoint; 2],
+    points: [[u8; 33]; 2],
     /// The next challenge before its alignment.
     reduced: [u8; 32],
     next: Scalar,
@@ -42,8 +44,9 @@ fn steps(signature: &RingSignature, message: &[u8; 32]) -> Vec<Step> {
     let mut challenge_before = signature.first;
     let mut steps = Vec::new();
     for (member, s) in signature.members.iter().zip(&signature.scalars) {
-        let points = step_points(member, &signature.image, s, &challenge_before).unwrap();
-        let input = [message.as_slice(), &compress(&points[0]), &compress(&points[1])].concat();
+        let bases = [&member.point, member.hashed(), &signature.image.point];
+        let points = step_points(bases, s, &challenge_before).unwrap();
+        let input = [message.as_slice(), &points[0], &points[1]].concat();
         let next = challenge(message, &points).unwrap();
         steps.push(Step {
             challenge: challenge_before,
@@ -100,7 +103,7 @@ fn hashes_to_scalars_as_go_does_with_short_values_aligned_to_the_left() {
 fn derives_challenges_as_go_does() {
     let file: File = read_json(FILE);
     for case in &file.challenge {
-        let points = [&case.left, &case.right].map(|point| decode_point(&point.array()).unwrap());
+        let points = [&case.left, &case.right].map(|point| compress(&decode_point(&point.array()).unwrap()));
         let scalar = challenge(&case.message.array(), &points).unwrap();
         assert_eq!(bytes_of(&scalar), case.challenge.0);
     }
@@ -178,13 +181,13 @@ fn goes_through_the_steps_that_go_goes_through() {
             assert_eq!(theirs.index, index);
             assert_eq!(signature.keys[index].as_bytes().as_slice(), theirs.public_key.0);
             assert_eq!(
-                compress(&signature.members[index].hashed).as_slice(),
+                compress(signature.members[index].hashed()).as_slice(),
                 theirs.hash_to_curve.0
             );
             assert_eq!(bytes_of(&signature.scalars[index]), theirs.s.0);
             assert_eq!(bytes_of(&step.challenge), theirs.c.0);
-            assert_eq!(compress(&step.points[0]).as_slice(), theirs.left.0);
-            assert_eq!(compress(&step.points[1]).as_slice(), theirs.right.0);
+            assert_eq!(step.points[0].as_slice(), theirs.left.0);
+            assert_eq!(step.points[1].as_slice(), theirs.right.0);
             assert_eq!(bytes_of(&step.next), theirs.next_c.0);
         }
         traced += 1;
