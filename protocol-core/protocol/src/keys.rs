@@ -8,13 +8,14 @@ mod tests;
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use k256::Scalar;
 use k256::elliptic_curve::ff::PrimeField;
-use k256::{AffinePoint, Scalar};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::ring::Own;
 use crate::types::Address;
 
 /// Why a key or a signature is refused.
@@ -36,8 +37,8 @@ pub enum KeyError {
 pub struct SigningKey {
     secret: Zeroizing<[u8; 32]>,
     public: PublicKey,
-    /// The image that the key shows in ring signatures; public, and the same in all of them.
-    ring_image: OnceLock<AffinePoint>,
+    /// What ring signatures need of the key; public, and the same in all of them.
+    for_rings: OnceLock<Arc<Own>>,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -63,7 +64,7 @@ impl SigningKey {
                 bytes: parsed.serialize(),
                 parsed: Some(parsed),
             },
-            ring_image: OnceLock::new(),
+            for_rings: OnceLock::new(),
         })
     }
 
@@ -110,9 +111,9 @@ impl SigningKey {
         Zeroizing::new(scalar.expect("checked when the key was made"))
     }
 
-    /// The key's image in ring signatures, computed by `compute` on first use.
-    pub(crate) fn ring_image(&self, compute: impl FnOnce(&Scalar) -> AffinePoint) -> &AffinePoint {
-        self.ring_image.get_or_init(|| compute(&self.scalar()))
+    /// What ring signatures need of the key, once it was computed.
+    pub(crate) const fn for_rings(&self) -> &OnceLock<Arc<Own>> {
+        &self.for_rings
     }
 }
 

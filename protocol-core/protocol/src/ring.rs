@@ -16,26 +16,27 @@ mod field;
 mod inverse;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
-#[allow(dead_code)] // as above
 mod point;
-#[allow(dead_code)] // halves of signing come with the next commit
+mod prepared;
 mod product;
 mod recode;
-#[allow(dead_code)] // as above
+mod secret;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use k256::{ProjectivePoint, Scalar};
+use k256::Scalar;
 
 use crate::keys::{PublicKey, SigningKey};
 use cache::{Entry, KEPT};
-use curve::{challenge, challenge_of_secret, compress, random_scalar, reduce, step_points};
+use curve::{challenge, reduce, step_points};
 use recode::Halves;
+pub(crate) use secret::Own;
 
 pub use cache::CacheSize;
+pub use prepared::Prepared;
 pub use product::{force_scalar, use_lanes};
 
 /// Largest ring that is parsed or signed. The network's default allows an application and 7 gateways.
@@ -97,13 +98,7 @@ impl Ring {
         message: &[u8; 32],
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<Vec<u8>, RingError> {
-        let public = key.public_key();
-        let signer = self
-            .0
-            .iter()
-            .position(|member| *member == public)
-            .ok_or(RingError::NotAMember)?;
-        self.sign_at(signer, key, message, rng)
+        self.sign_at(self.place_of(&key.public_key())?, key, message, rng)
     }
 
     /// Signs as the member at `signer`: matters only for a ring that holds the key twice.
@@ -117,39 +112,13 @@ impl Ring {
         if self.0.get(signer) != Some(&key.public_key()) {
             return Err(RingError::NotAMember);
         }
-        let n = self.0.len();
-        let members = self.members()?;
-        let hashed = ProjectivePoint::from(*members[signer].hashed());
-        let image = Entry::of_image(&compress(key.ring_image(|secret| (hashed * secret).to_affine())))?;
-
-        let nonce = random_scalar(rng);
-        let committed = [ProjectivePoint::mul_by_generator(&nonce), hashed * *nonce];
-        let mut scalars = vec![Scalar::ZERO; n];
-        let mut challenges = vec![Scalar::ZERO; n];
-        let mut at = (signer + 1) % n;
-        challenges[at] = challenge_of_secret(message, &committed)?;
-        while at != signer {
-            scalars[at] = *random_scalar(rng);
-            let next = step(message, &members[at], &image, &scalars[at], &challenges[at])?;
-            at = (at + 1) % n;
-            challenges[at] = next;
-        }
-        scalars[signer] = *nonce - challenges[signer] * *key.scalar();
-        let signature = RingSignature {
-            keys: self.0.clone(),
-            members,
-            scalars,
-            first: challenges[0],
-            image,
-        };
-        // Who signs for a ring was told by the chain who is in it.
-        signature.keep_members();
-        Ok(signature.to_bytes())
+        self.prepare_at(signer, key, rng)?.sign(message)
     }
 
-    /// Each key as a point, with its hash to the curve.
-    fn members(&self) -> Result<Vec<Arc<Entry>>, RingError> {
-        self.0.iter().map(|key| Entry::of_key(key.as_bytes())).collect()
+    /// First place of a key.
+    fn place_of(&self, key: &PublicKey) -> Result<usize, RingError> {
+        let place = self.0.iter().position(|member| member == key);
+        place.ok_or(RingError::NotAMember)
     }
 }
 
@@ -193,16 +162,11 @@ impl RingSignature {
     /// Serialized bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEAD_LEN + MEMBER_LEN * self.keys.len());
-        let size = u32::try_from(self.keys.len()).expect("at most MAX_RING_SIZE");
-        bytes.extend_from_slice(&size.to_be_bytes());
-        bytes.extend_from_slice(&self.first.to_bytes());
-        bytes.extend_from_slice(self.image.bytes());
-        for (scalar, key) in self.scalars.iter().zip(&self.keys) {
-            bytes.extend_from_slice(&scalar.to_bytes());
-            bytes.extend_from_slice(key.as_bytes());
-        }
-        bytes
+        serialized(
+            &self.first,
+            self.image.bytes(),
+            self.scalars.iter().zip(&self.keys),
+        )
     }
 
     /// Public keys embedded in the signature, in its order.
@@ -283,6 +247,24 @@ pub fn cache_size() -> CacheSize {
 /// Forgets all that was kept for rings: for measuring first sights.
 pub fn clear_cache() {
     KEPT.clear();
+}
+
+/// Bytes of a signature: first challenge, image, and each member's scalar and key.
+fn serialized<'a>(
+    first: &Scalar,
+    image: &[u8; 33],
+    members: impl ExactSizeIterator<Item = (&'a Scalar, &'a PublicKey)>,
+) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD_LEN + MEMBER_LEN * members.len());
+    let size = u32::try_from(members.len()).expect("at most MAX_RING_SIZE");
+    bytes.extend_from_slice(&size.to_be_bytes());
+    bytes.extend_from_slice(&first.to_bytes());
+    bytes.extend_from_slice(image);
+    for (scalar, key) in members {
+        bytes.extend_from_slice(&scalar.to_bytes());
+        bytes.extend_from_slice(key.as_bytes());
+    }
+    bytes
 }
 
 /// A serialized signature, cut at its fields; nothing is decoded.

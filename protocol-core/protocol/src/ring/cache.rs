@@ -122,9 +122,15 @@ impl Entry {
 
     /// Builds tables whether or not the entry is kept.
     #[cfg(test)]
-    pub(super) fn build_at_once(&self) {
+    pub(super) fn build_at_once(&self, width: Width) {
         self.tables
-            .get_or_init(|| self.build(Width::Six).expect("no key is the identity"));
+            .get_or_init(|| self.build(width).expect("no key is the identity"));
+    }
+
+    /// An entry of the same name that nobody else has.
+    #[cfg(test)]
+    pub(super) fn without_tables(&self) -> Self {
+        Self::new(self.name, self.point, self.hashed)
     }
 
     fn cost(&self) -> usize {

@@ -65,17 +65,6 @@ pub(super) fn random_scalar(rng: &mut impl rand_core::CryptoRng) -> Zeroizing<Sc
     }
 }
 
-/// The challenge of points that come of a secret: constant time up to the points themselves, which the signature tells.
-pub(super) fn challenge_of_secret(
-    message: &[u8; 32],
-    points: &[ProjectivePoint; 2],
-) -> Result<Scalar, RingError> {
-    challenge(
-        message,
-        &ProjectivePoint::batch_normalize(points).map(|point| compress(&point)),
-    )
-}
-
 /// L = s·G + c·P and R = s·H + c·I, compressed; refuses the identity, for which no encoding of 33 bytes is defined. Variable time, and
 /// complete: no input is exceptional.
 pub(super) fn step_points(

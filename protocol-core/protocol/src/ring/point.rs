@@ -57,6 +57,14 @@ pub(super) struct Sum {
 const X: u64 = 6;
 
 impl Sum {
+    /// What an addition gives that the formulas do not cover: Z² = 0.
+    pub(super) const UNDEFINED: Self = Self {
+        x: Fe::ONE,
+        y: Fe::ONE,
+        zz: Fe::ZERO,
+        zzz: Fe::ZERO,
+    };
+
     /// A sum of one point, whose y may have magnitude 2.
     #[inline]
     pub(super) fn of(point: &Affine) -> Self {
@@ -176,7 +184,7 @@ pub(super) fn normalize_pair(left: &Sum, right: &Sum, invert: fn(&Fe) -> Fe) -> 
 }
 
 /// A point as a table keeps it: one cache line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub(super) struct Packed {
     pub(super) x: Words,

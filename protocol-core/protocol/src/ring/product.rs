@@ -21,7 +21,7 @@ static NOTHING: Packed = Packed { x: [0; 4], y: [0; 4] };
 type Entries<'a> = [(&'a Packed, u64); MAX_WINDOWS];
 
 /// The generator's tables, of both widths: 178 KiB, built at first use.
-static GENERATOR: LazyLock<[Table; 2]> = LazyLock::new(|| {
+pub(super) static GENERATOR: LazyLock<[Table; 2]> = LazyLock::new(|| {
     [Width::Six, Width::Eight]
         .map(|width| Table::new(&AffinePoint::GENERATOR, width).expect("the generator is not the identity"))
 });

@@ -115,25 +115,6 @@ impl Table {
         let (entries, digit) = self.window(index, halves, half);
         (&entries[digit.index], digit.negative)
     }
-
-    /// The multiple that a window stands for, by reading every entry: its time does not depend on the scalar. y has magnitude 2.
-    pub(super) fn multiple(&self, index: u32, halves: &Halves, half: usize) -> Affine {
-        let (entries, digit) = self.window(index, halves, half);
-        let mut found = Packed { x: [0; 4], y: [0; 4] };
-        for (at, entry) in entries.iter().enumerate() {
-            // All ones for the digit's entry; the barrier keeps the compiler from making it a branch.
-            let mask = std::hint::black_box(u64::from(at ^ digit.index == 0).wrapping_neg());
-            for (to, from) in found
-                .x
-                .iter_mut()
-                .zip(&entry.x)
-                .chain(found.y.iter_mut().zip(&entry.y))
-            {
-                *to |= from & mask;
-            }
-        }
-        digit.signed(found.unpacked())
-    }
 }
 
 /// A window of a scalar: index of the odd multiple and, all ones for minus, its sign.
@@ -153,14 +134,6 @@ impl Digit {
             #[allow(clippy::cast_possible_truncation)]
             index: index as usize,
             negative,
-        }
-    }
-
-    #[inline]
-    fn signed(self, point: Affine) -> Affine {
-        Affine {
-            x: point.x,
-            y: point.y.negated_if(self.negative),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Laws of ring signatures, and what an adversary may try.
 
 mod fast;
+mod prepared;
 mod vectors;
 
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::curve::compress;
 use super::*;
 
 /// Verifies by the curve crate, by tables, and by tables in lanes: all must say the same.
@@ -14,7 +16,7 @@ fn verify(signature: &[u8], message: &[u8; 32]) -> Result<(), RingError> {
     let signature = RingSignature::parse(signature)?;
     let complete = signature.verify_by_the_curve_crate(message);
     for entry in signature.members.iter().chain([&signature.image]) {
-        entry.build_at_once();
+        entry.build_at_once(table::Width::Six);
     }
     for scalar in [true, false] {
         force_scalar(scalar);

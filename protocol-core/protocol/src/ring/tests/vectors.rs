@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use sha3::{Digest, Sha3_256, Sha3_512};
 
 use super::super::curve::{
-    challenge, decode_point, hash_to_curve, hash_to_scalar, reduced_digest, step_points,
+    challenge, compress, decode_point, hash_to_curve, hash_to_scalar, reduced_digest, step_points,
 };
 use super::super::*;
 use super::verify;
