@@ -4,6 +4,7 @@ mod archive;
 mod check;
 mod crash;
 mod faults;
+mod kills;
 mod past;
 mod proofs;
 mod rollback;

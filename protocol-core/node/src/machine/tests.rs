@@ -342,6 +342,27 @@ fn blocks_are_built_on_blocks_that_are_not_durable() {
 }
 
 #[test]
+fn a_proof_of_a_height_ends_at_the_next_header() {
+    let machine = machine();
+    let engine = solo(&machine);
+    for sequence in 0..4 {
+        machine.mempool.add(transfer(1, sequence, 5)).expect("room");
+        engine.step().expect("made");
+    }
+    let snapshot = machine.view().snapshot.clone();
+    for height in 0..4_i64 {
+        let at = snapshot.at(height).expect("retained");
+        let (key, value) = at.range("bank", &[], None, 1).expect("readable").remove(0);
+        let proof = at.prove("bank", &key).expect("proved");
+        assert_eq!((proof.height, proof.value.as_ref()), (height, Some(&value)));
+        assert_eq!(proof.steps().len(), 2);
+        let next = snapshot.block(height + 1).expect("readable").expect("there");
+        let header = crate::block::decode(&next).expect("a block").header;
+        assert_eq!(header.app_hash.as_bytes(), proof.app_hash);
+    }
+}
+
+#[test]
 fn a_commit_drops_siblings_and_is_done_once() {
     let machine = machine();
     let taken = build(&machine, &ROOT, 1, GENESIS_MS + 1);

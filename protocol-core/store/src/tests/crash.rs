@@ -12,6 +12,9 @@ const FILE: &str = "PORTICO_TEST_STORE";
 /// Names the step at which it dies; without it it commits until it is killed.
 const STEP: &str = "PORTICO_TEST_STEP";
 
+/// Names the height at whose undoing it dies.
+const UNDONE: &str = "PORTICO_TEST_UNDONE";
+
 /// Not a test by itself: the process that the tests below start and lose.
 #[test]
 #[ignore = "the tests of this file run it as a process of its own"]
@@ -20,6 +23,16 @@ fn child() {
         return;
     };
     let store = ChainStore::open(Path::new(&path), RETAIN).expect("opened");
+    if let Ok(height) = std::env::var(UNDONE) {
+        store
+            .rollback(2, |undone| {
+                if undone.to_string() == height {
+                    std::process::abort()
+                }
+            })
+            .expect("retained");
+        return;
+    }
     begin(&store);
     let last = match std::env::var(STEP) {
         Ok(step) => {
@@ -87,5 +100,27 @@ fn kill_9_loses_no_acknowledged_block() {
         let tip = store.snapshot().expect("readable").tip().expect("a tip").height;
         assert!(tip >= seen.expect("it committed"), "{tip} < {seen:?}");
         assert_whole(&store, tip);
+    }
+}
+
+#[test]
+fn a_crash_in_a_rollback_leaves_every_block() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("chain.redb");
+    let store = ChainStore::open(&path, RETAIN).expect("opened");
+    begin(&store);
+    (1..=5).for_each(|height| assert!(commit(&store, height).expect("committed")));
+    drop(store);
+    for height in 3..=5 {
+        let status = Command::new(std::env::current_exe().expect("known"))
+            .args(["--exact", "tests::crash::child", "--ignored", "--nocapture"])
+            .env(FILE, &path)
+            .env(UNDONE, height.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("started");
+        assert!(!status.success(), "{height}: it was to die");
+        assert_whole(&ChainStore::open(&path, RETAIN).expect("opened"), 5);
     }
 }
