@@ -22,6 +22,10 @@ test:
 e2e:
     bash e2e/run
 
+# random cases that the network's Go libraries check, and theirs that we check (needs Go 1.26): `just second-opinion [SEED] [UNITS]`
+second-opinion *ARGS:
+    bash e2e/second-opinion {{ARGS}}
+
 # a whole network with real settlement, in one process
 localnet *ARGS:
     cargo run --release -- localnet {{ARGS}}
