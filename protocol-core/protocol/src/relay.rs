@@ -165,6 +165,15 @@ pub fn verify_request_signature(
     Ok(())
 }
 
+/// Whether the request's ring signature will verify in tens of microseconds (see [`crate::ring::is_warm`]): not worth another thread.
+#[must_use]
+pub fn is_signature_warm(request: &RelayRequest) -> bool {
+    request
+        .meta
+        .as_ref()
+        .is_some_and(|meta| crate::ring::is_warm(&meta.signature))
+}
+
 /// Verifies the supplier's signature of a response with its operator key.
 pub fn verify_response_signature(response: &RelayResponse, supplier: &PublicKey) -> Result<(), RelayError> {
     let signature = response

@@ -205,6 +205,22 @@ fn a_mined_relay_is_what_was_served_without_the_payload() {
     assert_eq!(MinedRelay::new(&request, &kept), mined);
 }
 
+#[test]
+fn a_ring_is_warm_once_it_was_verified_twice_and_its_tables_stand() {
+    let mut world = World::new(77);
+    let (first, second) = (world.request("a"), world.request("b"));
+    verify_request_signature(&first, &world.expected()).unwrap();
+    assert!(!is_signature_warm(&second), "seen once");
+    verify_request_signature(&second, &world.expected()).unwrap();
+    assert!(!is_signature_warm(&second), "nobody has built its tables");
+    while crate::ring::build_tables(8) > 0 {}
+    assert!(is_signature_warm(&first) && is_signature_warm(&second));
+    verify_request_signature(&second, &world.expected()).unwrap();
+    let other_member = World::new(78).request("c");
+    assert!(!is_signature_warm(&other_member));
+    assert!(!is_signature_warm(&RelayRequest::default()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -172,6 +172,24 @@ impl Cache {
         self.entries.read().ok()?.by_name.get(&name).cloned()
     }
 
+    /// Whether an image and all of these keys have tables.
+    pub(super) fn has_tables<'a>(
+        &self,
+        image: &[u8; 33],
+        mut keys: impl Iterator<Item = &'a [u8; 33]>,
+    ) -> bool {
+        let Ok(entries) = self.entries.read() else {
+            return false;
+        };
+        let has = |name| {
+            entries
+                .by_name
+                .get(&name)
+                .is_some_and(|entry| entry.tables.get().is_some())
+        };
+        has(Name::Image(*image)) && keys.all(|key| has(Name::Key(*key)))
+    }
+
     /// Counts a use of each, by one signature; keeps those that are new, and wants tables for those used again.
     pub(super) fn used<'a>(&self, entries: impl Iterator<Item = &'a Arc<Entry>>) {
         let now = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
