@@ -317,6 +317,14 @@ impl<'a> Layout<'a> {
     }
 }
 
+/// Hp of a compressed key, compressed: a point whose logarithm nobody knows. A key's image is its private scalar times this.
+///
+/// # Errors
+/// [`RingError::Point`], when none of 128 rounds gives a point: never seen.
+pub fn hash_to_curve(key: &[u8; 33]) -> Result<[u8; 33], RingError> {
+    curve::hash_to_curve(key).map(|point| curve::compress(&point))
+}
+
 /// The fixed key that the verifier adds for applications without gateways (`pkg/crypto/rings`).
 ///
 /// # Panics
