@@ -18,6 +18,10 @@ deny:
 test:
     cargo test --workspace
 
+# a plain model of staking and settlement beside the state machine, over random blocks: `just oracle 10000`
+oracle SEQUENCES="10000":
+    PORTICO_ORACLE_SEQUENCES={{SEQUENCES}} cargo test --release -p portico-chain --test oracle -- --nocapture
+
 # networks as tests: real processes, a real EVM node and a real client library (needs Node)
 e2e:
     bash e2e/run
