@@ -30,6 +30,18 @@ e2e:
 second-opinion *ARGS:
     bash e2e/second-opinion {{ARGS}}
 
+# what the protocol core costs here, against its budget
+bench:
+    bash e2e/bench
+
+# what it costs here, against the network's Go libraries on the same work (needs Go 1.26)
+bench-vs-go:
+    bash e2e/bench --versus-go
+
+# instructions of the hot paths, against the accepted ones (needs valgrind): `just count`, `just count --accept`
+count *ARGS:
+    bash e2e/count {{ARGS}}
+
 # a whole network with real settlement, in one process
 localnet *ARGS:
     cargo run --release -- localnet {{ARGS}}

@@ -22,6 +22,7 @@ const (
 type ringCase struct {
 	Kind      string     `json:"kind"`
 	Private   hexBytes   `json:"private"`
+	Privates  []hexBytes `json:"privates"`
 	Keys      []hexBytes `json:"keys"`
 	Message   hexBytes   `json:"message"`
 	Signature hexBytes   `json:"signature"`
@@ -115,16 +116,16 @@ func makeRing(rng *rand.Rand, _ ringCase) (ringCase, error) {
 	c := ringCase{Kind: "ring", Message: draw(rng, 32), Valid: rng.IntN(5) > 0}
 	size := 2 + rng.IntN(maxRing-1)
 	signer := rng.IntN(size)
-	for i := range size {
-		private := draw(rng, 32)
-		if i == signer {
-			c.Private = private
-		}
+	for range size {
+		c.Privates = append(c.Privates, draw(rng, 32))
+	}
+	if rng.IntN(4) == 0 {
+		c.Privates[(signer+1)%size] = c.Privates[rng.IntN(size)]
+	}
+	for _, private := range c.Privates {
 		c.Keys = append(c.Keys, secp256k1.PrivKeyFromBytes(private).PubKey().SerializeCompressed())
 	}
-	if other := (signer + 1) % size; rng.IntN(4) == 0 {
-		c.Keys[other] = c.Keys[rng.IntN(size)]
-	}
+	c.Private = c.Privates[signer]
 	signature, err := signRing(c.Keys, c.Private, c.Message)
 	if err != nil {
 		return c, err

@@ -85,6 +85,8 @@ pub struct ClosestCase {
 pub struct RingCase {
     /// The signer's private key.
     pub private: Hex,
+    /// The private keys of the ring in order.
+    pub privates: Vec<Hex>,
     /// The ring in order.
     pub keys: Vec<Hex>,
     /// 32 bytes.

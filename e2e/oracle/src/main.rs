@@ -1,11 +1,19 @@
-//! `oracle make SEED COUNT` prints cases; `oracle check` reads those of the other side.
+//! Second opinions and measurements; `e2e/second-opinion`, `e2e/bench` and `e2e/count` say how.
+//!
+//! ```text
+//! oracle make SEED COUNT | THE OTHER SIDE | oracle check
+//! oracle budget CRITERION-FOLDER                   ours against the budget
+//! go test -bench … | oracle versus-go CRITERION-FOLDER
+//! oracle count FILE [--accept]                     instructions, against those in the file
+//! oracle work NAME TIMES                           what `count` counts
+//! ```
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufWriter, Write, stdin, stdout};
 
 use anyhow::{Context, Result, bail, ensure};
 use portico_oracle::case::Case;
-use portico_oracle::{sign, trie};
+use portico_oracle::{bench, count, estimates, sign, trie};
 use portico_smst::{Plain, Sum};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -19,7 +27,17 @@ fn main() -> Result<()> {
     match arguments[..] {
         ["make", seed, count] => make(seed.parse().context("SEED")?, count.parse().context("COUNT")?),
         ["check"] => check(),
-        _ => bail!("oracle make SEED COUNT | oracle check"),
+        ["budget", folder] => bench::against_budget(&estimates::read(folder.as_ref())?),
+        ["versus-go", folder] => bench::against_go(
+            &estimates::read(folder.as_ref())?,
+            &std::io::read_to_string(stdin())?,
+        ),
+        ["count", file] => count::run(file.as_ref(), false),
+        ["count", file, "--accept"] => count::run(file.as_ref(), true),
+        ["work", name, times] => count::work(name, times.parse().context("TIMES")?),
+        _ => bail!(
+            "oracle make SEED COUNT, check, budget FOLDER, versus-go FOLDER, count FILE [--accept], work NAME TIMES"
+        ),
     }
 }
 

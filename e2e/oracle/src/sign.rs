@@ -1,10 +1,9 @@
 //! Signatures: ring and ordinary, each side verifying the other's, and changed ones refused by both.
 
 use anyhow::{Context, Result, ensure};
-use portico_protocol::ring::{Ring, RingSignature};
+use portico_protocol::ring::{Ring, RingSignature, build_tables, clear_cache, force_scalar};
 use portico_protocol::{PublicKey, SigningKey};
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
 use crate::case::{EcdsaCase, Hex, RingCase};
@@ -12,34 +11,40 @@ use crate::case::{EcdsaCase, Hex, RingCase};
 /// Largest ring that is drawn.
 const MAX_RING: usize = 8;
 
-/// A random ring, each fourth with a key twice; each fifth signature has a bit flipped.
+/// A random ring, each fourth with a key twice; each fifth signature has a bit flipped, each second one was prepared before its message
+/// was known.
 pub fn make_ring(rng: &mut StdRng) -> Result<RingCase> {
-    let key = SigningKey::generate(rng);
     let size = rng.random_range(2..=MAX_RING);
-    let mut keys: Vec<PublicKey> = (1..size)
-        .map(|_| SigningKey::generate(rng).public_key())
-        .collect();
-    keys.insert(rng.random_range(0..size), key.public_key());
+    let signer = rng.random_range(0..size);
+    let mut keys: Vec<SigningKey> = (0..size).map(|_| SigningKey::generate(rng)).collect();
     if rng.random_ratio(1, 4) {
-        let twice = *keys.choose(rng).expect("not empty");
-        let at = keys
-            .iter()
-            .position(|other| *other != key.public_key())
-            .expect("two different keys");
-        keys[at] = twice;
+        keys[(signer + 1) % size] = keys[rng.random_range(0..size)].clone();
     }
+    let ring = Ring::new(keys.iter().map(SigningKey::public_key).collect())?;
     let mut message = [0; 32];
     rng.fill_bytes(&mut message);
-    let mut signature = Ring::new(keys.clone())?.sign(&key, &message, rng)?;
+    let mut signature = if rng.random() {
+        warm(&ring, &keys, rng)?;
+        ring.prepare(&keys[signer], rng)?.sign(&message)?
+    } else {
+        ring.sign(&keys[signer], &message, rng)?
+    };
+    clear_cache();
     let image = RingSignature::parse(&signature)?.key_image();
     let valid = !rng.random_ratio(1, 5);
     if !valid {
         // The size stays: bytes that are not the declared length are nobody's signature.
         flip(&mut signature[4..], rng);
     }
+    let privates = keys.iter().map(private).collect::<Result<Vec<_>>>()?;
     Ok(RingCase {
-        private: Hex(hex::decode(key.to_hex())?),
-        keys: keys.iter().map(|key| key.as_bytes().as_slice().into()).collect(),
+        private: privates[signer].clone(),
+        privates,
+        keys: ring
+            .keys()
+            .iter()
+            .map(|key| key.as_bytes().as_slice().into())
+            .collect(),
         message: message.as_slice().into(),
         signature: Hex(signature),
         image: image.as_slice().into(),
@@ -47,7 +52,8 @@ pub fn make_ring(rng: &mut StdRng) -> Result<RingCase> {
     })
 }
 
-/// Verifies a ring signature that Go made, and signs as its signer to compare the images.
+/// Verifies a ring signature that Go made, at first sight, by tables, and by tables without the vector unit; and signs as its signer to
+/// compare the images.
 pub fn check_ring(case: &RingCase, rng: &mut StdRng) -> Result<usize> {
     let message: [u8; 32] = case
         .message
@@ -55,37 +61,71 @@ pub fn check_ring(case: &RingCase, rng: &mut StdRng) -> Result<usize> {
         .as_slice()
         .try_into()
         .context("a message has 32 bytes")?;
-    let verdict = RingSignature::parse(&case.signature.0).and_then(|parsed| {
-        parsed.verify(&message)?;
-        Ok(parsed)
-    });
-    ensure!(verdict.is_ok() == case.valid, "we say {verdict:?}");
-    if let Ok(parsed) = verdict {
-        ensure!(parsed.to_bytes() == case.signature.0, "other bytes than ours");
-        let keys: Vec<&[u8]> = parsed
-            .keys()
+    let keys = case
+        .privates
+        .iter()
+        .map(signing_key)
+        .collect::<Result<Vec<_>>>()?;
+    let ring = Ring::new(keys.iter().map(SigningKey::public_key).collect())?;
+    ensure!(
+        ring.keys()
             .iter()
             .map(|key| key.as_bytes().as_slice())
-            .collect();
-        ensure!(
-            case.keys.iter().map(|key| key.0.as_slice()).eq(keys),
-            "another ring"
-        );
-        ensure!(parsed.key_image().as_slice() == case.image.0, "another key image");
-    }
-    let key = SigningKey::from_hex(&hex::encode(&case.private.0))?;
-    let keys = case
-        .keys
-        .iter()
-        .map(|key| PublicKey::from_slice(&key.0))
-        .collect::<Result<_, _>>()?;
-    let ours = RingSignature::parse(&Ring::new(keys)?.sign(&key, &message, rng)?)?;
+            .eq(case.keys.iter().map(|key| key.0.as_slice())),
+        "other keys"
+    );
+    clear_cache();
+    check_verdict(case, &message).context("at first sight")?;
+    warm(&ring, &keys, rng)?;
+    check_verdict(case, &message).context("by tables")?;
+    force_scalar(true);
+    let scalar = check_verdict(case, &message).context("without the vector unit");
+    force_scalar(false);
+    scalar?;
+    let ours = ring.prepare(&signing_key(&case.private)?, rng)?.sign(&message)?;
+    let ours = RingSignature::parse(&ours)?;
+    ours.verify(&message).context("our own signature")?;
     ensure!(
         ours.key_image().as_slice() == case.image.0,
         "our key image is {}",
         hex::encode(ours.key_image())
     );
     Ok(1)
+}
+
+fn check_verdict(case: &RingCase, message: &[u8; 32]) -> Result<()> {
+    let verdict = RingSignature::parse(&case.signature.0).and_then(|parsed| {
+        parsed.verify(message)?;
+        Ok(parsed)
+    });
+    ensure!(verdict.is_ok() == case.valid, "we say {verdict:?}");
+    if let Ok(parsed) = verdict {
+        ensure!(parsed.to_bytes() == case.signature.0, "other bytes than ours");
+        let keys = parsed.keys().iter().map(|key| key.as_bytes().as_slice());
+        ensure!(
+            case.keys.iter().map(|key| key.0.as_slice()).eq(keys),
+            "another ring"
+        );
+        ensure!(parsed.key_image().as_slice() == case.image.0, "another key image");
+    }
+    Ok(())
+}
+
+/// Builds the tables of a ring, as if each member had signed twice before.
+pub fn warm(ring: &Ring, keys: &[SigningKey], rng: &mut StdRng) -> Result<()> {
+    for key in keys.iter().chain(keys) {
+        ring.prepare(key, rng)?;
+    }
+    while build_tables(usize::from(u8::MAX)) > 0 {}
+    Ok(())
+}
+
+fn signing_key(private: &Hex) -> Result<SigningKey> {
+    Ok(SigningKey::from_hex(&hex::encode(&private.0))?)
+}
+
+fn private(key: &SigningKey) -> Result<Hex> {
+    Ok(Hex(hex::decode(key.to_hex())?))
 }
 
 /// A random ordinary signature; each fifth has a bit flipped.
@@ -99,7 +139,7 @@ pub fn make_ecdsa(rng: &mut StdRng) -> Result<EcdsaCase> {
         flip(&mut signature, rng);
     }
     Ok(EcdsaCase {
-        private: Hex(hex::decode(key.to_hex())?),
+        private: private(&key)?,
         public: key.public_key().as_bytes().as_slice().into(),
         message: Hex(message),
         signature: Hex(signature),
@@ -109,7 +149,7 @@ pub fn make_ecdsa(rng: &mut StdRng) -> Result<EcdsaCase> {
 
 /// Verifies what Go signed; ours is the same to the last byte, since nonces follow from key and message.
 pub fn check_ecdsa(case: &EcdsaCase) -> Result<usize> {
-    let key = SigningKey::from_hex(&hex::encode(&case.private.0))?;
+    let key = signing_key(&case.private)?;
     ensure!(
         key.public_key().as_bytes().as_slice() == case.public.0,
         "another public key"
