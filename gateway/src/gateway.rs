@@ -35,7 +35,7 @@ impl Gateway {
         chain: Arc<dyn Chain>,
         registry: prometheus::Registry,
     ) -> Result<Self, GatewayError> {
-        Self::bind_seeded(config, chain, registry, rand::random()).await
+        Self::bind_with(config, chain, registry, rand::random(), true).await
     }
 
     /// As [`Gateway::bind`], but picks of suppliers and nonces of signatures follow from `seed`: for runs that are to be repeated,
@@ -46,9 +46,19 @@ impl Gateway {
         registry: prometheus::Registry,
         seed: [u8; 32],
     ) -> Result<Self, GatewayError> {
+        Self::bind_with(config, chain, registry, seed, false).await
+    }
+
+    async fn bind_with(
+        config: GatewayConfig,
+        chain: Arc<dyn Chain>,
+        registry: prometheus::Registry,
+        seed: [u8; 32],
+        ahead: bool,
+    ) -> Result<Self, GatewayError> {
         let mut chance = StdRng::from_seed(seed);
         let run = chance.next_u32();
-        let relayer = Relayer::new(&config, chain, &registry, chance)?;
+        let relayer = Relayer::new(&config, chain, &registry, chance, ahead)?;
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|source| listen(&config, source))?;

@@ -14,6 +14,7 @@
 //!
 //! Start reading at `relay.rs`.
 
+mod ahead;
 mod error;
 mod fault;
 mod gateway;

@@ -101,7 +101,7 @@ pub async fn relay_once(
     call: OneCall,
 ) -> Result<Relayed, OneError> {
     let chance = StdRng::from_seed(rand::random());
-    let relayer = Relayer::new(config, chain, &prometheus::Registry::new(), chance)?;
+    let relayer = Relayer::new(config, chain, &prometheus::Registry::new(), chance, false)?;
     let begun = Instant::now();
     let deadline = begun + Duration::from_millis(config.relay_timeout_ms);
     let OneCall { service, path, body } = call;

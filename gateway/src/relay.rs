@@ -6,7 +6,7 @@ use bytes::Bytes;
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::ServiceId;
-use portico_protocol::relay::{MinedRelay, sign_request};
+use portico_protocol::relay::{MinedRelay, sign_prepared};
 use portico_protocol::wire::pocket::service::RelayRequest;
 use portico_protocol::wire::sdk::types::{Header, PokthttpRequest};
 use portico_session_cache::{SessionCache, SessionView};
@@ -35,18 +35,21 @@ pub(crate) struct Relayer {
     pub(crate) metrics: Metrics,
     reputation: Mutex<Reputation>,
     chance: Mutex<StdRng>,
+    /// Whether signatures are made ahead; if not, they follow from the seed and the order of calls alone.
+    ahead: bool,
     sender: Sender,
     slots: Semaphore,
     max_attempts: u32,
 }
 
 impl Relayer {
-    /// Prepares everything; `chance` decides picks and signatures' nonces.
+    /// Prepares everything; `chance` decides picks and signatures' nonces, which are drawn `ahead` of calls or with them.
     pub(crate) fn new(
         config: &GatewayConfig,
         chain: Arc<dyn Chain>,
         registry: &prometheus::Registry,
         chance: StdRng,
+        ahead: bool,
     ) -> Result<Self, GatewayError> {
         Ok(Self {
             sessions: SessionCache::new(chain, "gateway", registry)?,
@@ -54,6 +57,7 @@ impl Relayer {
             metrics: Metrics::new(registry)?,
             reputation: Mutex::default(),
             chance: Mutex::new(chance),
+            ahead,
             sender: Sender::new(config)?,
             slots: Semaphore::new(config.max_concurrent_relays.min(Semaphore::MAX_PERMITS)),
             max_attempts: config.max_attempts,
@@ -128,7 +132,7 @@ impl Relayer {
     ) -> Result<Result<Reply, (Fault, u64)>, RelayError> {
         let begun = Instant::now();
         let (session, supplier) = (Arc::clone(&candidate.session), candidate.supplier().operator);
-        let request = sign(&candidate, signer, call, rng)?;
+        let request = self.sign(&candidate, signer, call, rng)?;
         let outcome = self.exchange(candidate, request, call).await;
         let (height, ms) = (self.sessions.height(), begun.elapsed().as_millis());
         Ok(match outcome {
@@ -175,6 +179,26 @@ impl Relayer {
         }
     }
 
+    /// The signed relay request, by a signature made ahead if there is one. Signing runs where the call runs: it takes less than the hop
+    /// to another thread and back.
+    fn sign(
+        &self,
+        candidate: &Candidate,
+        signer: &Signer,
+        call: &Call,
+        rng: &mut StdRng,
+    ) -> Result<RelayRequest, RelayError> {
+        let (session, supplier) = (&candidate.session, candidate.supplier().operator.to_string());
+        let ready = self.ahead.then(|| signer.shelf.take(&session.ring)).flatten();
+        let prepared = ready.map_or_else(|| session.ring.prepare(&signer.key, rng), Ok);
+        let prepared = prepared.map_err(|error| RelayError::Sign(error.into()))?;
+        if self.ahead {
+            signer.shelf.refill(&signer.key, || self.draw());
+        }
+        let payload = payload(candidate.url(), call);
+        sign_prepared(&session.header, &supplier, payload, prepared).map_err(RelayError::Sign)
+    }
+
     /// A generator of this call's own, so that calls do not wait for each other's signatures.
     fn draw(&self) -> StdRng {
         StdRng::from_rng(&mut *self.chance.lock().unwrap_or_else(PoisonError::into_inner))
@@ -183,29 +207,6 @@ impl Relayer {
     fn reputation(&self) -> MutexGuard<'_, Reputation> {
         self.reputation.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The signed relay request.
-///
-/// Signing runs where the call runs: at about 150 µs the hop to another thread and back would cost as much as it frees, and the
-/// signature is on its way to a tenth of that.
-fn sign(
-    candidate: &Candidate,
-    signer: &Signer,
-    call: &Call,
-    rng: &mut StdRng,
-) -> Result<RelayRequest, RelayError> {
-    let (session, supplier) = (&candidate.session, candidate.supplier().operator.to_string());
-    let payload = payload(candidate.url(), call);
-    sign_request(
-        &session.header,
-        &supplier,
-        payload,
-        &session.ring,
-        &signer.key,
-        rng,
-    )
-    .map_err(RelayError::Sign)
 }
 
 /// The HTTP request that the supplier is to make of its backend.

@@ -1,12 +1,14 @@
 //! Who signs for which application.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
 use portico_protocol::{Address, PublicKey, ServiceId, SigningKey};
 use portico_session_cache::SessionView;
 
 use crate::GatewayError;
+use crate::ahead::Shelf;
 
 /// An application and the key that signs its relays.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Signer {
     /// The application's own key, or the gateway's.
     pub(crate) key: SigningKey,
     pub(crate) public_key: PublicKey,
+    /// Signatures made ahead.
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 impl Signer {
@@ -94,5 +98,6 @@ fn signer(
         application,
         public_key: key.public_key(),
         key,
+        shelf: Arc::default(),
     })
 }

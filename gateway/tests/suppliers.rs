@@ -5,7 +5,9 @@ mod support;
 
 use portico_config::Secret;
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
-use support::{Answer, Manner, Net, call, config, key, net, net_on, net_with, service, staked};
+use support::{
+    Answer, Manner, Net, call, config, key, net, net_on, net_signing_ahead, net_with, service, staked,
+};
 
 /// Every way to fail, with the cause that metrics and errors name.
 fn failures() -> Vec<(Manner, &'static str)> {
@@ -220,6 +222,24 @@ async fn leaves_a_supplier_alone_for_two_sessions_after_a_bad_signature() {
         net.post("/v1", call("1")).await;
     }
     assert!(net.suppliers[0].hits() > 1, "it gets another chance");
+}
+
+#[tokio::test]
+async fn signs_every_relay_whether_or_not_a_signature_was_made_ahead() {
+    // More calls than are kept ready, one after the other and many at once; the suppliers verify each signature.
+    let net = net_signing_ahead(vec![Manner::Honest; 3]).await;
+    for _ in 0..50 {
+        assert_eq!(net.post("/v1", call("1")).await.status, 200);
+    }
+    let answers = futures::future::join_all((0..100).map(|_| net.post("/v1", call("1")))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(
+        net.suppliers
+            .iter()
+            .map(|supplier| supplier.hits())
+            .sum::<usize>(),
+        150
+    );
 }
 
 #[tokio::test]

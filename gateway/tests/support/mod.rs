@@ -158,6 +158,26 @@ pub async fn net_on(config: GatewayConfig, chain: Arc<MemoryChain>, suppliers: V
     let gateway = Gateway::bind_seeded(config, chain.clone(), registry.clone(), [42; 32])
         .await
         .unwrap();
+    running(gateway, chain, suppliers, registry)
+}
+
+/// As [`net`], with signatures made ahead, as in production.
+#[allow(dead_code, reason = "not every test file uses it")]
+pub async fn net_signing_ahead(manners: Vec<Manner>) -> Net {
+    let (chain, suppliers) = staked(manners).await;
+    let registry = prometheus::Registry::new();
+    let gateway = Gateway::bind(config(), chain.clone(), registry.clone())
+        .await
+        .unwrap();
+    running(gateway, chain, suppliers, registry)
+}
+
+fn running(
+    gateway: Gateway,
+    chain: Arc<MemoryChain>,
+    suppliers: Vec<Arc<Supplier>>,
+    registry: prometheus::Registry,
+) -> Net {
     let url = format!("http://{}", gateway.local_addr());
     let stop = CancellationToken::new();
     let gateway = tokio::spawn(gateway.run(stop.clone()));

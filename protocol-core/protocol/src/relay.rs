@@ -21,7 +21,7 @@ pub use hash::{MinedRelay, request_signable_hash, response_signable_hash};
 pub use members::{ring_addresses, ring_gateways};
 
 use crate::keys::{PublicKey, SigningKey};
-use crate::ring::{Ring, RingError, RingSignature};
+use crate::ring::{Prepared, Ring, RingError, RingSignature};
 use crate::session::validate_header;
 use crate::types::Address;
 use crate::wire::pocket::service::{
@@ -67,6 +67,25 @@ pub fn sign_request(
     key: &SigningKey,
     rng: &mut impl rand_core::CryptoRng,
 ) -> Result<RelayRequest, RelayError> {
+    signed_request(header, supplier, payload, |message| ring.sign(key, message, rng))
+}
+
+/// As [`sign_request`], with a signature that [`Ring::prepare`] made ahead.
+pub fn sign_prepared(
+    header: &SessionHeader,
+    supplier: &str,
+    payload: Bytes,
+    prepared: Prepared,
+) -> Result<RelayRequest, RelayError> {
+    signed_request(header, supplier, payload, |message| prepared.sign(message))
+}
+
+fn signed_request(
+    header: &SessionHeader,
+    supplier: &str,
+    payload: Bytes,
+    sign: impl FnOnce(&[u8; 32]) -> Result<Vec<u8>, RingError>,
+) -> Result<RelayRequest, RelayError> {
     let meta = RelayRequestMetadata {
         session_header: Some(header.clone()),
         signature: Vec::new(),
@@ -76,7 +95,7 @@ pub fn sign_request(
         meta: Some(meta),
         payload,
     };
-    let signature = ring.sign(key, &request_signable_hash(&request), rng)?;
+    let signature = sign(&request_signable_hash(&request))?;
     if let Some(meta) = request.meta.as_mut() {
         meta.signature = signature;
     }
