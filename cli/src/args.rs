@@ -86,7 +86,7 @@ impl Command {
             Self::Query(args) => args.run().await?,
             Self::Tx(args) => args.run().await?,
             Self::Keys(args) => args.run()?,
-            Self::Smst(args) => args.run().await?,
+            Self::Smst(args) => return args.run().await,
             Self::Node(args) => args.run().await?,
             Self::Gateway(args) => args.run().await?,
             Self::Servicer(args) => args.run().await?,

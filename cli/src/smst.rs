@@ -1,14 +1,18 @@
-//! `portico smst`: the trie of a session as text.
+//! `portico smst`: the trie of a session, shown, drawn, proved and verified.
+
+mod proofs;
+mod source;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, Subcommand};
-use portico_protocol::Address;
-use portico_servicer::LedgerRow;
-use portico_servicer::leaf_log::{Leaf, LeafLogError, LeafReader};
-use portico_smst::{SumTrie, render};
-use serde::Deserialize;
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+use portico_protocol::proof::proof_path;
+use portico_smst::render::{MAX_NODES, Picture, View};
+
+use self::proofs::{ProveArgs, VerifyArgs};
+use self::source::{Found, SourceArgs, Trie, bytes, path_of};
 
 #[derive(Args)]
 pub(crate) struct SmstArgs {
@@ -20,210 +24,188 @@ pub(crate) struct SmstArgs {
 enum SmstCommand {
     /// Show the trie of a session: every relay is a leaf, the root is what is claimed
     Show(ShowArgs),
+    /// Draw the trie as text, for Graphviz, as a picture, or as a page whose nodes fold
+    Render(RenderArgs),
+    /// Write the proof that a leaf is the closest one to a path, or that a path has its leaf
+    Prove(ProveArgs),
+    /// Check a proof against a claimed root
+    #[command(after_help = "Exit codes: 0 the proof holds, 1 it does not, 2 that could not be found out.")]
+    Verify(VerifyArgs),
 }
 
 #[derive(Args)]
 struct ShowArgs {
-    /// Session id, or its first characters; the newest session with leaves by default
-    session: Option<String>,
-    /// A running servicer to ask
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
-    servicer: String,
-    /// Read the data folder of a servicer that is not running instead
-    #[arg(long, value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    path: PathArgs,
     /// Levels of the trie to show; what is below is folded
     #[arg(long, default_value_t = 6)]
     levels: usize,
 }
 
-/// Most levels: below are more lines than anybody reads.
-const MAX_LEVELS: usize = 16;
-
-/// A session of a supplier whose leaves can be read.
-struct Found {
-    session: String,
-    supplier: Address,
-    leaves: Vec<Leaf>,
+#[derive(Args)]
+struct RenderArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    path: PathArgs,
+    /// text; dot for Graphviz; svg, a picture; html, a page that opens offline
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Levels to draw; what is below is folded
+    #[arg(long)]
+    levels: Option<usize>,
+    /// Nodes to draw at most; a trie of up to 1000 leaves is drawn whole by default, of a larger one the upper part
+    #[arg(long)]
+    nodes: Option<usize>,
+    /// Write to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Dot,
+    Svg,
+    Html,
+}
+
+/// The path of a proof, said in one of three ways.
+#[derive(Args)]
+#[group(multiple = false)]
+struct PathArgs {
+    /// Path whose closest leaf is proved, 32 bytes in hex
+    #[arg(long, value_name = "HEX")]
+    path: Option<String>,
+    /// Key of a leaf, in hex; its path is the SHA-256 of it. The key of a relay is its hash
+    #[arg(long, value_name = "HEX")]
+    key: Option<String>,
+    /// Hash of the block that asks for the session's proof, in hex; the chain makes the path of it
+    #[arg(long, value_name = "HEX")]
+    block_hash: Option<String>,
+}
+
+/// Most levels: below are more lines than anybody reads.
+const MAX_LEVELS: usize = 256;
 
 impl SmstArgs {
-    pub(crate) async fn run(self) -> Result<()> {
-        let SmstCommand::Show(args) = self.command;
-        ensure!(args.levels <= MAX_LEVELS, "--levels is at most {MAX_LEVELS}");
-        let wanted = args.session.as_deref().unwrap_or_default();
-        let found = match &args.data_dir {
-            Some(folder) => from_folder(folder, wanted)?,
-            None => from_servicer(&args.servicer, wanted).await?,
-        };
-        print!("{}", show(&found, args.levels));
-        Ok(())
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        match self.command {
+            SmstCommand::Show(args) => args.run().await?,
+            SmstCommand::Render(args) => args.run().await?,
+            SmstCommand::Prove(args) => args.run().await?,
+            SmstCommand::Verify(args) => return Ok(args.run()),
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn show(found: &Found, levels: usize) -> String {
-    let mut trie = SumTrie::new();
-    for leaf in &found.leaves {
-        trie.insert(
-            portico_smst::Path::of_key(&leaf.key),
-            leaf.relay.clone(),
-            leaf.weight,
-        );
+impl PathArgs {
+    fn path(&self, found: &Found) -> Result<Option<portico_smst::Path>> {
+        if let Some(path) = &self.path {
+            return path_of(path).map(Some);
+        }
+        if let Some(key) = &self.key {
+            return Ok(Some(portico_smst::Path::of_key(&bytes("--key", key)?)));
+        }
+        let Some(hash) = &self.block_hash else {
+            return Ok(None);
+        };
+        let session = found.session.as_deref();
+        let session = session.context("--block-hash needs a session; of a file of leaves give --path")?;
+        let path = proof_path(&bytes("--block-hash", hash)?, session);
+        Ok(Some(portico_smst::Path::new(path)))
     }
-    let root = hex::encode(trie.root());
-    let tree = render::text(&trie, levels);
+}
+
+impl ShowArgs {
+    async fn run(self) -> Result<()> {
+        ensure!(self.levels <= MAX_LEVELS, "--levels is at most {MAX_LEVELS}");
+        let found = self.source.find().await?;
+        let path = self.path.path(&found)?;
+        proofs::print(show(&found, path, self.levels).as_bytes())
+    }
+}
+
+fn show(found: &Found, path: Option<portico_smst::Path>, levels: usize) -> String {
+    let view = View {
+        levels: Some(levels),
+        nodes: Some(MAX_NODES),
+        path,
+        ..View::default()
+    };
+    let facts: String = found
+        .facts
+        .iter()
+        .map(|(name, value)| format!("{name:<8}  {value}\n"))
+        .collect();
     format!(
-        "session   {}\nsupplier  {}\nroot      {root}\n\n{tree}",
-        found.session, found.supplier
+        "{facts}root      {}\n\n{}",
+        found.root(),
+        picture(found, &view).text()
     )
 }
 
-fn from_folder(folder: &Path, wanted: &str) -> Result<Found> {
-    let log = LeafReader::open(folder).map_err(|error| match error {
-        LeafLogError::InUse => anyhow::anyhow!(
-            "a servicer is running on {}; ask it with --servicer",
-            folder.display()
-        ),
-        error => anyhow::Error::new(error).context(format!("no leaf log in {}", folder.display())),
-    })?;
-    let sessions = log.sessions()?;
-    let candidates = sessions.iter().filter(|session| session.leaves > 0);
-    let (session, supplier) = pick(
-        wanted,
-        candidates.map(|found| (found.session_id.as_str(), found.supplier)),
-    )?;
-    let leaves = log.leaves(&session, &supplier)?;
-    Ok(Found {
-        session,
-        supplier,
-        leaves,
-    })
-}
-
-#[derive(Deserialize)]
-struct Ledger {
-    sessions: Vec<LedgerRow>,
-}
-
-/// A leaf as the servicer's `/leaves` shows it.
-#[derive(Deserialize)]
-struct ShownLeaf {
-    seq: u64,
-    key: String,
-    relay: String,
-    weight: u64,
-}
-
-impl ShownLeaf {
-    fn read(self) -> Result<Leaf> {
-        let key = hex::decode(&self.key)?;
-        let key = key
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("a leaf's key has not 32 bytes: {}", self.key))?;
-        Ok(Leaf {
-            seq: self.seq,
-            key,
-            relay: hex::decode(&self.relay)?,
-            weight: self.weight,
-        })
+impl RenderArgs {
+    async fn run(self) -> Result<()> {
+        let most = self.nodes.unwrap_or(1);
+        ensure!(
+            (1..=MAX_NODES).contains(&most),
+            "--nodes is between 1 and {MAX_NODES}"
+        );
+        let found = self.source.find().await?;
+        let name = found
+            .session
+            .as_ref()
+            .map(|session| format!("Session {:.12}", session));
+        let view = View {
+            levels: self.levels,
+            nodes: self.nodes,
+            path: self.path.path(&found)?,
+            title: Some(name.unwrap_or_else(|| "Sparse Merkle trie".to_owned())),
+            facts: found.facts.clone(),
+        };
+        let picture = picture(&found, &view);
+        let drawn = match self.format {
+            Format::Text => picture.text(),
+            Format::Dot => picture.dot(),
+            Format::Svg => picture.svg(),
+            Format::Html => picture.html(),
+        };
+        write_out(self.out.as_deref(), drawn.as_bytes())
     }
 }
 
-async fn from_servicer(url: &str, wanted: &str) -> Result<Found> {
-    let url = url.trim_end_matches('/');
-    let ledger: Ledger = ask(&format!("{url}/ledger")).await?;
-    let candidates = ledger.sessions.iter().filter(|row| row.committed > 0);
-    let (session, supplier) = pick(
-        wanted,
-        candidates.map(|row| (row.session_id.as_str(), row.supplier)),
-    )?;
-    let leaves: Vec<ShownLeaf> = ask(&format!("{url}/leaves?session={session}&supplier={supplier}")).await?;
-    let leaves = leaves.into_iter().map(ShownLeaf::read).collect::<Result<_>>()?;
-    Ok(Found {
-        session,
-        supplier,
-        leaves,
-    })
+fn picture(found: &Found, view: &View) -> Picture {
+    match &found.trie {
+        Trie::Sum(trie) => Picture::of_trie(trie, view),
+        Trie::Plain(trie) => Picture::of_trie(trie, view),
+    }
 }
 
-async fn ask<T: serde::de::DeserializeOwned>(url: &str) -> Result<T> {
-    let silent = || {
-        format!(
-            "no servicer answers at {url}; name a running one with --servicer, or the folder of a stopped one with --data-dir"
-        )
+/// Writes to a file, or to standard output.
+fn write_out(file: Option<&Path>, bytes: &[u8]) -> Result<()> {
+    let Some(file) = file else {
+        return proofs::print(bytes);
     };
-    let response = crate::http::client()?
-        .get(url)
-        .send()
-        .await
-        .with_context(silent)?;
-    let response = response.error_for_status().context("the servicer refuses")?;
-    response
-        .json()
-        .await
-        .with_context(|| format!("{url} does not answer as a servicer does"))
-}
-
-/// The newest session whose id begins with `wanted`; `sessions` come oldest first.
-fn pick<'a>(wanted: &str, sessions: impl Iterator<Item = (&'a str, Address)>) -> Result<(String, Address)> {
-    let found: Vec<_> = sessions
-        .filter(|(session, _)| session.starts_with(wanted))
-        .collect();
-    let Some((session, supplier)) = found.last() else {
-        match wanted {
-            "" => bail!("no session has leaves yet; send a relay first (portico relay status)"),
-            _ => bail!("no session with leaves begins with {wanted:?}"),
-        }
-    };
-    let others = found.iter().any(|(other, _)| other != session);
-    ensure!(
-        wanted.is_empty() || !others,
-        "several sessions begin with {wanted:?}: give more of the id"
-    );
-    Ok(((*session).to_owned(), *supplier))
+    std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+    eprintln!("{} bytes in {}", bytes.len(), file.display());
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use portico_protocol::Address;
-    use portico_servicer::leaf_log::Leaf;
 
-    use super::{Found, pick, show};
-
-    const SUPPLIER: Address = Address::new([7; 20]);
-
-    #[test]
-    fn the_newest_session_is_shown_when_none_is_named() {
-        let sessions = [("aa11", SUPPLIER), ("aa22", SUPPLIER)];
-        assert_eq!(pick("", sessions.into_iter()).unwrap().0, "aa22");
-    }
-
-    #[test]
-    fn a_session_is_named_by_its_first_characters() {
-        let sessions = [("aa11", SUPPLIER), ("aa22", SUPPLIER)];
-        assert_eq!(pick("aa1", sessions.into_iter()).unwrap().0, "aa11");
-        assert!(
-            pick("aa", sessions.into_iter())
-                .unwrap_err()
-                .to_string()
-                .contains("several")
-        );
-        assert!(pick("bb", sessions.into_iter()).is_err());
-    }
+    use super::{Found, show};
 
     #[test]
     fn the_trie_is_shown_with_its_root_and_sum() {
-        let leaf = |seq: u8| Leaf {
-            seq: seq.into(),
-            key: [seq; 32],
-            relay: vec![seq],
-            weight: 10,
-        };
-        let found = Found {
-            session: "aa11".to_owned(),
-            supplier: SUPPLIER,
-            leaves: vec![leaf(1), leaf(2)],
-        };
-        insta::assert_snapshot!(show(&found, 4));
+        let leaves = [([1; 32], [1]), ([2; 32], [2])];
+        let leaves = leaves.iter().map(|(key, relay)| (key, relay.as_slice(), 10));
+        let found = Found::of_session("aa11".to_owned(), Address::new([7; 20]), leaves);
+        insta::assert_snapshot!(show(&found, None, 4));
     }
 }
