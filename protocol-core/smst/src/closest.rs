@@ -4,8 +4,6 @@
 //! tell whether a proof is good: [`Rule::Network`] has the exact outcomes of the network's library, which
 //! existing chains must agree on; [`Rule::Strict`] demands also that no other leaf is closer.
 
-#![warn(clippy::arithmetic_side_effects)]
-
 use crate::error::{ProofError, StrictError};
 use crate::path::{PATH_BITS, Path, flip};
 use crate::proof::{Proof, first_difference};

@@ -1,7 +1,5 @@
 //! Compact proofs: empty side nodes replaced by a bit mask. This is the form that goes on chain.
 
-#![warn(clippy::arithmetic_side_effects)]
-
 use crate::closest::{ClosestProof, Rule};
 use crate::error::{ProofError, StrictError};
 use crate::path::{PATH_BITS, Path, bit, flip};

@@ -1,7 +1,8 @@
 //! Sparse Merkle trie and sum trie: roots, proofs, closest proofs. No I/O.
 //!
-//! A trie commits to a set of leaves, each at a *path* of 256 bits. Bit 0 is the most significant one; 0 goes
-//! left. A leaf sits at the highest place that no other leaf wants:
+//! # What it is
+//! A trie commits to a *set* of leaves with one digest. Each leaf is at a *path* of 256 bits; bit 0 is the most
+//! significant one, 0 goes left. A leaf sits at the highest place that no other leaf wants:
 //! ```text
 //!               sum 46, count 4                        leaf     00 ‖ path ‖ value ‖ weight ‖ 1
 //!             0/               \1                       inner    01 ‖ left ‖ right ‖ sum ‖ count
@@ -11,19 +12,46 @@
 //!  0/   \1
 //!  ·    empty            · sum 21: leaves 0000…, weight 11 and 0001…, weight 10
 //! ```
-//! In a [`Sum`] trie each digest carries the sum of weights and the count of leaves below; a supplier claims the
-//! compute units of a session with such a root. In a [`Plain`] trie it does not; the chain commits its state so.
 //! The bytes are those of the network's library (smt v0.14.1, path hasher SHA-256, no value hasher).
 //!
+//! # Why sums
+//! A supplier claims the compute units of a session with the root of its relays. A plain hash would commit to
+//! the relays, but not to how much they add up to. In a [`Sum`] trie each digest carries the sum of weights and
+//! the count of leaves below it, and these are hashed into the digest above: the 48 bytes of a root *are* the
+//! claim. In a [`Plain`] trie digests are hashes alone; the chain commits its state so.
+//!
+//! # How a closest proof picks a relay
+//! After the claim, a block that nobody could foresee names a path. Going down from the root, the walk takes the
+//! side that the path's next bit says; if that side is empty it takes the other one, and the bit counts as
+//! *flipped*. It ends at the one leaf whose path is nearest by XOR. The proof is that leaf and the digests beside
+//! the way (◦); whoever hashes them up again has to arrive at the claimed root, sums included:
+//! ```text
+//!  asked 0010…      60 ═ 47 + 13                root, as claimed
+//!                  0/            ╲1
+//!           35 + 12 ═ 47         ◦ 13           bit 0 is 0: left
+//!          0/          ╲1
+//!   24 + 11 ═ 35       ◦ 12                     bit 1 is 0: left; bit 2 is 1, but all leaves here have 0: flipped
+//!    0/        ╲1
+//!  leaf 11     ◦ 24                             bit 3 is 0: the closest leaf, weight 11
+//! ```
+//! A prover that could choose the leaf would need only one honest relay. [`Rule::Strict`] therefore demands that each
+//! skipped side is shown to be empty; [`Rule::Network`] has the outcomes that existing chains agree on.
+//!
+//! The same as an illustrated talk of five pages: `docs/` in this crate's folder.
+//!
+//! # Where to begin
 //! | for | use |
 //! |---|---|
-//! | relays of an open session: 80 bytes per leaf, values elsewhere | [`LeafSet`] |
+//! | relays of an open session: less than 100 bytes per leaf, values elsewhere | [`LeafSet`] |
 //! | state with many versions: persistent, `clone` is O(1) | [`Trie`] |
 //! | the root of leaves at hand, once | [`root_of`] |
 //! | proving that a leaf is there, or is not | [`Proof`] |
 //! | proving the leaf closest to a path that nobody could choose | [`ClosestProof`], [`Rule`] |
 //! | the bytes of a proof on chain | [`CompactClosestProof`], [`gob`] |
-//! | looking at a trie | [`render`] |
+//! | looking at a trie: text, Graphviz, a picture, a page | [`render`] |
+//!
+//! Budgets, for a million leaves on one core: insert 0.3 µs, root 1 s, closest proof 20 µs. Benchmarks: `cargo bench -p
+//! portico-smst`; bytes per leaf: `tests/memory.rs`.
 //!
 //! Invariants:
 //! - A root depends on the set of leaves alone: not on order, repeats, deletions, or which holder computes it.
@@ -60,6 +88,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![warn(clippy::arithmetic_side_effects)]
+
 mod closest;
 mod compact;
 mod error;
@@ -85,3 +115,18 @@ pub use proof::{Proof, sum_leaf_data};
 pub use sorted::root_of;
 pub use spec::{Plain, PlainDigest, Spec, Sum, SumDigest};
 pub use trie::{Leaf, PlainTrie, SumTrie, Trie};
+
+/// The pages of `docs/`: their code runs as documentation tests.
+#[cfg(doctest)]
+mod talk {
+    #[doc = include_str!("../docs/1-a-set-in-one-hash.md")]
+    struct ASetInOneHash;
+    #[doc = include_str!("../docs/2-why-sums.md")]
+    struct WhySums;
+    #[doc = include_str!("../docs/3-proofs.md")]
+    struct Proofs;
+    #[doc = include_str!("../docs/4-the-closest-leaf.md")]
+    struct TheClosestLeaf;
+    #[doc = include_str!("../docs/5-on-chain.md")]
+    struct OnChain;
+}

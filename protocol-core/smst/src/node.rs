@@ -1,5 +1,7 @@
 //! Encodings of nodes as the network stores them, and the digest that belongs to an encoding.
 
+#![allow(clippy::arithmetic_side_effects, reason = "lengths of digests, known here")]
+
 use crate::path::{Path, bit};
 use crate::spec::{EXTENSION, LEAF, Spec};
 

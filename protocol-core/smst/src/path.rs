@@ -1,5 +1,10 @@
 //! Paths: where a leaf sits, as 256 bits read from the most significant one.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "positions of bits: depths, and what is counted of them"
+)]
+
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};

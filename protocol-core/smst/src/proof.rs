@@ -1,7 +1,5 @@
 //! Membership and non-membership proofs, as the network's library has them.
 
-#![warn(clippy::arithmetic_side_effects)]
-
 use crate::error::ProofError;
 use crate::node::digest_of_encoding;
 use crate::path::{PATH_BITS, Path, bit};

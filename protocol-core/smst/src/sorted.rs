@@ -1,5 +1,7 @@
 //! Tries over sorted leaves: digests computed from slices, without any node in memory.
 
+#![allow(clippy::arithmetic_side_effects, reason = "depths, at most 256")]
+
 use crate::node::chain;
 use crate::path::Path;
 use crate::spec::Spec;

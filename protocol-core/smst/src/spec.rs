@@ -1,7 +1,5 @@
 //! The two kinds of trie: what a digest is and how it is made.
 
-#![warn(clippy::arithmetic_side_effects)]
-
 use std::fmt;
 use std::hash::Hash;
 

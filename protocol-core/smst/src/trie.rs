@@ -1,5 +1,7 @@
 //! The trie in memory: persistent, so that a copy costs nothing and each version stays usable.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a number of leaves in memory")]
+
 mod nodes;
 
 use std::fmt;

@@ -1,5 +1,7 @@
 //! Walking down a trie, whatever holds it: membership and closest proofs are made here.
 
+#![allow(clippy::arithmetic_side_effects, reason = "depths, at most 256")]
+
 use crate::closest::ClosestProof;
 use crate::error::ProveError;
 use crate::node::{extension_encoding, leaf_encoding};

@@ -3,8 +3,6 @@
 //! What is read, and what is refused, follows Go's decoder: before a value is looked at, every type that it
 //! refers to has to be known, also of fields that are read over.
 
-#![warn(clippy::arithmetic_side_effects)]
-
 mod input;
 mod types;
 

@@ -1,5 +1,7 @@
 //! Writing gob streams.
 
+#![allow(clippy::arithmetic_side_effects, reason = "lengths of what is in memory")]
+
 use super::schema::{Definition, FIRST_ID, Message};
 
 /// The definitions of `T` and one value.

@@ -1,5 +1,7 @@
 //! Nodes of a [`super::Trie`]: leaves and branches, with extensions folded into the branches.
 
+#![allow(clippy::arithmetic_side_effects, reason = "depths, at most 256")]
+
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
