@@ -7,7 +7,7 @@ use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::application::{Application, ApplicationUnbondingReason, Params};
 use portico_protocol::{Height, Upokt};
 
-use crate::context::{Context, key, read};
+use crate::context::{Context, after_height, key, read};
 use crate::error::Fault;
 use crate::event::{TypedEvent, quote};
 use crate::state::{StateError, StateRead, Store};
@@ -140,8 +140,7 @@ fn prune_undelegations(ctx: &mut Context<'_>, params: &shared::Params) -> Result
         .state
         .range(Store::Application, UNDELEGATIONS, Some(&end), MAX_PRUNED)?
     {
-        let address = key.get(UNDELEGATIONS.len() + 8..).unwrap_or_default();
-        due.insert(String::from_utf8_lossy(address).into_owned());
+        due.insert(after_height(UNDELEGATIONS, &key));
         ctx.delete(Store::Application, key);
     }
     for address in due {
@@ -162,13 +161,8 @@ fn leave_inactive_gateways(ctx: &mut Context<'_>) -> Result<(), Fault> {
     }
     let session_end = shared::current_session_end(ctx)?;
     for mut application in ctx.scan::<Application>(Store::Application, APPLICATIONS)? {
-        let leaves = |address: &&String| inactive.contains(*address);
-        let left: Vec<String> = application
-            .delegatee_gateway_addresses
-            .iter()
-            .filter(leaves)
-            .cloned()
-            .collect();
+        let delegated = |gateway: &&String| application.delegatee_gateway_addresses.contains(*gateway);
+        let left: Vec<String> = inactive.iter().filter(delegated).cloned().collect();
         for address in &left {
             messages::undelegate(&mut application, address, session_end.0);
         }

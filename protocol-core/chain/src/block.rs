@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use portico_protocol::wire::tendermint::abci::Event;
-use portico_protocol::{BlockHash, Height};
 
 use crate::context::Context;
 use crate::error::Fault;
@@ -12,39 +11,8 @@ use crate::state::{Changes, StateError, StateRead};
 use crate::tx::{self, Mode};
 use crate::{application, auth, bank, feature, gateway, proof, session, shared, supplier, tokenomics};
 
-/// What a block tells the modules.
-#[derive(Clone, Debug)]
-pub struct BlockContext {
-    /// Chain id, which signatures commit to.
-    pub chain_id: String,
-    /// Height being executed.
-    pub height: Height,
-    /// Header time, milliseconds since 1970 UTC: the only clock.
-    pub time_ms: u64,
-    /// Hash of this block's header (it does not depend on this block's results); what the session module stores.
-    pub hash: BlockHash,
-    /// Account address (bech32) that receives the proposer's share, if the validator has one.
-    pub proposer_account: String,
-}
-
-/// Outcome of one transaction, as `ExecTxResult` and `CheckTx` report it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TxOutcome {
-    /// 0 on success.
-    pub code: u32,
-    /// Error's module; empty on success.
-    pub codespace: String,
-    /// Error text.
-    pub log: String,
-    /// Encoded `TxMsgData`.
-    pub data: Vec<u8>,
-    /// Gas limit of the transaction.
-    pub gas_wanted: u64,
-    /// Gas used.
-    pub gas_used: u64,
-    /// Events in order.
-    pub events: Vec<Event>,
-}
+pub use crate::context::BlockContext;
+pub use crate::tx::TxOutcome;
 
 /// What executing a block did.
 #[derive(Clone, Debug, Default)]

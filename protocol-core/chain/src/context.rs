@@ -1,16 +1,30 @@
 //! What a module works with: state it may change, the block it runs in, events it emits.
 
-use portico_protocol::Height;
 use portico_protocol::wire::tendermint::abci::Event;
+use portico_protocol::{BlockHash, Height};
 use prost::Message;
 
-use crate::block::BlockContext;
 use crate::error::Fault;
 use crate::event::TypedEvent;
 use crate::state::{Overlay, StateError, StateRead, Store};
 
 /// Most entries that one scan of state returns; a scan that meets it is an error, never a silent cut.
 pub(crate) const MAX_SCAN: usize = 1_000_000;
+
+/// What a block tells the modules.
+#[derive(Clone, Debug)]
+pub struct BlockContext {
+    /// Chain id, which signatures commit to.
+    pub chain_id: String,
+    /// Height being executed.
+    pub height: Height,
+    /// Header time, milliseconds since 1970 UTC: the only clock.
+    pub time_ms: u64,
+    /// Hash of this block's header (it does not depend on this block's results); what the session module stores.
+    pub hash: BlockHash,
+    /// Account address (bech32) that receives the proposer's share, if the validator has one.
+    pub proposer_account: String,
+}
 
 /// State, block and events of one step: a transaction, or an end blocker.
 pub(crate) struct Context<'a> {
@@ -126,8 +140,8 @@ pub(crate) fn decode<M: Message + Default>(store: Store, key: &[u8], bytes: &[u8
 pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
             return Some(end);
         }
     }
@@ -137,6 +151,14 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
 /// Big-endian bytes of a height, so that keys sort by it.
 pub(crate) fn be(height: i64) -> [u8; 8] {
     height.max(0).to_be_bytes()
+}
+
+/// What follows prefix and height in an index key.
+pub(crate) fn after_height(prefix: &[u8], key: &[u8]) -> String {
+    let after = key
+        .strip_prefix(prefix)
+        .and_then(|key| key.get(size_of::<u64>()..));
+    String::from_utf8_lossy(after.unwrap_or_default()).into_owned()
 }
 
 /// `<kind>/<name>/`.

@@ -41,6 +41,11 @@ pub(crate) fn refuse(codespace: &'static str, code: u32, text: impl Into<String>
     })
 }
 
+/// A refusal of a genesis, which has no codes.
+pub(crate) fn refuse_genesis(text: impl Into<String>) -> Fault {
+    refuse("genesis", 1, text)
+}
+
 /// Codes of the SDK itself (`cosmos-sdk:types/errors`).
 pub(crate) mod sdk {
     use super::{Fault, refuse};

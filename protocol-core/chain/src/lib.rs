@@ -12,15 +12,18 @@
 //! | `application`, `gateway`, `supplier`, `service` | stakes, delegation, what is served, at which difficulty |
 //! | `session`, `shared` | who serves whom in which blocks, at which prices |
 //! | `proof`, `tokenomics` | claims, proofs, settlement |
-//! | `governance`, `feature` | who changes params; rules that hold from a height on, which nodes must know |
+//! | `authority`, `governance`, `feature` | who governs; params; rules that hold from a height on, which nodes must know |
 //!
 //! Invariants: the only clock is the header's; state is read and written through [`state`]; whatever is hashed iterates in order;
 //! arithmetic on value is checked; balances add up to the supply after every block, and a module's account holds what its actors staked;
-//! what people send is an outcome, never a panic; an error of [`block::execute`] means that state cannot be read. There is no tokio, disk or
-//! network in here. Names, numbers and order of checks are the network's, and its data are the tests; where our own chain is stricter,
-//! a flag says so (`decisions/0001-strict-rules-by-flag.md`). Staking of validators is not here yet: they are the genesis'.
+//! what people send is an outcome, never a panic; an error of [`block::execute`] means that state cannot be read, or that this version lacks
+//! a rule that the chain requires. There is no tokio, disk or network in here. Names, numbers and order of checks are the network's, its data
+//! are the tests, and `decisions/0003` says where we differ; where our own chain is stricter, a flag says so (`decisions/0001`). Staking of
+//! validators is not here yet: they are the genesis'.
 //!
+//! Tests: `src/tests/vectors_*` run the network's data through blocks; `tests/oracle` holds everything to a plain model over random blocks.
 //! Start reading at [`block::execute`]; each module is named after the network's, and its messages are in `<module>/messages.rs`.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod application;
 mod auth;

@@ -12,7 +12,7 @@ use portico_protocol::wire::pocket::shared::{
 };
 use portico_protocol::wire::pocket::supplier::Params;
 
-use crate::context::{Context, MAX_SCAN, be, key, read, scan};
+use crate::context::{Context, MAX_SCAN, after_height, be, key, read, scan};
 use crate::error::Fault;
 use crate::event::TypedEvent;
 use crate::shared;
@@ -183,8 +183,7 @@ fn prune_configs(ctx: &mut Context<'_>) -> Result<(), Fault> {
     let until = [ENDED, &be(ctx.height().0.saturating_add(1))].concat();
     let mut operators = BTreeSet::new();
     for (key, _) in ctx.state.range(Store::Supplier, ENDED, Some(&until), MAX_SCAN)? {
-        let operator = key.get(ENDED.len() + 8..).unwrap_or_default();
-        operators.insert(String::from_utf8_lossy(operator).into_owned());
+        operators.insert(after_height(ENDED, &key));
     }
     for operator in operators {
         let Some(old) = supplier(&ctx.state, &operator)? else {

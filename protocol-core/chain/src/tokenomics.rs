@@ -8,6 +8,7 @@
 //! ```
 
 mod announce;
+mod assessed;
 mod budget;
 mod operations;
 mod rewards;

@@ -6,14 +6,33 @@ mod message;
 use bytes::Bytes;
 use portico_protocol::tx::decode_tx;
 use portico_protocol::wire::cosmos::base::abci::v1beta1::TxMsgData;
+use portico_protocol::wire::tendermint::abci::Event;
 use prost::Message as _;
 
-use crate::block::{BlockContext, TxOutcome};
-use crate::context::Context;
+use crate::context::{BlockContext, Context};
 use crate::error::{Fault, sdk};
 use crate::event::{plain, tag};
 use crate::state::{Changes, StateError, StateRead};
 use message::Msg;
+
+/// Outcome of one transaction, as `ExecTxResult` and `CheckTx` report it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TxOutcome {
+    /// 0 on success.
+    pub code: u32,
+    /// Error's module; empty on success.
+    pub codespace: String,
+    /// Error text.
+    pub log: String,
+    /// Encoded `TxMsgData`.
+    pub data: Vec<u8>,
+    /// Gas limit of the transaction.
+    pub gas_wanted: u64,
+    /// Gas used.
+    pub gas_used: u64,
+    /// Events in order.
+    pub events: Vec<Event>,
+}
 
 /// Largest transaction.
 const MAX_TX_BYTES: usize = 4 << 20;

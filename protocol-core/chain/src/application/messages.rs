@@ -52,7 +52,7 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
             format!("stake {staked} must be higher than the current {before}"),
         ));
     }
-    stake::escrow(ctx, MODULE, &address, Upokt(staked.0 - before.0))?;
+    stake::escrow(ctx, MODULE, &address, Upokt(staked.0.saturating_sub(before.0)))?;
     let cancelled = old.as_ref().is_some_and(|app| app.unstake_session_end_height > 0);
     let mut app = old.unwrap_or_else(|| Application {
         address: message.address.clone(),

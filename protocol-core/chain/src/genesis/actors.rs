@@ -9,10 +9,9 @@ use portico_protocol::wire::pocket::shared::{
 };
 use portico_protocol::{Height, Upokt};
 
-use super::build::refuse_genesis;
 use super::{Genesis, GenesisApplication, GenesisParams, GenesisSupplier};
 use crate::context::Context;
-use crate::error::Fault;
+use crate::error::{Fault, refuse_genesis};
 use crate::{application, auth, bank, gateway, service, stake, supplier, tokenomics};
 
 /// Bonds the validators.

@@ -8,9 +8,8 @@ use portico_protocol::wire::pocket::shared::Service;
 use portico_protocol::{Height, PublicKey, Upokt};
 
 use super::{Genesis, GenesisError, GenesisParams, actors};
-use crate::block::BlockContext;
-use crate::context::Context;
-use crate::error::{Fault, refuse};
+use crate::context::{BlockContext, Context};
+use crate::error::{Fault, refuse_genesis};
 use crate::state::{Changes, StateRead, Store};
 use crate::{
     application, auth, authority, bank, feature, gateway, governance, proof, service, session, shared, stake,
@@ -30,10 +29,6 @@ pub(crate) fn init(genesis: &Genesis) -> Result<Changes, GenesisError> {
     let mut ctx = Context::new(&empty as &dyn StateRead, &block);
     build(&mut ctx, genesis).map_err(|fault| GenesisError(fault.to_string()))?;
     Ok(ctx.state.into_changes())
-}
-
-pub(super) fn refuse_genesis(text: impl Into<String>) -> Fault {
-    refuse("genesis", 1, text)
 }
 
 fn build(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {

@@ -195,10 +195,9 @@ fn charge(
     before: Upokt,
     after: Upokt,
 ) -> Result<(), Fault> {
-    if after > before {
-        stake::escrow(ctx, MODULE, signer, Upokt(after.0 - before.0))?;
-    } else {
-        stake::release(ctx, MODULE, owner, Upokt(before.0 - after.0))?;
+    match after.0.checked_sub(before.0) {
+        Some(raise) => stake::escrow(ctx, MODULE, signer, Upokt(raise))?,
+        None => stake::release(ctx, MODULE, owner, Upokt(before.0.saturating_sub(after.0)))?,
     }
     let fee = stake::amount(params(&ctx.state)?.staking_fee.as_ref());
     bank::send(ctx, signer, &module_address(MODULE), fee)

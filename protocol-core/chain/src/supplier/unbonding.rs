@@ -63,7 +63,7 @@ pub(crate) fn slash(
     };
     let before = stake::amount(old.stake.as_ref());
     let burned = before.min(penalty);
-    let left = Upokt(before.0 - burned.0);
+    let left = Upokt(before.0.saturating_sub(burned.0));
     bank::send(
         ctx,
         &module_address(MODULE),

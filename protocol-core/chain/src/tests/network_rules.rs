@@ -7,6 +7,7 @@ use portico_protocol::wire::pocket::application::{
     Application, MsgDelegateToGateway, MsgStakeApplication, MsgTransferApplication, MsgUndelegateFromGateway,
     MsgUnstakeApplication,
 };
+use portico_protocol::wire::pocket::gateway::{MsgStakeGateway, MsgUnstakeGateway};
 use portico_protocol::wire::pocket::proof::{MsgUpdateParam as UpdateProof, msg_update_param as proof};
 use portico_protocol::wire::pocket::service::{
     MsgAddService, MsgTransferService, QueryComputeUnitsPerRelayHistoryRequest,
@@ -451,4 +452,41 @@ fn url(services: &[SupplierServiceConfig]) -> String {
 
 fn end(update: &ServiceConfigUpdate) -> i64 {
     update.deactivation_height
+}
+
+#[test]
+fn leaves_gateways_of_one_block_in_the_order_of_their_addresses() {
+    let mut network = network();
+    let mut names = ["gateway", "owner"];
+    names.sort_by_key(|name| address(name).to_string());
+    let stake = MsgStakeGateway {
+        address: address("owner").to_string(),
+        stake: coin(1_000_000),
+    };
+    network.accept("owner", &stake);
+    // Delegated in the other order.
+    let undelegate = MsgUndelegateFromGateway {
+        app_address: address("application").to_string(),
+        gateway_address: address("gateway").to_string(),
+    };
+    network.accept("application", &undelegate);
+    for name in names.iter().rev() {
+        let delegate = MsgDelegateToGateway {
+            app_address: address("application").to_string(),
+            gateway_address: address(name).to_string(),
+        };
+        network.accept("application", &delegate);
+    }
+    for name in names {
+        let unstake = MsgUnstakeGateway {
+            address: address(name).to_string(),
+        };
+        network.accept(name, &unstake);
+    }
+    network.run_to(11);
+    let left = app(&network, "application").unwrap().pending_undelegations;
+    assert_eq!(
+        left[&20].gateway_addresses,
+        names.map(|name| address(name).to_string())
+    );
 }

@@ -8,9 +8,9 @@ use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus};
 use portico_protocol::wire::pocket::tokenomics::{ClaimExpirationReason, Params};
 
 use super::arithmetic;
+use super::assessed::Assessed;
 use super::budget::Allowed;
 use super::operations::Operations;
-use super::settle::Assessed;
 use crate::context::Context;
 use crate::error::Fault;
 use crate::event::{TypedEvent, quote};

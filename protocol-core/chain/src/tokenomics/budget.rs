@@ -41,14 +41,14 @@ pub(super) struct Allowed {
 impl Budget {
     /// The budget of a session in which `num_suppliers` claim; `staked` is the application's stake before this block's settlement.
     pub(super) fn new(app: &Application, staked: Upokt, num_pending: u64, num_suppliers: u64) -> Self {
-        let (pending, suppliers) = (u128::from(num_pending.max(1)), u128::from(num_suppliers.max(1)));
-        let per_session = staked.0 / pending;
+        let divided = |amount: u128, by: u64| amount.checked_div(by.into()).unwrap_or(amount);
+        let per_session = divided(staked.0, num_pending);
         let mut budget = Self {
-            floor: Upokt(per_session / suppliers),
+            floor: Upokt(divided(per_session, num_suppliers)),
             ..Self::default()
         };
         let limit = stake::amount(app.per_session_spend_limit.as_ref());
-        let limited = Upokt(limit.0.min(per_session) / suppliers);
+        let limited = Upokt(divided(limit.0.min(per_session), num_suppliers));
         if limit > Upokt(0) && limited < budget.floor {
             budget.floor = limited;
             budget.by_spend_limit = true;
@@ -93,10 +93,11 @@ impl Budget {
     /// Most of the stake that a claim which needs `needed` may take.
     fn most(&self, needed: Upokt, multiplier: u64) -> Result<Upokt, Fault> {
         let mut most = self.floor.0;
-        if multiplier > 1 && needed > self.floor && self.excess > Upokt(0) {
-            let own = needed.0 - self.floor.0;
+        if multiplier > 1 && needed > self.floor {
+            let own = needed.0.saturating_sub(self.floor.0);
             let product = self.unused.0.checked_mul(own).ok_or_else(beyond)?;
-            most = most.checked_add(product / self.excess.0).ok_or_else(beyond)?;
+            let bonus = product.checked_div(self.excess.0).unwrap_or(0);
+            most = most.checked_add(bonus).ok_or_else(beyond)?;
         }
         let cap = self
             .floor

@@ -6,12 +6,12 @@ use portico_protocol::claim::ClaimAmount;
 use portico_protocol::session::Timing;
 use portico_protocol::settlement::Fraction;
 use portico_protocol::wire::pocket::application::{Application, ApplicationUnbondingReason};
-use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus, ProofRequirementReason};
+use portico_protocol::wire::pocket::proof::Claim;
 use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::wire::pocket::shared::{Service, Supplier};
 use portico_protocol::wire::pocket::tokenomics::{Params, SettlementOpReason as Reason};
 use portico_protocol::{Height, Upokt};
 
+use super::assessed::Assessed;
 use super::budget::{Budget, Budgets};
 use super::operations::{Operations, execute};
 use super::rewards::{Rewards, ValidatorPool};
@@ -32,22 +32,6 @@ pub(crate) struct Settled {
     pub(crate) discarded: Vec<Claim>,
     /// Settled leaves per service.
     pub(crate) relays: BTreeMap<String, u64>,
-}
-
-/// A claim that is due, with all that its settlement looks at.
-pub(super) struct Assessed {
-    pub(super) claim: Claim,
-    pub(super) amount: ClaimAmount,
-    pub(super) requirement: ProofRequirementReason,
-    service: Service,
-    pub(super) supplier: Supplier,
-}
-
-impl Assessed {
-    fn settles(&self) -> bool {
-        self.requirement == ProofRequirementReason::NotRequired
-            || self.claim.proof_validation_status == i32::from(ClaimProofStatus::Validated)
-    }
 }
 
 /// An application during the settlement.
@@ -89,7 +73,8 @@ pub(crate) fn settle(ctx: &mut Context<'_>) -> Result<Settled, Fault> {
         done: Settled::default(),
     };
     for claim in &claims {
-        *settlement.claimants.entry(pair(claim)).or_default() += 1;
+        let claimants = settlement.claimants.entry(pair(claim)).or_default();
+        *claimants = claimants.saturating_add(1);
     }
     let mut assessed = Vec::with_capacity(claims.len());
     for claim in claims {

@@ -113,7 +113,7 @@ fn share(validator: &Validator, pool: Upokt, rewards: &mut BTreeMap<String, Upok
         .ok_or_else(|| refuse(MODULE, 1116, format!("commission of {operator} is no fraction")))?;
     let commission = rate.floor_of(pool).map_err(|error| arithmetic(&error))?.min(pool);
     add(rewards, &operator, commission);
-    let rest = Upokt(pool.0 - commission.0);
+    let rest = Upokt(pool.0.saturating_sub(commission.0));
     let mut shared = Shared {
         commission,
         ..Shared::default()
@@ -145,7 +145,7 @@ fn share(validator: &Validator, pool: Upokt, rewards: &mut BTreeMap<String, Upok
             shared.num_delegators = shared.num_delegators.saturating_add(1);
         }
     }
-    shared.delegators = Upokt(rest.0 - shared.own.0);
+    shared.delegators = Upokt(rest.0.saturating_sub(shared.own.0));
     Ok(shared)
 }
 

@@ -9,7 +9,7 @@ use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_smst::{LeafSet, Path, Sum};
 use rand::SeedableRng;
 
-use crate::actors::{address, key, public_key};
+use crate::actors::{PEOPLE, address, key, public_key};
 use crate::deeds::ProofFault;
 use crate::messages::{ClaimSent, ProofSent};
 use crate::model::{CLAIM_CLOSE, CLAIM_OPEN, Model, PROOF_OPEN, Proof, session_end, session_start};
@@ -76,7 +76,11 @@ impl Served {
         let request =
             sign_request(&header, &self.supplier, payload, ring, key(app), rng).expect("in the ring");
         // A forged answer is signed by somebody else.
-        let signer = if self.forged { key(app) } else { key(supplier) };
+        let signer = if self.forged {
+            key((supplier + 1) % PEOPLE)
+        } else {
+            key(supplier)
+        };
         let response = sign_response(&header, format!("answer {number}").into(), signer);
         let relay = MinedRelay::new(&request, &response);
         let path = Path::of_key(&relay.hash);
