@@ -61,12 +61,46 @@ pub struct ClaimAmount {
 }
 
 /// Amount of a claim with this root under the difficulty target and prices of the session's start.
+///
+/// # Errors
+/// [`ClaimError::Root`]; [`ClaimError::Range`] for a target or granularity of zero, for a sum without a leaf, and for an amount beyond
+/// 2^128 upokt, which only an absurdly small target gives: the network computes with such a number, and nobody could pay it.
 pub fn claim_amount(
     root: &[u8],
     target_hash: &[u8],
     compute_units_to_tokens_multiplier: u64,
     compute_unit_cost_granularity: u64,
 ) -> Result<ClaimAmount, ClaimError> {
+    let (sum, count) = root_totals(root)?;
+    let claimed = claimed_number(
+        root,
+        target_hash,
+        compute_units_to_tokens_multiplier,
+        compute_unit_cost_granularity,
+    )?;
+    let estimated = scaled_to_base(sum) / BigUint::from_bytes_be(target_hash);
+    let per_relay = sum.0.checked_div(count).unwrap_or(0);
+    // Informational; the network keeps its low 64 bits.
+    let estimated = estimated.iter_u64_digits().next().unwrap_or(0);
+    let claimed = claimed
+        .try_into()
+        .map_err(|_| ClaimError::Range("claimed amount"))?;
+    Ok(ClaimAmount {
+        num_relays: count,
+        claimed_compute_units: sum.0,
+        estimated_compute_units: estimated,
+        estimated_relays: estimated.checked_div(per_relay).unwrap_or(0),
+        claimed: Upokt(claimed),
+    })
+}
+
+/// What the application is asked to pay, whatever its size.
+pub(crate) fn claimed_number(
+    root: &[u8],
+    target_hash: &[u8],
+    compute_units_to_tokens_multiplier: u64,
+    compute_unit_cost_granularity: u64,
+) -> Result<BigUint, ClaimError> {
     let (sum, count) = root_totals(root)?;
     let target = BigUint::from_bytes_be(target_hash);
     if target == BigUint::ZERO || compute_unit_cost_granularity == 0 {
@@ -75,23 +109,11 @@ pub fn claim_amount(
     if count == 0 && sum.0 != 0 {
         return Err(ClaimError::Range("sum without a leaf"));
     }
-    let scaled = BigUint::from(sum.0) * BigUint::from_bytes_be(&BASE_TARGET);
-    let estimated = &scaled / &target;
-    let claimed = &scaled * compute_units_to_tokens_multiplier / (&target * compute_unit_cost_granularity);
-    let per_relay = sum.0.checked_div(count).unwrap_or(0);
-    // Informational; the network keeps its low 64 bits.
-    let estimated = estimated.iter_u64_digits().next().unwrap_or(0);
-    Ok(ClaimAmount {
-        num_relays: count,
-        claimed_compute_units: sum.0,
-        estimated_compute_units: estimated,
-        estimated_relays: estimated.checked_div(per_relay).unwrap_or(0),
-        claimed: Upokt(
-            claimed
-                .try_into()
-                .map_err(|_| ClaimError::Range("claimed amount"))?,
-        ),
-    })
+    Ok(scaled_to_base(sum) * compute_units_to_tokens_multiplier / (target * compute_unit_cost_granularity))
+}
+
+fn scaled_to_base(sum: ComputeUnits) -> BigUint {
+    BigUint::from(sum.0) * BigUint::from_bytes_be(&BASE_TARGET)
 }
 
 /// `MsgCreateClaim.ValidateBasic`.

@@ -1,5 +1,7 @@
-use super::*;
 use serde_json::Value;
+
+use super::*;
+use crate::vectors::{counted, read_json};
 
 /// Sections that are arithmetic of this crate, tested here; the rest runs through the state machine in `portico-chain`.
 const STATE_MACHINE: [&str; 7] = [
@@ -11,13 +13,6 @@ const STATE_MACHINE: [&str; 7] = [
     "token_logic_params",
     "validator_distribution",
 ];
-
-fn vectors() -> serde_json::Map<String, Value> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/go-poktroll-0.1.35");
-    let folder = std::env::var("PORTICO_VECTORS").unwrap_or_else(|_| default.into());
-    let text = std::fs::read_to_string(format!("{folder}/tokenomics.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
 
 fn amount(value: &Value) -> Upokt {
     Upokt(value.as_str().unwrap().parse().unwrap())
@@ -31,7 +26,8 @@ fn number(value: &Value) -> u64 {
 
 #[test]
 fn settles_as_the_go_implementation_in_every_arithmetic_vector() {
-    for (section, cases) in vectors() {
+    let file: serde_json::Map<String, Value> = read_json("tokenomics.json");
+    for (section, cases) in file {
         let check: fn(&Value) = match section.as_str() {
             "float_to_rational" => float_to_rational,
             "inflation_mint" => inflation_mint,
@@ -44,7 +40,7 @@ fn settles_as_the_go_implementation_in_every_arithmetic_vector() {
         };
         let cases = cases.as_array().unwrap();
         cases.iter().for_each(check);
-        println!("tokenomics.json {section}: {} cases", cases.len());
+        counted("tokenomics.json", &section, cases.len());
     }
 }
 
