@@ -165,7 +165,9 @@ fn from_file(file: &Path, plain: bool) -> Result<Found> {
         false => Trie::Sum(SumTrie::new()),
     };
     for (index, leaf) in leaves.iter().enumerate() {
-        add(&mut trie, leaf).with_context(|| format!("{}: leaf {index} of the list", file.display()))?;
+        let place = || format!("{}: leaf {index} of the list", file.display());
+        let new = add(&mut trie, leaf).with_context(place)?;
+        ensure!(new, "{}: another leaf of the list has the same path", place());
     }
     Ok(Found {
         trie,
@@ -174,14 +176,13 @@ fn from_file(file: &Path, plain: bool) -> Result<Found> {
     })
 }
 
-fn add(trie: &mut Trie, leaf: &FileLeaf) -> Result<()> {
+/// Adds a leaf; whether there was none at its path.
+fn add(trie: &mut Trie, leaf: &FileLeaf) -> Result<bool> {
     let (path, value) = (leaf.path()?, bytes("value", &leaf.value)?);
-    let new = match trie {
+    Ok(match trie {
         Trie::Sum(trie) => trie.insert(path, value, leaf.weight()?),
         Trie::Plain(trie) => trie.insert(path, value),
-    };
-    ensure!(new, "another leaf of the list has the same path");
-    Ok(())
+    })
 }
 
 fn from_folder(folder: &Path, wanted: &str) -> Result<Found> {

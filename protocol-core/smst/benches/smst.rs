@@ -121,6 +121,8 @@ fn membership(group: &mut Group<'_>, size: &str, set: &LeafSet) {
 fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("smst");
     group.sample_size(10);
+    group.warm_up_time(Duration::from_secs(1));
+    group.measurement_time(Duration::from_secs(3));
     for (size, count) in SIZES {
         let mut set = LeafSet::new(WEIGHT);
         for seq in 0..count {
