@@ -16,6 +16,7 @@ mod field;
 mod inverse;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod lift;
 mod point;
 mod prepared;
 mod product;

@@ -4,14 +4,13 @@ use k256::elliptic_curve::BatchNormalize;
 use k256::elliptic_curve::ff::PrimeField;
 use k256::elliptic_curve::group::Group;
 use k256::elliptic_curve::ops::{LinearCombination, Reduce};
-use k256::elliptic_curve::point::DecompressPoint;
 use k256::elliptic_curve::sec1::ToSec1Point;
-use k256::elliptic_curve::subtle::Choice;
 use k256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar, WideBytes};
 use sha3::{Digest, Sha3_256, Sha3_512};
 use zeroize::Zeroizing;
 
 use super::RingError;
+use super::lift::lift_x;
 
 /// Rounds of SHA3-256 that are tried until an x is on the curve; half of all x are.
 const HASH_TO_CURVE_ROUNDS: usize = 128;
@@ -21,8 +20,7 @@ pub(super) fn decode_point(bytes: &[u8; 33]) -> Result<AffinePoint, RingError> {
     let [tag @ (2 | 3), x @ ..] = bytes else {
         return Err(RingError::Point);
     };
-    let odd = Choice::from(tag & 1);
-    Option::from(AffinePoint::decompress(&FieldBytes::from(*x), odd)).ok_or(RingError::Point)
+    lift_x(x.first_chunk().ok_or(RingError::Point)?, tag & 1 == 1).ok_or(RingError::Point)
 }
 
 /// 33 bytes of a point that is not the identity.
@@ -40,7 +38,7 @@ pub(super) fn compress(point: &AffinePoint) -> [u8; 33] {
 pub(super) fn hash_to_curve(key: &[u8; 33]) -> Result<AffinePoint, RingError> {
     let mut x: [u8; 32] = Sha3_256::digest(key).into();
     for _ in 0..HASH_TO_CURVE_ROUNDS {
-        if let Some(point) = AffinePoint::decompress(&FieldBytes::from(x), Choice::from(0)).into_option() {
+        if let Some(point) = lift_x(&x, false) {
             return Ok(point);
         }
         x = Sha3_256::digest(x).into();

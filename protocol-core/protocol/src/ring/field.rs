@@ -168,6 +168,20 @@ impl Fe {
     /// Inverse by Fermat's little theorem, zero for zero; constant time.
     pub(super) fn inverted(&self) -> Self {
         // p − 2 is 223 ones, a zero, 22 ones, and 0000101101.
+        let [x2, x22, x223] = self.powers_of_ones();
+        let x = x223.squared(23).mul(&x22);
+        x.squared(5).mul(self).squared(3).mul(&x2).squared(2).mul(self)
+    }
+
+    /// A square root, if there is one: the power (p + 1)/4. Constant time.
+    pub(super) fn root_candidate(&self) -> Self {
+        // 223 ones, a zero, 22 ones, and 00001100.
+        let [x2, x22, x223] = self.powers_of_ones();
+        x223.squared(23).mul(&x22).squared(6).mul(&x2).squared(2)
+    }
+
+    /// The powers 2^n − 1 for n of 2, 22 and 223.
+    fn powers_of_ones(&self) -> [Self; 3] {
         let x2 = self.squared(1).mul(self);
         let x3 = x2.squared(1).mul(self);
         let x6 = x3.squared(3).mul(&x3);
@@ -178,9 +192,7 @@ impl Fe {
         let x88 = x44.squared(44).mul(&x44);
         let x176 = x88.squared(88).mul(&x88);
         let x220 = x176.squared(44).mul(&x44);
-        let x223 = x220.squared(3).mul(&x3);
-        let x = x223.squared(23).mul(&x22);
-        x.squared(5).mul(self).squared(3).mul(&x2).squared(2).mul(self)
+        [x2, x22, x220.squared(3).mul(&x3)]
     }
 }
 

@@ -144,7 +144,7 @@ impl Sum {
 }
 
 /// The points of sums, for one inversion; `None` if any met an addition that the formulas do not cover.
-pub(super) fn normalize(sums: &[Sum], invert: fn(&Fe) -> Fe) -> Option<Vec<Affine>> {
+pub(super) fn normalize(sums: &[Sum], invert: impl FnOnce(&Fe) -> Fe) -> Option<Vec<Affine>> {
     let mut products = Vec::with_capacity(sums.len());
     let mut product = Fe::ONE;
     for sum in sums {

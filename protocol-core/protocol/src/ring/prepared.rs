@@ -23,7 +23,7 @@ use super::field::Fe;
 use super::point::{Affine, Sum, normalize, normalize_pair};
 use super::product::{generator, products_of_one};
 use super::recode::Halves;
-use super::secret::{Own, commit_plainly};
+use super::secret::{Own, commit_plainly, inverted_blinded};
 use super::{Ring, RingError};
 use crate::keys::{PublicKey, SigningKey};
 
@@ -281,7 +281,8 @@ pub(super) fn points_ahead(
     for (s, other) in others {
         sums.extend(commit_vartime(other, s));
     }
-    match normalize(&sums, Fe::inverted) {
+    let blinding = nonces.first().expect("signers have nonces");
+    match normalize(&sums, |product| inverted_blinded(product, blinding)) {
         Some(points) => points.as_chunks().0.to_vec(),
         None => points_ahead_plainly(own, nonces, others),
     }

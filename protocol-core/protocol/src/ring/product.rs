@@ -147,17 +147,34 @@ fn products_by_lanes(_: Width, _: [&Table; 2], _: &Halves) -> [Sum; 2] {
     unreachable!("there are no lanes")
 }
 
+#[cfg(not(test))]
 static SCALAR_ONLY: AtomicBool = AtomicBool::new(false);
+
+// Tests that force the way run side by side.
+#[cfg(test)]
+thread_local! {
+    static SCALAR_ONLY: AtomicBool = const { AtomicBool::new(false) };
+}
 
 /// Keeps from the vector unit, process-wide: for comparing the two ways, which give the same results.
 pub fn force_scalar(on: bool) {
-    SCALAR_ONLY.store(on, Ordering::Relaxed);
+    scalar_only(|only| only.store(on, Ordering::Relaxed));
+}
+
+#[cfg(not(test))]
+fn scalar_only<T>(of: impl FnOnce(&AtomicBool) -> T) -> T {
+    of(&SCALAR_ONLY)
+}
+
+#[cfg(test)]
+fn scalar_only<T>(of: impl FnOnce(&AtomicBool) -> T) -> T {
+    SCALAR_ONLY.with(of)
 }
 
 /// Whether rings are computed on the vector unit (AVX-512 IFMA): the processor has it, and it passed its self-test.
 #[must_use]
 pub fn use_lanes() -> bool {
-    !SCALAR_ONLY.load(Ordering::Relaxed) && lanes_work()
+    !scalar_only(|only| only.load(Ordering::Relaxed)) && lanes_work()
 }
 
 #[cfg(target_arch = "x86_64")]

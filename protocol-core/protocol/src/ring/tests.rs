@@ -1,5 +1,6 @@
 //! Laws of ring signatures, and what an adversary may try.
 
+mod exceptional;
 mod fast;
 mod prepared;
 mod vectors;
@@ -128,6 +129,23 @@ prop_compose! {
         let keys: Vec<SigningKey> = (0..n).map(|_| SigningKey::generate(&mut rng)).collect();
         let ring = Ring::new(keys.iter().map(SigningKey::public_key).collect()).unwrap();
         (ring, signer, keys[signer].clone(), message, rng)
+    }
+}
+
+#[test]
+fn rings_of_every_size_verify_by_every_way() {
+    let mut rng = StdRng::seed_from_u64(6);
+    let keys: Vec<SigningKey> = (0..MAX_RING_SIZE)
+        .map(|_| SigningKey::generate(&mut rng))
+        .collect();
+    for n in [2, 3, 5, 8, 9, 21, 63, 64] {
+        let ring = Ring::new(keys[..n].iter().map(SigningKey::public_key).collect()).unwrap();
+        let mut bytes = ring.sign(&keys[n / 2], &[4; 32], &mut rng).unwrap();
+        assert_eq!(verify(&bytes, &[4; 32]), Ok(()), "{n} keys");
+        // A bit of the last member's scalar.
+        let at = bytes.len() - MEMBER_LEN + 31;
+        bytes[at] ^= 1;
+        assert_eq!(verify(&bytes, &[4; 32]), Err(RingError::Invalid), "{n} keys");
     }
 }
 
