@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use prost::Message as _;
+
 /// The definitions, relative to `proto/`; services in them are compiled by the client crate.
 const FILES: &[&str] = &[
     "cosmos/auth/auth.proto",
@@ -9,9 +11,14 @@ const FILES: &[&str] = &[
     "cosmos/base/abci.proto",
     "cosmos/base/coin.proto",
     "cosmos/base/pagination.proto",
+    "cosmos/base/tendermint.proto",
     "cosmos/crypto/ed25519.proto",
     "cosmos/crypto/secp256k1.proto",
     "cosmos/tendermint/abci.proto",
+    "cosmos/tendermint/crypto.proto",
+    "cosmos/tendermint/p2p.proto",
+    "cosmos/tendermint/types.proto",
+    "cosmos/tendermint/version.proto",
     "cosmos/tx/service.proto",
     "cosmos/tx/signing.proto",
     "cosmos/tx/tx.proto",
@@ -39,6 +46,12 @@ const SHARED_BYTES: &[&str] = &[
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile(FILES, [Path::new("proto")])?;
+    let mut bare = descriptors.clone();
+    for file in &mut bare.file {
+        file.source_code_info = None;
+    }
+    let out = std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
+    std::fs::write(Path::new(&out).join("wire.bin"), bare.encode_to_vec())?;
     prost_build::Config::new()
         .btree_map(["."])
         .bytes(SHARED_BYTES)

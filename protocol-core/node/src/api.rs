@@ -1,6 +1,8 @@
-//! What the servers and the in-process chain ask of the node: reads of the newest version, transactions.
+//! What the servers and the in-process chain ask of the node: reads of committed versions, transactions.
 //!
 //! Everything here runs on threads that may block, at most [`MAX_CALLS`] at a time; the others wait.
+
+mod abci;
 
 use std::sync::Arc;
 
@@ -9,7 +11,8 @@ use portico_chain::block::TxOutcome;
 use portico_chain::query::{QueryError, query};
 use portico_client::BlockHead;
 use portico_engine::Tip;
-use portico_store::{Snapshot, StoreError};
+use portico_protocol::Height;
+use portico_store::{ProofStep, Snapshot, StoreError};
 use prost::Message as _;
 use tendermint::Block;
 use tendermint::block::{Commit, Id};
@@ -21,6 +24,9 @@ use crate::hash::tx_hash;
 use crate::machine::{Machine, View};
 use crate::mempool::MempoolError;
 use crate::metrics::Metrics;
+use crate::state::Durable;
+
+pub(crate) use abci::Answered;
 
 /// Calls that read the store or execute at the same time.
 const MAX_CALLS: usize = 32;
@@ -34,6 +40,14 @@ pub(crate) enum ApiError {
     /// There is no such height.
     #[error("height {0} is not available")]
     NoHeight(i64),
+    /// There is no state of that height yet. The SDK's words.
+    #[error(
+        "cannot query with height in the future; please provide a valid height: height {height} of {newest}"
+    )]
+    FutureState { height: i64, newest: i64 },
+    /// The state of that height is forgotten. The SDK's words.
+    #[error("failed to load state at height {height}; version does not exist (kept: {oldest} to {newest})")]
+    NotRetained { height: i64, oldest: i64, newest: i64 },
     /// Something else that is not there.
     #[error("{0} not found")]
     Absent(String),
@@ -81,6 +95,15 @@ pub(crate) struct StoredTx {
     pub(crate) result: ExecTxResult,
     /// Header time of its block.
     pub(crate) time: tendermint::Time,
+}
+
+/// A value of a store.
+pub(crate) struct StoredValue {
+    /// As it is stored; as it was hashed (one zero byte for an empty one) when there is a proof. `None` for an absent key.
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) height: i64,
+    /// From the key to the app hash; empty unless it was asked for.
+    pub(crate) proof: Vec<ProofStep>,
 }
 
 /// The node as its servers see it.
@@ -144,19 +167,62 @@ impl Api {
         }
     }
 
-    /// Answers a query at the newest height; returns that height with it.
-    pub(crate) async fn query(&self, path: String, request: Bytes) -> Result<(Bytes, i64), ApiError> {
+    /// Answers a query on the state after `height`, or the newest; returns that height with it.
+    pub(crate) async fn query(
+        &self,
+        path: String,
+        request: Bytes,
+        height: Option<i64>,
+    ) -> Result<(Bytes, i64), ApiError> {
         self.read(move |view| {
-            let answer = query(&view.state, view.head.height, &path, &request)?;
-            Ok((answer.into(), view.head.height.0))
+            let snapshot = snapshot_at(view, height)?;
+            let at = snapshot.height();
+            let answer = query(&Durable(Arc::new(snapshot)), Height(at), &path, &request)?;
+            Ok((answer.into(), at))
         })
         .await
     }
 
-    /// The raw value at a key of a store, and the height.
-    pub(crate) async fn value(&self, store: String, key: Bytes) -> Result<(Option<Vec<u8>>, i64), ApiError> {
-        self.read(move |view| Ok((view.snapshot.get(&store, &key)?, view.head.height.0)))
-            .await
+    /// The raw value at a key of a store after `height`, or the newest.
+    pub(crate) async fn value(
+        &self,
+        store: String,
+        key: Bytes,
+        height: Option<i64>,
+        prove: bool,
+    ) -> Result<StoredValue, ApiError> {
+        self.read(move |view| {
+            let snapshot = snapshot_at(view, height)?;
+            if !snapshot.stores()?.contains(&store) {
+                return Err(ApiError::Query(QueryError::Unimplemented(format!(
+                    "no such store: {store}"
+                ))));
+            }
+            let at = snapshot.height();
+            if !prove {
+                let value = snapshot.get(&store, &key)?;
+                return Ok(StoredValue {
+                    value,
+                    height: at,
+                    proof: Vec::new(),
+                });
+            }
+            let proof = snapshot.prove(&store, &key)?;
+            Ok(StoredValue {
+                proof: proof.steps(),
+                value: proof.value,
+                height: at,
+            })
+        })
+        .await
+    }
+
+    /// Runs `search` on the newest version.
+    pub(crate) async fn search<T: Send + 'static>(
+        &self,
+        search: impl FnOnce(&View) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.read(search).await
     }
 
     /// The block at `height`, or the newest.
@@ -215,6 +281,11 @@ impl Api {
         result
     }
 
+    /// What the mempool would say to a transaction.
+    pub(crate) async fn check(&self, tx: Bytes) -> Result<TxOutcome, ApiError> {
+        self.run(move |machine| Ok(machine.mempool.check(&tx)?)).await
+    }
+
     /// What a transaction would do.
     pub(crate) async fn simulate(&self, tx: Bytes) -> Result<TxOutcome, ApiError> {
         let simulated = move |machine: &Machine| {
@@ -225,8 +296,33 @@ impl Api {
     }
 }
 
+/// The newest version with the state after `height`; after the newest block for none.
+fn snapshot_at(view: &View, height: Option<i64>) -> Result<Snapshot, ApiError> {
+    let newest = view.head.height.0;
+    match height {
+        None => Ok(Snapshot::clone(&view.snapshot)),
+        Some(height) if height < 0 => {
+            let text = "cannot query with height < 0; please provide a valid height".to_owned();
+            Err(ApiError::Refused(text))
+        }
+        Some(height) if height > newest => Err(ApiError::FutureState { height, newest }),
+        Some(height) => view.snapshot.at(height).map_err(|error| match error {
+            StoreError::NotRetained {
+                height,
+                oldest,
+                newest,
+            } => ApiError::NotRetained {
+                height,
+                oldest,
+                newest,
+            },
+            error => error.into(),
+        }),
+    }
+}
+
 /// A height that there is: the given one, or the newest.
-fn height_in(view: &View, height: Option<i64>) -> Result<i64, ApiError> {
+pub(crate) fn height_in(view: &View, height: Option<i64>) -> Result<i64, ApiError> {
     let newest = view.head.height.0;
     match height {
         None => Ok(newest),
@@ -239,7 +335,7 @@ fn height_in(view: &View, height: Option<i64>) -> Result<i64, ApiError> {
     }
 }
 
-fn stored_block(snapshot: &Snapshot, height: i64) -> Result<Option<StoredBlock>, ApiError> {
+pub(crate) fn stored_block(snapshot: &Snapshot, height: i64) -> Result<Option<StoredBlock>, ApiError> {
     let (Some(bytes), Some(certificate)) = (snapshot.block(height)?, snapshot.certificate(height)?) else {
         return Ok(None);
     };
@@ -252,7 +348,10 @@ fn stored_block(snapshot: &Snapshot, height: i64) -> Result<Option<StoredBlock>,
     }))
 }
 
-fn stored_results(snapshot: &Snapshot, height: i64) -> Result<Option<ResponseFinalizeBlock>, ApiError> {
+pub(crate) fn stored_results(
+    snapshot: &Snapshot,
+    height: i64,
+) -> Result<Option<ResponseFinalizeBlock>, ApiError> {
     let Some(bytes) = snapshot.results(height)? else {
         return Ok(None);
     };
@@ -262,10 +361,14 @@ fn stored_results(snapshot: &Snapshot, height: i64) -> Result<Option<ResponseFin
         .map_err(|error| ApiError::Damaged(error.to_string()))
 }
 
-fn stored_tx(snapshot: &Snapshot, hash: &[u8; 32]) -> Result<Option<StoredTx>, ApiError> {
-    let Some((height, index)) = snapshot.tx(hash)? else {
-        return Ok(None);
-    };
+pub(crate) fn stored_tx(snapshot: &Snapshot, hash: &[u8; 32]) -> Result<Option<StoredTx>, ApiError> {
+    let at = snapshot.tx(hash)?;
+    at.map(|(height, index)| tx_at(snapshot, height, index))
+        .transpose()
+}
+
+/// The transaction at a place that an index or a search named.
+pub(crate) fn tx_at(snapshot: &Snapshot, height: i64, index: u32) -> Result<StoredTx, ApiError> {
     let at = usize::try_from(index).unwrap_or(usize::MAX);
     let block = stored_block(snapshot, height)?;
     let results = stored_results(snapshot, height)?;
@@ -274,12 +377,10 @@ fn stored_tx(snapshot: &Snapshot, hash: &[u8; 32]) -> Result<Option<StoredTx>, A
         in_range.then(|| StoredTx {
             height,
             index,
+            time: stored.block.header.time,
             tx: stored.block.data.swap_remove(at).into(),
             result: results.tx_results.swap_remove(at),
-            time: stored.block.header.time,
         })
     });
-    found
-        .map(Some)
-        .ok_or_else(|| ApiError::Damaged(format!("transaction {index} of height {height} is missing")))
+    found.ok_or_else(|| ApiError::Damaged(format!("transaction {index} of height {height} is missing")))
 }

@@ -25,6 +25,8 @@ pub(crate) const MAX_BLOCK_BYTES: u32 = 22_020_096;
 pub(crate) const MAX_BLOCK_TX_BYTES: usize = 22_020_096 - (64 << 10);
 /// Gas limit of a block: none; a consensus param.
 pub(crate) const MAX_BLOCK_GAS: i64 = -1;
+/// Version of CometBFT whose shapes are spoken.
+pub(crate) const COMETBFT_VERSION: &str = "0.38.19";
 /// Version of the block format (CometBFT 0.34 to 1.0).
 pub(crate) const BLOCK_PROTOCOL: u64 = 11;
 /// Version of the application, which headers name.

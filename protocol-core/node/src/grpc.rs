@@ -1,7 +1,9 @@
-//! gRPC: any query by its path, and the transaction service.
+//! gRPC: any query by its path, the SDK's transaction and block services, and reflection.
 //!
-//! No service is compiled in: a path and bytes go to the same router that the in-process chain asks.
+//! No service but reflection is compiled in: a path and bytes go to the same router that the in-process chain asks. A question may name
+//! the height whose state it is about in the metadata [`HEIGHT`]; the answer says its height there.
 
+mod base;
 mod tx;
 
 use std::future::Future;
@@ -14,8 +16,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use portico_chain::query::QueryError;
 use portico_client::RawCodec;
+use portico_protocol::wire::FILE_DESCRIPTOR_SET;
+use prost::Message;
 use tokio_util::sync::CancellationToken;
-use tonic::server::{Grpc, UnaryService};
+use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Status};
 
 use crate::api::{Api, ApiError};
@@ -28,12 +32,30 @@ const HEIGHT: &str = "x-cosmos-block-height";
 
 /// Serves until `stop`.
 pub(crate) async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), NodeError> {
-    let router = Router::new().fallback(unary).with_state(api);
-    let served = accept::serve(listener, router, stop).await;
-    served.map_err(|source| NodeError::Serve {
+    let failed = |source| NodeError::Serve {
         server: "gRPC",
         source,
-    })
+    };
+    let router =
+        reflection(Router::new().fallback(unary)).map_err(|error| failed(std::io::Error::other(error)))?;
+    accept::serve(listener, router.with_state(api), stop)
+        .await
+        .map_err(failed)
+}
+
+/// Adds reflection, by both names that clients use.
+fn reflection(router: Router<Api>) -> Result<Router<Api>, tonic_reflection::server::Error> {
+    fn path<S: NamedService>(_: &S) -> String {
+        format!("/{}/{{*method}}", S::NAME)
+    }
+    let builder = || {
+        let builder = tonic_reflection::server::Builder::configure();
+        builder.register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+    };
+    let (v1, v1alpha) = (builder().build_v1()?, builder().build_v1alpha()?);
+    Ok(router
+        .route_service(&path(&v1), v1)
+        .route_service(&path(&v1alpha), v1alpha))
 }
 
 async fn unary(State(api): State<Api>, request: Request) -> Response {
@@ -69,15 +91,15 @@ async fn answer(
         let answer = tx::answer(&api, method, &request.into_inner()).await?;
         return Ok(tonic::Response::new(answer));
     }
+    if let Some(method) = path.strip_prefix("/cosmos.base.tendermint.v1beta1.Service/") {
+        let answer = base::answer(&api, method, &request.into_inner()).await?;
+        return Ok(tonic::Response::new(answer));
+    }
     let wanted = wanted_height(&request)?;
     let (answer, height) = api
-        .query(path, request.into_inner())
+        .query(path, request.into_inner(), wanted)
         .await
         .map_err(|error| status(&error))?;
-    if wanted.is_some_and(|wanted| wanted != height) {
-        let text = format!("state of the newest height {height} is served, and no other");
-        return Err(Status::failed_precondition(text));
-    }
     let mut response = tonic::Response::new(answer);
     response.metadata_mut().insert(HEIGHT, height.into());
     Ok(response)
@@ -93,6 +115,10 @@ fn wanted_height(request: &tonic::Request<Bytes>) -> Result<Option<i64>, Status>
     Ok((height != 0).then_some(height))
 }
 
+fn read<T: Message + Default>(request: &[u8]) -> Result<T, Status> {
+    T::decode(request).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
 /// The status that says why there is no answer.
 fn status(error: &ApiError) -> Status {
     let code = match error {
@@ -100,7 +126,9 @@ fn status(error: &ApiError) -> Status {
         ApiError::Query(QueryError::NotFound(_)) | ApiError::Absent(_) | ApiError::NoHeight(_) => {
             Code::NotFound
         }
-        ApiError::Future { .. } => Code::InvalidArgument,
+        ApiError::Future { .. } | ApiError::FutureState { .. } | ApiError::NotRetained { .. } => {
+            Code::InvalidArgument
+        }
         ApiError::Query(QueryError::Unimplemented(_)) => Code::Unimplemented,
         ApiError::Aborted => Code::Unavailable,
         ApiError::Query(QueryError::Internal(_))

@@ -26,7 +26,9 @@ impl From<ApiError> for ChainError {
             ApiError::Future { .. } | ApiError::NoHeight(_) | ApiError::Absent(_) => Self::NotFound(text),
             ApiError::Query(QueryError::NotFound(text)) => Self::NotFound(text),
             ApiError::Query(QueryError::InvalidArgument(_) | QueryError::Unimplemented(_))
-            | ApiError::Refused(_) => Self::InvalidArgument(text),
+            | ApiError::Refused(_)
+            | ApiError::FutureState { .. }
+            | ApiError::NotRetained { .. } => Self::InvalidArgument(text),
             ApiError::Query(QueryError::Internal(_))
             | ApiError::Mempool(_)
             | ApiError::Store(_)
@@ -58,7 +60,7 @@ fn tx_result(height: i64, result: ExecTxResult) -> TxResult {
 #[async_trait]
 impl Transport for LocalChain {
     async fn query(&self, path: &'static str, request: Bytes) -> Result<Bytes, ChainError> {
-        let (answer, _) = self.api.query(path.to_owned(), request).await?;
+        let (answer, _) = self.api.query(path.to_owned(), request, None).await?;
         Ok(answer)
     }
 

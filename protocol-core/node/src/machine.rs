@@ -66,7 +66,6 @@ impl Rules {
 /// The newest committed version, as queries read it.
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) state: State,
     pub(crate) head: BlockHead,
     /// Root of the state after the head.
     pub(crate) app_hash: [u8; 32],
@@ -118,12 +117,11 @@ impl Machine {
         let state: State = Arc::new(Durable(snapshot.clone()));
         let tip = After::load(&snapshot, state.clone(), rules.genesis_time_ms)?;
         let context = rules.pending(&tip);
-        let mempool = Mempool::new(bounds, state.clone(), context, metrics.clone());
+        let mempool = Mempool::new(bounds, state, context, metrics.clone());
         let view = View {
             head: tip.head(),
             app_hash: tip.app_hash,
             snapshot,
-            state,
         };
         metrics.height.set(tip.height);
         Ok(Self {
@@ -307,7 +305,6 @@ impl Machine {
             .map_err(failed)?;
         let view = View {
             snapshot,
-            state: tip.state.clone(),
             head: tip.head(),
             app_hash: tip.app_hash,
         };

@@ -120,12 +120,7 @@ impl Mempool {
 
     /// Checks a transaction and keeps it if its outcome has code 0.
     pub(crate) fn add(&self, tx: Bytes) -> Result<TxOutcome, MempoolError> {
-        if tx.len() > self.bounds.max_tx_bytes {
-            return Err(MempoolError::TooLarge {
-                max: self.bounds.max_tx_bytes,
-                size: tx.len(),
-            });
-        }
+        self.bounded(&tx)?;
         let pending = Pending::new(tx);
         let mut inner = self.lock();
         inner.check_room(&pending, &self.bounds)?;
@@ -135,6 +130,21 @@ impl Mempool {
             self.publish(&inner);
         }
         Ok(outcome)
+    }
+
+    /// What [`Self::add`] would answer, if there were room; keeps nothing.
+    pub(crate) fn check(&self, tx: &[u8]) -> Result<TxOutcome, MempoolError> {
+        self.bounded(tx)?;
+        let (outcome, _) = self.lock().check(tx)?;
+        Ok(outcome)
+    }
+
+    fn bounded(&self, tx: &[u8]) -> Result<(), MempoolError> {
+        let (max, size) = (self.bounds.max_tx_bytes, tx.len());
+        match size > max {
+            true => Err(MempoolError::TooLarge { max, size }),
+            false => Ok(()),
+        }
     }
 
     /// What `tx` would do after those that wait.

@@ -1,7 +1,7 @@
 //! CometBFT-style JSON-RPC over HTTP: calls as POST bodies (single or batch) and as URIs.
 //!
 //! Shapes, names and error texts are those of CometBFT 0.38: numbers of 64 bits are texts, hashes upper-case hexadecimal, bytes base64.
-//! Missing on purpose: WebSocket subscriptions, searches, evidence, the calls that serve peers.
+//! Missing on purpose: evidence, the calls that serve peers.
 
 mod error;
 mod methods;

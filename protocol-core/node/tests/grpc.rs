@@ -85,16 +85,236 @@ async fn statuses_say_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heights_are_told_and_other_heights_refused() {
+async fn a_question_about_a_height_is_answered_from_its_state() {
     let node = Running::new().await;
     let client = Client::new(&node).await;
-    let path = "/pocket.shared.Query/Params";
-    let answer = client.call(path, Bytes::new(), None).await.expect("answered");
-    assert_eq!(answer.metadata().get("x-cosmos-block-height").expect("told"), "1");
-    assert_eq!(client.code(path, b"", Some("0")).await, Code::Ok);
-    assert_eq!(client.code(path, b"", Some("1")).await, Code::Ok);
-    assert_eq!(client.code(path, b"", Some("2")).await, Code::FailedPrecondition);
-    assert_eq!(client.code(path, b"", Some("x")).await, Code::InvalidArgument);
+    let path = "/cosmos.bank.v1beta1.Query/Balance";
+    let request = cosmos::bank::v1beta1::QueryBalanceRequest {
+        address: key(1).address().to_string(),
+        denom: "upokt".into(),
+    };
+    let balance = async |height: Option<&str>| {
+        let answer = client
+            .call(path, request.encode_to_vec(), height)
+            .await
+            .expect("answered");
+        let told = answer
+            .metadata()
+            .get("x-cosmos-block-height")
+            .expect("told")
+            .clone();
+        let balance = cosmos::bank::v1beta1::QueryBalanceResponse::decode(answer.into_inner());
+        let coin = balance.expect("an answer").balance.expect("there");
+        (coin.amount, told.to_str().expect("ASCII").to_owned())
+    };
+    let before = balance(None).await;
+    assert_eq!(before.1, "1");
+    let tx = node.transfer(1, 5).await;
+    assert_eq!(node.chain.broadcast(tx).await.expect("sent").code, 0);
+    node.reach(Height(2)).await;
+    let after = balance(None).await;
+    assert_eq!(after.1, "2");
+    assert_ne!(after.0, before.0);
+    assert_eq!(balance(Some("1")).await, before, "the older state");
+    assert_eq!(balance(Some("2")).await, after);
+    assert_eq!(balance(Some("0")).await, after, "0 is the newest");
+    for height in ["3", "-1", "x", "9223372036854775808"] {
+        let found = client.code(path, b"", Some(height)).await;
+        assert_eq!(found, Code::InvalidArgument, "{height}");
+    }
+    node.stop().await.expect("in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reflection_names_every_service_and_each_method_named_is_there() {
+    use prost_types::{FileDescriptorProto, FileDescriptorSet};
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+    let node = Running::new().await;
+    let client = Client::new(&node).await;
+    let mut reflection = ServerReflectionClient::new(client.0.clone());
+    let mut ask = async |message| {
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(message),
+        };
+        let stream = reflection
+            .server_reflection_info(tonic::codegen::tokio_stream::once(request))
+            .await;
+        let answer = stream
+            .expect("answered")
+            .into_inner()
+            .message()
+            .await
+            .expect("a message");
+        answer.expect("one").message_response.expect("filled")
+    };
+    let MessageResponse::ListServicesResponse(list) = ask(MessageRequest::ListServices(String::new())).await
+    else {
+        panic!("a list is expected");
+    };
+    let listed: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    for name in portico_chain::query::services().iter().chain(&[
+        "cosmos.tx.v1beta1.Service",
+        "cosmos.base.tendermint.v1beta1.Service",
+        "grpc.reflection.v1.ServerReflection",
+    ]) {
+        assert!(
+            listed.iter().any(|listed| listed == name),
+            "{name} is not in {listed:?}"
+        );
+    }
+    let symbol = MessageRequest::FileContainingSymbol("pocket.session.Query".into());
+    let MessageResponse::FileDescriptorResponse(file) = ask(symbol).await else {
+        panic!("a file is expected");
+    };
+    let file = FileDescriptorProto::decode(file.file_descriptor_proto[0].as_slice()).expect("a descriptor");
+    assert_eq!(file.package(), "pocket.session");
+    for import in &file.dependency {
+        let answer = ask(MessageRequest::FileByFilename(import.clone())).await;
+        assert!(
+            matches!(answer, MessageResponse::FileDescriptorResponse(_)),
+            "{import}"
+        );
+    }
+    let all = FileDescriptorSet::decode(portico_protocol::wire::FILE_DESCRIPTOR_SET).expect("descriptors");
+    let mut methods = 0;
+    for file in &all.file {
+        for service in &file.service {
+            for method in &service.method {
+                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                assert_ne!(client.code(&path, b"", None).await, Code::Unimplemented, "{path}");
+                methods += 1;
+            }
+        }
+    }
+    assert!(methods > 40, "{methods}");
+    node.stop().await.expect("in order");
+}
+
+/// The block service in the messages of the SDK, whose bytes are those of CometBFT's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_and_validators_are_served_as_the_sdk_does() {
+    use cosmos::base::tendermint::v1beta1 as base;
+
+    let node = Running::new().await;
+    let client = Client::new(&node).await;
+    let ask = async |method: &str, request: Vec<u8>| {
+        let path = format!("/cosmos.base.tendermint.v1beta1.Service/{method}");
+        client.call(&path, request, None).await.map(Response::into_inner)
+    };
+    let info = ask("GetNodeInfo", vec![]).await.expect("answered");
+    let info = base::GetNodeInfoResponse::decode(info).expect("an answer");
+    assert_eq!(info.default_node_info.expect("there").network, common::CHAIN_ID);
+    let latest = ask("GetLatestBlock", vec![]).await.expect("answered");
+    let request = base::GetBlockByHeightRequest { height: 1 };
+    let first = ask("GetBlockByHeight", request.encode_to_vec())
+        .await
+        .expect("answered");
+    assert_eq!(first, latest);
+    let latest = base::GetLatestBlockResponse::decode(latest).expect("an answer");
+    let (block, sdk) = (latest.block.expect("there"), latest.sdk_block.expect("there"));
+    let raw =
+        tendermint_proto::v0_38::types::Block::decode(block.encode_to_vec().as_slice()).expect("the same");
+    assert_eq!(raw.encode_to_vec(), block.encode_to_vec());
+    let hash = node.chain.head().borrow().hash;
+    assert_eq!(latest.block_id.expect("there").hash, hash);
+    let header = sdk.header.expect("there");
+    assert_eq!(header.app_hash, block.header.expect("there").app_hash);
+    let set = ask("GetLatestValidatorSet", vec![]).await.expect("answered");
+    let set = base::GetLatestValidatorSetResponse::decode(set).expect("an answer");
+    assert_eq!(set.validators[0].address, header.proposer_address);
+    assert!(
+        header.proposer_address.starts_with("poktvalcons1"),
+        "{}",
+        header.proposer_address
+    );
+    let pub_key = set.validators[0].pub_key.as_ref().expect("there");
+    assert_eq!(pub_key.type_url, "/cosmos.crypto.ed25519.PubKey");
+    let syncing = ask("GetSyncing", vec![]).await.expect("answered");
+    assert!(
+        !base::GetSyncingResponse::decode(syncing)
+            .expect("an answer")
+            .syncing
+    );
+    for height in [0, 2, -1] {
+        let request = base::GetBlockByHeightRequest { height };
+        let refused = ask("GetBlockByHeight", request.encode_to_vec())
+            .await
+            .expect_err("no such height");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{height}");
+    }
+    node.stop().await.expect("in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_are_simulated_and_found_by_their_events() {
+    use cosmos::tx::v1beta1::{
+        GetTxsEventRequest, GetTxsEventResponse, OrderBy, SimulateRequest, SimulateResponse,
+    };
+
+    let node = Running::new().await;
+    let client = Client::new(&node).await;
+    let tx = node.transfer(1, 5).await;
+    let request = SimulateRequest {
+        tx_bytes: tx.to_vec(),
+        ..SimulateRequest::default()
+    };
+    let path = "/cosmos.tx.v1beta1.Service/Simulate";
+    let answer = client
+        .call(path, request.encode_to_vec(), None)
+        .await
+        .expect("answered");
+    let answer = SimulateResponse::decode(answer.into_inner()).expect("an answer");
+    assert!(answer.gas_info.expect("there").gas_used > 0);
+    assert_eq!(
+        answer.result.expect("there").msg_responses[0].type_url,
+        "/cosmos.bank.v1beta1.MsgSendResponse"
+    );
+    for height in 2..5 {
+        let tx = node.transfer(1, 5).await;
+        assert_eq!(node.chain.broadcast(tx).await.expect("sent").code, 0);
+        node.reach(Height(height)).await;
+    }
+    let search = async |request: GetTxsEventRequest| {
+        let path = "/cosmos.tx.v1beta1.Service/GetTxsEvent";
+        let answer = client.call(path, request.encode_to_vec(), None).await?;
+        Ok::<_, Status>(GetTxsEventResponse::decode(answer.into_inner()).expect("an answer"))
+    };
+    let query = format!("message.sender='{}'", key(1).address());
+    let found = search(GetTxsEventRequest {
+        query: query.clone(),
+        limit: 2,
+        order_by: OrderBy::Desc.into(),
+        ..GetTxsEventRequest::default()
+    });
+    let found = found.await.expect("found");
+    let heights: Vec<_> = found.tx_responses.iter().map(|tx| tx.height).collect();
+    assert_eq!((found.total, heights), (3, vec![4, 3]));
+    let by_events = search(GetTxsEventRequest {
+        events: vec![query, "tx.height<=3".into()],
+        ..GetTxsEventRequest::default()
+    });
+    assert_eq!(by_events.await.expect("found").txs.len(), 2);
+    let refused = async |query: &str, page| {
+        let request = GetTxsEventRequest {
+            query: query.into(),
+            page,
+            ..GetTxsEventRequest::default()
+        };
+        search(request).await.expect_err("refused").code()
+    };
+    for (query, page) in [
+        ("", 0),
+        ("tx.height", 0),
+        ("tx.height=2", 2),
+        ("tx.height=2", u64::MAX),
+    ] {
+        assert_eq!(refused(query, page).await, Code::InvalidArgument, "{query}");
+    }
     node.stop().await.expect("in order");
 }
 

@@ -210,13 +210,15 @@ async fn abci_query_reaches_every_query_and_raw_keys() {
     assert_eq!(code("/nothing", "", "0").await, 6);
     assert_eq!(code("", "", "0").await, 6);
     assert_eq!(code(path, "ff", "0").await, 18);
-    assert_eq!(code(path, &data, "77").await, 18, "no other height is kept");
+    assert_eq!(code(path, &data, "77").await, 26, "not there yet");
+    assert_eq!(code(path, &data, "-1").await, 18);
     assert_eq!(code(path, &data, "1").await, 0, "the newest by its number");
     let absent = QueryGetApplicationRequest {
         address: key(99).address().to_string(),
     };
     assert_eq!(code(path, &hex::encode(absent.encode_to_vec()), "0").await, 22);
     assert_eq!(code("/store/bank/key", "00", "0").await, 0);
+    assert_eq!(code("/store/nothing/key", "00", "0").await, 6);
     node.stop().await.expect("in order");
 }
 

@@ -6,3 +6,6 @@
 #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 
 include!(concat!(env!("OUT_DIR"), "/wire.rs"));
+
+/// All of `proto/` and what it imports as an encoded `google.protobuf.FileDescriptorSet`, without comments: what servers reflect.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wire.bin"));

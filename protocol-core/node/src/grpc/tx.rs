@@ -1,12 +1,14 @@
-//! `cosmos.tx.v1beta1.Service`: simulate, broadcast, look up.
+//! `cosmos.tx.v1beta1.Service`: simulate, broadcast, look up, search.
 
 use bytes::Bytes;
 use portico_chain::block::TxOutcome;
 use portico_protocol::tx::{decode_tx, tx_hash};
-use portico_protocol::wire::cosmos::base::abci::v1beta1::{GasInfo, Result as TxMsgResult, TxResponse};
+use portico_protocol::wire::cosmos::base::abci::v1beta1::{
+    GasInfo, Result as TxMsgResult, TxMsgData, TxResponse,
+};
 use portico_protocol::wire::cosmos::tx::v1beta1::{
-    BroadcastMode, BroadcastTxRequest, BroadcastTxResponse, GetTxRequest, GetTxResponse, SimulateRequest,
-    SimulateResponse, Tx, TxRaw,
+    BroadcastMode, BroadcastTxRequest, BroadcastTxResponse, GetTxRequest, GetTxResponse, GetTxsEventRequest,
+    GetTxsEventResponse, OrderBy, SimulateRequest, SimulateResponse, Tx, TxRaw,
 };
 use portico_protocol::wire::tendermint::abci::{Event, EventAttribute};
 use prost::Message;
@@ -14,8 +16,12 @@ use prost_types::Any;
 use tendermint_proto::v0_38::abci;
 use tonic::Status;
 
-use super::status;
-use crate::api::{Api, ApiError, StoredTx};
+use super::{read, status};
+use crate::api::{Api, ApiError, StoredTx, tx_at};
+use crate::search::{self, Query};
+
+/// Transactions of a page, at most and unless asked otherwise; the SDK's.
+const MAX_TXS: usize = 100;
 
 /// Answers a method of the service.
 pub(super) async fn answer(api: &Api, method: &str, request: &[u8]) -> Result<Bytes, Status> {
@@ -29,14 +35,13 @@ pub(super) async fn answer(api: &Api, method: &str, request: &[u8]) -> Result<By
         "GetTx" => get(api, read(request)?)
             .await
             .map(|answer| answer.encode_to_vec().into()),
+        "GetTxsEvent" => search(api, read(request)?)
+            .await
+            .map(|answer| answer.encode_to_vec().into()),
         _ => Err(Status::unimplemented(format!(
             "cosmos.tx.v1beta1.Service/{method}"
         ))),
     }
-}
-
-fn read<T: Message + Default>(request: &[u8]) -> Result<T, Status> {
-    T::decode(request).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 async fn simulate(api: &Api, request: SimulateRequest) -> Result<SimulateResponse, Status> {
@@ -49,6 +54,7 @@ async fn simulate(api: &Api, request: SimulateRequest) -> Result<SimulateRespons
     if outcome.code != 0 {
         return Err(Status::unknown(outcome.log)); // as the SDK does
     }
+    let responses = TxMsgData::decode(outcome.data.as_slice());
     Ok(SimulateResponse {
         gas_info: Some(GasInfo {
             gas_wanted: outcome.gas_wanted,
@@ -58,7 +64,7 @@ async fn simulate(api: &Api, request: SimulateRequest) -> Result<SimulateRespons
             data: outcome.data,
             log: outcome.log,
             events: outcome.events,
-            msg_responses: Vec::new(),
+            msg_responses: responses.unwrap_or_default().msg_responses,
         }),
     })
 }
@@ -108,15 +114,62 @@ async fn get(api: &Api, request: GetTxRequest) -> Result<GetTxResponse, Status> 
         .map_err(|error| Status::invalid_argument(format!("hash {:?}: {error}", request.hash)))?;
     let stored = api.tx(hash).await.map_err(|error| status(&error))?;
     let stored = stored.ok_or_else(|| Status::not_found(format!("tx not found: {}", request.hash)))?;
-    let decoded = decode_tx(&stored.tx).map_err(|error| Status::internal(error.to_string()))?;
-    let tx = Tx {
-        body: Some(decoded.body),
-        auth_info: Some(decoded.auth_info),
-        signatures: decoded.raw.signatures,
-    };
+    let tx = decoded(&stored.tx);
     Ok(GetTxResponse {
         tx_response: Some(response(&stored, &tx)),
         tx: Some(tx),
+    })
+}
+
+/// A transaction with its parts; those of bytes that were included although they do not decode are empty.
+fn decoded(bytes: &[u8]) -> Tx {
+    decode_tx(bytes).map_or_else(
+        |_| Tx::default(),
+        |decoded| Tx {
+            body: Some(decoded.body),
+            auth_info: Some(decoded.auth_info),
+            signatures: decoded.raw.signatures,
+        },
+    )
+}
+
+/// The page of included transactions whose events match.
+async fn search(api: &Api, request: GetTxsEventRequest) -> Result<GetTxsEventResponse, Status> {
+    let text = match request.query.is_empty() {
+        true => request.events.join(" AND "),
+        false => request.query.clone(),
+    };
+    if text.is_empty() {
+        return Err(Status::invalid_argument("query cannot be empty"));
+    }
+    let query = Query::parse(&text).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let number = |number: u64| (number > 0).then(|| i64::try_from(number).unwrap_or(i64::MAX));
+    let (page, limit) = (number(request.page), number(request.limit));
+    let newest_first = request.order_by() == OrderBy::Desc;
+    let found = api.search(move |view| {
+        let mut hits = search::txs(view, &query)?;
+        if newest_first {
+            hits.reverse();
+        }
+        let total = hits.len();
+        let hits = search::page(&hits, page, limit, MAX_TXS, MAX_TXS)?;
+        let stored = hits
+            .into_iter()
+            .map(|(height, index)| tx_at(&view.snapshot, height, index));
+        Ok((stored.collect::<Result<Vec<_>, _>>()?, total))
+    });
+    let (found, total) = found.await.map_err(|error| status(&error))?;
+    let txs: Vec<_> = found.iter().map(|stored| decoded(&stored.tx)).collect();
+    let tx_responses = found
+        .iter()
+        .zip(&txs)
+        .map(|(stored, tx)| response(stored, tx))
+        .collect();
+    Ok(GetTxsEventResponse {
+        txs,
+        tx_responses,
+        total: u64::try_from(total).unwrap_or(u64::MAX),
+        ..GetTxsEventResponse::default()
     })
 }
 

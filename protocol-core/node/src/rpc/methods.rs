@@ -1,6 +1,7 @@
 //! The calls.
 
 mod blocks;
+mod search;
 mod state;
 mod txs;
 
@@ -17,19 +18,22 @@ use super::shape;
 use crate::api::Api;
 
 /// The calls and the names of their params, in order.
-pub(super) const NAMES: [(&str, &[&str]); 21] = [
+pub(super) const NAMES: [(&str, &[&str]); 25] = [
     ("abci_info", &[]),
     ("abci_query", &["path", "data", "height", "prove"]),
     ("block", &["height"]),
     ("block_by_hash", &["hash"]),
     ("block_results", &["height"]),
+    ("block_search", &["query", "page", "per_page", "order_by"]),
     ("blockchain", &["minHeight", "maxHeight"]),
     ("broadcast_tx_async", &["tx"]),
     ("broadcast_tx_commit", &["tx"]),
     ("broadcast_tx_sync", &["tx"]),
+    ("check_tx", &["tx"]),
     ("commit", &["height"]),
     ("consensus_params", &["height"]),
     ("genesis", &[]),
+    ("genesis_chunked", &["chunk"]),
     ("header", &["height"]),
     ("header_by_hash", &["hash"]),
     ("health", &[]),
@@ -37,6 +41,7 @@ pub(super) const NAMES: [(&str, &[&str]); 21] = [
     ("num_unconfirmed_txs", &[]),
     ("status", &[]),
     ("tx", &["hash", "prove"]),
+    ("tx_search", &["query", "prove", "page", "per_page", "order_by"]),
     ("unconfirmed_txs", &["limit"]),
     ("validators", &["height", "page", "per_page"]),
 ];
@@ -75,13 +80,16 @@ impl Methods {
             "block" => shape::block(&self.api.block(params.number("height")?).await?),
             "block_by_hash" => self.block_by_hash(&params).await,
             "block_results" => self.block_results(&params).await,
+            "block_search" => self.block_search(&params).await,
             "blockchain" => self.blockchain(&params).await,
             "broadcast_tx_async" => self.broadcast_async(&params).await,
             "broadcast_tx_commit" => self.broadcast_commit(&params).await,
             "broadcast_tx_sync" => self.broadcast_sync(&params).await,
+            "check_tx" => self.check_tx(&params).await,
             "commit" => self.commit(&params).await,
             "consensus_params" => self.consensus_params(&params),
             "genesis" => self.genesis(),
+            "genesis_chunked" => self.genesis_chunked(&params),
             "header" => self.header(&params).await,
             "header_by_hash" => self.header_by_hash(&params).await,
             "health" => Ok(json!({})),
@@ -89,6 +97,7 @@ impl Methods {
             "num_unconfirmed_txs" => Ok(self.unconfirmed(0, false)),
             "status" => self.status().await,
             "tx" => self.tx(&params).await,
+            "tx_search" => self.tx_search(&params).await,
             "unconfirmed_txs" => self.unconfirmed_txs(&params),
             "validators" => self.validators(&params),
             _ => {

@@ -93,9 +93,14 @@ impl Params {
         }
     }
 
-    /// A text without the quotes that a URI puts around it; empty when absent.
+    /// A text without the quotes that a URI puts around it, or hexadecimal after `0x` there; empty when absent.
     pub(super) fn string(&self, name: &str) -> Result<String, RpcError> {
         let text = self.text(name)?.unwrap_or_default();
+        if let (true, Some(digits)) = (self.in_uri, text.strip_prefix("0x")) {
+            let bytes = hex::decode(digits).ok();
+            let read = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            return read.ok_or_else(|| wrong(name, text, "a text in hexadecimal"));
+        }
         Ok(quoted(text).unwrap_or(text).to_owned())
     }
 

@@ -15,6 +15,7 @@ use tendermint_proto::v0_38::types::{
 use super::error::RpcError;
 use crate::api::{StoredBlock, StoredTx};
 use crate::block;
+use crate::hash::{branch, root, tx_hash};
 
 /// Bytes as CometBFT writes them; `null` when there are none.
 pub(super) fn bytes(bytes: &[u8]) -> Value {
@@ -145,13 +146,29 @@ pub(super) fn check_tx(outcome: &TxOutcome) -> Value {
 }
 
 /// `ResultTx`.
-pub(super) fn tx(hash: &[u8; 32], stored: &StoredTx) -> Value {
+pub(super) fn tx(stored: &StoredTx) -> Value {
     json!({
-        "hash": hex(hash),
+        "hash": hex(&tx_hash(&stored.tx)),
         "height": number(stored.height),
         "index": stored.index,
         "tx_result": tx_result(&stored.result),
         "tx": bytes(&stored.tx),
+    })
+}
+
+/// `TxProof`: that `tx` is the transaction `index` of the block whose transactions have these hashes.
+pub(super) fn tx_proof(hashes: &[[u8; 32]], index: usize, tx: &[u8]) -> Value {
+    let (leaf, aunts) = branch(hashes, index);
+    let aunts: Vec<_> = aunts.iter().map(|hash| BASE64.encode(hash)).collect();
+    json!({
+        "root_hash": hex(root(hashes).as_bytes()),
+        "data": BASE64.encode(tx),
+        "proof": {
+            "total": number(hashes.len()),
+            "index": number(index),
+            "leaf_hash": BASE64.encode(leaf),
+            "aunts": aunts,
+        },
     })
 }
 

@@ -2,15 +2,19 @@
 
 use serde_json::{Value, json};
 
+use super::search::{Order, Search};
 use super::{Answer, Methods};
-use crate::api::ApiError;
+use crate::api::{ApiError, stored_block};
 use crate::block::{MAX_BLOCK_BYTES, MAX_BLOCK_GAS};
 use crate::rpc::error::RpcError;
 use crate::rpc::request::Params;
 use crate::rpc::shape::{self, number};
+use crate::search;
 
 /// Most headers of an answer.
 const MAX_METAS: i64 = 20;
+/// Bytes of a piece of the genesis; CometBFT's.
+const GENESIS_CHUNK_BYTES: usize = 16 << 20;
 
 impl Methods {
     pub(super) async fn block_by_hash(&self, params: &Params) -> Answer {
@@ -21,6 +25,23 @@ impl Methods {
                 "block": null,
             })),
         }
+    }
+
+    /// Blocks whose events match, newest first unless asked otherwise.
+    pub(super) async fn block_search(&self, params: &Params) -> Answer {
+        let asked = Search::read(params, Order::Descending)?;
+        let found = self.api.search(move |view| {
+            let hits = search::blocks(view, &asked.query)?;
+            let total = hits.len();
+            let blocks = asked.page(hits)?.into_iter().map(|height| {
+                let stored = stored_block(&view.snapshot, height)?;
+                stored.ok_or(ApiError::NoHeight(height))
+            });
+            Ok((blocks.collect::<Result<Vec<_>, _>>()?, total))
+        });
+        let (blocks, total) = found.await?;
+        let blocks = blocks.iter().map(shape::block).collect::<Result<Vec<_>, _>>()?;
+        Ok(json!({"blocks": blocks, "total_count": number(total)}))
     }
 
     pub(super) async fn block_results(&self, params: &Params) -> Answer {
@@ -88,6 +109,20 @@ impl Methods {
     pub(super) fn consensus_params(&self, params: &Params) -> Answer {
         let height = number(self.height(params)?);
         Ok(json!({"block_height": height, "consensus_params": consensus_params()}))
+    }
+
+    /// The genesis as base64 in pieces of [`GENESIS_CHUNK_BYTES`].
+    pub(super) fn genesis_chunked(&self, params: &Params) -> Answer {
+        let chunk = params.number("chunk")?.unwrap_or(0);
+        let text = self.genesis()?["genesis"].to_string();
+        let chunks: Vec<_> = text.as_bytes().chunks(GENESIS_CHUNK_BYTES).collect();
+        let data = usize::try_from(chunk).ok().and_then(|chunk| chunks.get(chunk));
+        let Some(data) = data else {
+            let last = chunks.len().saturating_sub(1);
+            let text = format!("there are 0 - {last} chunks, and {chunk} was asked for");
+            return Err(RpcError::internal(text));
+        };
+        Ok(json!({"chunk": number(chunk), "total": number(chunks.len()), "data": shape::bytes(data)}))
     }
 
     pub(super) fn genesis(&self) -> Answer {

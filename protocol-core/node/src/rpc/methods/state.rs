@@ -1,15 +1,13 @@
 //! The newest state: queries, and where the node stands.
 
-use portico_chain::query::QueryError;
+use portico_store::ProofStep;
 use serde_json::{Value, json};
 
 use super::{Answer, Methods};
-use crate::api::{ApiError, StoredBlock};
+use crate::api::{Answered, StoredBlock};
+use crate::block::COMETBFT_VERSION;
 use crate::rpc::request::Params;
 use crate::rpc::shape::{self, hex, number};
-
-/// Version of the RPC that is imitated.
-const COMETBFT_VERSION: &str = "0.38.19";
 
 impl Methods {
     pub(super) fn abci_info(&self) -> Value {
@@ -26,27 +24,10 @@ impl Methods {
     pub(super) async fn abci_query(&self, params: &Params) -> Answer {
         let path = params.string("path")?;
         let data = params.hex("data")?;
-        let newest = self.api.head().height.0;
-        let asked = params.number("height")?.unwrap_or(0);
-        if asked != 0 && asked != newest {
-            let log = format!("state of height {asked} is not kept; the newest is {newest}");
-            return Ok(failed_query(18, &log, newest));
-        }
-        if params.flag("prove")? {
-            return Ok(failed_query(18, "proofs are not served", newest));
-        }
-        if let Some(store) = path
-            .strip_prefix("/store/")
-            .and_then(|rest| rest.strip_suffix("/key"))
-        {
-            let (value, height) = self.api.value(store.to_owned(), data.clone().into()).await?;
-            return Ok(answered_query(&data, &value.unwrap_or_default(), height));
-        }
-        match self.api.query(path, data.into()).await {
-            Ok((value, height)) => Ok(answered_query(&[], &value, height)),
-            Err(ApiError::Query(error)) => Ok(failed_query(sdk_code(&error), &error.to_string(), newest)),
-            Err(error) => Err(error.into()),
-        }
+        let height = params.number("height")?.filter(|height| *height != 0);
+        let prove = params.flag("prove")?;
+        let answered = self.api.abci_query(path, data.into(), height, prove).await?;
+        Ok(queried(answered))
     }
 
     pub(super) async fn status(&self) -> Answer {
@@ -107,28 +88,15 @@ impl Methods {
     }
 }
 
-fn answered_query(key: &[u8], value: &[u8], height: i64) -> Value {
-    json!({"response": {
-        "code": 0, "log": "", "info": "", "index": "0",
-        "key": shape::bytes(key), "value": shape::bytes(value),
-        "proofOps": null, "height": number(height), "codespace": "",
-    }})
-}
-
-fn failed_query(code: u32, log: &str, height: i64) -> Value {
+fn queried(answered: Answered) -> Value {
+    let failed = answered.fault.is_some();
+    let (code, log) = answered.fault.unwrap_or_default();
+    let op = |step: ProofStep| json!({"type": step.kind, "key": shape::bytes(&step.key), "data": shape::bytes(&step.data)});
+    let ops: Vec<_> = answered.proof.into_iter().map(op).collect();
     json!({"response": {
         "code": code, "log": log, "info": "", "index": "0",
-        "key": null, "value": null,
-        "proofOps": null, "height": number(height), "codespace": "sdk",
+        "key": shape::bytes(&answered.key), "value": shape::bytes(&answered.value),
+        "proofOps": (!ops.is_empty()).then(|| json!({"ops": ops})),
+        "height": number(answered.height), "codespace": if failed { "sdk" } else { "" },
     }})
-}
-
-/// The SDK's code for a query's error (`types/errors`).
-const fn sdk_code(error: &QueryError) -> u32 {
-    match error {
-        QueryError::NotFound(_) => 22,
-        QueryError::Unimplemented(_) => 6,
-        QueryError::InvalidArgument(_) => 18,
-        QueryError::Internal(_) => 1,
-    }
 }

@@ -6,12 +6,15 @@ use bytes::Bytes;
 use portico_chain::block::TxOutcome;
 use serde_json::{Value, json};
 
+use super::search::{Order, Search};
 use super::{Answer, Methods};
-use crate::api::ApiError;
+use crate::api::{ApiError, StoredTx, stored_block, stored_tx, tx_at};
 use crate::hash::tx_hash;
+use crate::machine::View;
 use crate::rpc::error::RpcError;
 use crate::rpc::request::Params;
 use crate::rpc::shape::{self, hex, number};
+use crate::search;
 
 /// Time that `broadcast_tx_commit` waits for a block, as CometBFT's default.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,17 +66,37 @@ impl Methods {
         Ok(committed(&hash, &outcome, result, stored.height))
     }
 
+    /// What the mempool would say, without keeping the transaction.
+    pub(super) async fn check_tx(&self, params: &Params) -> Answer {
+        let tx = Bytes::from(params.base64("tx")?);
+        Ok(shape::check_tx(&self.api.check(tx).await?))
+    }
+
     pub(super) async fn tx(&self, params: &Params) -> Answer {
         let hash = params.hash("hash")?;
-        if params.flag("prove")? {
-            return Err(RpcError::invalid_params(
-                "proofs of transactions are not served".into(),
-            ));
-        }
-        match self.api.tx(hash).await? {
-            Some(stored) => Ok(shape::tx(&hash, &stored)),
-            None => Err(ApiError::Absent(format!("tx ({})", hex(&hash))).into()),
-        }
+        let prove = params.flag("prove")?;
+        let found = self.api.search(move |view| {
+            let stored = stored_tx(&view.snapshot, &hash)?;
+            let stored = stored.ok_or_else(|| ApiError::Absent(format!("tx ({})", hex(&hash))))?;
+            shown(view, &stored, prove)
+        });
+        Ok(found.await?)
+    }
+
+    /// Included transactions whose events match, oldest first unless asked otherwise.
+    pub(super) async fn tx_search(&self, params: &Params) -> Answer {
+        let asked = Search::read(params, Order::Ascending)?;
+        let prove = params.flag("prove")?;
+        let found = self.api.search(move |view| {
+            let hits = search::txs(view, &asked.query)?;
+            let total = hits.len();
+            let txs = asked.page(hits)?.into_iter().map(|(height, index)| {
+                let stored = tx_at(&view.snapshot, height, index)?;
+                shown(view, &stored, prove)
+            });
+            Ok(json!({"txs": txs.collect::<Result<Vec<_>, _>>()?, "total_count": number(total)}))
+        });
+        Ok(found.await?)
     }
 
     pub(super) fn unconfirmed_txs(&self, params: &Params) -> Answer {
@@ -95,6 +118,18 @@ impl Methods {
             "txs": with_txs.then_some(txs),
         })
     }
+}
+
+/// `ResultTx`, with the proof that the transaction is in its block if asked for.
+fn shown(view: &View, stored: &StoredTx, prove: bool) -> Result<Value, ApiError> {
+    let mut value = shape::tx(stored);
+    if prove {
+        let block = stored_block(&view.snapshot, stored.height)?.ok_or(ApiError::NoHeight(stored.height))?;
+        let index = usize::try_from(stored.index).unwrap_or(usize::MAX);
+        let hashes: Vec<_> = block.block.data.iter().map(|tx| tx_hash(tx)).collect();
+        value["proof"] = shape::tx_proof(&hashes, index, &stored.tx);
+    }
+    Ok(value)
 }
 
 fn broadcast(hash: &[u8; 32], outcome: &TxOutcome) -> Value {
