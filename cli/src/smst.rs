@@ -115,7 +115,13 @@ impl PathArgs {
         };
         let session = found.session.as_deref();
         let session = session.context("--block-hash needs a session; of a file of leaves give --path")?;
-        let path = proof_path(&bytes("--block-hash", hash)?, session);
+        let hash = bytes("--block-hash", hash)?;
+        ensure!(
+            hash.len() == 32,
+            "a block hash has 32 bytes (64 hex digits), not {}",
+            hash.len()
+        );
+        let path = proof_path(&hash, session);
         Ok(Some(portico_smst::Path::new(path)))
     }
 }

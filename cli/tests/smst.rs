@@ -218,6 +218,10 @@ fn what_is_wrong_with_a_list_of_leaves_is_said_with_its_place() {
         assert_eq!(code, 1);
         assert!(said.contains(place), "{said}");
     }
+    let block = ["prove", "--leaves", "leaves.json", "--block-hash", "00"];
+    std::fs::write(folder.path().join("leaves.json"), "[]").unwrap();
+    let (code, said) = refusal(&smst(folder.path(), &block));
+    assert_eq!((code, said.contains("needs a session")), (1, true), "{said}");
     let plain = ["render", "--format", "text", "--plain", "--leaves", "leaves.json"];
     std::fs::write(
         folder.path().join("leaves.json"),
