@@ -54,6 +54,19 @@ bench-relay *ARGS:
 fuzz TARGET *ARGS:
     bash e2e/fuzz/run {{TARGET}} {{ARGS}}
 
+# what the chain's store costs with KEYS keys: commits, growth, restarts, proofs, snapshots; and blocks of 1,000 transfers
+bench-store KEYS="1000000":
+    cargo run --release -p portico-store --example bench -- {{KEYS}}
+    cargo test --release -p portico-node --lib -- --ignored --nocapture blocks_of_a_thousand_transfers
+
+# commit, failure, recovery, rollback and replay, explained
+demo-rollback:
+    cargo run -q -p portico-node --example demo_rollback
+
+# 500 kills and 1000 power cuts of a store under load (KILLS=50 takes a tenth)
+kills KILLS="500":
+    PORTICO_KILLS={{KILLS}} nice -n 10 cargo test -p portico-store --lib -- kills --nocapture
+
 # what CI runs
 ci:
     bash .ci/run

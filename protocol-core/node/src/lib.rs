@@ -45,4 +45,4 @@ pub use error::NodeError;
 pub use key::{KeyFileError, ValidatorKey};
 pub use node::Node;
 pub use upkeep::door::ask_for_snapshot;
-pub use upkeep::{RolledBack, Upkeep, restore_snapshot, verify_snapshot};
+pub use upkeep::{RolledBack, StoredBlock, Upkeep, restore_snapshot, verify_snapshot};

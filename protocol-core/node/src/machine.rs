@@ -143,6 +143,11 @@ impl Machine {
         &self.store
     }
 
+    /// Gives the data back.
+    pub(crate) fn into_store(self) -> ChainStore {
+        self.store
+    }
+
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,6 +5,8 @@ pub(crate) mod door;
 use std::path::{Path, PathBuf};
 
 use portico_chain::genesis::Genesis;
+use portico_config::node::MempoolConfig;
+use portico_engine::{EngineError, MachineError, StateMachine as _, Verdict};
 use portico_store::{About, ChainStore, DEFAULT_RETAIN, Manifest, Report, Snapshot, StoreError, Tip};
 use prost::Message as _;
 use tendermint::block::Header;
@@ -14,7 +16,8 @@ use tendermint_proto::v0_38::types::Header as RawHeader;
 use crate::NodeError;
 use crate::block::{self, bytes_of};
 use crate::hash::{Sha, tx_hash};
-use crate::machine::Rules;
+use crate::machine::{Machine, Rules};
+use crate::metrics::Metrics;
 use crate::node::{STORE_FILE, rules};
 
 /// Most faults of blocks that are told.
@@ -24,6 +27,17 @@ const MAX_FAULTS: usize = 20;
 pub struct Upkeep {
     store: ChainStore,
     path: PathBuf,
+}
+
+/// A block as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBlock {
+    /// Height.
+    pub height: i64,
+    /// The encoded block.
+    pub bytes: Vec<u8>,
+    /// Why it is final.
+    pub certificate: Vec<u8>,
 }
 
 /// What a rollback did.
@@ -82,6 +96,56 @@ impl Upkeep {
             .store
             .rollback(from.height.saturating_sub(i64::from(blocks)), progress)?;
         Ok(RolledBack { from, to })
+    }
+
+    /// The blocks from `from` to the newest one.
+    pub fn blocks(&self, from: i64) -> Result<Vec<StoredBlock>, NodeError> {
+        let (snapshot, tip) = self.snapshot()?;
+        let missing = |what| NodeError::Damaged {
+            what,
+            reason: "it is missing".into(),
+        };
+        let stored = |height| {
+            Ok(StoredBlock {
+                height,
+                bytes: snapshot.block(height)?.ok_or_else(|| missing("block"))?,
+                certificate: snapshot
+                    .certificate(height)?
+                    .ok_or_else(|| missing("certificate"))?,
+            })
+        };
+        (from.max(1)..=tip.height).map(stored).collect()
+    }
+
+    /// Judges, executes and commits blocks that follow the tip, as a node does with those of others. `progress` is told each tip.
+    pub fn replay(self, blocks: &[StoredBlock], mut progress: impl FnMut(&Tip)) -> Result<Self, NodeError> {
+        let Self { store, path } = self;
+        let rules = rules(&genesis(&store.snapshot()?)?)?;
+        let metrics = Metrics::new(&prometheus::Registry::new())?;
+        let machine = Machine::open(store, rules, MempoolConfig::default(), metrics)?;
+        for block in blocks {
+            let refused = |source| EngineError::Machine {
+                height: block.height,
+                source,
+            };
+            let parent = machine.tip().block_id;
+            let id = match machine.verify(&parent, &block.bytes).map_err(refused)? {
+                Verdict::Valid(id) => id,
+                Verdict::Invalid(reason) => return Err(refused(MachineError::Refused(reason)).into()),
+                Verdict::Missing(parent) => return Err(refused(MachineError::Unknown(parent)).into()),
+            };
+            machine.commit(&id, &block.certificate).map_err(refused)?;
+            let tip = machine.tip();
+            progress(&Tip {
+                height: tip.height.0,
+                block_id: tip.block_id,
+                app_hash: tip.state_root,
+            });
+        }
+        Ok(Self {
+            store: machine.into_store(),
+            path,
+        })
     }
 
     /// Writes a snapshot into the new folder `folder`; `progress` is told each chunk.

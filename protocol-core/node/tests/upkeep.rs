@@ -57,6 +57,7 @@ async fn a_rolled_back_chain_is_what_it_was_and_goes_on() {
     running.stop().await.expect("in order");
 
     let upkeep = Upkeep::open(folder.path()).expect("opened");
+    let blocks = upkeep.blocks(at.height.0 + 1).expect("there");
     let mut undone = Vec::new();
     let done = upkeep
         .rollback(3, |height| undone.push(height))
@@ -75,6 +76,12 @@ async fn a_rolled_back_chain_is_what_it_was_and_goes_on() {
         ),
         "{beyond}"
     );
+    let mut roots = Vec::new();
+    let upkeep = upkeep
+        .replay(&blocks, |tip| roots.push(tip.app_hash))
+        .expect("the same blocks");
+    assert_eq!((roots.len(), roots.last()), (3, Some(&done.from.app_hash)));
+    assert!(upkeep.rollback(3, |_| ()).is_ok());
     drop(upkeep);
     assert_eq!(sound(folder.path()), at.height.0);
 

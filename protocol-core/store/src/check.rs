@@ -16,8 +16,7 @@ use crate::page::{Page, Slot};
 use crate::rollback::tx_entry;
 use crate::snapshot::hex;
 use crate::tries::{app_hash_of, leaf};
-use crate::versioned::{STATE_FAMILY, TREE_FAMILY, journaled};
-use crate::write::{TX_ENTRY, TXS_JOURNAL};
+use crate::write::TX_ENTRY;
 use crate::{Hash, Snapshot, StoreError, Tip};
 
 /// Most faults that are told.
@@ -116,11 +115,17 @@ impl Checker<'_> {
 
     /// The newest state, hashed anew.
     fn state(&mut self, tip: &Tip) -> Result<(), StoreError> {
-        for row in self.snapshot.tables().state.current.iter()? {
-            let (place, value) = row?;
-            let (store, key) = place.value();
-            self.set(store, key, Some(value.value()));
+        let snapshot = self.snapshot;
+        snapshot.tables().state.each_newest(|store, key, value| {
+            self.set(store, key, Some(value));
             self.report.keys = self.report.keys.saturating_add(1);
+            Ok(())
+        })?;
+        for family in [&snapshot.tables().state, &snapshot.tables().tree] {
+            let (_, stale) = family.count(self.report.oldest)?;
+            self.expect(stale.is_none(), || {
+                format!("a key that height {} removed is still there", stale.unwrap_or(0))
+            });
         }
         self.expect_root(tip.height)?;
         let recorded = self.snapshot.app_hash(tip.height)?;
@@ -147,7 +152,7 @@ impl Checker<'_> {
                 )
             });
         }
-        let stored = self.snapshot.tables().tree.current.len()?;
+        let (stored, _) = self.snapshot.tables().tree.count(self.report.oldest)?;
         let reached = self.report.pages;
         self.expect(stored == reached, || {
             format!("{stored} pages are stored, {reached} are reached")
@@ -213,12 +218,12 @@ impl Checker<'_> {
         }
         let tables = self.snapshot.tables();
         let stored = [
-            tables.state.history.len()?,
-            tables.tree.history.len()?,
+            tables.state.history_len()?,
+            tables.tree.history_len()?,
             tables.journal.len()?,
         ];
         let journals = u64::try_from(tip.height.saturating_sub(self.report.oldest)).unwrap_or(0);
-        let reached = [state, tree, journals.saturating_mul(3)];
+        let reached = [state, tree, journals];
         self.expect(stored == reached, || {
             format!("older values of state and tries, and journals: {stored:?} are stored, {reached:?} are reached")
         });
@@ -226,18 +231,14 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn journal(&self, height: i64, family: u8) -> Result<Vec<u8>, StoreError> {
-        let row = self.snapshot.tables().journal.get((height, family))?;
-        let missing = || StoreError::Damaged(format!("height {height} has no journal {family}"));
-        Ok(row.ok_or_else(missing)?.value().to_vec())
-    }
-
     fn undo_state(&mut self, height: i64) -> Result<u64, StoreError> {
-        let journal = self.journal(height, STATE_FAMILY.id)?;
         let before = self.snapshot.at(height.saturating_sub(1))?;
-        let changed = journaled(&journal)?;
-        for (store, key) in &changed {
-            let value = before.get(store, key)?;
+        let changed = self.snapshot.tables().state.replaced_at(height)?;
+        for (store, key, value) in &changed {
+            let found = before.get(store, key)?;
+            self.expect(found == *value, || {
+                format!("height {height}: a key of {store} is not found as it was before")
+            });
             self.set(store, key, value.as_deref());
         }
         Ok(u64::try_from(changed.len()).unwrap_or(u64::MAX))
@@ -245,16 +246,15 @@ impl Checker<'_> {
 
     /// The pages that the block at `height` replaced, as they were.
     fn past_pages(&mut self, height: i64) -> Result<u64, StoreError> {
-        let journal = self.journal(height, TREE_FAMILY.id)?;
         let before = self.snapshot.at(height.saturating_sub(1))?;
-        let changed = journaled(&journal)?;
+        let changed = self.snapshot.tables().tree.replaced_at(height)?;
         let when = format!("height {}", before.height());
-        for (store, way) in &changed {
-            let page = before
-                .tree(store, way)?
-                .as_deref()
-                .map(Page::decode)
-                .transpose()?;
+        for (store, way, old) in &changed {
+            let found = before.tree(store, way)?;
+            self.expect(found == *old, || {
+                format!("{when}: a page of {store} is not found as it was")
+            });
+            let page = found.as_deref().map(Page::decode).transpose()?;
             if let Some(page) = &page {
                 self.leaves(store, page, &when);
             }
@@ -280,7 +280,9 @@ impl Checker<'_> {
     }
 
     fn past_txs(&mut self, height: i64) -> Result<(), StoreError> {
-        let journal = self.journal(height, TXS_JOURNAL)?;
+        let row = self.snapshot.tables().journal.get(height)?;
+        let missing = || StoreError::Damaged(format!("height {height} has no journal"));
+        let journal = row.ok_or_else(missing)?.value().to_vec();
         for entry in journal.chunks(TX_ENTRY) {
             let hash = tx_entry(entry).map(|(hash, _)| hash);
             let found = hash.map(|hash| self.snapshot.tx(&hash)).transpose()?.flatten();

@@ -5,7 +5,7 @@ use redb::{ReadableTable as _, WriteTransaction};
 use crate::store::ChainStore;
 use crate::tables::{BLOCKS, CERTIFICATES, HEIGHTS, IDS, JOURNAL, RESULTS, TIP, TXS};
 use crate::versioned::{STATE_FAMILY, TREE_FAMILY, undo};
-use crate::write::{TX_ENTRY, TXS_JOURNAL, oldest, tip};
+use crate::write::{TX_ENTRY, oldest, tip};
 use crate::{Hash, StoreError, Tip};
 
 impl ChainStore {
@@ -27,8 +27,8 @@ impl ChainStore {
                 });
             }
             for undone in (height.saturating_add(1)..=newest).rev() {
-                undo(write, STATE_FAMILY, undone)?;
-                undo(write, TREE_FAMILY, undone)?;
+                undo(write, STATE_FAMILY, undone, oldest)?;
+                undo(write, TREE_FAMILY, undone, oldest)?;
                 undo_block(write, undone)?;
                 progress(undone);
             }
@@ -51,7 +51,7 @@ impl ChainStore {
 fn undo_block(write: &WriteTransaction, height: i64) -> Result<(), StoreError> {
     let missing = |what: &str| StoreError::Damaged(format!("height {height} has no {what}"));
     let mut journal = write.open_table(JOURNAL)?;
-    let row = journal.remove((height, TXS_JOURNAL))?;
+    let row = journal.remove(height)?;
     let entries = row
         .ok_or_else(|| missing("journal of transactions"))?
         .value()

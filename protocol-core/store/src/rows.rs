@@ -215,18 +215,6 @@ impl Cell for Hash {
     }
 }
 
-impl Cell for (i64, u8) {
-    fn put((height, family): &(i64, u8), out: &mut Vec<u8>) {
-        out.extend(height.to_be_bytes());
-        out.push(*family);
-    }
-
-    fn take(bytes: &[u8]) -> Option<(i64, u8)> {
-        let (family, height) = bytes.split_last()?;
-        Some((i64::take(height)?, *family))
-    }
-}
-
 impl Cell for (i64, u32) {
     fn put((height, index): &(i64, u32), out: &mut Vec<u8>) {
         out.extend(height.to_be_bytes());
@@ -279,14 +267,14 @@ impl Cell for Place {
 }
 
 impl Cell for PastPlace {
-    fn put((store, key, height): &(&str, &[u8], i64), out: &mut Vec<u8>) {
-        Place::put(&(store, key), out);
+    fn put((height, store, key): &(i64, &str, &[u8]), out: &mut Vec<u8>) {
         out.extend(height.to_be_bytes());
+        Place::put(&(store, key), out);
     }
 
-    fn take(bytes: &[u8]) -> Option<(&str, &[u8], i64)> {
-        let (place, height) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
-        let (store, key) = Place::take(place)?;
-        Some((store, key, i64::take(height)?))
+    fn take(bytes: &[u8]) -> Option<(i64, &str, &[u8])> {
+        let (height, place) = bytes.split_at_checked(8)?;
+        let (store, key) = <Place as Cell>::take(place)?;
+        Some((i64::take(height)?, store, key))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _};
+use redb::{ReadOnlyTable, ReadTransaction};
 
 use crate::tables::{
     BLOCKS, CERTIFICATES, HEIGHTS, IDS, JOURNAL, META, META_GENESIS, META_OLDEST, META_STORES, RESULTS, TIP,
@@ -40,7 +40,7 @@ pub(crate) struct Tables {
     pub(crate) meta: ReadOnlyTable<&'static str, &'static [u8]>,
     pub(crate) state: Reader,
     pub(crate) tree: Reader,
-    pub(crate) journal: ReadOnlyTable<(i64, u8), &'static [u8]>,
+    pub(crate) journal: ReadOnlyTable<i64, &'static [u8]>,
     pub(crate) blocks: ReadOnlyTable<i64, &'static [u8]>,
     pub(crate) results: ReadOnlyTable<i64, &'static [u8]>,
     pub(crate) certificates: ReadOnlyTable<i64, &'static [u8]>,
@@ -150,10 +150,8 @@ impl Snapshot {
         to: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        match self.past {
-            Some(height) => self.tables.state.range_at(store, from, to, limit, height),
-            None => self.tables.state.range(store, from, to, limit),
-        }
+        let height = self.past.unwrap_or(i64::MAX);
+        self.tables.state.range_at(store, from, to, limit, height)
     }
 
     /// The page of the trie of `store` at `way`, encoded.
@@ -222,11 +220,9 @@ impl Snapshot {
             });
         }
         let mut tries = StateTries::new(stores);
-        for row in self.tables.state.current.iter()? {
-            let (key, value) = row?;
-            let (store, key) = key.value();
-            tries.set(store, key, Some(value.value()))?;
-        }
+        self.tables
+            .state
+            .each_newest(|store, key, value| tries.set(store, key, Some(value)))?;
         let found = tries.app_hash();
         match self.tip {
             Some(tip) if tip.app_hash != found => Err(StoreError::Damaged(format!(

@@ -8,18 +8,18 @@
 //! | `ids` | height | block id, app hash after the block |
 //! | `heights` | block id | height |
 //! | `txs` | transaction hash | height, index in the block |
-//! | `state`, `tree` | store, key | the newest value |
-//! | `state_history`, `tree_history` | store, key, height | the value until the block of that height changed it |
-//! | `journal` | height, family | what the block of that height changed, for pruning and rollback |
+//! | `state`, `tree` | store, key | the newest value, and since when it holds |
+//! | `state_history`, `tree_history` | height, store, key | what the block of that height replaced, for older heights and rollback |
+//! | `journal` | height | which transactions the block of that height added to `txs`, for rollback |
 //!
-//! Formats: 1 had the newest state only. 2 adds history, journal and the tries' pages (`tree`).
+//! Formats: 1 had the newest state only; 2 was never released; 3 has what is listed here.
 
 use redb::TableDefinition;
 
 use crate::Hash;
 
 /// Version of the layout.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// Key in [`META`]: [`FORMAT`], little endian.
 pub(crate) const META_FORMAT: &str = "format";
@@ -32,8 +32,8 @@ pub(crate) const META_OLDEST: &str = "oldest";
 
 /// Key of versioned tables: store, key.
 pub(crate) type Place = (&'static str, &'static [u8]);
-/// Key of history tables: store, key, height.
-pub(crate) type PastPlace = (&'static str, &'static [u8], i64);
+/// Key of history tables: height, store, key. A block writes its rows next to each other, and they go together.
+pub(crate) type PastPlace = (i64, &'static str, &'static [u8]);
 
 /// Facts about the whole.
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -47,8 +47,8 @@ pub(crate) const STATE_HISTORY: TableDefinition<PastPlace, &[u8]> = TableDefinit
 pub(crate) const TREE: TableDefinition<Place, &[u8]> = TableDefinition::new("tree");
 /// Older pages of the tries.
 pub(crate) const TREE_HISTORY: TableDefinition<PastPlace, &[u8]> = TableDefinition::new("tree_history");
-/// (height, family) to what a block changed.
-pub(crate) const JOURNAL: TableDefinition<(i64, u8), &[u8]> = TableDefinition::new("journal");
+/// Height to the transactions of a block, and where they were included before.
+pub(crate) const JOURNAL: TableDefinition<i64, &[u8]> = TableDefinition::new("journal");
 /// Height to encoded block.
 pub(crate) const BLOCKS: TableDefinition<i64, &[u8]> = TableDefinition::new("blocks");
 /// Height to encoded results.

@@ -1,187 +1,255 @@
-//! Tables with a past: the newest values in one table, what they replaced in a second one, and per block a list of what it changed.
+//! Tables with a past: the newest values in one table, what each block replaced in a second one, in the order of heights.
 //!
 //! ```text
-//!  value at height h = the first of history[key, h + 1 ..] if there is one, else the newest
+//!  current   key            → value, since height 9, jump 5
+//!  history   9, key         → value, since height 4, jump 4      what the block of height 9 replaced
+//!  history   4, key         → value, since height 0              … and so on, as far as heights are retained
 //! ```
-//! A block writes as much history as it changes; forgetting a height removes what that height wrote; rolling back puts it back.
+//! A block writes as much history as it changes, in one place; forgetting a height removes what that height wrote; rolling back puts it
+//! back. A value at an older height is found from the newest one backwards. *Jumps* make that short for keys that change in every block:
+//! the jump of a value since height v is the first change after v without its lowest bit, so that a walk over n changes takes about
+//! log₂ n steps. A removed key keeps a row that says since when, until that height is forgotten.
 
 use redb::{ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use crate::StoreError;
 use crate::snapshot::Entry;
-use crate::tables::{JOURNAL, PastPlace, Place, STATE, STATE_HISTORY, TREE, TREE_HISTORY};
+use crate::tables::{PastPlace, Place, STATE, STATE_HISTORY, TREE, TREE_HISTORY};
 
 /// Two tables that belong together.
 #[derive(Clone, Copy)]
 pub(crate) struct Family {
-    /// Its number in the journal.
-    pub(crate) id: u8,
-    pub(crate) name: &'static str,
     current: TableDefinition<'static, Place, &'static [u8]>,
     history: TableDefinition<'static, PastPlace, &'static [u8]>,
 }
 
 /// The modules' keys and values.
 pub(crate) const STATE_FAMILY: Family = Family {
-    id: 0,
-    name: "state",
     current: STATE,
     history: STATE_HISTORY,
 };
 
 /// Pages of the tries.
 pub(crate) const TREE_FAMILY: Family = Family {
-    id: 1,
-    name: "tree",
     current: TREE,
     history: TREE_HISTORY,
 };
 
-/// First byte of a historic value: there was none.
-const ABSENT: u8 = 0;
-/// First byte of a historic value: the rest is the value.
-const PRESENT: u8 = 1;
+/// First byte of a row of history: the block set the key.
+const SET: u8 = 0;
+/// First byte of a row of history: the block removed the key.
+const REMOVED: u8 = 1;
+/// Bytes of a row before the value: since, jump, whether there is a value.
+const HEAD: usize = 8 + 8 + 1;
 
-fn encode(old: Option<&[u8]>) -> Vec<u8> {
-    old.map_or_else(|| vec![ABSENT], |value| [&[PRESENT], value].concat())
+/// A row: a value, or its absence, from a height on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version<'a> {
+    since: i64,
+    /// An older change, or `since`.
+    jump: i64,
+    value: Option<&'a [u8]>,
 }
 
-fn decode(bytes: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    match bytes.split_first() {
-        Some((&ABSENT, [])) => Ok(None),
-        Some((&PRESENT, value)) => Ok(Some(value.to_vec())),
-        _ => Err(StoreError::Damaged("a historic value has no known kind".into())),
+impl<'a> Version<'a> {
+    fn encode(&self) -> Vec<u8> {
+        let value = self.value.unwrap_or_default();
+        let mut row = Vec::with_capacity(HEAD.saturating_add(value.len()));
+        row.extend(self.since.to_be_bytes());
+        row.extend(self.jump.to_be_bytes());
+        row.push(u8::from(self.value.is_some()));
+        row.extend(value);
+        row
     }
+
+    fn decode(row: &'a [u8]) -> Result<Self, StoreError> {
+        let parts = || {
+            let (since, rest) = row.split_first_chunk::<8>()?;
+            let (jump, rest) = rest.split_first_chunk::<8>()?;
+            let value = match rest.split_first()? {
+                (0, []) => None,
+                (1, value) => Some(value),
+                _ => return None,
+            };
+            Some(Self {
+                since: i64::from_be_bytes(*since),
+                jump: i64::from_be_bytes(*jump),
+                value,
+            })
+        };
+        parts().ok_or_else(|| damaged("a versioned value does not decode"))
+    }
+}
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::Damaged(what.into())
+}
+
+/// The value in a row of a current table; `None` for a key that was removed.
+pub(crate) fn value_of(row: &[u8]) -> Result<Option<&[u8]>, StoreError> {
+    Ok(Version::decode(row)?.value)
+}
+
+/// The row before the change at `height`, out of a row of history: `None` when there never was one.
+fn replaced(past: &[u8]) -> Result<Option<&[u8]>, StoreError> {
+    match past.split_first() {
+        Some((&(SET | REMOVED), [])) => Ok(None),
+        Some((&(SET | REMOVED), row)) => Ok(Some(row)),
+        _ => Err(damaged("a historic value has no known kind")),
+    }
+}
+
+/// All rows of history that the block at `height` wrote.
+fn rows_of(height: i64) -> std::ops::Range<(i64, &'static str, &'static [u8])> {
+    (height, "", &[])..(height.saturating_add(1), "", &[])
+}
+
+/// The row that held before the one in `row`, at or after `floor`: by its jump if that is above it.
+fn step(
+    history: &impl ReadableTable<PastPlace, &'static [u8]>,
+    place: (&str, &[u8]),
+    version: &Version<'_>,
+    floor: i64,
+) -> Result<(i64, Option<Vec<u8>>), StoreError> {
+    let at = if version.jump > floor {
+        version.jump
+    } else {
+        version.since
+    };
+    let past = history.get((at, place.0, place.1))?;
+    let past = past.map(|row| row.value().to_vec());
+    let row = past.as_deref().map(replaced).transpose()?.flatten();
+    Ok((at, row.map(<[u8]>::to_vec)))
 }
 
 /// A family in a write transaction, at the height of a block.
 pub(crate) struct Writer<'t> {
-    family: Family,
     height: i64,
     current: Table<'t, Place, &'static [u8]>,
     history: Table<'t, PastPlace, &'static [u8]>,
-    journal: Vec<u8>,
 }
 
 impl<'t> Writer<'t> {
     /// Opens `family` for the changes of the block at `height`. The genesis, height 0, has no past and leaves none.
     pub(crate) fn open(write: &'t WriteTransaction, family: Family, height: i64) -> Result<Self, StoreError> {
         Ok(Self {
-            family,
             height,
             current: write.open_table(family.current)?,
             history: write.open_table(family.history)?,
-            journal: Vec::new(),
         })
     }
 
     /// The newest value.
     pub(crate) fn get(&self, store: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.current.get((store, key))?.map(|row| row.value().to_vec()))
+        let row = self.current.get((store, key))?;
+        let value = row.as_ref().map(|row| Version::decode(row.value())).transpose()?;
+        Ok(value.and_then(|version| version.value.map(<[u8]>::to_vec)))
     }
 
     /// Sets or removes a value, and keeps what was there. At most once per key and block.
     pub(crate) fn put(&mut self, store: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
-        let old = match value {
-            Some(value) => self.current.insert((store, key), value)?,
-            None => self.current.remove((store, key))?,
-        };
-        let old = old.map(|row| row.value().to_vec());
-        if old.as_deref() == value || self.height == 0 {
+        let old = self.current.get((store, key))?.map(|row| row.value().to_vec());
+        let version = old.as_deref().map(Version::decode).transpose()?;
+        if version.and_then(|version| version.value) == value {
             return Ok(());
         }
-        let past = encode(old.as_deref());
-        let twice = self.history.insert((store, key, self.height), past.as_slice())?;
-        if twice.is_some() {
-            return Err(StoreError::Damaged(format!(
-                "a block changes a key of {store} twice"
-            )));
+        let new = Version {
+            since: self.height,
+            jump: self.jump((store, key), version)?,
+            value,
+        };
+        self.current.insert((store, key), new.encode().as_slice())?;
+        if self.height == 0 {
+            return Ok(());
         }
-        push(&mut self.journal, store, key)
-    }
-
-    /// Writes the journal.
-    pub(crate) fn finish(self, write: &WriteTransaction) -> Result<(), StoreError> {
-        if self.height > 0 {
-            let mut journal = write.open_table(JOURNAL)?;
-            journal.insert((self.height, self.family.id), self.journal.as_slice())?;
+        let kind = if value.is_some() { SET } else { REMOVED };
+        let past = [&[kind], old.as_deref().unwrap_or_default()].concat();
+        match self.history.insert((self.height, store, key), past.as_slice())? {
+            Some(_) => Err(damaged("a block changes a key twice")),
+            None => Ok(()),
         }
-        Ok(())
     }
-}
 
-fn push(journal: &mut Vec<u8>, store: &str, key: &[u8]) -> Result<(), StoreError> {
-    let (Ok(store_len), Ok(key_len)) = (u8::try_from(store.len()), u32::try_from(key.len())) else {
-        return Err(StoreError::Damaged(format!(
-            "a key or name in {store} is too long"
-        )));
-    };
-    journal.push(store_len);
-    journal.extend(store.as_bytes());
-    journal.extend(key_len.to_be_bytes());
-    journal.extend(key);
-    Ok(())
-}
-
-/// Reads a journal: the (store, key) pairs in the order in which they were written.
-pub(crate) fn journaled(mut bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, StoreError> {
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        let next = take(&mut bytes).ok_or_else(|| StoreError::Damaged("a journal ends early".into()))?;
-        found.push(next);
+    /// The first change after this height without its lowest bit.
+    fn jump(&self, place: (&str, &[u8]), old: Option<Version<'_>>) -> Result<i64, StoreError> {
+        let floor = self.height & self.height.saturating_sub(1);
+        let mut first = self.height;
+        let Some(old) = old.filter(|old| old.since > floor) else {
+            return Ok(first);
+        };
+        let (mut at, mut row) = step(&self.history, place, &old, floor)?;
+        loop {
+            first = at;
+            let Some(bytes) = row else { return Ok(first) };
+            let version = Version::decode(&bytes)?;
+            if version.since <= floor || version.since >= at {
+                return Ok(first);
+            }
+            (at, row) = step(&self.history, place, &version, floor)?;
+        }
     }
-    Ok(found)
-}
-
-fn take<'a>(bytes: &mut &'a [u8]) -> Option<(&'a str, &'a [u8])> {
-    let (len, rest) = bytes.split_first()?;
-    let (store, rest) = rest.split_at_checked(usize::from(*len))?;
-    let (len, rest) = rest.split_first_chunk::<4>()?;
-    let (key, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
-    *bytes = rest;
-    Some((std::str::from_utf8(store).ok()?, key))
 }
 
 /// Forgets what the block at `height` replaced: states before it can no longer be read. Returns how many values that were.
-pub(crate) fn forget(write: &WriteTransaction, family: Family, height: i64) -> Result<usize, StoreError> {
-    let mut journal = write.open_table(JOURNAL)?;
-    let Some(row) = journal.remove((height, family.id))? else {
-        return Ok(0);
-    };
-    let mut history = write.open_table(family.history)?;
-    let changed = journaled(row.value())?;
-    for (store, key) in &changed {
-        history.remove((*store, *key, height))?;
+pub(crate) fn forget(write: &WriteTransaction, family: Family, height: i64) -> Result<u64, StoreError> {
+    let mut removed: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut count = 0_u64;
+    write
+        .open_table(family.history)?
+        .retain_in(rows_of(height), |(_, store, key), past| {
+            count = count.saturating_add(1);
+            if past.first() == Some(&REMOVED) {
+                removed.push((store.to_owned(), key.to_vec()));
+            }
+            false
+        })?;
+    let mut current = write.open_table(family.current)?;
+    for (store, key) in removed {
+        let row = current
+            .get((store.as_str(), key.as_slice()))?
+            .map(|row| row.value().to_vec());
+        let version = row.as_deref().map(Version::decode).transpose()?;
+        if version.is_some_and(|version| version.since == height && version.value.is_none()) {
+            current.remove((store.as_str(), key.as_slice()))?;
+        }
     }
-    Ok(changed.len())
+    Ok(count)
 }
 
-/// Undoes what the block at `height`, the newest, changed. Returns how many values that were.
-pub(crate) fn undo(write: &WriteTransaction, family: Family, height: i64) -> Result<usize, StoreError> {
-    let mut journal = write.open_table(JOURNAL)?;
-    let row = journal.remove((height, family.id))?;
-    let row =
-        row.ok_or_else(|| StoreError::Damaged(format!("height {height} has no {} journal", family.name)))?;
-    let mut history = write.open_table(family.history)?;
-    let mut current = write.open_table(family.current)?;
-    let changed = journaled(row.value())?;
-    for (store, key) in &changed {
-        let old = history.remove((*store, *key, height))?;
-        let old = old.ok_or_else(|| {
-            StoreError::Damaged(format!("history of height {height} lacks a {} key", family.name))
+/// Undoes what the block at `height`, the newest, changed, while heights from `oldest` on are retained.
+pub(crate) fn undo(
+    write: &WriteTransaction,
+    family: Family,
+    height: i64,
+    oldest: i64,
+) -> Result<(), StoreError> {
+    let mut undone: Vec<(String, Vec<u8>, Vec<u8>)> = Vec::new();
+    write
+        .open_table(family.history)?
+        .retain_in(rows_of(height), |(_, store, key), past| {
+            undone.push((store.to_owned(), key.to_vec(), past.to_vec()));
+            false
         })?;
-        match decode(old.value())? {
-            Some(value) => current.insert((*store, *key), value.as_slice())?,
-            None => current.remove((*store, *key))?,
+    let mut current = write.open_table(family.current)?;
+    for (store, key, past) in undone {
+        let row = replaced(&past)?;
+        let version = row.map(Version::decode).transpose()?;
+        let gone = version.is_none_or(|version| version.value.is_none() && version.since <= oldest);
+        match row {
+            Some(row) if !gone => current.insert((store.as_str(), key.as_slice()), row)?,
+            _ => current.remove((store.as_str(), key.as_slice()))?,
         };
     }
-    Ok(changed.len())
+    Ok(())
 }
+
+/// What a block changed: store, key, and the value before.
+pub(crate) type Replaced = (String, Vec<u8>, Option<Vec<u8>>);
 
 /// A family in a read transaction.
 pub(crate) struct Reader {
-    pub(crate) current: ReadOnlyTable<Place, &'static [u8]>,
-    pub(crate) history: ReadOnlyTable<PastPlace, &'static [u8]>,
+    current: ReadOnlyTable<Place, &'static [u8]>,
+    history: ReadOnlyTable<PastPlace, &'static [u8]>,
 }
 
 impl Reader {
@@ -194,40 +262,38 @@ impl Reader {
 
     /// The newest value.
     pub(crate) fn newest(&self, store: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.current.get((store, key))?.map(|row| row.value().to_vec()))
+        self.get_at(store, key, i64::MAX)
     }
 
     /// The value after the block at `height`.
     pub(crate) fn get_at(&self, store: &str, key: &[u8], height: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        let after = height.saturating_add(1);
-        let mut past = self.history.range((store, key, after)..=(store, key, i64::MAX))?;
-        match past.next() {
-            Some(row) => decode(row?.1.value()),
-            None => self.newest(store, key),
+        match self.current.get((store, key))? {
+            Some(row) => self.value_at((store, key), row.value(), height),
+            None => Ok(None),
         }
     }
 
-    /// Up to `limit` entries of `store` with `from ≤ key < to`, as of the tip.
-    pub(crate) fn range(
-        &self,
-        store: &str,
-        from: &[u8],
-        to: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::new();
-        for row in self.current.range((store, from)..)? {
-            let (key, value) = row?;
-            let (found, key) = key.value();
-            if entries.len() == limit || found != store || to.is_some_and(|to| key >= to) {
-                break;
+    /// Walks from the newest row back to the one that held at `height`.
+    fn value_at(&self, place: (&str, &[u8]), row: &[u8], height: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        let newest = Version::decode(row)?;
+        if newest.since <= height {
+            return Ok(newest.value.map(<[u8]>::to_vec));
+        }
+        let (mut at, mut row) = step(&self.history, place, &newest, height)?;
+        loop {
+            let Some(bytes) = row else { return Ok(None) };
+            let version = Version::decode(&bytes)?;
+            if version.since <= height {
+                return Ok(version.value.map(<[u8]>::to_vec));
             }
-            entries.push((key.to_vec(), value.value().to_vec()));
+            if version.since >= at {
+                return Err(damaged("a value's past goes in circles"));
+            }
+            (at, row) = step(&self.history, place, &version, height)?;
         }
-        Ok(entries)
     }
 
-    /// [`Self::range`] after the block at `height`: keys of both tables in order, each with its value then.
+    /// Up to `limit` entries of `store` with `from ≤ key < to` after the block at `height`, ascending by key.
     pub(crate) fn range_at(
         &self,
         store: &str,
@@ -236,71 +302,114 @@ impl Reader {
         limit: usize,
         height: i64,
     ) -> Result<Vec<Entry>, StoreError> {
-        let inside = |found: &str, key: &[u8]| found == store && to.is_none_or(|to| key < to);
         let mut entries = Vec::new();
-        let mut newest = self.current.range((store, from)..)?;
-        let mut next = next_entry(&mut newest, &inside)?;
-        let mut past = self.past_from(store, from, &inside, height)?;
-        while entries.len() < limit {
-            let in_past = match (&next, &past) {
-                (None, None) => break,
-                (Some(_), None) => false,
-                (None, Some(_)) => true,
-                (Some((key, _)), Some((past, _))) => past <= key,
-            };
-            if !in_past {
-                entries.extend(next.take());
-                next = next_entry(&mut newest, &inside)?;
-                continue;
+        for row in self.current.range((store, from)..)? {
+            let (place, row) = row?;
+            let (found, key) = place.value();
+            if entries.len() == limit || found != store || to.is_some_and(|to| key >= to) {
+                break;
             }
-            let Some((key, value)) = past.take() else { break };
-            if next.as_ref().is_some_and(|(newer, _)| *newer == key) {
-                next = next_entry(&mut newest, &inside)?;
-            }
-            let after = [key.as_slice(), &[0]].concat();
-            entries.extend(value.map(|value| (key, value)));
-            past = self.past_from(store, &after, &inside, height)?;
+            let value = self.value_at((found, key), row.value(), height)?;
+            entries.extend(value.map(|value| (key.to_vec(), value)));
         }
         Ok(entries)
     }
 
-    /// The first key from `from` on that changed after `height`, with its value at `height`.
-    fn past_from(
+    /// Calls `visit` with store, key and value of all newest values.
+    pub(crate) fn each_newest(
         &self,
-        store: &str,
-        from: &[u8],
-        inside: &impl Fn(&str, &[u8]) -> bool,
-        height: i64,
-    ) -> Result<Option<PastEntry>, StoreError> {
-        let mut from = from.to_vec();
-        loop {
-            let Some(row) = self.history.range((store, from.as_slice(), i64::MIN)..)?.next() else {
-                return Ok(None);
-            };
-            let row = row?.0;
-            let (found, key, _) = row.value();
-            if !inside(found, key) {
-                return Ok(None);
+        mut visit: impl FnMut(&str, &[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for row in self.current.iter()? {
+            let (place, row) = row?;
+            let (store, key) = place.value();
+            if let Some(value) = Version::decode(row.value())?.value {
+                visit(store, key, value)?;
             }
-            let after = height.saturating_add(1);
-            let mut later = self.history.range((store, key, after)..=(store, key, i64::MAX))?;
-            if let Some(past) = later.next() {
-                return Ok(Some((key.to_vec(), decode(past?.1.value())?)));
-            }
-            from = [key, &[0]].concat(); // it changed at or before that height only
         }
+        Ok(())
+    }
+
+    /// Newest values; and rows of removed keys, of which the first is told that should have been forgotten with `oldest`.
+    pub(crate) fn count(&self, oldest: i64) -> Result<(u64, Option<i64>), StoreError> {
+        let (mut values, mut stale) = (0_u64, None);
+        for row in self.current.iter()? {
+            let row = row?.1;
+            let version = Version::decode(row.value())?;
+            match version.value {
+                Some(_) => values = values.saturating_add(1),
+                None if version.since <= oldest => stale = stale.or(Some(version.since)),
+                None => {}
+            }
+        }
+        Ok((values, stale))
+    }
+
+    /// What the block at `height` changed, as it noted it.
+    pub(crate) fn replaced_at(&self, height: i64) -> Result<Vec<Replaced>, StoreError> {
+        let mut found = Vec::new();
+        for row in self.history.range(rows_of(height))? {
+            let (place, past) = row?;
+            let (_, store, key) = place.value();
+            let version = replaced(past.value())?.map(Version::decode).transpose()?;
+            let value = version.and_then(|version| version.value.map(<[u8]>::to_vec));
+            found.push((store.to_owned(), key.to_vec(), value));
+        }
+        Ok(found)
+    }
+
+    /// Rows of history.
+    pub(crate) fn history_len(&self) -> Result<u64, StoreError> {
+        use redb::ReadableTableMetadata as _;
+        Ok(self.history.len()?)
     }
 }
 
-/// A key and its value at an older height.
-type PastEntry = (Vec<u8>, Option<Vec<u8>>);
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-fn next_entry(
-    rows: &mut redb::Range<'_, Place, &'static [u8]>,
-    inside: &impl Fn(&str, &[u8]) -> bool,
-) -> Result<Option<Entry>, StoreError> {
-    let Some(row) = rows.next() else { return Ok(None) };
-    let (key, value) = row?;
-    let (store, key) = key.value();
-    Ok(inside(store, key).then(|| (key.to_vec(), value.value().to_vec())))
+    use super::{Reader, STATE_FAMILY, Writer};
+    use crate::ChainStore;
+
+    /// Reads of a key at each height, and the steps that the longest of them takes, when it changed at these heights.
+    fn walk(heights: &[i64], newest: i64) {
+        let store = ChainStore::in_memory().expect("made");
+        let mut values = BTreeMap::new();
+        for height in heights {
+            let value = height.to_be_bytes();
+            store
+                .transact(|write| {
+                    Writer::open(write, STATE_FAMILY, *height)?.put("bank", b"key", Some(&value))?;
+                    Ok(true)
+                })
+                .expect("written");
+            values.insert(*height, value.to_vec());
+        }
+        let read = store.begin_read().expect("readable");
+        let reader = Reader::open(&read, STATE_FAMILY).expect("there");
+        for height in 0..=newest {
+            let expected = values
+                .range(..=height)
+                .next_back()
+                .map(|(_, value)| value.clone());
+            assert_eq!(
+                reader.get_at("bank", b"key", height).expect("readable"),
+                expected,
+                "{height}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_at_every_height_however_often_it_changed() {
+        let all: Vec<i64> = (1..=300).collect();
+        walk(&all, 310);
+        for step in [2, 3, 7, 64, 100] {
+            let some: Vec<i64> = all.iter().copied().filter(|height| height % step == 0).collect();
+            walk(&some, 310);
+            let others: Vec<i64> = all.iter().copied().filter(|height| height % step != 0).collect();
+            walk(&others, 310);
+        }
+    }
 }

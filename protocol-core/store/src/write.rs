@@ -185,7 +185,7 @@ fn put_state(write: &WriteTransaction, height: i64, changes: &[Change<'_>]) -> R
     for (store, key, value) in changes {
         state.put(store, key, *value)?;
     }
-    state.finish(write)
+    Ok(())
 }
 
 /// Changes the tries, and compares their root with the block's.
@@ -222,12 +222,10 @@ fn put_tree(
             hex(&app_hash)
         )));
     }
-    pages.finish(write)
+    Ok(())
 }
 
-/// A transaction that was included, for the journal: its hash, and where it was included before.
-pub(crate) const TXS_JOURNAL: u8 = 2;
-/// Bytes per transaction in the journal.
+/// Bytes per transaction in the journal: its hash, and where it was included before.
 pub(crate) const TX_ENTRY: usize = 32 + 8 + 4;
 
 fn put_index(write: &WriteTransaction, block: &BlockWrite<'_>) -> Result<(), StoreError> {
@@ -245,7 +243,7 @@ fn put_index(write: &WriteTransaction, block: &BlockWrite<'_>) -> Result<(), Sto
         undo.extend(index.to_be_bytes());
     }
     let mut journal = write.open_table(JOURNAL)?;
-    journal.insert((block.height, TXS_JOURNAL), undo.as_slice())?;
+    journal.insert(block.height, undo.as_slice())?;
     Ok(())
 }
 
@@ -267,7 +265,7 @@ fn forget_old(write: &WriteTransaction, height: i64, retain: u32) -> Result<(), 
     for height in before.saturating_add(1)..=target {
         forget(write, STATE_FAMILY, height)?;
         forget(write, TREE_FAMILY, height)?;
-        write.open_table(JOURNAL)?.remove((height, TXS_JOURNAL))?;
+        write.open_table(JOURNAL)?.remove(height)?;
     }
     write
         .open_table(META)?

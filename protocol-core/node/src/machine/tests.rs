@@ -1,5 +1,7 @@
 //! Blocks over the real rules and a store in memory.
 
+mod bench;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,15 +113,23 @@ fn machine_on(
     genesis_time_ms: u64,
     bounds: portico_config::node::MempoolConfig,
 ) -> Arc<Machine> {
-    let genesis = genesis();
-    let changes = init(&genesis).expect("consistent");
+    machine_of(&genesis(), store, genesis_time_ms, bounds)
+}
+
+fn machine_of(
+    genesis: &Genesis,
+    store: ChainStore,
+    genesis_time_ms: u64,
+    bounds: portico_config::node::MempoolConfig,
+) -> Arc<Machine> {
+    let changes = init(genesis).expect("consistent");
     let mut tries = StateTries::new(&STORES);
     tries.apply(writes(&changes)).expect("known stores");
     store.init(b"{}", &tries, writes(&changes)).expect("written");
     let rules = Rules {
         chain_id: "portico-test".parse().expect("an id"),
         genesis_time_ms,
-        validator: Validator::of(&genesis).expect("one"),
+        validator: Validator::of(genesis).expect("one"),
     };
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
     Arc::new(Machine::open(store, rules, bounds, metrics).expect("opened"))

@@ -14,6 +14,7 @@ use crate::snapshot::hex;
 use crate::store::ChainStore;
 use crate::tables::META_STORES;
 use crate::tries::{app_hash_of, leaf};
+use crate::versioned::value_of;
 use crate::{Hash, Report, StoreError};
 
 /// Chunks that one transaction of a restore writes.
@@ -39,10 +40,10 @@ impl Manifest {
                 let malformed = || manifest.refuse("a row of the state is malformed");
                 let (store, key) = row.place().ok_or_else(malformed)?;
                 let path = TriePath::of_key(key);
-                tries
-                    .get_mut(store)
-                    .ok_or_else(malformed)?
-                    .insert_leaf(leaf(path, row.value));
+                let trie = tries.get_mut(store).ok_or_else(malformed)?;
+                if let Some(value) = value_of(row.value)? {
+                    trie.insert_leaf(leaf(path, value));
+                }
             }
             Ok(())
         })?;

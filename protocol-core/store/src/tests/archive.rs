@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::rollback::copy;
 use super::{RETAIN, STORES, TestBlock, assert_whole, begin, commit};
+use crate::versioned::value_of;
 use crate::{About, BlockWrite, ChainStore, Manifest, StateTries, StoreError};
 
 fn about(_: &crate::Snapshot) -> Result<About, StoreError> {
@@ -71,8 +72,9 @@ fn a_restored_store_has_every_row_and_makes_the_next_block() {
         // Block 13 made the original forget height 9.
         copy.retain(|(table, key), _| *table != 0 || key != b"oldest");
         copy.retain(|(table, _), _| ![3, 5, 6].contains(table));
+        copy.retain(|(table, _), row| ![2, 4].contains(table) || value_of(row).expect("a row").is_some());
     }
-    assert_eq!(a, b);
+    assert!(a == b, "every row");
     commit(&restored, 13).expect("committed");
     assert_whole(&restored, 13);
 }
@@ -246,5 +248,5 @@ fn a_crash_leaves_nothing_under_the_final_name() {
     )
     .expect("restored");
     let restored = ChainStore::open(&dir.path().join("restored.redb"), RETAIN).expect("opened");
-    assert_eq!(copy(&restored), copy(&store));
+    assert!(copy(&restored) == copy(&store), "every row");
 }

@@ -70,15 +70,26 @@ fn cut<'k, K: Key + 'static, V: Value + 'static>(
 fn every_table_is_compared_with_the_others() {
     let (total, extra): (&[u8], &[u8]) = (b"total", b"x");
     let root: &[u8] = &[];
+    let nine = [4_i64.to_be_bytes().as_slice(), &4_i64.to_be_bytes(), &[1, 9]].concat();
     let found = [
-        ("state", put(STATE, ("bank", total), b"9")),
-        ("state, extra key", put(STATE, ("bank", extra), b"9")),
-        ("unknown store", put(STATE, ("gov", extra), b"9")),
-        ("history", put(STATE_HISTORY, ("bank", total, 5), &[1, 7])),
-        ("history, missing", cut(STATE_HISTORY, ("bank", total, 5))),
+        ("state", put(STATE, ("bank", total), &nine)),
+        ("state, extra key", put(STATE, ("bank", extra), &nine)),
+        ("unknown store", put(STATE, ("gov", extra), &nine)),
+        ("removed long ago", put(STATE, ("bank", extra), &[0; 17])),
+        ("no version", put(STATE, ("bank", total), &[9])),
+        (
+            "history",
+            put(
+                STATE_HISTORY,
+                (5, "bank", total),
+                &[&[0], nine.as_slice()].concat(),
+            ),
+        ),
+        ("history, missing", cut(STATE_HISTORY, (5, "bank", total))),
+        ("history, extra", put(STATE_HISTORY, (10, "bank", total), &[0])),
         ("tree, missing", cut(TREE, ("bank", root))),
-        ("tree history, missing", cut(TREE_HISTORY, ("bank", root, 4))),
-        ("journal, missing", cut(JOURNAL, (4, 0))),
+        ("tree history, missing", cut(TREE_HISTORY, (4, "bank", root))),
+        ("journal, missing", cut(JOURNAL, 4)),
         ("block, missing", cut(BLOCKS, 3)),
         ("heights", put(HEIGHTS, [3; 32], 3)),
         ("txs", put(TXS, [3; 32], (10, 0))),

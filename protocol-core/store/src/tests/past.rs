@@ -140,8 +140,8 @@ fn what_is_kept_of_the_past_does_not_grow_with_the_chain() {
         let snapshot = store.snapshot().expect("readable");
         let tables = snapshot.tables();
         [
-            tables.state.history.len().expect("counted"),
-            tables.tree.history.len().expect("counted"),
+            tables.state.history_len().expect("counted"),
+            tables.tree.history_len().expect("counted"),
             tables.journal.len().expect("counted"),
         ]
     };
