@@ -108,7 +108,7 @@ const PAIRS: &[(&str, &[&str])] = &[
 /// Ours, Go's, and how many times faster ours is, in CPU time (our tries' in wall time, which is never less). `output` is what
 /// `go test -bench` printed.
 pub fn against_go(medians: &Medians, output: &str) -> Result<()> {
-    let theirs = go_medians(&output);
+    let theirs = go_medians(output);
     ensure!(!theirs.is_empty(), "no benchmark of Go's was read");
     println!(
         "{:<22} {:<50} {:>10} {:>10} {:>8}",
