@@ -14,6 +14,10 @@ pub fn is_applicable(relay_hash: &[u8; 32], target_hash: &[u8]) -> bool {
 /// Exponential moving average of relays per session: `trunc(0.1·num_relays + 0.9·prev)`, each product and the sum rounded to 64 bits of
 /// mantissa, half to even, as the network computes it (0.1 is the double, a hair above a tenth).
 #[must_use]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "52 and 55 bits times 64, and their sum, fit 128"
+)]
 pub fn next_ema(prev_ema: u64, num_relays: u64) -> u64 {
     /// The double 0.1 is ALPHA / 2^55, exactly.
     const ALPHA: u128 = 0xc_cccc_cccc_cccd;
@@ -25,6 +29,10 @@ pub fn next_ema(prev_ema: u64, num_relays: u64) -> u64 {
 }
 
 /// The nearest number with at most 64 significant bits; ties go to the even mantissa.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a shift below 64; a mantissa of 64 bits has room for one more"
+)]
 const fn round_to_64_bits(value: u128) -> u128 {
     let bits = u128::BITS - value.leading_zeros();
     if bits <= 64 {
@@ -65,6 +73,8 @@ pub fn scale_target(previous: &[u8; 32], target_num_relays: u64, ema: u64) -> Op
         return Some(BASE_TARGET);
     }
     let mut target = [0; 32];
-    target[32 - bytes.len()..].copy_from_slice(&bytes);
+    for (to, from) in target.iter_mut().rev().zip(bytes.iter().rev()) {
+        *to = *from;
+    }
     Some(target)
 }

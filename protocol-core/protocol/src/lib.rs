@@ -20,6 +20,9 @@
 //!
 //! Start reading at [`relay`]; [`session`] says which heights and suppliers belong together, [`ring`] how a member of a group signs.
 
+// Arithmetic on value is checked. Rings have their own: modulo a prime, where carries are the point.
+#![warn(clippy::arithmetic_side_effects)]
+
 mod causes;
 pub mod claim;
 pub mod difficulty;
@@ -27,6 +30,7 @@ pub mod http_payload;
 pub mod keys;
 pub mod proof;
 pub mod relay;
+#[allow(clippy::arithmetic_side_effects)]
 pub mod ring;
 #[cfg(test)]
 mod rules_vectors;
@@ -35,6 +39,7 @@ pub mod settlement;
 pub mod tx;
 pub mod types;
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod vectors;
 pub mod wire;
 

@@ -37,6 +37,10 @@ impl<'a> Timing<'a> {
 
     /// First block of the session that contains `height`.
     #[must_use]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the anchor is between 1 and the height, and a session has a block"
+    )]
     pub fn start(&self, height: Height) -> Height {
         if height.0 <= 0 {
             return Height(0);
@@ -47,6 +51,7 @@ impl<'a> Timing<'a> {
 
     /// Last block of the session that contains `height`.
     #[must_use]
+    #[expect(clippy::arithmetic_side_effects, reason = "a session has a block")]
     pub fn end(&self, height: Height) -> Height {
         if height.0 <= 0 {
             return Height(0);
@@ -56,6 +61,10 @@ impl<'a> Timing<'a> {
 
     /// Number of the session that contains `height`.
     #[must_use]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the anchor is between 1 and the height, and a session has a block"
+    )]
     pub fn number(&self, height: Height) -> i64 {
         if height.0 <= 0 {
             return 0;

@@ -9,6 +9,7 @@ use crate::types::Upokt;
 use crate::wire::pocket::shared::ServiceRevenueShare;
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests;
 
 /// Why an amount cannot be computed.
@@ -69,6 +70,7 @@ impl Fraction {
     }
 
     /// floor(amount · self).
+    #[expect(clippy::arithmetic_side_effects, reason = "denominators are powers of ten")]
     pub fn floor_of(self, amount: Upokt) -> Result<Upokt, SettlementError> {
         Ok(Upokt(self.product(amount)? / self.denominator))
     }
@@ -79,6 +81,10 @@ impl Fraction {
     }
 
     /// floor(amount / (1 + self)): what an amount can settle when the inflation of it must be paid too.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the divisor is at least the denominator"
+    )]
     pub fn floor_without(self, amount: Upokt) -> Result<Upokt, SettlementError> {
         let whole = self
             .denominator
@@ -143,6 +149,10 @@ pub fn split(total: Upokt, shares: &Shares) -> Result<Parts, SettlementError> {
 ///
 /// Errs for an empty list, an address listed twice, or percentages that do not add up to 100
 /// (`x/tokenomics/token_logic_module/distribution_supplier.go`).
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "parts and rest add up to the total"
+)]
 pub fn shareholders(
     total: Upokt,
     shares: &[ServiceRevenueShare],
@@ -172,6 +182,10 @@ pub fn shareholders(
 }
 
 /// Splits by weight with the largest remainder; ties go to the earlier address. Nobody has anything of an amount without weights.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the sum is not 0; parts and rest add up to the total"
+)]
 pub fn by_weight(
     total: Upokt,
     weights: &BTreeMap<String, u128>,

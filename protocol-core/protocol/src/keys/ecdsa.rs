@@ -51,7 +51,7 @@ impl Blinded {
             self.context.seeded_randomize(&seed);
             self.uses_left = SIGNATURES_PER_BLINDING;
         }
-        self.uses_left -= 1;
+        self.uses_left = self.uses_left.saturating_sub(1);
         &self.context
     }
 }

@@ -75,11 +75,13 @@ impl GoRand {
 }
 
 /// x·48271 mod 2^31 − 1.
+#[expect(clippy::arithmetic_side_effects, reason = "x is below 2^31")]
 const fn step(x: i64) -> i64 {
     x * 48_271 % MODULUS
 }
 
 /// Go's `binary.Varint`: a zig-zag LEB128 number at the beginning of `bytes`; 0 when it does not end or does not fit 64 bits.
+#[expect(clippy::arithmetic_side_effects, reason = "an index below 10")]
 pub(super) fn varint(bytes: &[u8]) -> i64 {
     let mut value: u64 = 0;
     for (index, byte) in bytes.iter().enumerate().take(10) {
