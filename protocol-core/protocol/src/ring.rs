@@ -5,8 +5,12 @@
 //! ```
 //! Bytes: size u32 BE ‖ c₀ 32 ‖ key image 33 ‖ size × [ s 32 ‖ P 33 ].
 //!
-//! Verification is variable-time, since nothing in it is secret; what touches a key or a nonce is constant-time. A signature by the key x
-//! shows its image x·Hp(x·G), so two signatures of one signer can be linked, but not told from another member's.
+//! Verification is variable-time, since nothing in it is secret. What touches a key or a nonce is constant-time: the module `secret` lists
+//! what guarantees it, step by step. A signature by the key x shows its image x·Hp(x·G), so two signatures of one signer can be linked,
+//! but not told from another member's.
+//!
+//! Keys that are seen again get tables, after which a step is additions alone, eight sums at once where the processor has AVX-512 IFMA
+//! (`decisions/0001-rings-by-tables.md` has the figures). Most of a signature can be made before its message: [`Ring::prepare`].
 //!
 //! Where the network's library is laxer, we refuse: other lengths than 69 + 65·n (it ignores trailing bytes) and a ring of one.
 

@@ -28,6 +28,28 @@ use super::{Ring, RingError};
 use crate::keys::{PublicKey, SigningKey};
 
 /// A signature of a ring but for its message, for one use. Wiped on drop; `Debug` shows the ring only.
+///
+/// ```
+/// use portico_protocol::SigningKey;
+/// use portico_protocol::ring::{Ring, RingSignature};
+/// # use rand::SeedableRng;
+/// # let mut rng = rand::rngs::StdRng::seed_from_u64(1); // for an example only
+/// let (application, gateway) = (SigningKey::generate(&mut rng), SigningKey::generate(&mut rng));
+/// let ring = Ring::new(vec![application.public_key(), gateway.public_key()])?;
+///
+/// let prepared = ring.prepare(&gateway, &mut rng)?; // before the message is known
+/// let signature = prepared.sign(&[7; 32])?; // and it is used up
+///
+/// RingSignature::parse(&signature)?.verify(&[7; 32])?;
+/// # Ok::<(), portico_protocol::ring::RingError>(())
+/// ```
+/// Two signatures of one nonce would give the key away, so there is no way to make them:
+/// ```compile_fail,E0382
+/// # fn twice(prepared: portico_protocol::ring::Prepared) {
+/// let one = prepared.sign(&[1; 32]);
+/// let other = prepared.sign(&[2; 32]);
+/// # }
+/// ```
 pub struct Prepared {
     keys: Vec<PublicKey>,
     image: [u8; 33],

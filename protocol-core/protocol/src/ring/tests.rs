@@ -3,6 +3,7 @@
 mod exceptional;
 mod fast;
 mod prepared;
+mod recorded;
 mod vectors;
 
 use proptest::prelude::*;

@@ -342,7 +342,7 @@ fn refuses_signatures_that_the_other_go_backend_made_of_short_challenges() {
 }
 
 /// Message and signature of each record: 32 bytes, u32 big-endian length, signature.
-fn recorded_signatures() -> Vec<([u8; 32], Vec<u8>)> {
+pub(super) fn recorded_signatures() -> Vec<([u8; 32], Vec<u8>)> {
     let file = read("wire/ring2-signatures.default-backend.4000.bin");
     let mut rest = file.as_slice();
     let mut records = Vec::new();
