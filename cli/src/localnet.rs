@@ -16,6 +16,7 @@ mod load;
 mod money;
 mod ports;
 mod progress;
+mod remote;
 mod settle;
 mod start;
 mod supply;
@@ -79,6 +80,9 @@ pub(crate) struct LocalnetArgs {
     /// the network exists
     #[arg(long = "backend", value_name = "ID=URL")]
     backends: Vec<ServiceUrl>,
+    /// Run node, servicer and gateway as processes of their own, which talk over the node's RPC and gRPC
+    #[arg(long)]
+    remote: bool,
     /// Send this many relays through the gateway
     #[arg(long, value_name = "N")]
     relays: Option<u64>,
@@ -99,7 +103,10 @@ impl LocalnetArgs {
         let genesis = genesis::open(&home, &actors)?;
         home.save()?;
         let mut parts = Parts::new();
-        let network = start::network(&home, &actors, genesis, self.block_time, &mut parts).await?;
+        let network = match self.remote {
+            true => remote::network(&home, &actors, self.block_time, &mut parts).await?,
+            false => start::network(&home, &actors, genesis, self.block_time, &mut parts).await?,
+        };
         let verdict = Arc::new(OnceLock::new());
         let until_settled = self.until_settled;
         let story = Story {
@@ -170,7 +177,7 @@ impl Story {
             return std::future::pending().await;
         };
         let before = Before {
-            leaves: money::leaves(&self.network.servicer.ledger()),
+            leaves: money::leaves(&self.network.books.ledger().await?),
             amounts,
         };
         let tally = self.send(relays).await?;

@@ -37,7 +37,7 @@ pub(super) async fn follow(
     let chain = &story.network.chain;
     let mut watch = Watch::after(chain.clone(), before.amounts.height);
     wait(&**chain, &mut watch, tally).await?;
-    let leaves = leaves(&story.network.servicer.ledger());
+    let leaves = leaves(&story.network.books.ledger().await?);
     let after = pots.read(&**chain, supply).await?;
     watch.catch_up(after.height).await?;
     let rates = Rates::of(

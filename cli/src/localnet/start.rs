@@ -13,19 +13,38 @@ use portico_config::servicer::{ServiceConfig, ServicerConfig};
 use portico_gateway::Gateway;
 use portico_node::Node;
 use portico_protocol::Address;
-use portico_servicer::{Servicer, ServicerHandle};
+use portico_servicer::{LedgerRow, Servicer, ServicerHandle};
 
 use super::actors::{Actors, consensus_key};
 use super::home::Home;
 use super::ports::local;
+use super::remote;
 use crate::parts::Parts;
 
 /// What the story needs of the running parts.
 pub(super) struct Network {
-    /// The embedded chain.
+    /// The chain, embedded or in another process.
     pub(super) chain: Arc<dyn Chain>,
     /// The servicer's books.
-    pub(super) servicer: ServicerHandle,
+    pub(super) books: Books,
+}
+
+/// Where the servicer's ledger is.
+pub(super) enum Books {
+    /// In this process.
+    Here(ServicerHandle),
+    /// At this URL.
+    At(String),
+}
+
+impl Books {
+    /// One row per session and supplier.
+    pub(super) async fn ledger(&self) -> Result<Vec<LedgerRow>> {
+        match self {
+            Self::Here(servicer) => Ok(servicer.ledger()),
+            Self::At(url) => remote::ledger(url).await,
+        }
+    }
 }
 
 /// Starts the parts of the network in `home`.
@@ -52,7 +71,7 @@ pub(super) async fn network(
     parts.start("gateway", gateway.run(parts.stop()));
     Ok(Network {
         chain,
-        servicer: handle,
+        books: Books::Here(handle),
     })
 }
 
