@@ -22,7 +22,7 @@ const MAX_STREAMS: u32 = 128;
 /// Time after which a silent HTTP/2 connection is asked for a sign of life, and time for it.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Time for calls under way to finish when the node stops.
-const GRACE: Duration = Duration::from_secs(3);
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// Pause after the system refused a connection (mostly: too many open files).
 const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 
@@ -89,7 +89,8 @@ async fn connection(
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection =
+        builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

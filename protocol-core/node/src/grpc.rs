@@ -6,9 +6,11 @@
 mod base;
 mod tx;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::TcpListener;
 use std::pin::Pin;
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -18,6 +20,7 @@ use portico_chain::query::QueryError;
 use portico_client::RawCodec;
 use portico_protocol::wire::FILE_DESCRIPTOR_SET;
 use prost::Message;
+use prost_types::FileDescriptorSet;
 use tokio_util::sync::CancellationToken;
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Status};
@@ -29,6 +32,20 @@ use crate::{NodeError, accept};
 const MAX_REQUEST_BYTES: usize = 9 << 20;
 /// Metadata key of the height that an answer is of, and that a question may name.
 const HEIGHT: &str = "x-cosmos-block-height";
+
+/// Paths of the methods that are served, as metrics name them.
+static METHODS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)
+        .unwrap_or_default()
+        .file;
+    let paths = files.iter().flat_map(|file| {
+        file.service.iter().flat_map(|service| {
+            let path = |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
+            service.method.iter().map(move |method| path(method.name()))
+        })
+    });
+    paths.collect()
+});
 
 /// Serves until `stop`.
 pub(crate) async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), NodeError> {
@@ -59,9 +76,15 @@ fn reflection(router: Router<Api>) -> Result<Router<Api>, tonic_reflection::serv
 }
 
 async fn unary(State(api): State<Api>, request: Request) -> Response {
-    api.metrics.requests.with_label_values(&["grpc"]).inc();
     let path = request.uri().path().to_owned();
+    let metrics = api.metrics.clone();
     let mut grpc = Grpc::new(RawCodec).max_decoding_message_size(MAX_REQUEST_BYTES);
+    metrics.count(
+        "grpc",
+        METHODS
+            .get(&path)
+            .map_or("unknown", |path| path.trim_start_matches('/')),
+    );
     let answer = grpc.unary(Method { api, path }, request).await;
     answer.map(axum::body::Body::new)
 }

@@ -20,7 +20,7 @@
 //! - The node never goes on from a state that is not on disk. While the disk refuses a block (it is full), that block waits, is tried
 //!   again with a growing pause of at most five seconds, and queries go on; any other failure of the store stops the node.
 //!
-//! Deliberately absent: peers and votes, an index of events (a search reads results), WebSocket subscriptions.
+//! Deliberately absent: peers and votes, an index of events (a search reads results).
 //! Start reading at [`Node`], then `machine.rs`; `block.rs` has the formats.
 
 mod accept;

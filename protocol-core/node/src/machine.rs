@@ -412,4 +412,4 @@ impl StateMachine for Machine {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! What a node counts.
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Counters of a node.
 #[derive(Clone)]
@@ -12,7 +12,10 @@ pub(crate) struct Metrics {
     pub(crate) mempool_txs: IntGauge,
     pub(crate) mempool_bytes: IntGauge,
     pub(crate) broadcasts: IntCounterVec,
-    pub(crate) requests: IntCounterVec,
+    requests: IntCounterVec,
+    /// Subscriptions of all clients.
+    pub(crate) subscriptions: IntGauge,
+    pub(crate) dropped_subscribers: IntCounter,
 }
 
 impl Metrics {
@@ -45,15 +48,30 @@ impl Metrics {
                 "Transactions handed to the mempool, by outcome.",
                 "outcome",
             )?,
-            requests: counter(
-                "portico_chain_requests_total",
-                "Calls answered, by server (rpc, grpc).",
-                "server",
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "portico_chain_requests_total",
+                    "Calls, by server (rpc, websocket, grpc) and method.",
+                ),
+                &["server", "method"],
+            )?,
+            subscriptions: IntGauge::new(
+                "portico_chain_subscriptions",
+                "Subscriptions of all WebSocket clients.",
+            )?,
+            dropped_subscribers: IntCounter::new(
+                "portico_chain_dropped_subscribers_total",
+                "Clients that lost their subscriptions because they were too slow.",
             )?,
         };
         metrics.writable.set(1);
         metrics.register(registry)?;
         Ok(metrics)
+    }
+
+    /// Counts a call. `method` is one of a fixed set.
+    pub(crate) fn count(&self, server: &str, method: &str) {
+        self.requests.with_label_values(&[server, method]).inc();
     }
 
     fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
@@ -64,6 +82,8 @@ impl Metrics {
         registry.register(Box::new(self.mempool_txs.clone()))?;
         registry.register(Box::new(self.mempool_bytes.clone()))?;
         registry.register(Box::new(self.broadcasts.clone()))?;
-        registry.register(Box::new(self.requests.clone()))
+        registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.subscriptions.clone()))?;
+        registry.register(Box::new(self.dropped_subscribers.clone()))
     }
 }

@@ -1,12 +1,15 @@
-//! CometBFT-style JSON-RPC over HTTP: calls as POST bodies (single or batch) and as URIs.
+//! CometBFT-style JSON-RPC over HTTP, as POST bodies (single or batch) and as URIs, and over WebSockets with subscriptions.
 //!
 //! Shapes, names and error texts are those of CometBFT 0.38: numbers of 64 bits are texts, hashes upper-case hexadecimal, bytes base64.
 //! Missing on purpose: evidence, the calls that serve peers.
 
 mod error;
+mod feed;
 mod methods;
 mod request;
 mod shape;
+mod subscriptions;
+mod websocket;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,19 +17,22 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, State, WebSocketUpgrade};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use portico_chain::genesis::Genesis;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::{NodeError, accept};
 use error::RpcError;
+use feed::Feed;
 use methods::Methods;
 use request::{Params, Request};
+use websocket::Hub;
 
 /// Largest body of a call, in bytes: a transaction of 1 MiB in base64, and its envelope.
 const MAX_BODY_BYTES: usize = 2 << 20;
@@ -47,12 +53,44 @@ pub(crate) async fn serve(
         source,
     };
     let address = listener.local_addr().map_err(failed)?;
-    let methods = Arc::new(Methods::new(api, genesis, address, stop.clone()));
+    let methods = Arc::new(Methods::new(api.clone(), genesis, address, stop.clone()));
+    let metrics = api.metrics.clone();
+    let hub = Hub::new(methods.clone(), Feed::new(api), metrics, stop.clone());
+    let connections = TaskTracker::new();
+    let upgrade = get({
+        let connections = connections.clone();
+        move |upgrade| websocket(upgrade, hub, connections)
+    });
     let router = Router::new()
         .route("/", post(body).get(index))
+        .route("/websocket", upgrade)
         .route("/{method}", get(uri))
         .with_state(methods);
-    accept::serve(listener, router, stop).await.map_err(failed)
+    let served = accept::serve(listener, router, stop).await;
+    connections.close();
+    if tokio::time::timeout(accept::GRACE, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::debug!("WebSockets are left behind");
+    }
+    served.map_err(failed)
+}
+
+/// Begins a WebSocket, if there is room for one more.
+async fn websocket(upgrade: WebSocketUpgrade, hub: Hub, connections: TaskTracker) -> Response {
+    let Ok(place) = hub.places.clone().try_acquire_owned() else {
+        let text = format!("there are {} WebSockets already", websocket::MAX_WEBSOCKETS);
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    let token = connections.token();
+    let upgrade = upgrade
+        .max_message_size(MAX_BODY_BYTES)
+        .max_frame_size(MAX_BODY_BYTES);
+    upgrade.on_upgrade(async move |socket| {
+        let _held = (place, token);
+        hub.serve(socket).await;
+    })
 }
 
 /// The calls there are, for people who open the address in a browser.
@@ -75,7 +113,7 @@ async fn uri(
     let id = json!(-1);
     let params = Params::of_query(query.as_deref().unwrap_or_default());
     let result = match params {
-        Ok(params) => methods.call(&method, params).await,
+        Ok(params) => methods.call("rpc", &method, params).await,
         Err(error) => Err(error),
     };
     let status = match &result {
@@ -133,7 +171,10 @@ async fn one(methods: &Methods, call: Value) -> Option<Value> {
     match Request::read(call) {
         Ok(request) => {
             let id = request.id?;
-            Some(envelope(&id, methods.call(&request.method, request.params).await))
+            Some(envelope(
+                &id,
+                methods.call("rpc", &request.method, request.params).await,
+            ))
         }
         Err((id, error)) => Some(envelope(&id, Err(error))),
     }

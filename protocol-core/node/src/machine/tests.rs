@@ -95,7 +95,7 @@ fn number(n: u8) -> u64 {
     account.account_number
 }
 
-fn machine() -> Arc<Machine> {
+pub(crate) fn machine() -> Arc<Machine> {
     machine_with(portico_config::node::MempoolConfig::default())
 }
 
@@ -167,6 +167,13 @@ fn build(machine: &Machine, parent: &[u8; 32], height: i64, time_ms: u64) -> Bui
 fn commit(machine: &Machine, block: &Built) -> Result<bool, MachineError> {
     let certificate = signer().certify(block).expect("signed");
     machine.commit(&block.id, &certificate).map(|done| done.new)
+}
+
+/// Makes an empty block on the tip.
+pub(crate) fn next_block(machine: &Machine) {
+    let tip = machine.tip();
+    let block = build(machine, &tip.block_id, tip.height.0 + 1, tip.time_ms + 1_000);
+    assert!(commit(machine, &block).expect("committed"));
 }
 
 const ROOT: [u8; 32] = [0; 32];

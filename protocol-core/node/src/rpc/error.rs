@@ -34,6 +34,11 @@ impl RpcError {
         Self::new(-32_603, "Internal error", data)
     }
 
+    /// The end of a subscription.
+    pub(super) const fn server(data: String) -> Self {
+        Self::new(-32_000, "Server error", data)
+    }
+
     const fn new(code: i32, message: &'static str, data: String) -> Self {
         Self { code, message, data }
     }

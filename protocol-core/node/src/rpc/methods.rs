@@ -17,8 +17,8 @@ use super::request::Params;
 use super::shape;
 use crate::api::Api;
 
-/// The calls and the names of their params, in order.
-pub(super) const NAMES: [(&str, &[&str]); 25] = [
+/// The calls and the names of their params, in order; subscriptions only over WebSockets.
+pub(super) const NAMES: [(&str, &[&str]); 28] = [
     ("abci_info", &[]),
     ("abci_query", &["path", "data", "height", "prove"]),
     ("block", &["height"]),
@@ -40,9 +40,12 @@ pub(super) const NAMES: [(&str, &[&str]); 25] = [
     ("net_info", &[]),
     ("num_unconfirmed_txs", &[]),
     ("status", &[]),
+    ("subscribe", &["query"]),
     ("tx", &["hash", "prove"]),
     ("tx_search", &["query", "prove", "page", "per_page", "order_by"]),
     ("unconfirmed_txs", &["limit"]),
+    ("unsubscribe", &["query"]),
+    ("unsubscribe_all", &[]),
     ("validators", &["height", "page", "per_page"]),
 ];
 
@@ -71,9 +74,9 @@ impl Methods {
         }
     }
 
-    /// Answers the call `method`.
-    pub(super) async fn call(&self, method: &str, params: Params) -> Answer {
-        self.api.metrics.requests.with_label_values(&["rpc"]).inc();
+    /// Answers the call `method`, which came through `server`.
+    pub(super) async fn call(&self, server: &str, method: &str, params: Params) -> Answer {
+        self.api.metrics.count(server, known(method));
         match method {
             "abci_info" => Ok(self.abci_info()),
             "abci_query" => self.abci_query(&params).await,
@@ -106,4 +109,10 @@ impl Methods {
             }
         }
     }
+}
+
+/// A method as metrics name it: nobody fills them with names of his own.
+fn known(method: &str) -> &'static str {
+    let found = NAMES.iter().find(|(name, _)| *name == method);
+    found.map_or("unknown", |(name, _)| name)
 }
