@@ -60,7 +60,7 @@ impl Pots {
     /// What is in each pot, all at one height, which is returned too.
     pub(super) async fn read(&self, chain: &dyn Chain, supply: &Supply) -> Result<Snapshot> {
         for _ in 0..SNAPSHOT_TRIES {
-            let height = chain.head().borrow().height;
+            let height = chain.status().await?.head.height; // asked: the head of a remote chain may lag behind
             let mut amounts = Vec::with_capacity(self.0.len());
             for (actor, _, pot) in &self.0 {
                 amounts.push(
@@ -69,7 +69,7 @@ impl Pots {
                         .with_context(|| format!("tokens of {actor}"))?,
                 );
             }
-            if chain.head().borrow().height == height {
+            if chain.status().await?.head.height == height {
                 return Ok(Snapshot { height, amounts });
             }
         }

@@ -25,6 +25,8 @@ use crate::parts::Parts;
 const NODE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two looks for it.
 const NODE_INTERVAL: Duration = Duration::from_millis(50);
+/// Variables of the environment that would overrule the configuration files, such as `PORTICO_CHAIN_RPC`.
+const OUR_VARIABLES: &str = "PORTICO_";
 /// Longest wait for a process that was asked to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -143,7 +145,13 @@ impl Role {
     fn start(home: &Home, name: &'static str, config: &Value) -> Result<Self> {
         let file = write_config(&home.dir, name, config)?;
         let program = std::env::current_exe().context("this program cannot be found")?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with(OUR_VARIABLES) {
+                command.env_remove(variable);
+            }
+        }
+        let child = command
             .arg(name)
             .arg("--config")
             .arg(&file)

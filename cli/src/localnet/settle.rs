@@ -64,7 +64,7 @@ async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally) -> Result<()>
     let params = chain.shared_params(None).await?;
     let timing = Timing::new(&params);
     let mut head = chain.head();
-    let sent_at = head.borrow_and_update().height;
+    let sent_at = chain.status().await?.head.height; // asked: the head of a remote chain may lag behind
     let last = timing.proof_close(sent_at);
     let mut progress = Progress::new();
     loop {
