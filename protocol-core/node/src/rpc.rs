@@ -5,6 +5,7 @@
 
 mod error;
 mod feed;
+mod front;
 mod methods;
 mod request;
 mod shape;
@@ -28,6 +29,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::{NodeError, accept};
+pub use front::read_rpc;
+
 use error::RpcError;
 use feed::Feed;
 use methods::Methods;
