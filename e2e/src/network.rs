@@ -62,6 +62,7 @@ pub struct Network {
     actors: Actors,
     chain: RemoteChainDebug,
     backend: Backend,
+    grpc: String,
     gateway_url: String,
     servicer_url: String,
     liars: Vec<LyingSupplier>,
@@ -115,6 +116,7 @@ impl Network {
             actors,
             chain: RemoteChainDebug(chain),
             backend,
+            grpc: grpc.to_string(),
             gateway_url: format!("http://{gateway_addr}"),
             servicer_url: format!("http://{servicer_addr}"),
             liars,
@@ -161,6 +163,18 @@ impl Network {
     #[must_use]
     pub fn chain(&self) -> &dyn Chain {
         &self.chain.0
+    }
+
+    /// Keys of everybody.
+    #[must_use]
+    pub const fn actors(&self) -> &Actors {
+        &self.actors
+    }
+
+    /// Host and port of the node's gRPC.
+    #[must_use]
+    pub fn grpc_addr(&self) -> &str {
+        &self.grpc
     }
 
     /// A dApp that uses the gateway.

@@ -1,6 +1,7 @@
 //! What the feature files' sentences do.
 
 mod crash;
+mod ecosystem;
 mod evm;
 mod faults;
 mod relay;

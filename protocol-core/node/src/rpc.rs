@@ -37,6 +37,9 @@ use methods::Methods;
 use request::{Params, Request};
 use websocket::Hub;
 
+/// Where this node takes peers: nowhere, but clients of CometBFT want an address.
+pub(crate) const NO_PEERS_ADDR: &str = "tcp://127.0.0.1:0";
+
 /// Largest body of a call, in bytes: a transaction of 1 MiB in base64, and its envelope.
 const MAX_BODY_BYTES: usize = 2 << 20;
 /// Time for a body to arrive.

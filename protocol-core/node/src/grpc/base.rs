@@ -80,7 +80,7 @@ fn node_info(api: &Api) -> GetNodeInfoResponse {
                 app: block::APP_VERSION,
             }),
             default_node_id: hex::encode(rules.validator.address().as_bytes()),
-            listen_addr: String::new(),
+            listen_addr: crate::rpc::NO_PEERS_ADDR.to_owned(),
             network: rules.chain_id.to_string(),
             version: block::COMETBFT_VERSION.to_owned(),
             channels: Vec::new(),

@@ -78,7 +78,7 @@ impl Methods {
         json!({
             "protocol_version": {"p2p": "8", "block": "11", "app": "0"},
             "id": hex::encode(info.address.as_bytes()),
-            "listen_addr": "",
+            "listen_addr": crate::rpc::NO_PEERS_ADDR,
             "network": self.genesis.chain_id,
             "version": COMETBFT_VERSION,
             "channels": "",
