@@ -73,7 +73,7 @@ pub struct Actors {
     pub dao: SigningKey,
     /// Receives the proposer's share.
     pub validator: SigningKey,
-    /// A key that nobody staked.
+    /// A key that nobody staked, with the means to.
     pub spare: SigningKey,
 }
 
@@ -136,6 +136,7 @@ pub fn build(spec: &NetworkSpec, actors: &Actors) -> Genesis {
         account(&actors.application, BALANCE),
         account(&actors.gateway, BALANCE),
         account(&actors.service_owner, BALANCE),
+        account(&actors.spare, Upokt(STAKE)),
     ];
     let all_suppliers = actors
         .suppliers

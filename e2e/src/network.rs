@@ -62,6 +62,7 @@ pub struct Network {
     actors: Actors,
     chain: RemoteChainDebug,
     backend: Backend,
+    rpc: String,
     grpc: String,
     gateway_url: String,
     servicer_url: String,
@@ -116,6 +117,7 @@ impl Network {
             actors,
             chain: RemoteChainDebug(chain),
             backend,
+            rpc: rpc.to_string(),
             grpc: grpc.to_string(),
             gateway_url: format!("http://{gateway_addr}"),
             servicer_url: format!("http://{servicer_addr}"),
@@ -169,6 +171,12 @@ impl Network {
     #[must_use]
     pub const fn actors(&self) -> &Actors {
         &self.actors
+    }
+
+    /// URL of the node's CometBFT RPC.
+    #[must_use]
+    pub fn rpc_url(&self) -> String {
+        format!("http://{}", self.rpc)
     }
 
     /// Host and port of the node's gRPC.

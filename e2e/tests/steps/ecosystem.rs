@@ -1,11 +1,32 @@
 //! ecosystem.feature
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use cucumber::{then, when};
 use portico_e2e::process::workspace;
 use tokio::process::Command;
 
 use super::World;
+
+/// A script that is not done by then never will be.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[when("a script written with CosmJS uses the chain")]
+async fn cosmjs(world: &mut World) -> Result<()> {
+    let network = world.network().await?;
+    let actors = network.actors();
+    let mut command = script("chain.mjs");
+    command
+        .arg(network.rpc_url())
+        .arg(actors.service_owner.address().to_string())
+        .arg(actors.gateway.address().to_string())
+        .arg(workspace().join("protocol-core/protocol/proto"))
+        .env("KEY", actors.spare.to_hex())
+        .env("SERVICE", portico_e2e::genesis::service().to_string());
+    world.relay_error = Some(run(command).await?);
+    Ok(())
+}
 
 #[when("a gRPC client lists the services by reflection and asks for a session")]
 async fn reflection(world: &mut World) -> Result<()> {
@@ -38,7 +59,10 @@ fn script(name: &str) -> Command {
 
 /// What the script printed; its complaint when it failed.
 async fn run(mut command: Command) -> Result<String> {
-    let output = command.output().await.context("node does not start")?;
+    let output = tokio::time::timeout(SCRIPT_TIMEOUT, command.output()).await;
+    let output = output
+        .with_context(|| format!("the script is not done after {SCRIPT_TIMEOUT:?}"))?
+        .context("node does not start")?;
     if !output.status.success() {
         bail!("the script failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }

@@ -334,3 +334,15 @@ async fn bad_subscriptions_are_refused_and_the_connection_goes_on() {
         "subscription was canceled (reason: the node stops)"
     );
 }
+
+#[tokio::test]
+async fn a_client_who_closes_is_answered_in_kind() {
+    let node = Running::new().await;
+    let mut socket = Socket::open(&node).await;
+    socket.subscribe(1, "tm.event='NewBlock'").await;
+    socket.0.close(None).await.expect("sent");
+    // Clients wait for this, some for half a minute.
+    assert!(matches!(socket.0.next().await, Some(Ok(Message::Close(_)))));
+    assert!(socket.0.next().await.is_none(), "and nothing after it");
+    node.stop().await.expect("in order");
+}

@@ -75,18 +75,7 @@ impl Hub {
             hub: self,
         };
         if let Err(end) = connection.run().await {
-            let (code, reason) = match end {
-                End::Gone => return,
-                End::Stopped => (close_code::AWAY, "the node stops"),
-                End::Slow => (close_code::POLICY, TOO_SLOW),
-                End::Failed => (close_code::ERROR, "internal error"),
-            };
-            tracing::debug!(reason, "a WebSocket ends");
-            let frame = CloseFrame {
-                code,
-                reason: reason.into(),
-            };
-            drop(connection.send(Message::Close(Some(frame))).await);
+            connection.close(end).await;
         }
     }
 }
@@ -215,6 +204,25 @@ where
             self.text(message).await?;
         }
         Ok(())
+    }
+
+    /// Says why it ends, or answers a client who said so: many wait for that.
+    async fn close(&mut self, end: End) {
+        let (code, reason) = match end {
+            End::Gone => {
+                drop(tokio::time::timeout(SEND_TIMEOUT, self.socket.close()).await);
+                return;
+            }
+            End::Stopped => (close_code::AWAY, "the node stops"),
+            End::Slow => (close_code::POLICY, TOO_SLOW),
+            End::Failed => (close_code::ERROR, "internal error"),
+        };
+        tracing::debug!(reason, "a WebSocket ends");
+        let frame = CloseFrame {
+            code,
+            reason: reason.into(),
+        };
+        drop(self.send(Message::Close(Some(frame))).await);
     }
 
     async fn text(&mut self, text: String) -> Result<(), End> {
