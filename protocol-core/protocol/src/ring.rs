@@ -29,6 +29,7 @@ mod secret;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::sync::Arc;
 

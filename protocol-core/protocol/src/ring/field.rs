@@ -78,8 +78,9 @@ impl Fe {
         ]
     }
 
-    /// The one representation below p.
-    pub(super) fn normalized(self) -> Self {
+    /// Itself with magnitude 1, of one of at most 32.
+    #[inline]
+    pub(super) fn carried(self) -> Self {
         let [mut a, mut b, mut c, mut d, mut e] = self.0;
         let over = e >> 48;
         e &= TOP;
@@ -88,6 +89,12 @@ impl Fe {
         (c, b) = (c + (b >> 52), b & MASK);
         (d, c) = (d + (c >> 52), c & MASK);
         (e, d) = (e + (d >> 52), d & MASK);
+        Self([a, b, c, d, e])
+    }
+
+    /// The one representation below p.
+    pub(super) fn normalized(self) -> Self {
+        let [mut a, mut b, mut c, mut d, mut e] = self.carried().0;
         // Now below 2·p: p comes off when it fits, which adding 2^256 − p tells by its carry.
         let at_least_p =
             (e >> 48) | (u64::from(e == TOP) & u64::from(b & c & d == MASK) & u64::from(a >= P[0]));

@@ -66,13 +66,31 @@ impl Sum {
     };
 
     /// A sum of one point, whose y may have magnitude 2.
-    #[inline]
     pub(super) fn of(point: &Affine) -> Self {
         Self {
             x: point.x,
             y: point.y.mul(&Fe::ONE),
             zz: Fe::ONE,
             zzz: Fe::ONE,
+        }
+    }
+
+    /// A sum of two points, whose y may have magnitude 2 (`mmadd-2008-s`).
+    #[inline]
+    pub(super) fn of_two(first: &Affine, second: &Affine) -> Self {
+        let p = second.x.add(&first.x.negated(1));
+        let minus_y = first.y.negated(2);
+        let r = second.y.add(&minus_y);
+        let pp = p.square();
+        let ppp = p.mul(&pp);
+        let q = first.x.mul(&pp);
+        let x = r.square().add(&ppp.negated(1)).add(&q.add(&q).negated(2));
+        let t = q.add(&x.negated(X));
+        Self {
+            x,
+            y: r.mul_add(&t, &minus_y, &ppp),
+            zz: pp,
+            zzz: ppp,
         }
     }
 

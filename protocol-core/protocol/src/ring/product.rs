@@ -11,6 +11,7 @@ use super::lanes::{self, LANES};
 use super::point::{Affine, Packed, Sum, normalize_pair};
 use super::recode::Halves;
 use super::table::{Table, Width};
+use super::tree;
 
 /// Most windows of a table.
 const MAX_WINDOWS: usize = 22;
@@ -20,20 +21,27 @@ static NOTHING: Packed = Packed { x: [0; 4], y: [0; 4] };
 /// What one scalar's half takes from a table: entries, and all ones for those to be subtracted.
 type Entries<'a> = [(&'a Packed, u64); MAX_WINDOWS];
 
-/// The generator's tables, of both widths: 178 KiB, built at first use.
-pub(super) static GENERATOR: LazyLock<[Table; 2]> = LazyLock::new(|| {
-    [Width::Six, Width::Eight]
-        .map(|width| Table::new(&AffinePoint::GENERATOR, width).expect("the generator is not the identity"))
-});
+/// The generator's tables, each built at first use; together 578 KiB.
+static GENERATOR_BY_SIX: LazyLock<Table> = LazyLock::new(|| generator_by(Width::Six));
+static GENERATOR_BY_EIGHT: LazyLock<Table> = LazyLock::new(|| generator_by(Width::Eight));
+static GENERATOR_BY_TEN: LazyLock<Table> = LazyLock::new(|| generator_by(Width::Ten));
 
-/// The generator's table that goes best with others of this width.
+fn generator_by(width: Width) -> Table {
+    Table::new(&AffinePoint::GENERATOR, width).expect("the generator is not the identity")
+}
+
+/// The generator's table that goes best with others of this width: in lanes the same, as all take as many steps; else the widest.
 pub(super) fn generator(width: Width) -> &'static Table {
-    let [six, eight] = &*GENERATOR;
-    if use_lanes() && width == Width::Six {
-        six
-    } else {
-        eight
+    match width {
+        _ if !use_lanes() => &GENERATOR_BY_TEN,
+        Width::Six => &GENERATOR_BY_SIX,
+        Width::Eight | Width::Ten => &GENERATOR_BY_EIGHT,
     }
+}
+
+/// The generator's narrowest table.
+pub(super) fn narrow_generator() -> &'static Table {
+    &GENERATOR_BY_SIX
 }
 
 /// L = s·G + c·P and R = s·H + c·I from the tables of G, P, H, I; `None` when the formulas do not cover an addition on the way.
@@ -44,7 +52,7 @@ pub(super) fn step(tables: [&Table; 4], s: &Halves, c: &Halves) -> Option<[Affin
         step_by_lanes(g.width(), &products)
     } else {
         let [first, second, third, fourth] = products;
-        [sum_of_two([first, second]), sum_of_two([third, fourth])]
+        sums_of([&[first, second], &[third, fourth]])
     };
     normalize_pair(&left, &right, Fe::inverted_vartime)
 }
@@ -55,15 +63,21 @@ pub(super) fn products_of_one(tables: [&Table; 2], c: &Halves) -> [Sum; 2] {
     if use_lanes() && tables[1].width() == width {
         return products_by_lanes(width, tables, c);
     }
-    tables.map(|table| {
-        let [first, second] = [0, 1].map(|half| half_of(&[(table, c)], half));
-        joined(&first, &second)
-    })
+    let [first, second] = tables;
+    sums_of([&[(first, c)], &[(second, c)]])
 }
 
-fn sum_of_two(products: [(&Table, &Halves); 2]) -> Sum {
-    let [first, second] = [0, 1].map(|half| half_of(&products, half));
-    joined(&first, &second)
+/// Two sums of products, each in two halves that are added up together.
+fn sums_of(products: [&[(&Table, &Halves)]; 2]) -> [Sum; 2] {
+    let [left, right] = products;
+    let points = [
+        points_of(left, 0),
+        points_of(left, 1),
+        points_of(right, 0),
+        points_of(right, 1),
+    ];
+    let [left, left_lambda, right, right_lambda] = tree::sums(points);
+    [joined(&left, &left_lambda), joined(&right, &right_lambda)]
 }
 
 fn joined(first: &Sum, second: &Sum) -> Sum {
@@ -72,25 +86,24 @@ fn joined(first: &Sum, second: &Sum) -> Sum {
     sum
 }
 
-fn half_of(products: &[(&Table, &Halves)], half: usize) -> Sum {
-    // All entries are read before any is added, so that cache misses overlap.
-    let mut read = [(NOTHING, 0); 2 * MAX_WINDOWS];
+/// What to add up for one half of products.
+fn points_of(products: &[(&Table, &Halves)], half: usize) -> Vec<Affine> {
+    // All entries are found before any is read, so that cache misses overlap.
+    let mut read = [(&NOTHING, 0); 2 * MAX_WINDOWS];
     let mut count = 0;
     for (table, scalar) in products {
         for index in 0..table.width().windows() {
-            let (entry, negative) = table.entry(index, scalar, half);
-            read[count] = (*entry, negative);
+            read[count] = table.entry(index, scalar, half);
             count += 1;
         }
     }
-    let mut points = read[..count]
-        .iter()
-        .map(|(entry, negative)| signed(entry, *negative));
-    let mut sum = Sum::of(&points.next().expect("a table has windows"));
-    for point in points {
-        sum.add_affine(&point);
-    }
-    sum
+    let mut points = Vec::with_capacity(count);
+    points.extend(
+        read[..count]
+            .iter()
+            .map(|(entry, negative)| signed(entry, *negative)),
+    );
+    points
 }
 
 #[inline]
@@ -207,15 +220,8 @@ fn self_test() -> bool {
         let products = [(g, &s), (p, &c), (h, &s), (i, &c)];
         let by_lanes = step_by_lanes(Width::Six, &products).map(normal);
         let half = products_by_lanes(Width::Six, [p, i], &c).map(normal);
-        by_lanes
-            == [
-                sum_of_two([products[0], products[1]]),
-                sum_of_two([products[2], products[3]]),
-            ]
-            .map(normal)
-            && half
-                == [p, i]
-                    .map(|table| normal(joined(&half_of(&[(table, &c)], 0), &half_of(&[(table, &c)], 1))))
+        by_lanes == sums_of([&products[..2], &products[2..]]).map(normal)
+            && half == sums_of([&[(p, &c)], &[(i, &c)]]).map(normal)
     })
 }
 

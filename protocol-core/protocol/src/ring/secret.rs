@@ -20,7 +20,7 @@ use super::field::Fe;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{LANES, sum_lanes};
 use super::point::{Affine, Packed, Sum};
-use super::product::{GENERATOR, use_lanes};
+use super::product::{narrow_generator, use_lanes};
 use super::recode::Halves;
 use super::table::{Table, Width};
 use crate::keys::SigningKey;
@@ -55,7 +55,7 @@ impl Own {
 
     /// k·G and k·Hp(P) for the key's own P.
     pub(super) fn commit(&self, k: &Scalar) -> Zeroizing<[Sum; 2]> {
-        let [generator, _] = &*GENERATOR;
+        let generator = narrow_generator();
         products([generator, &self.table], k)
     }
 

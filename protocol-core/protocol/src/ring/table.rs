@@ -18,6 +18,8 @@ pub(super) enum Width {
     Six,
     /// 2,176 entries: 136 KiB.
     Eight,
+    /// 6,400 entries: 400 KiB; for the generator alone.
+    Ten,
 }
 
 impl Width {
@@ -26,6 +28,7 @@ impl Width {
         match self {
             Self::Six => 6,
             Self::Eight => 8,
+            Self::Ten => 10,
         }
     }
 
@@ -34,6 +37,7 @@ impl Width {
         match self {
             Self::Six => 22,
             Self::Eight => 16,
+            Self::Ten => 13,
         }
     }
 
@@ -130,7 +134,7 @@ impl Digit {
         let negative = (bits >> (places - 1)).wrapping_sub(1);
         let index = (bits ^ negative) & ((1 << (places - 1)) - 1);
         Self {
-            // At most eight bits.
+            // At most nine bits.
             #[allow(clippy::cast_possible_truncation)]
             index: index as usize,
             negative,

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use k256::{AffinePoint, Scalar};
+use k256::elliptic_curve::ff::Field;
+use k256::{ProjectivePoint, Scalar};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::cache::Entry;
 use super::super::curve::{compress, reduce, step_points};
 use super::super::product::{force_scalar, use_lanes};
+use super::super::recode::Halves;
 use super::super::table::Width;
 use super::super::{RingError, challenge, step, step_by_tables};
 
@@ -23,9 +25,11 @@ fn odd(k: i64) -> Scalar {
     if k < 0 { -size } else { size }
 }
 
-/// The member whose key is the generator, so that s·G and c·P come of the same table; its image is Hp(G), so that R's do too.
-fn member(width: Width) -> (Arc<Entry>, Arc<Entry>) {
-    let of_key = Entry::of_key(&compress(&AffinePoint::GENERATOR)).unwrap();
+/// The member whose key is so many times the generator, so that c·P is a multiple of it too; its image is Hp(P), so that R's products are
+/// multiples of one point as well.
+fn member(width: Width, times: &Scalar) -> (Arc<Entry>, Arc<Entry>) {
+    let key = (ProjectivePoint::GENERATOR * times).to_affine();
+    let of_key = Entry::of_key(&compress(&key)).unwrap();
     let member = Arc::new(of_key.without_tables());
     let image = Arc::new(
         Entry::of_image(&compress(member.hashed()))
@@ -56,21 +60,64 @@ fn agree(member: &Entry, image: &Entry, s: &Scalar, c: &Scalar) -> usize {
     gave_up
 }
 
+/// How many of the two ways that [`agree`] goes are without lanes.
+fn without_lanes() -> usize {
+    2 - usize::from(use_lanes())
+}
+
+/// What the lowest places of a scalar's half stand for.
+fn lowest(c: &Scalar, half: usize, places: u32) -> i64 {
+    let bits = Halves::of(c).window(half, 0, places);
+    2 * i64::try_from(bits).unwrap() - ((1_i64 << places) - 1)
+}
+
+/// `first` and `second` as the halves of a scalar.
+fn with_halves(half: usize, first: Scalar, second: Scalar) -> Scalar {
+    let twisted = if half == 0 { second } else { first };
+    let plain = if half == 0 { first } else { second };
+    plain + lambda() * twisted
+}
+
+#[test]
+fn a_pair_of_equal_or_opposite_entries_is_computed_otherwise() {
+    let mut rng = StdRng::seed_from_u64(31);
+    // Neighbours: the generator's last entry, of the places from 120 on, and the key's first one.
+    let place = Scalar::from(2_u64).pow_vartime([120_u64]);
+    let (member, image) = member(Width::Eight, &place);
+    let mut met = 0;
+    while met < 20 {
+        let c = reduce(&rng.random());
+        for half in 0..2 {
+            let digit = lowest(&c, half, 8);
+            if digit.abs() < 127 {
+                for digit in [digit, -digit] {
+                    let s = with_halves(
+                        half,
+                        odd(digit) * place + Scalar::ONE,
+                        odd(rng.random::<i64>() | 1),
+                    );
+                    assert_eq!(agree(&member, &image, &s, &c), without_lanes());
+                    met += 1;
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_sum_that_meets_its_next_entry_is_computed_otherwise() {
-    let mut rng = StdRng::seed_from_u64(31);
-    for width in [Width::Six, Width::Eight] {
-        let (member, image) = member(width);
+    let mut rng = StdRng::seed_from_u64(33);
+    let (member, image) = member(Width::Eight, &Scalar::ONE);
+    for _ in 0..20 {
         let c = reduce(&rng.random());
-        let largest = (1_i64 << width.bits()) - 1;
-        // Half of s is one odd digit: some of them are the first digit of c, or its negative.
-        let mut gave_up = [0; 2];
-        for digit in (-largest..=largest).step_by(2) {
-            let rest = odd(rng.random::<i64>() | 1);
-            gave_up[0] += agree(&member, &image, &(odd(digit) + lambda() * rest), &c);
-            gave_up[1] += agree(&member, &image, &(rest + lambda() * odd(digit)), &c);
+        for half in 0..2 {
+            // All of s·H comes before the sum of c·I's four lowest windows.
+            let sum = lowest(&c, half, 32);
+            for sum in [sum, -sum] {
+                let s = with_halves(half, odd(sum), odd(rng.random::<i64>() | 1));
+                assert_eq!(agree(&member, &image, &s, &c), without_lanes());
+            }
         }
-        assert!(gave_up.iter().all(|times| *times > 0), "{width:?}: {gave_up:?}");
     }
 }
 
@@ -78,7 +125,7 @@ fn a_sum_that_meets_its_next_entry_is_computed_otherwise() {
 fn products_that_are_equal_or_opposite_are_computed_or_refused() {
     let mut rng = StdRng::seed_from_u64(32);
     for width in [Width::Six, Width::Eight] {
-        let (member, image) = member(width);
+        let (member, image) = member(width, &Scalar::ONE);
         let mut scalars: Vec<Scalar> = (0..20).map(|_| reduce(&rng.random())).collect();
         scalars.extend([1, 3, -1, 255, -257].map(odd));
         scalars.extend([
