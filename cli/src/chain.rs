@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use portico_client::{Chain, ChainError, RemoteChain};
-use portico_config::chain::ChainConfig;
+use portico_client::{Chain, ChainError, RemoteChain, RemoteConfig};
+use portico_config::chain::{ChainConfig, NodeUrls};
 
 /// Where the chain is.
 #[derive(Args, Clone)]
@@ -30,6 +30,9 @@ pub(crate) struct ChainArgs {
         default_value = "http://127.0.0.1:9090"
     )]
     pub(crate) chain_grpc: String,
+    /// More nodes, which only a file can name.
+    #[arg(skip)]
+    fallbacks: Vec<NodeUrls>,
 }
 
 /// Where the chain is, for a role whose file may say so.
@@ -46,7 +49,13 @@ pub(crate) struct RoleChainArgs {
 impl RoleChainArgs {
     /// What the command line says, else what the file says.
     pub(crate) fn or(self, file: &ChainConfig) -> ChainArgs {
+        let elsewhere = self.chain_rpc.is_some() || self.chain_grpc.is_some(); // the file's others are perhaps of another chain
         ChainArgs {
+            fallbacks: if elsewhere {
+                Vec::new()
+            } else {
+                file.fallbacks.clone()
+            },
             chain_rpc: self.chain_rpc.unwrap_or_else(|| file.rpc_url.clone()),
             chain_grpc: self.chain_grpc.unwrap_or_else(|| file.grpc_url.clone()),
         }
@@ -56,7 +65,10 @@ impl RoleChainArgs {
 impl ChainArgs {
     /// Connects, and checks that somebody answers.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Chain>> {
-        match RemoteChain::connect(&self.chain_rpc, &self.chain_grpc).await {
+        let more = self.fallbacks.iter();
+        let mut nodes = vec![RemoteConfig::new(&self.chain_rpc, &self.chain_grpc)];
+        nodes.extend(more.map(|node| RemoteConfig::new(&node.rpc_url, &node.grpc_url)));
+        match RemoteChain::open_all(&nodes).await {
             Ok(chain) => Ok(Arc::new(chain)),
             Err(error @ ChainError::Unavailable(_)) => {
                 tracing::info!(%error, "no chain");

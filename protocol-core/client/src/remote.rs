@@ -1,6 +1,7 @@
-//! A chain at the other end of a network: gRPC and CometBFT RPC.
+//! A chain at the other end of a network: gRPC and CometBFT RPC, of one node or of several.
 
 mod json;
+mod nodes;
 mod rpc;
 
 use std::sync::Arc;
@@ -14,18 +15,17 @@ use prost::Message;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
 use crate::codec::RawCodec;
 use crate::transport::Transport;
 use crate::{BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, TxResult};
+use nodes::{Node, Nodes};
 use rpc::Rpc;
 
 /// Largest gRPC answer, in bytes: a page of proofs is large.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
-/// Longest wait between two looks at a node that does not answer.
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -55,14 +55,13 @@ impl RemoteConfig {
     }
 }
 
-/// A full node as a [`crate::Chain`]. Its newest block is polled by a task that ends with the last clone.
+/// Full nodes of one chain as a [`crate::Chain`]. One is asked; another takes its place when it fails or falls behind. The newest block is
+/// polled by tasks that end with the last clone.
 #[derive(Clone)]
 pub struct RemoteChain {
-    rpc: Rpc,
-    grpc: Channel,
-    timeout: Duration,
+    nodes: Arc<Nodes>,
     head: watch::Receiver<BlockHead>,
-    _poll: Arc<AbortOnDropHandle<()>>,
+    _followers: Arc<Vec<AbortOnDropHandle<()>>>,
 }
 
 impl RemoteChain {
@@ -73,26 +72,66 @@ impl RemoteChain {
 
     /// Connects, and checks that both ends answer and that the head is known.
     pub async fn open(config: &RemoteConfig) -> Result<Self, ChainError> {
-        let timeout = Duration::from_millis(config.timeout_ms);
-        let rpc = Rpc::new(&config.rpc_url, timeout)?;
-        let head = rpc.status().await?.head;
-        let grpc = endpoint(&config.grpc_url)?.connect().await;
-        let grpc = grpc
-            .map_err(|error| ChainError::Unavailable(format!("{}: {}", config.grpc_url, causes(&error))))?;
-        let (tell, head) = watch::channel(head);
-        let interval = Duration::from_millis(config.poll_interval_ms.max(1));
-        let poll = tokio::spawn(follow(rpc.clone(), interval, tell));
+        Self::open_all(std::slice::from_ref(config)).await
+    }
+
+    /// Connects to nodes of one chain, of which the first is preferred, and checks that one answers at both ends. Errs when none does, and
+    /// for URLs that cannot be used. A node of another chain than the first that answers is not asked.
+    pub async fn open_all(configs: &[RemoteConfig]) -> Result<Self, ChainError> {
+        let nodes = configs.iter().map(node).collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::with_capacity(nodes.len());
+        for node in &nodes {
+            answers.push(node.rpc.status().await);
+        }
+        let Some(chain_id) = answers
+            .iter()
+            .flatten()
+            .map(|status| status.chain_id.clone())
+            .next()
+        else {
+            let silent = answers.into_iter().find_map(Result::err);
+            return Err(silent.unwrap_or_else(|| ChainError::InvalidArgument("no node is named".to_owned())));
+        };
+        let head = |answer: Result<ChainStatus, _>| {
+            let ours = answer.ok().filter(|status| status.chain_id == chain_id);
+            ours.map(|status| status.head)
+        };
+        let heads = answers.into_iter().map(head).collect();
+        let (nodes, head) = Nodes::new(nodes, chain_id.clone(), heads);
+        let follower = |(index, config): (usize, &RemoteConfig)| {
+            let interval = Duration::from_millis(config.poll_interval_ms.max(1));
+            AbortOnDropHandle::new(tokio::spawn(nodes.clone().follow(index, interval)))
+        };
+        let followers = configs.iter().enumerate().map(follower).collect();
         let chain = Self {
-            rpc,
-            grpc,
-            timeout,
+            nodes,
             head,
-            _poll: Arc::new(AbortOnDropHandle::new(poll)),
+            _followers: Arc::new(followers),
         };
         chain.query("/pocket.shared.Query/Params", Bytes::new()).await?;
         Ok(chain)
     }
+}
 
+/// Whether a block that one node does not have may be another's.
+const fn absent(error: &ChainError) -> bool {
+    matches!(error, ChainError::NotFound(_))
+}
+
+const fn nowhere_else(_: &ChainError) -> bool {
+    false
+}
+
+fn node(config: &RemoteConfig) -> Result<Node, ChainError> {
+    let timeout = Duration::from_millis(config.timeout_ms);
+    Ok(Node {
+        rpc: Rpc::new(&config.rpc_url, timeout)?,
+        grpc: endpoint(&config.grpc_url)?.connect_lazy(),
+        timeout,
+    })
+}
+
+impl Node {
     async fn call(&self, path: &'static str, request: Bytes) -> Result<Bytes, Status> {
         let mut grpc =
             tonic::client::Grpc::new(self.grpc.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
@@ -107,6 +146,22 @@ impl RemoteChain {
         let answer = tokio::time::timeout(self.timeout, call).await.map_err(late)??;
         Ok(answer.into_inner())
     }
+
+    async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError> {
+        let request = SimulateRequest {
+            tx_bytes: tx.to_vec(),
+            ..SimulateRequest::default()
+        };
+        let path = "/cosmos.tx.v1beta1.Service/Simulate";
+        let answer = self.call(path, request.encode_to_vec().into()).await;
+        let answer = answer.map_err(|status| match status.code() {
+            Code::Unknown => ChainError::InvalidArgument(status.message().to_owned()), // the transaction's own failure
+            _ => refused(&status),
+        })?;
+        let answer = SimulateResponse::decode(answer);
+        let answer = answer.map_err(|error| ChainError::Internal(format!("answer to {path}: {error}")))?;
+        Ok(answer.gas_info.unwrap_or_default().gas_used)
+    }
 }
 
 fn endpoint(url: &str) -> Result<Endpoint, ChainError> {
@@ -114,28 +169,6 @@ fn endpoint(url: &str) -> Result<Endpoint, ChainError> {
     let endpoint = Endpoint::from_shared(url.to_owned());
     let endpoint = endpoint.map_err(|error| ChainError::InvalidArgument(format!("{url}: {error}")))?;
     Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
-}
-
-/// Tells the newest block again and again; waits longer while the node does not answer.
-async fn follow(rpc: Rpc, interval: Duration, tell: watch::Sender<BlockHead>) {
-    let mut wait = interval;
-    loop {
-        tokio::time::sleep(wait).await;
-        match rpc.status().await {
-            Ok(status) => {
-                wait = interval;
-                tell.send_if_modified(|head| {
-                    let moved = *head != status.head;
-                    *head = status.head;
-                    moved
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the chain's newest block cannot be read");
-                wait = wait.saturating_mul(2).min(MAX_BACKOFF);
-            }
-        }
-    }
 }
 
 fn refused(status: &Status) -> ChainError {
@@ -161,7 +194,11 @@ fn refused(status: &Status) -> ChainError {
 #[async_trait]
 impl Transport for RemoteChain {
     async fn query(&self, path: &'static str, request: Bytes) -> Result<Bytes, ChainError> {
-        self.call(path, request).await.map_err(|status| refused(&status))
+        let call = |node: Node| {
+            let request = request.clone();
+            async move { node.call(path, request).await.map_err(|status| refused(&status)) }
+        };
+        self.nodes.ask(nowhere_else, call).await
     }
 
     fn head(&self) -> watch::Receiver<BlockHead> {
@@ -169,39 +206,38 @@ impl Transport for RemoteChain {
     }
 
     async fn status(&self) -> Result<ChainStatus, ChainError> {
-        self.rpc.status().await
+        let call = |node: Node| async move { node.rpc.status().await };
+        self.nodes.ask(nowhere_else, call).await
     }
 
     async fn block(&self, height: Height) -> Result<BlockHead, ChainError> {
-        self.rpc.block(height).await
+        let call = |node: Node| async move { node.rpc.block(height).await };
+        self.nodes.ask(absent, call).await
     }
 
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
-        self.rpc.block_results(height).await
+        let call = |node: Node| async move { node.rpc.block_results(height).await };
+        self.nodes.ask(absent, call).await
     }
 
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError> {
-        let hash = tx_hash(&tx);
-        self.rpc.broadcast(&tx, hash).await
+        let call = |node: Node| {
+            let tx = tx.clone();
+            async move { node.rpc.broadcast(&tx, tx_hash(&tx)).await }
+        };
+        self.nodes.ask(nowhere_else, call).await
     }
 
     async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError> {
-        let request = SimulateRequest {
-            tx_bytes: tx.to_vec(),
-            ..SimulateRequest::default()
+        let call = |node: Node| {
+            let tx = tx.clone();
+            async move { node.simulate(tx).await }
         };
-        let path = "/cosmos.tx.v1beta1.Service/Simulate";
-        let answer = self.call(path, request.encode_to_vec().into()).await;
-        let answer = answer.map_err(|status| match status.code() {
-            Code::Unknown => ChainError::InvalidArgument(status.message().to_owned()), // the transaction's own failure
-            _ => refused(&status),
-        })?;
-        let answer = SimulateResponse::decode(answer);
-        let answer = answer.map_err(|error| ChainError::Internal(format!("answer to {path}: {error}")))?;
-        Ok(answer.gas_info.unwrap_or_default().gas_used)
+        self.nodes.ask(nowhere_else, call).await
     }
 
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
-        self.rpc.tx(hash).await
+        let call = |node: Node| async move { node.rpc.tx(hash).await };
+        self.nodes.ask(nowhere_else, call).await
     }
 }
