@@ -6,7 +6,7 @@
 //!   the second one     tables are wanted; whoever has time builds them ([`super::build_tables`]), off the path of relays
 //! ```
 //! A kept key without tables takes [`ENTRY_BYTES`]. Tables of a key and its image take 127 KiB in lanes; on the scalar path, where wider
-//! windows pay, 408 KiB while the cache is less than half full. All is bounded by [`CACHED_BYTES`] and [`CACHED_ENTRIES`]; what was not
+//! windows pay, 1,200 KiB in the first quarter of the cache and 408 KiB in the second. All is bounded by [`CACHED_BYTES`] and [`CACHED_ENTRIES`]; what was not
 //! used for longest goes first, and tables are not built at all when everything else is in use: building them costs more than it saves
 //! when they do not stay.
 
@@ -23,6 +23,8 @@ use super::table::{Table, Width};
 
 /// Bytes that tables and entries may take together.
 pub(super) const CACHED_BYTES: usize = 128 << 20;
+/// Bytes up to which tables are of the widest windows.
+const WIDEST_BYTES: usize = CACHED_BYTES / 4;
 /// Keys and images that are kept.
 const CACHED_ENTRIES: usize = 16_384;
 /// What an entry takes without its tables, roughly.
@@ -265,11 +267,12 @@ impl Cache {
     fn width_with_room(&self, entry: &Entry) -> Option<Width> {
         let mut entries = self.entries.write().ok()?;
         let tables = 1 + usize::from(entry.hashed.is_some());
-        let roomy = entries.bytes + tables * Width::Eight.bytes() <= CACHED_BYTES / 2;
-        let width = if roomy && !use_lanes() {
-            Width::Eight
-        } else {
-            Width::Six
+        let room = |width: Width, share: usize| entries.bytes + tables * width.bytes() <= share;
+        let width = match use_lanes() {
+            true => Width::Six,
+            false if room(Width::Ten, WIDEST_BYTES) => Width::Ten,
+            false if room(Width::Eight, CACHED_BYTES / 2) => Width::Eight,
+            false => Width::Six,
         };
         let needed = tables * width.bytes();
         if entries.bytes + needed > CACHED_BYTES {

@@ -48,19 +48,20 @@ pub(super) fn narrow_generator() -> &'static Table {
 pub(super) fn step(tables: [&Table; 4], s: &Halves, c: &Halves) -> Option<[Affine; 2]> {
     let [g, p, h, i] = tables;
     let products = [(g, s), (p, c), (h, s), (i, c)];
-    let [left, right] = if use_lanes() && tables.iter().all(|table| table.width() == g.width()) {
-        step_by_lanes(g.width(), &products)
-    } else {
-        let [first, second, third, fourth] = products;
-        sums_of([&[first, second], &[third, fourth]])
-    };
+    let [left, right] =
+        if use_lanes() && g.width().fits_lanes() && tables.iter().all(|table| table.width() == g.width()) {
+            step_by_lanes(g.width(), &products)
+        } else {
+            let [first, second, third, fourth] = products;
+            sums_of([&[first, second], &[third, fourth]])
+        };
     normalize_pair(&left, &right, Fe::inverted_vartime)
 }
 
 /// c·P and c·I from the tables of P and I, when the products by s were prepared.
 pub(super) fn products_of_one(tables: [&Table; 2], c: &Halves) -> [Sum; 2] {
     let width = tables[0].width();
-    if use_lanes() && tables[1].width() == width {
+    if use_lanes() && width.fits_lanes() && tables[1].width() == width {
         return products_by_lanes(width, tables, c);
     }
     let [first, second] = tables;

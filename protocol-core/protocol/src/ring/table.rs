@@ -18,7 +18,7 @@ pub(super) enum Width {
     Six,
     /// 2,176 entries: 136 KiB.
     Eight,
-    /// 6,400 entries: 400 KiB; for the generator alone.
+    /// 6,400 entries: 400 KiB.
     Ten,
 }
 
@@ -30,6 +30,11 @@ impl Width {
             Self::Eight => 8,
             Self::Ten => 10,
         }
+    }
+
+    /// Whether lanes take it: they share out an even number of windows.
+    pub(super) const fn fits_lanes(self) -> bool {
+        self.windows().is_multiple_of(2)
     }
 
     /// Number of windows.

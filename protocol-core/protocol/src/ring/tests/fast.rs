@@ -17,7 +17,7 @@ fn products_by_tables_are_the_curve_crates() {
     let mut scalar = || super::super::curve::reduce(&rng.random());
     let base = |k: Scalar| (ProjectivePoint::GENERATOR * k).to_affine();
     let points = [base(Scalar::ONE), base(scalar()), base(scalar()), base(scalar())];
-    for width in [Width::Six, Width::Eight] {
+    for width in [Width::Six, Width::Eight, Width::Ten] {
         let tables = points.map(|point| Table::new(&point, width).unwrap());
         for _ in 0..50 {
             let (s, c) = (scalar(), scalar());

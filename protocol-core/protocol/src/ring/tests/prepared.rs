@@ -87,7 +87,7 @@ proptest! {
         let prepared = ring.prepare(&keys[signer], &mut draws()).unwrap();
         prop_assert_eq!(prepared.keys(), ring.keys());
         prop_assert_eq!(&prepared.sign(&message).unwrap(), &expected);
-        for width in [None, Some(Width::Six), Some(Width::Eight)] {
+        for width in [None, Some(Width::Six), Some(Width::Eight), Some(Width::Ten)] {
             for scalar in [true, false] {
                 force_scalar(scalar);
                 let other = |step: usize| entry(ring.keys()[(signer + step) % n].as_bytes(), Entry::of_key, width);
@@ -153,7 +153,7 @@ fn additions_that_the_fast_formulas_do_not_cover_are_computed_or_refused() {
     let own = Own::of(&key).unwrap();
     let message = [3; 32];
     let c = *random_scalar(&mut rng);
-    for width in [None, Some(Width::Six), Some(Width::Eight)] {
+    for width in [None, Some(Width::Six), Some(Width::Eight), Some(Width::Ten)] {
         let member = entry(stranger.as_bytes(), Entry::of_key, width);
         let image = entry(&own.image, Entry::of_image, width);
         let by_c = [member.point, image.point].map(|point| ProjectivePoint::from(point) * c);

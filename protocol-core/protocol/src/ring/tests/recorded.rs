@@ -12,7 +12,7 @@ use super::vectors::recorded_signatures;
 #[test]
 fn tables_accept_what_the_network_signed_and_nothing_with_one_bit_flipped() {
     let records = recorded_signatures();
-    for width in [Width::Six, Width::Eight] {
+    for width in [Width::Six, Width::Eight, Width::Ten] {
         let mut kept: HashMap<[u8; 33], Arc<Entry>> = HashMap::new();
         let mut with_tables = |entry: &Arc<Entry>| {
             let entry = kept.entry(*entry.bytes()).or_insert_with(|| {
