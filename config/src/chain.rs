@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::load::Faults;
 
-/// A full node, and more of the same chain and sent transactions: ours, or any of the network's.
+/// The full nodes that are asked and sent transactions: ours, or any of the network's.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChainConfig {

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{CHAIN_ID, Running, config, genesis, key};
 use portico_client::{Blocks, Chain, RemoteChain, RemoteConfig};
 use portico_protocol::{Height, Upokt};
@@ -12,6 +14,13 @@ async fn over(nodes: &[&Running]) -> RemoteChain {
         .map(|node| RemoteConfig::new(&node.rpc, &node.grpc))
         .collect();
     RemoteChain::open_all(&configs).await.expect("they answer")
+}
+
+/// What takes longer than this never happens.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn soon<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, waiting).await.expect("in time")
 }
 
 /// Makes one block.
@@ -36,7 +45,7 @@ async fn another_node_answers_when_the_chosen_one_is_gone() {
         Upokt(at_first.0 + 7)
     );
     let mut head = Chain::head(&remote);
-    head.wait_for(|head| head.height == Height(2))
+    soon(head.wait_for(|head| head.height == Height(2)))
         .await
         .expect("it follows");
     second.stop().await.expect("in order");
@@ -50,7 +59,7 @@ async fn a_node_that_falls_behind_is_left() {
         block(&second, amount).await;
     }
     let mut head = Chain::head(&remote);
-    head.wait_for(|head| head.height == Height(4))
+    soon(head.wait_for(|head| head.height == Height(4)))
         .await
         .expect("it follows");
     assert_eq!(
@@ -83,13 +92,13 @@ async fn every_block_is_told_once_and_in_order_across_a_change_of_nodes() {
     let (first, second) = (Running::new().await, Running::new().await);
     let remote = over(&[&first, &second]).await;
     let mut blocks = Blocks::after(std::sync::Arc::new(remote), Height(0));
-    assert_eq!(blocks.next().await.expect("told").height, Height(1));
+    assert_eq!(soon(blocks.next()).await.expect("told").height, Height(1));
     for amount in 1..=4 {
         block(&second, amount).await;
     }
     first.stop().await.expect("in order");
     for height in 2..=5 {
-        assert_eq!(blocks.next().await.expect("told").height, Height(height));
+        assert_eq!(soon(blocks.next()).await.expect("told").height, Height(height));
     }
     second.stop().await.expect("in order");
 }
