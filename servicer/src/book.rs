@@ -111,20 +111,28 @@ impl Book {
         record: SessionRecord,
         log: &dyn LeafLog,
     ) -> Result<Self, LeafLogError> {
-        let (sealed, is_final) = (record.seal.is_some(), record.stage.is_final());
+        let is_final = record.stage.is_final();
         let book = Self::new(index, record);
         if !is_final {
-            let mut leaves = book.leaves();
-            log.scan(index, &mut |seq, key, relay| {
-                let (path, hash) = leaf_hash(key, relay, leaves.set.weight());
-                leaves.set.insert(path, hash, seq);
-                leaves.next_seq = leaves.next_seq.max(seq.saturating_add(1));
-            })?;
-            leaves.closed = sealed;
-            book.counts
-                .raise_to(u64::try_from(leaves.set.len()).unwrap_or(u64::MAX));
+            book.load_leaves(log)?;
         }
         Ok(book)
+    }
+
+    /// Builds the index anew from the leaves on disk.
+    pub(crate) fn load_leaves(&self, log: &dyn LeafLog) -> Result<(), LeafLogError> {
+        let sealed = lock(&self.record).seal.is_some();
+        let mut leaves = self.leaves();
+        leaves.set = LeafSet::new(leaves.set.weight());
+        log.scan(self.index, &mut |seq, key, relay| {
+            let (path, hash) = leaf_hash(key, relay, leaves.set.weight());
+            leaves.set.insert(path, hash, seq);
+            leaves.next_seq = leaves.next_seq.max(seq.saturating_add(1));
+        })?;
+        leaves.closed = sealed;
+        let count = u64::try_from(leaves.set.len()).unwrap_or(u64::MAX);
+        self.counts.raise_to(count);
+        Ok(())
     }
 
     /// A copy of the record with counters of now.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::book::{Book, Books};
 use crate::leaf_log::writer::Writer;
 use crate::leaf_log::{LeafLog, LeafLogError};
-use crate::lifecycle::Stage;
+use crate::lifecycle::{self, Stage};
 use crate::metrics::Metrics;
 use crate::record::{Sending, SessionRecord};
 use crate::session::Sessions;
@@ -117,6 +117,9 @@ impl Driver {
 
     /// All work of the newest block, after that of the heights since the last one.
     async fn on_block(&mut self, newest: &BlockHead) -> Result<(), DriverError> {
+        if newest.height < self.cursor {
+            self.rewind(newest.height).await?;
+        }
         self.sessions.expire(newest.height);
         self.settle(newest.height).await?;
         let plan = self.plan(newest).await?;
@@ -141,6 +144,28 @@ impl Driver {
         self.watch.block(newest.height);
         self.metrics
             .block(newest.height.0, self.books.all().iter().map(|book| book.stage()));
+        Ok(())
+    }
+
+    /// The chain went back, by a rollback of its operator's: what was seen in the blocks above is looked for again.
+    async fn rewind(&mut self, head: Height) -> Result<(), DriverError> {
+        let rewound = |book: Arc<Book>| lifecycle::rewound(&book.record(), head).map(|record| (book, record));
+        let changed: Vec<_> = self.books.all().into_iter().filter_map(rewound).collect();
+        let (from, to, sessions) = (self.cursor.0, head.0, changed.len());
+        tracing::warn!(
+            from,
+            to,
+            sessions,
+            "the chain went back: its claims and proofs are looked at again"
+        );
+        // A finished session that was read from disk has no leaves in memory.
+        let (log, books): (_, Vec<_>) = (
+            Arc::clone(&self.log),
+            changed.iter().map(|(book, _)| book.clone()).collect(),
+        );
+        spawn_blocking(move || books.iter().try_for_each(|book| book.load_leaves(log.as_ref()))).await??;
+        self.store(&changed, Some(head)).await?;
+        self.cursor = head;
         Ok(())
     }
 

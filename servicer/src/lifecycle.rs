@@ -155,6 +155,30 @@ pub(crate) fn next(record: &SessionRecord, head: Height, in_flight: u64, keep_le
     }
 }
 
+/// The session as it is to be taken up when the chain went back to `head`: what was seen above it may never have been, so the chain is asked
+/// again. Leaves and seal stay. `None` when nothing of it is in doubt, or its leaves are deleted.
+pub(crate) fn rewound(record: &SessionRecord, head: Height) -> Option<SessionRecord> {
+    let certain = match record.stage {
+        Stage::Open | Stage::Draining | Stage::Sealed | Stage::Empty => true,
+        stage if stage.is_final() => record.final_height.is_none_or(|height| height <= head),
+        _ => false,
+    };
+    if certain || record.seal.is_none() || record.deleted_leaves.is_some() {
+        return None;
+    }
+    Some(SessionRecord {
+        stage: Stage::Sealed,
+        claim: record.claim.forgotten(),
+        claimed_on_chain: false,
+        proof: record.proof.forgotten(),
+        proof_required: None,
+        proved: false,
+        settled: None,
+        final_height: None,
+        ..record.clone()
+    })
+}
+
 /// Height at which relays in progress are waited for no longer: half of the claim window is left for the claim.
 fn drain_deadline(record: &SessionRecord) -> Height {
     let windows = &record.windows;

@@ -114,6 +114,14 @@ impl Sending {
         self.txs.push(hash);
     }
 
+    /// As if the mempool had never taken it: due at once, unless the chain has it.
+    pub(crate) fn forgotten(&self) -> Self {
+        Self {
+            accepted_at: None,
+            ..self.clone()
+        }
+    }
+
     /// The message was refused, or its transaction failed in a block: the next block tries again.
     pub(crate) fn refused(&mut self, error: String, batched: bool) {
         self.attempts = self.attempts.saturating_add(1);

@@ -15,6 +15,7 @@ use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, Height, ServiceId, Upokt, difficulty, relay};
 use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
 
 use crate::book::{Book, Books};
 use crate::leaf_log::{LeafLog, LeafLogError};
@@ -25,6 +26,9 @@ use crate::record::{CountSnapshot, Sending, SessionRecord, Windows};
 
 /// Sessions asked of the chain at a time.
 const MAX_LOOKUPS: usize = 32;
+
+/// Shortest time between two questions for the newest height, which requests ahead of the followed head cause.
+const ASK_HEIGHT_EVERY: Duration = Duration::from_millis(50);
 
 /// Time for all that is asked of the chain about one session.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -91,6 +95,7 @@ type Cell = Arc<OnceCell<Result<Arc<SessionInfo>, SessionError>>>;
 pub(crate) struct Sessions<C: ?Sized> {
     entries: Mutex<HashMap<Key, Entry>>,
     params: Mutex<Option<(Height, Arc<Params>)>>,
+    newest: tokio::sync::Mutex<Option<(Instant, Height)>>,
     lookups: Semaphore,
     rules: Rules,
     books: Arc<Books>,
@@ -131,6 +136,7 @@ impl<C: Chain + ?Sized> Sessions<C> {
         Self {
             entries,
             params,
+            newest: tokio::sync::Mutex::default(),
             lookups: Semaphore::new(MAX_LOOKUPS),
             rules,
             books,
@@ -151,8 +157,8 @@ impl<C: Chain + ?Sized> Sessions<C> {
         application: Address,
         service: &ServiceId,
     ) -> Result<Arc<SessionInfo>, SessionError> {
-        let height = self.height();
         let start = Height(header.session_start_block_height);
+        let height = self.height_for(start).await?;
         let key = (application, service.clone(), start);
         let cell = match self.known(&key, height) {
             Some(cell) => cell,
@@ -174,6 +180,33 @@ impl<C: Chain + ?Sized> Sessions<C> {
         Ok(found)
     }
 
+    /// The height that a request for a session from `start` on is checked at: the followed head's or, when a gateway is ahead of that, what
+    /// the chain says when asked. Those who wait for a question share its answer, so that nobody can cause many.
+    async fn height_for(&self, start: Height) -> Result<Height, SessionError> {
+        let followed = self.height();
+        if start <= followed || !self.may_begin(start) {
+            return Ok(followed);
+        }
+        let wanted = Instant::now();
+        let mut newest = self.newest.lock().await; // one question at a time; the others wait for its answer
+        match *newest {
+            Some((asked, height)) if height >= start || asked >= wanted => return Ok(height.max(followed)),
+            Some((asked, _)) => tokio::time::sleep_until(asked + ASK_HEIGHT_EVERY).await,
+            None => {}
+        }
+        let asked = Instant::now();
+        let asking = async { self.chain.status().await.map_err(SessionError::Chain) };
+        let height = in_time(asking).await?.head.height;
+        *newest = Some((asked, height));
+        Ok(height.max(followed))
+    }
+
+    /// Whether the grid of sessions, as far as it is known, has one from here on.
+    fn may_begin(&self, start: Height) -> bool {
+        let params = lock(&self.params).clone();
+        params.is_none_or(|(_, params)| Timing::new(&*params).start(start) == start)
+    }
+
     /// Last height of the session, when the grid of sessions has it now or had it within the grace period.
     async fn plausible(&self, header: &SessionHeader, height: Height) -> Result<Height, SessionError> {
         let params = self.params(height).await.map_err(SessionError::Chain)?;
@@ -192,8 +225,9 @@ impl<C: Chain + ?Sized> Sessions<C> {
     /// Shared params, asked for once per block.
     async fn params(&self, height: Height) -> Result<Arc<Params>, ChainError> {
         let cached = lock(&self.params).clone();
+        // A request may be checked at a height that the followed head has not reached.
         if let Some((at, params)) = cached
-            && at == height
+            && (at == height || at.0 == height.0.saturating_add(1))
         {
             return Ok(params);
         }

@@ -251,3 +251,49 @@ proptest! {
         prop_assert!(record.stage.is_final(), "{:?} at {}", record.stage, head);
     }
 }
+
+#[test]
+fn what_was_seen_above_a_chain_that_went_back_is_looked_for_again() {
+    let sending = |height: i64| {
+        let mut sending = Sending::default();
+        sending.accepted("AB".into(), Height(height));
+        sending
+    };
+    let proved = SessionRecord {
+        stage: Stage::ProofSent,
+        seal: Some(seal()),
+        claim: sending(12),
+        claimed_on_chain: true,
+        proof: sending(16),
+        proof_required: Some(true),
+        ..record()
+    };
+    let again = rewound(&proved, Height(13)).unwrap();
+    assert_eq!((again.stage, again.seal), (Stage::Sealed, proved.seal));
+    assert_eq!((again.claimed_on_chain, again.proof_required), (false, None));
+    assert_eq!(claim_step(&again, Some(&ours()), Height(13)), ClaimStep::OnChain);
+    assert_eq!(claim_step(&again, None, Height(13)), ClaimStep::Send, "at once");
+    let settled = |height| {
+        let mut record = proved.clone();
+        record.finish(Stage::Settled, Height(height));
+        record
+    };
+    assert_eq!(rewound(&settled(20), Height(20)), None, "settled below");
+    assert_eq!(rewound(&settled(20), Height(19)).unwrap().stage, Stage::Sealed);
+    let deleted = SessionRecord {
+        deleted_leaves: Some(5),
+        ..settled(20)
+    };
+    assert_eq!(
+        rewound(&deleted, Height(13)),
+        None,
+        "there is nothing left to claim"
+    );
+    for stage in [Stage::Open, Stage::Draining, Stage::Sealed] {
+        let early = SessionRecord {
+            stage,
+            ..proved.clone()
+        };
+        assert_eq!(rewound(&early, Height(9)), None, "{stage:?}");
+    }
+}

@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) suppliers: Vec<Address>,
     pub(super) public_keys: BTreeMap<Address, PublicKey>,
     pub(super) claims: BTreeMap<ClaimKey, Claim>,
+    /// Claims after each block.
+    pub(super) claims_at: BTreeMap<i64, BTreeMap<ClaimKey, Claim>>,
     pub(super) mempool: Vec<Bytes>,
     /// Included messages that succeeded, with the height of their block.
     pub(super) included: Vec<(i64, Any)>,
@@ -50,6 +52,9 @@ pub(super) struct State {
     pub(super) events: BTreeMap<i64, Vec<Event>>,
     pub(super) txs: BTreeMap<String, TxResult>,
     pub(super) session_queries: u64,
+    pub(super) status_queries: u64,
+    /// Blocks above the followed head: committed, and known to who asks for the status.
+    pub(super) untold: i64,
     /// The mempool takes this many transactions and loses them.
     pub(super) lose: u32,
     /// Session ids whose messages make a transaction fail its simulation.
@@ -89,9 +94,24 @@ impl FakeChain {
                 state.include(&bytes, height);
             }
             state.settle(height);
+            let claims = state.claims.clone();
+            state.claims_at.insert(height, claims);
         }
         self.set_head(height);
         height
+    }
+
+    /// Undoes the blocks above `height`; what was in them and in the mempool is lost.
+    pub(super) fn roll_back(&self, height: i64) {
+        {
+            let mut state = self.state();
+            state.claims = state.claims_at.get(&height).cloned().unwrap_or_default();
+            state.included.retain(|(at, _)| *at <= height);
+            state.events.retain(|at, _| *at <= height);
+            state.txs.retain(|_, tx| tx.height.0 <= height);
+            state.mempool.clear();
+        }
+        self.set_head(height);
     }
 
     fn set_head(&self, height: i64) {
@@ -323,10 +343,13 @@ impl Chain for FakeChain {
     }
 
     async fn status(&self) -> Result<ChainStatus, ChainError> {
-        drop(self.up()?);
+        let mut state = self.up()?;
+        state.status_queries += 1;
+        let mut head = self.head.borrow().clone();
+        head.height.0 += state.untold;
         Ok(ChainStatus {
             chain_id: "pocket".into(),
-            head: self.head.borrow().clone(),
+            head,
             catching_up: false,
         })
     }

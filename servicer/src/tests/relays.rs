@@ -432,6 +432,39 @@ async fn asks_the_chain_once_per_session_however_many_relays_wait() {
 }
 
 #[tokio::test]
+async fn a_session_above_the_followed_head_is_served_once_the_chain_confirms_it() {
+    let world = Arc::new(World::start().await);
+    world.go_to(10).await;
+    world.relay("/", "in time").await;
+    let next = world.chain.header(11, SERVICE);
+    let supplier = world.supplier().to_string();
+    let early = world.request_in(&next, &supplier, "/", "early");
+    assert_eq!(
+        world.refused(&early).await.code,
+        1,
+        "nobody has committed block 11"
+    );
+    assert_eq!(world.chain.state().status_queries, 1);
+    let mut beside = world.request_in(&next, &supplier, "/", "beside the grid");
+    header(&mut beside).session_start_block_height = 12;
+    world.refused(&beside).await;
+    assert_eq!(world.chain.state().status_queries, 1, "no such session can be");
+
+    world.chain.state().untold = 1;
+    let clients: Vec<_> = (0..16)
+        .map(|n| {
+            let request = world.request_in(&next, &supplier, "/", &format!("client {n}"));
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.send(&request).await.relay_miner_error })
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(client.await.unwrap(), None);
+    }
+    assert_eq!(world.chain.state().status_queries, 2, "one question for all");
+}
+
+#[tokio::test]
 async fn remembers_what_the_chain_refused_for_a_block_and_what_it_failed_to_answer_not_at_all() {
     let world = World::start().await;
     world.chain.state().away = true;

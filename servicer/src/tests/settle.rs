@@ -1,5 +1,7 @@
 //! From leaves to settlement, block by block.
 
+use std::time::Duration;
+
 use portico_protocol::Upokt;
 use portico_smst::{Path, Sum, SumDigest, root_of};
 
@@ -304,6 +306,41 @@ async fn resumes_at_any_stage() {
             claims[0] < proofs[0],
             "restart at {restart_at}: claims {claims:?}, proofs {proofs:?}"
         );
+    }
+}
+
+/// The chain's operator undoes blocks, with the servicer running or not: what they held is claimed, proved and settled once more.
+#[tokio::test]
+async fn relays_and_claims_survive_a_rollback_of_the_chain() {
+    for seen in 12..=21 {
+        for back in 11..seen {
+            let running = (seen + back) % 2 == 0;
+            let mut world = World::start().await;
+            world.relays(5).await;
+            world.go_to(seen).await;
+            if running {
+                world.chain.roll_back(back);
+            } else {
+                world.stop().await;
+                world.chain.roll_back(back);
+                world.run(world.config());
+            }
+            let taken = async {
+                while world.running().handle.height() != back {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), taken)
+                .await
+                .unwrap();
+            world.go_to(21).await;
+            let row = world.row();
+            assert_eq!(
+                (row.stage, row.committed, row.settled_upokt),
+                (Stage::Settled, 5, Some(Upokt(5 * COST))),
+                "from {seen} back to {back}"
+            );
+        }
     }
 }
 
