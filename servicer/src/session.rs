@@ -204,7 +204,7 @@ impl<C: Chain + ?Sized> Sessions<C> {
     /// Whether the grid of sessions, as far as it is known, has one from here on.
     fn may_begin(&self, start: Height) -> bool {
         let params = lock(&self.params).clone();
-        params.is_none_or(|(_, params)| Timing::new(&*params).start(start) == start)
+        params.is_none_or(|(_, params)| Timing::new(&params).start(start) == start)
     }
 
     /// Last height of the session, when the grid of sessions has it now or had it within the grace period.
