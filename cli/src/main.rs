@@ -13,6 +13,7 @@ mod bench;
 mod chain;
 mod config;
 mod folders;
+mod head_age;
 mod http;
 mod keys;
 mod localnet;

@@ -12,6 +12,7 @@ use portico_gateway::Gateway;
 use portico_servicer::Servicer;
 
 use crate::chain::RoleChainArgs;
+use crate::head_age;
 use crate::parts::{Parts, signals};
 
 #[derive(Args)]
@@ -48,11 +49,13 @@ impl GatewayArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let config: GatewayConfig = load(&self.file.config)?;
         let chain = self.chain.or(&config.chain).connect().await?;
-        let gateway = Gateway::bind(config, chain, prometheus::Registry::new()).await;
+        let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
+        let gateway = Gateway::bind(config, chain, registry).await;
         let gateway = gateway.context("the gateway does not start")?;
         tracing::info!(address = %gateway.local_addr(), "gateway listens");
         let mut parts = Parts::new();
         parts.start("gateway", gateway.run(parts.stop()));
+        parts.start("watch on the chain", head_age::watch(head, parts.stop()));
         parts.start("signal handler", signals(parts.stop()));
         parts.finish().await
     }
@@ -62,11 +65,13 @@ impl ServicerArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let config: ServicerConfig = load(&self.file.config)?;
         let chain = self.chain.or(&config.chain).connect().await?;
-        let open = || Servicer::open(config, chain, prometheus::Registry::new());
+        let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
+        let open = || Servicer::open(config, chain, registry);
         let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?;
         tracing::info!(address = %servicer.local_addr(), "servicer listens");
         let mut parts = Parts::new();
         parts.start("servicer", servicer.run(parts.stop()));
+        parts.start("watch on the chain", head_age::watch(head, parts.stop()));
         parts.start("signal handler", signals(parts.stop()));
         parts.finish().await
     }

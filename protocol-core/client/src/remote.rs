@@ -3,6 +3,7 @@
 mod json;
 mod nodes;
 mod rpc;
+mod subscription;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,14 +37,15 @@ pub struct RemoteConfig {
     pub rpc_url: String,
     /// gRPC, e.g. `http://127.0.0.1:9090`.
     pub grpc_url: String,
-    /// Time between two looks at the newest block, in milliseconds.
+    /// Time between two looks at the newest block, in milliseconds. A node whose WebSocket tells blocks is looked at when it does, and at least
+    /// every five seconds or this time, whichever is longer.
     pub poll_interval_ms: u64,
     /// Time for one call, in milliseconds.
     pub timeout_ms: u64,
 }
 
 impl RemoteConfig {
-    /// The node at these URLs, looked at every 200 ms, with 10 s for each call.
+    /// The node at these URLs, looked at every 200 ms where it does not tell its blocks, with 10 s for each call.
     #[must_use]
     pub fn new(rpc_url: &str, grpc_url: &str) -> Self {
         Self {
@@ -55,8 +57,8 @@ impl RemoteConfig {
     }
 }
 
-/// Full nodes of one chain as a [`crate::Chain`]. One is asked; another takes its place when it fails or falls behind. The newest block is
-/// polled by tasks that end with the last clone.
+/// Full nodes of one chain as a [`crate::Chain`]. One is asked; another takes its place when it fails or falls behind. New blocks are
+/// told by the nodes' WebSockets, and polled where there is none, by tasks that end with the last clone.
 #[derive(Clone)]
 pub struct RemoteChain {
     nodes: Arc<Nodes>,

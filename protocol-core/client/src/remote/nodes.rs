@@ -1,7 +1,7 @@
 //! Several nodes of one chain: the one that is asked, and the others for when it fails or falls behind.
 //!
 //! ```text
-//! each node ─ its height, every poll_interval ─► report ─► chosen: kept while it answers and lags at most MAX_LAG_BLOCKS
+//! each node ─ its height, when it tells a block or every poll_interval ─► report ─► chosen: kept while it answers and lags at most MAX_LAG_BLOCKS
 //! a call    ─ chosen, then the others, newest first ─► the first answer that is no failure of the way
 //! ```
 
@@ -15,12 +15,19 @@ use tokio::sync::watch;
 use tonic::transport::Channel;
 
 use super::rpc::Rpc;
+use super::subscription::{self, Bell};
 use crate::{BlockHead, ChainError};
 
 /// Blocks by which the chosen node may be behind the newest one known, before another is chosen.
 const MAX_LAG_BLOCKS: i64 = 2;
+/// Time in milliseconds by which the chosen node's newest block may be older than the newest one known, before another is chosen.
+const MAX_LAG_MS: u64 = 5 * 60 * 1000;
 /// Longest wait between two looks at a node that does not answer.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// Shortest wait between two looks at a node that tells its blocks and is quiet.
+const QUIET: Duration = Duration::from_secs(5);
+/// Shortest wait between two looks at any node: one that tells blocks without end is not asked without end.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Both ends of one node.
 #[derive(Clone)]
@@ -46,8 +53,12 @@ struct Known {
 }
 
 impl Known {
+    fn head(&self, index: usize) -> Option<&BlockHead> {
+        self.heads.get(index)?.as_ref()
+    }
+
     fn height(&self, index: usize) -> Option<Height> {
-        self.heads.get(index)?.as_ref().map(|head| head.height)
+        self.head(index).map(|head| head.height)
     }
 
     /// The newest node that is not in `but`; the first of equals.
@@ -61,12 +72,10 @@ impl Known {
         let Some(newest) = self.newest(&BTreeSet::new()) else {
             return;
         };
-        let lag = match (self.height(newest), self.height(self.chosen)) {
-            (Some(best), Some(chosen)) => best.0.saturating_sub(chosen.0),
-            (Some(_), None) => i64::MAX,
-            (None, _) => return, // nobody answers
+        let Some(best) = self.head(newest) else {
+            return; // nobody answers
         };
-        if lag > MAX_LAG_BLOCKS {
+        if self.head(self.chosen).is_none_or(|chosen| stale(chosen, best)) {
             tracing::info!(
                 node = newest,
                 before = self.chosen,
@@ -75,6 +84,12 @@ impl Known {
             self.chosen = newest;
         }
     }
+}
+
+/// Whether a node with the block `head` is too far behind one with `best`, by height or, where blocks are rare, by their times.
+fn stale(head: &BlockHead, best: &BlockHead) -> bool {
+    let blocks = best.height.0.saturating_sub(head.height.0);
+    blocks > MAX_LAG_BLOCKS || (blocks > 0 && best.time_ms.saturating_sub(head.time_ms) > MAX_LAG_MS)
 }
 
 impl Nodes {
@@ -161,14 +176,26 @@ impl Nodes {
         Err(first.unwrap_or_else(|| ChainError::Unavailable("no node is configured".to_owned())))
     }
 
-    /// Looks at node `index` again and again; waits longer while it does not answer.
+    /// Looks at node `index` whenever it tells a block, and again and again; waits longer while it does not answer.
     pub(super) async fn follow(self: Arc<Self>, index: usize, interval: Duration) {
-        let Some(node) = self.all.get(index).cloned() else {
+        let Some(node) = self.all.get(index) else {
             return;
         };
+        let bell = Bell::default();
+        tokio::select! {
+            () = subscription::listen(node.rpc.url(), &bell) => {}
+            () = self.poll(index, node, interval, &bell) => {}
+        }
+    }
+
+    async fn poll(&self, index: usize, node: &Node, interval: Duration, bell: &Bell) {
         let mut wait = interval;
         loop {
-            tokio::time::sleep(wait).await;
+            let pause = if bell.is_open() { wait.max(QUIET) } else { wait };
+            tokio::select! {
+                () = bell.heard() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
             match node.rpc.status().await {
                 Ok(status) if status.chain_id == self.chain_id => {
                     wait = interval;
@@ -184,6 +211,7 @@ impl Nodes {
                     self.report(index, None);
                 }
             }
+            tokio::time::sleep(MIN_PAUSE).await;
         }
     }
 }
@@ -194,7 +222,7 @@ mod tests {
 
     use portico_protocol::Height;
 
-    use super::{BlockHead, Known};
+    use super::{BlockHead, Known, MAX_LAG_MS};
 
     fn known(heights: &[Option<i64>], chosen: usize) -> Known {
         let head = |height: &Option<i64>| {
@@ -220,6 +248,21 @@ mod tests {
         assert_eq!(chosen(&[Some(8), Some(10)], 0), 0);
         assert_eq!(chosen(&[Some(7), Some(10)], 0), 1);
         assert_eq!(chosen(&[Some(10), Some(10)], 1), 1, "no way back without need");
+    }
+
+    #[test]
+    fn a_node_whose_newest_block_is_far_older_than_anothers_is_left() {
+        let chosen = |heights: [i64; 2], age_ms: u64| {
+            let mut known = known(&heights.map(Some), 0);
+            if let Some(Some(head)) = known.heads.get_mut(1) {
+                head.time_ms = age_ms;
+            }
+            known.choose();
+            known.chosen
+        };
+        assert_eq!(chosen([9, 10], MAX_LAG_MS), 0);
+        assert_eq!(chosen([9, 10], MAX_LAG_MS + 1), 1);
+        assert_eq!(chosen([10, 10], MAX_LAG_MS + 1), 0, "no newer block");
     }
 
     #[test]

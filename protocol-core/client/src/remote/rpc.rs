@@ -99,6 +99,11 @@ impl Rpc {
         })
     }
 
+    /// Where it is, without a slash at the end.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Failure> {
         let answer = self.post(method, params).await.map_err(Failure::Transport)?;
         if let Some(fault) = answer.error {
