@@ -5,6 +5,7 @@
 //! libFuzzer; `seeds` writes the corpus that they start from, made of the vectors.
 
 pub mod chain;
+pub mod node;
 pub mod relay;
 pub mod seeds;
 pub mod smst;

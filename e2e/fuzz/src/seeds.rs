@@ -94,6 +94,20 @@ const CAPTURED: &[(&str, &str, &str)] = &[
     ("transaction", "tx.", ".bin"),
 ];
 
+/// Calls, URIs and queries over events, as clients of the RPC write them.
+const RPC: &[&str] = &[
+    r#"{"jsonrpc":"2.0","id":1,"method":"status","params":{}}"#,
+    r#"{"jsonrpc":"2.0","id":"a","method":"block","params":{"height":"7"}}"#,
+    r#"{"jsonrpc":"2.0","id":-1,"method":"tx","params":{"hash":"q6ur","prove":true}}"#,
+    r#"{"jsonrpc":"2.0","id":2,"method":"broadcast_tx_sync","params":["q6ur"]}"#,
+    r#"{"jsonrpc":"2.0","id":3,"method":"abci_query","params":{"path":"/store/bank/key","data":"abcd","height":"2","prove":true}}"#,
+    r#"[{"jsonrpc":"2.0","id":4,"method":"subscribe","params":{"query":"tm.event='Tx' AND tx.height>5"}},{"method":"health"}]"#,
+    "height=7&prove=true&page=2&per_page=30",
+    "hash=0x2FA5&tx=%22a%20b%22&query=%22tx.height=2%22",
+    "tm.event = 'Tx' AND message.action CONTAINS 'stake' AND tx.height >= 5 AND coin.amount < 7.5",
+    "tx.hash='ABCD' AND transfer.recipient EXISTS AND block.time > TIME 2026-01-02T03:04:05Z AND d = DATE 2026-01-02",
+];
+
 /// Writes the corpora of all targets below `corpus`, from the `vectors` folder; returns how many inputs there are.
 ///
 /// # Errors
@@ -131,7 +145,11 @@ pub fn write(vectors: &Path, corpus: &Path) -> Result<usize, String> {
             .take(QUERIES.len())
             .map(|method| ("chain_query", vec![method])),
     );
-    inputs.push(("trie", (0..32).flat_map(|leaf| [leaf, leaf ^ 0x55]).collect()));
+    for look in 0..4 {
+        let leaves = (0..10).flat_map(|leaf| [leaf << 4, leaf ^ 0x55]);
+        inputs.push(("trie", [9, 9, look].into_iter().chain(leaves).collect()));
+    }
+    inputs.extend(RPC.iter().map(|text| ("node_rpc", text.as_bytes().to_vec())));
     for (target, input) in &inputs {
         let folder = corpus.join(target);
         let name = hex::encode(&Sha256::digest(input)[..8]);
