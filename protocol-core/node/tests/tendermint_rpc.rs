@@ -146,22 +146,61 @@ async fn raw_keys_are_proved_at_older_heights() {
         node.reach(portico_protocol::Height(height)).await;
     }
     let height = tendermint::block::Height::from(2_u32);
-    let request = abci_query::Request::new(
-        Some("/store/bank/key".into()),
-        b"nothing".to_vec(),
-        Some(height),
-        true,
-    );
-    let answer = ask(&node, request).await.response;
-    assert!(answer.code.is_ok(), "{}", answer.log);
-    assert_eq!(
-        (answer.height, answer.key.as_slice()),
-        (height, b"nothing".as_slice())
-    );
-    let ops = answer.proof.expect("asked for").ops;
-    let kinds: Vec<_> = ops.iter().map(|op| op.field_type.as_str()).collect();
-    assert_eq!(kinds, ["ics23:smt", "ics23:simple"]);
+    let next = header::Request::new(height.increment());
+    let app_hash = ask(&node, next).await.header.app_hash;
+    let mut values = Vec::new();
+    for raw in ["supply/upokt/", "nothing"] {
+        let path = Some("/store/bank/key".into());
+        let request = abci_query::Request::new(path, raw.as_bytes().to_vec(), Some(height), true);
+        let answer = ask(&node, request).await.response;
+        assert!(answer.code.is_ok(), "{}", answer.log);
+        assert_eq!((answer.height, answer.key.as_slice()), (height, raw.as_bytes()));
+        let ops = answer.proof.expect("asked for").ops;
+        for root in [app_hash.as_bytes(), &[7; 32]] {
+            let leads = leads_to(&ops, &answer.value, root);
+            assert_eq!(leads, root == app_hash.as_bytes(), "{raw} below {root:?}");
+        }
+        assert!(!leads_to(&ops, b"another value", app_hash.as_bytes()));
+        values.push(answer.value);
+    }
+    assert!(!values[0].is_empty() && values[1].is_empty());
     node.stop().await.expect("in order");
+}
+
+/// Whether the ops lead from the key's value, or its absence where that is empty, over the store's root to `app_hash`.
+fn leads_to(ops: &[tendermint::merkle::proof::ProofOp], value: &[u8], app_hash: &[u8]) -> bool {
+    use ics23::commitment_proof::Proof;
+    use ics23::{HostFunctionsManager, smt_spec, tendermint_spec};
+    use ics23::{verify_membership, verify_non_membership};
+    use prost_ics23::Message as _;
+
+    let [key, store] = ops else {
+        panic!("{} ops", ops.len());
+    };
+    assert_eq!(
+        [&key.field_type, &store.field_type],
+        ["ics23:smt", "ics23:simple"]
+    );
+    let [of_key, of_store] =
+        [key, store].map(|op| ics23::CommitmentProof::decode(&op.data[..]).expect("a proof"));
+    let Some(Proof::Exist(existence)) = &of_store.proof else {
+        panic!("{of_store:?}");
+    };
+    let root = existence.value.clone();
+    let inner = if value.is_empty() {
+        verify_non_membership::<HostFunctionsManager>(&of_key, &smt_spec(), &root, &key.key)
+    } else {
+        verify_membership::<HostFunctionsManager>(&of_key, &smt_spec(), &root, &key.key, value)
+    };
+    let app_hash = app_hash.to_vec();
+    inner
+        && verify_membership::<HostFunctionsManager>(
+            &of_store,
+            &tendermint_spec(),
+            &app_hash,
+            &store.key,
+            &root,
+        )
 }
 
 struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
