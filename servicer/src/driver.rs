@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portico_client::{BlockHead, Chain, ChainError};
-use portico_protocol::{Address, Height, SigningKey};
+use portico_protocol::{Address, BlockHash, Height, SigningKey};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,8 @@ const MAX_FINISHED: usize = 10_000;
 /// Time after which a block whose work failed is tried again when no other block comes.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Blocks of which the hash is remembered, to see how far a chain went back that has grown beyond since.
+const MAX_RECENT: usize = 128;
 /// Time for all work of a block.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -64,6 +66,8 @@ pub(crate) struct Driver {
     pub(crate) keep_leaves_blocks: u32,
     /// Last height whose settlement events were taken into account.
     pub(crate) cursor: Height,
+    /// Hashes of the newest blocks that were taken into account.
+    pub(crate) recent: BTreeMap<Height, BlockHash>,
 }
 
 /// What one session wants to send.
@@ -87,24 +91,24 @@ impl Driver {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut head = self.chain.head();
         // The stored cursor may be the newest block: its work is looked at once more after a start.
-        let mut done_at = Height(0);
+        let mut done = BlockHead::default();
         loop {
             let newest = head.borrow_and_update().clone();
-            if newest.height != done_at {
+            if newest != done {
                 match self.within_time(&newest).await {
-                    Ok(()) => done_at = newest.height,
+                    Ok(()) => done = newest.clone(),
                     Err(error) => {
                         let error = &error as &dyn std::error::Error;
                         tracing::warn!(error, height = newest.height.0, "the block's work is tried again");
                     }
                 }
             }
-            let done = newest.height == done_at;
+            let all_done = newest == done;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 changed = head.changed() => if changed.is_err() { return stop.cancelled().await },
-                () = tokio::time::sleep(RETRY), if !done => {}
+                () = tokio::time::sleep(RETRY), if !all_done => {}
             }
         }
     }
@@ -117,7 +121,10 @@ impl Driver {
 
     /// All work of the newest block, after that of the heights since the last one.
     async fn on_block(&mut self, newest: &BlockHead) -> Result<(), DriverError> {
-        if newest.height < self.cursor {
+        let common = self.common(newest).await;
+        if let Some(common) = common.filter(|common| *common < self.cursor) {
+            self.rewind(common).await?;
+        } else if newest.height < self.cursor {
             self.rewind(newest.height).await?;
         }
         self.sessions.expire(newest.height);
@@ -140,11 +147,42 @@ impl Driver {
         self.store(&counted.collect::<Vec<_>>(), Some(newest.height))
             .await?;
         self.cursor = newest.height;
+        if common.is_some() {
+            self.recent.insert(newest.height, newest.hash);
+        }
+        if self.recent.len() > MAX_RECENT {
+            self.recent.pop_first();
+        }
         self.forget(plan.forget).await?;
         self.watch.block(newest.height);
         self.metrics
             .block(newest.height.0, self.books.all().iter().map(|book| book.stage()));
         Ok(())
+    }
+
+    /// The highest block that was taken into account and is still the chain's: the cursor, unless the chain went back. That is seen by the
+    /// hash when it has grown to the cursor or beyond since, as it may while its node does not answer. `None` when the chain does not answer:
+    /// the next block asks again.
+    async fn common(&self, newest: &BlockHead) -> Option<Height> {
+        let mut common = self.cursor.min(newest.height);
+        let mut replaced = false;
+        for (&height, hash) in self.recent.range(..=newest.height).rev() {
+            let now = if height == newest.height {
+                newest.hash
+            } else {
+                match self.chain.block(height).await {
+                    Ok(block) => block.hash,
+                    Err(error) if error.is_retryable() => return None,
+                    Err(_) => *hash, // forgotten by the node: nothing to compare with
+                }
+            };
+            if now == *hash {
+                return Some(if replaced { height } else { common });
+            }
+            replaced = true;
+            common = Height(0); // unless an older one is still there
+        }
+        Some(common)
     }
 
     /// The chain went back, by a rollback of its operator's: what was seen in the blocks above is looked for again.
@@ -166,6 +204,7 @@ impl Driver {
         spawn_blocking(move || books.iter().try_for_each(|book| book.load_leaves(log.as_ref()))).await??;
         self.store(&changed, Some(head)).await?;
         self.cursor = head;
+        self.recent.retain(|height, _| *height <= head);
         Ok(())
     }
 

@@ -133,6 +133,7 @@ impl Servicer {
             watch: Arc::clone(&watch),
             keep_leaves_blocks: config.keep_leaves_blocks,
             cursor,
+            recent: BTreeMap::new(),
         };
         let handle = ServicerHandle {
             books,

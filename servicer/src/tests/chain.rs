@@ -61,10 +61,12 @@ pub(super) struct State {
     pub(super) poisoned: Vec<String>,
     /// Every call fails as if the node were away.
     pub(super) away: bool,
+    /// Heights that the chain was rolled back to: the blocks above are others since.
+    pub(super) forks: Vec<i64>,
 }
 
-pub(super) fn block_hash(height: i64) -> BlockHash {
-    Sha256::digest(format!("block {height}")).into()
+fn block_hash(height: i64, fork: usize) -> BlockHash {
+    Sha256::digest(format!("block {height} of fork {fork}")).into()
 }
 
 impl FakeChain {
@@ -110,6 +112,7 @@ impl FakeChain {
             state.events.retain(|at, _| *at <= height);
             state.txs.retain(|_, tx| tx.height.0 <= height);
             state.mempool.clear();
+            state.forks.push(height);
         }
         self.set_head(height);
     }
@@ -118,7 +121,7 @@ impl FakeChain {
         let time_ms = 1_700_000_000_000 + u64::try_from(height).unwrap() * 1_000;
         self.head.send_replace(BlockHead {
             height: Height(height),
-            hash: block_hash(height),
+            hash: self.state().block_hash(height),
             time_ms,
         });
     }
@@ -138,11 +141,22 @@ impl FakeChain {
 }
 
 impl State {
+    fn block_hash(&self, height: i64) -> BlockHash {
+        let fork = self.forks.iter().filter(|back| **back < height).count();
+        block_hash(height, fork)
+    }
+
     fn header(&self, height: Height, service: &str) -> SessionHeader {
         let start = Timing::new(&self.params).start(height);
         let application: Address = self.application.address.parse().unwrap();
         let service = ServiceId::new(service).unwrap();
-        session::header(&application, &service, start, &block_hash(start.0), &self.params)
+        session::header(
+            &application,
+            &service,
+            start,
+            &self.block_hash(start.0),
+            &self.params,
+        )
     }
 
     fn include(&mut self, bytes: &[u8], height: i64) {
@@ -249,7 +263,7 @@ impl State {
 
     fn is_valid(&self, message: &MsgSubmitProof, claim: &Claim, supplier: &Address, open: i64) -> bool {
         let header = message.session_header.as_ref().unwrap();
-        let path = Path::new(proof::proof_path(&block_hash(open - 1), &header.session_id));
+        let path = Path::new(proof::proof_path(&self.block_hash(open - 1), &header.session_id));
         let root = SumDigest::try_from(&claim.root_hash[..]).unwrap();
         let proof = CompactClosestProof::from_gob(&message.proof).unwrap();
         let Ok(full) = proof.verify::<Sum>(Rule::Network, &root, &path) else {
@@ -298,8 +312,9 @@ impl State {
             proof_validation_status: 0,
             ..claim.clone()
         };
-        let required = proof::proof_requirement(&pending, worth, &block_hash(open - 1), &self.proof_params)
-            != ProofRequirementReason::NotRequired;
+        let required =
+            proof::proof_requirement(&pending, worth, &self.block_hash(open - 1), &self.proof_params)
+                != ProofRequirementReason::NotRequired;
         let proved = claim.proof_validation_status() == ClaimProofStatus::Validated;
         let settled = !required || proved;
         let mut attributes = vec![
@@ -355,13 +370,13 @@ impl Chain for FakeChain {
     }
 
     async fn block(&self, height: Height) -> Result<BlockHead, ChainError> {
-        drop(self.up()?);
+        let state = self.up()?;
         if height.0 > self.height() {
             return missing("block");
         }
         Ok(BlockHead {
             height,
-            hash: block_hash(height.0),
+            hash: state.block_hash(height.0),
             time_ms: 0,
         })
     }

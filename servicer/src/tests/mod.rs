@@ -181,6 +181,7 @@ impl World {
             lose: 0,
             poisoned: Vec::new(),
             away: false,
+            forks: Vec::new(),
         });
         Self {
             chain: Arc::new(chain),

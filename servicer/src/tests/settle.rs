@@ -344,6 +344,44 @@ async fn relays_and_claims_survive_a_rollback_of_the_chain() {
     }
 }
 
+/// As a node that is away for a rollback, and has made as many blocks again before it is reached: the head that is told does not go back.
+#[tokio::test]
+async fn relays_and_claims_survive_a_rollback_that_is_seen_by_the_hashes_only() {
+    for (back, seen) in [
+        (11, 13),
+        (12, 13),
+        (12, 14),
+        (13, 15),
+        (15, 17),
+        (16, 17),
+        (16, 18),
+        (17, 18),
+    ] {
+        for unseen in 0..=1 {
+            // What is sent at the height where its window closes, or later, is too late.
+            let close = if back < 13 { 15 } else { 19 };
+            if seen + unseen >= close {
+                continue;
+            }
+            let world = World::start().await;
+            world.relays(5).await;
+            world.go_to(seen).await;
+            world.chain.roll_back(back);
+            while world.chain.height() < seen + unseen {
+                world.chain.advance(); // nobody else runs meanwhile
+            }
+            world.go_to(21).await;
+            let row = world.row();
+            assert_eq!(
+                (row.stage, row.committed, row.settled_upokt),
+                (Stage::Settled, 5, Some(Upokt(5 * COST))),
+                "from {seen} back to {back} and on to {}",
+                seen + unseen
+            );
+        }
+    }
+}
+
 /// Blocks go on while the servicer is down; it takes up what is left of each window.
 #[tokio::test]
 async fn takes_up_what_is_left_after_an_outage() {
