@@ -19,7 +19,7 @@ pub use load::LoadOutcome;
 use crate::backend::Backend;
 use crate::evm::EvmNode;
 use crate::genesis::{self, Actors};
-use crate::process::{Process, eventually, free_addr};
+use crate::process::{Process, binary, eventually, free_addr};
 use crate::supplier::LyingSupplier;
 use crate::{Answer, DApp};
 
@@ -320,6 +320,44 @@ impl Network {
                 + 1;
         }
         Ok(count)
+    }
+
+    /// Kills the node, undoes the blocks from that of the session's claim on and starts it again. Errs when the claim was not undone.
+    pub async fn roll_back_claim(&mut self, session: &str) -> Result<()> {
+        const MORE: i64 = 3; // the node goes on until it is killed
+        let claimed = self.claim_height(session).await?;
+        let blocks = self.head().await?.height.0 - claimed.0 + 1 + MORE;
+        self.node.kill_dash_nine()?;
+        let config = self.dir.path().join("node.yaml");
+        let rollback = tokio::process::Command::new(binary()?)
+            .args(["node", "rollback", "--blocks", &blocks.to_string(), "--config"])
+            .arg(&config)
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&rollback.stdout).into_owned();
+        ensure!(
+            rollback.status.success(),
+            "{said}{}",
+            String::from_utf8_lossy(&rollback.stderr)
+        );
+        let height = said
+            .split("height is ")
+            .nth(1)
+            .and_then(|rest| rest.split(',').next());
+        let height: i64 = height.with_context(|| said.clone())?.parse()?;
+        ensure!(
+            height < claimed.0,
+            "the claim of block {} is left at height {height}",
+            claimed.0
+        );
+        self.node = Process::portico(
+            "node",
+            self.dir.path(),
+            ["node".as_ref(), "--config".as_ref(), config.as_os_str()],
+        )?;
+        let answers = || async { Ok(self.head().await.ok()) };
+        let head = eventually("the node answers again", answers).await;
+        head.map(|_| ()).with_context(|| self.logs())
     }
 
     /// Starts the servicer again, with the same data and port.

@@ -43,6 +43,18 @@ fn upokt(text: &str) -> Result<u128> {
 impl Network {
     /// The first event of this kind about `session`, awaited.
     async fn event(&self, kind: &str, session: &str) -> Result<Event> {
+        Ok(self.event_and_height(kind, session).await?.1)
+    }
+
+    /// Height of the block that holds the session's claim, awaited.
+    pub(super) async fn claim_height(&self, session: &str) -> Result<Height> {
+        Ok(self
+            .event_and_height("pocket.proof.EventClaimCreated", session)
+            .await?
+            .0)
+    }
+
+    async fn event_and_height(&self, kind: &str, session: &str) -> Result<(Height, Event)> {
         let end = self.session_end(session).await?.to_string();
         eventually(&format!("{kind} of session {session}"), || {
             self.find_event(kind, session, &end)
@@ -51,7 +63,7 @@ impl Network {
         .with_context(|| self.logs())
     }
 
-    async fn find_event(&self, kind: &str, session: &str, end: &str) -> Result<Option<Event>> {
+    async fn find_event(&self, kind: &str, session: &str, end: &str) -> Result<Option<(Height, Event)>> {
         let head = self.head().await?.height;
         for height in 1..=head.0 {
             let results = self.chain().block_results(Height(height)).await?;
@@ -65,7 +77,7 @@ impl Network {
                     .is_none_or(|id| id.trim_matches('"') == session);
                 let same_end = attribute(&event, "session_end_block_height")? == end;
                 if same_session && same_end {
-                    return Ok(Some(event));
+                    return Ok(Some((Height(height), event)));
                 }
             }
         }
