@@ -16,7 +16,7 @@ use tendermint_rpc::endpoint::{
 use tendermint_rpc::event::{Event, EventData, v0_38::DeEvent};
 use tendermint_rpc::{Order, Response as _, SimpleRequest};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// The crate leaves the choice of SHA-256 to its user.
@@ -383,5 +383,35 @@ async fn a_client_who_closes_is_answered_in_kind() {
     // Clients wait for this, some for half a minute.
     assert!(matches!(socket.0.next().await, Some(Ok(Message::Close(_)))));
     assert!(socket.0.next().await.is_none(), "and nothing after it");
+    node.stop().await.expect("in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_websocket_too_many_is_refused_until_another_ends() {
+    let node = Running::new().await;
+    let mut sockets = Vec::new();
+    for _ in 0..256 {
+        sockets.push(Socket::open(&node).await);
+    }
+    let url = format!("{}/websocket", node.rpc.replace("http", "ws"));
+    let refused = connect_async(&url).await.expect_err("there is no room");
+    let Error::Http(answer) = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(answer.status(), 503);
+    assert_eq!(
+        answer.body().as_deref(),
+        Some(b"there are 256 WebSockets already".as_slice())
+    );
+    assert_eq!(
+        sockets[255].call(1, "health", json!({})).await["result"],
+        json!({}),
+        "the others go on"
+    );
+    let mut leaving = sockets.pop().expect("many").0;
+    leaving.close(None).await.expect("closed");
+    while leaving.next().await.is_some() {}
+    // The node ends the connection before it gives its place away.
+    while connect_async(&url).await.is_err() {}
     node.stop().await.expect("in order");
 }

@@ -48,6 +48,8 @@ pub(super) struct Hub {
     pub(super) places: Arc<Semaphore>,
     metrics: Metrics,
     stop: CancellationToken,
+    /// [`SEND_TIMEOUT`].
+    patience: Duration,
 }
 
 impl Hub {
@@ -59,6 +61,7 @@ impl Hub {
             places: Arc::new(Semaphore::new(MAX_WEBSOCKETS)),
             metrics,
             stop,
+            patience: SEND_TIMEOUT,
         }
     }
 
@@ -210,7 +213,7 @@ where
     async fn close(&mut self, end: End) {
         let (code, reason) = match end {
             End::Gone => {
-                drop(tokio::time::timeout(SEND_TIMEOUT, self.socket.close()).await);
+                drop(tokio::time::timeout(self.hub.patience, self.socket.close()).await);
                 return;
             }
             End::Stopped => (close_code::AWAY, "the node stops"),
@@ -230,7 +233,7 @@ where
     }
 
     async fn send(&mut self, message: Message) -> Result<(), End> {
-        match tokio::time::timeout(SEND_TIMEOUT, self.socket.send(message)).await {
+        match tokio::time::timeout(self.hub.patience, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => {
