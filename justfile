@@ -54,10 +54,10 @@ bench-relay *ARGS:
 fuzz TARGET *ARGS:
     bash e2e/fuzz/run {{TARGET}} {{ARGS}}
 
-# what the chain's store costs with KEYS keys: commits, growth, restarts, proofs, snapshots; and blocks of 1,000 transfers
+# what the chain's store costs with KEYS keys: commits, growth, restarts, proofs, snapshots; and blocks of 1,000 transfers, and searches
 bench-store KEYS="1000000":
     cargo run --release -p portico-store --example bench -- {{KEYS}}
-    cargo test --release -p portico-node --lib -- --ignored --nocapture blocks_of_a_thousand_transfers
+    cargo test --release -p portico-node --lib -- --ignored --nocapture blocks_of_a_thousand_transfers searches_among_twenty_thousand_transfers
 
 # commit, failure, recovery, rollback and replay, explained
 demo-rollback:

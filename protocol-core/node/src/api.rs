@@ -24,6 +24,7 @@ use crate::hash::tx_hash;
 use crate::machine::{Machine, View};
 use crate::mempool::MempoolError;
 use crate::metrics::Metrics;
+use crate::search::tx_results;
 use crate::state::Durable;
 
 pub(crate) use abci::Answered;
@@ -367,20 +368,23 @@ pub(crate) fn stored_tx(snapshot: &Snapshot, hash: &[u8; 32]) -> Result<Option<S
         .transpose()
 }
 
-/// The transaction at a place that an index or a search named.
+/// The transaction at a place that an index or a search named. Of the results only its own are decoded.
 pub(crate) fn tx_at(snapshot: &Snapshot, height: i64, index: u32) -> Result<StoredTx, ApiError> {
+    let missing = || ApiError::Damaged(format!("transaction {index} of height {height} is missing"));
     let at = usize::try_from(index).unwrap_or(usize::MAX);
-    let block = stored_block(snapshot, height)?;
-    let results = stored_results(snapshot, height)?;
-    let found = block.zip(results).and_then(|(mut stored, mut results)| {
-        let in_range = at < stored.block.data.len() && at < results.tx_results.len();
-        in_range.then(|| StoredTx {
-            height,
-            index,
-            time: stored.block.header.time,
-            tx: stored.block.data.swap_remove(at).into(),
-            result: results.tx_results.swap_remove(at),
-        })
-    });
-    found.ok_or_else(|| ApiError::Damaged(format!("transaction {index} of height {height} is missing")))
+    let bytes = snapshot.block(height)?.ok_or_else(missing)?;
+    let mut block = block::decode(&bytes)?;
+    let results = snapshot.results(height)?.ok_or_else(missing)?;
+    let result = tx_results(&results).nth(at).ok_or_else(missing)??;
+    let result = ExecTxResult::decode(result).map_err(|error| ApiError::Damaged(error.to_string()))?;
+    if at >= block.data.len() {
+        return Err(missing());
+    }
+    Ok(StoredTx {
+        height,
+        index,
+        time: block.header.time,
+        tx: block.data.swap_remove(at).into(),
+        result,
+    })
 }

@@ -198,5 +198,13 @@ fn answer(status: StatusCode, value: &Value) -> Response {
     (status, kind, value.to_string()).into_response()
 }
 
+/// Answers one call without a connection.
+#[cfg(test)]
+pub(crate) async fn called(api: Api, genesis: Arc<Genesis>, call: Value) -> Value {
+    let address = "127.0.0.1:1".parse().expect("an address");
+    let methods = Methods::new(api, genesis, address, CancellationToken::new());
+    one(&methods, call).await.expect("it has an id")
+}
+
 #[cfg(test)]
 mod tests;

@@ -123,6 +123,21 @@ impl Query {
         self.0.iter().all(|condition| condition.holds(events))
     }
 
+    /// The conditions that are left when the keys that are `implied` have just these values; one that fails among those stays for good.
+    pub(super) fn open(&self, implied: &[(&str, &str)]) -> Vec<Open<'_>> {
+        let open = self.0.iter().filter_map(|condition| {
+            let known = implied.iter().find(|(key, _)| condition.key == *key);
+            match known {
+                Some((_, value)) if condition.test.holds(value) => None,
+                known => Some(Open {
+                    condition,
+                    failed: known.is_some(),
+                }),
+            }
+        });
+        open.collect()
+    }
+
     /// The heights from which to which `key` (`tx.height`, `block.height`) lets the query match, within `newest`.
     pub(crate) fn heights(&self, key: &str, newest: i64) -> (i64, i64) {
         let (mut from, mut to) = (1_i64, newest);
@@ -158,15 +173,44 @@ impl Condition {
         let Some(values) = events.get(&self.key) else {
             return false;
         };
-        values.iter().any(|value| match &self.test {
-            Test::Exists => true,
-            Test::Contains(text) => value.contains(text.as_str()),
-            Test::Text(text) => value == text,
-            Test::Number(compare, number) => {
+        values.iter().any(|value| self.test.holds(value))
+    }
+}
+
+impl Test {
+    fn holds(&self, value: &str) -> bool {
+        match self {
+            Self::Exists => true,
+            Self::Contains(text) => value.contains(text.as_str()),
+            Self::Text(text) => value == text,
+            Self::Number(compare, number) => {
                 Decimal::find(value).is_some_and(|found| compare.holds(found.cmp(number)))
             }
-            Test::Time(compare, time) => moment(value).is_some_and(|found| compare.holds(found.cmp(time))),
-        })
+            Self::Time(compare, time) => moment(value).is_some_and(|found| compare.holds(found.cmp(time))),
+        }
+    }
+}
+
+/// A condition that no value has met yet.
+pub(super) struct Open<'a> {
+    condition: &'a Condition,
+    failed: bool,
+}
+
+impl Open<'_> {
+    /// Whether attributes of an event of this type may meet it.
+    pub(super) fn may_be_of(&self, kind: &str) -> bool {
+        !self.failed && self.attribute(kind).is_some()
+    }
+
+    /// Whether this value of an attribute meets it.
+    pub(super) fn is_met_by(&self, kind: &str, key: &str, value: &str) -> bool {
+        !self.failed && self.attribute(kind) == Some(key) && self.condition.test.holds(value)
+    }
+
+    /// What is behind the type in its key.
+    fn attribute(&self, kind: &str) -> Option<&str> {
+        self.condition.key.strip_prefix(kind)?.strip_prefix('.')
     }
 }
 
