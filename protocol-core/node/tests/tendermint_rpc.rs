@@ -412,6 +412,10 @@ async fn one_websocket_too_many_is_refused_until_another_ends() {
     leaving.close(None).await.expect("closed");
     while leaving.next().await.is_some() {}
     // The node ends the connection before it gives its place away.
-    while connect_async(&url).await.is_err() {}
+    let room = async { while connect_async(&url).await.is_err() {} };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, room)
+        .await
+        .expect("a place is free again");
     node.stop().await.expect("in order");
 }
