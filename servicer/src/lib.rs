@@ -24,6 +24,7 @@ mod book;
 mod buffers;
 mod driver;
 mod error;
+mod head;
 mod http;
 pub mod leaf_log;
 mod ledger;

@@ -15,9 +15,9 @@ use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, Height, ServiceId, Upokt, difficulty, relay};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::Instant;
 
 use crate::book::{Book, Books};
+use crate::head::Head;
 use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::lifecycle::Stage;
 use crate::meter::{Meter, Prices, budget};
@@ -26,9 +26,6 @@ use crate::record::{CountSnapshot, Sending, SessionRecord, Windows};
 
 /// Sessions asked of the chain at a time.
 const MAX_LOOKUPS: usize = 32;
-
-/// Shortest time between two questions for the newest height, which requests ahead of the followed head cause.
-const ASK_HEIGHT_EVERY: Duration = Duration::from_millis(50);
 
 /// Time for all that is asked of the chain about one session.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -95,7 +92,7 @@ type Cell = Arc<OnceCell<Result<Arc<SessionInfo>, SessionError>>>;
 pub(crate) struct Sessions<C: ?Sized> {
     entries: Mutex<HashMap<Key, Entry>>,
     params: Mutex<Option<(Height, Arc<Params>)>>,
-    newest: tokio::sync::Mutex<Option<(Instant, Height)>>,
+    head: Head<C>,
     lookups: Semaphore,
     rules: Rules,
     books: Arc<Books>,
@@ -136,7 +133,7 @@ impl<C: Chain + ?Sized> Sessions<C> {
         Self {
             entries,
             params,
-            newest: tokio::sync::Mutex::default(),
+            head: Head::new(Arc::clone(&chain)),
             lookups: Semaphore::new(MAX_LOOKUPS),
             rules,
             books,
@@ -147,7 +144,7 @@ impl<C: Chain + ?Sized> Sessions<C> {
 
     /// Newest committed height.
     pub(crate) fn height(&self) -> Height {
-        self.chain.head().borrow().height
+        self.head.followed()
     }
 
     /// The session that `header` names, active or within its grace period now, with equal header fields.
@@ -180,25 +177,13 @@ impl<C: Chain + ?Sized> Sessions<C> {
         Ok(found)
     }
 
-    /// The height that a request for a session from `start` on is checked at: the followed head's or, when a gateway is ahead of that, what
-    /// the chain says when asked. Those who wait for a question share its answer, so that nobody can cause many.
+    /// The height that a request for a session from `start` on is checked at: a gateway may know of a block before the followed head does.
     async fn height_for(&self, start: Height) -> Result<Height, SessionError> {
         let followed = self.height();
         if start <= followed || !self.may_begin(start) {
             return Ok(followed);
         }
-        let wanted = Instant::now();
-        let mut newest = self.newest.lock().await; // one question at a time; the others wait for its answer
-        match *newest {
-            Some((asked, height)) if height >= start || asked >= wanted => return Ok(height.max(followed)),
-            Some((asked, _)) => tokio::time::sleep_until(asked + ASK_HEIGHT_EVERY).await,
-            None => {}
-        }
-        let asked = Instant::now();
-        let asking = async { self.chain.status().await.map_err(SessionError::Chain) };
-        let height = in_time(asking).await?.head.height;
-        *newest = Some((asked, height));
-        Ok(height.max(followed))
+        in_time(async { self.head.at(start).await.map_err(SessionError::Chain) }).await
     }
 
     /// Whether the grid of sessions, as far as it is known, has one from here on.

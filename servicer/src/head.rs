@@ -1,0 +1,54 @@
+//! The newest height: the followed one or, for a request that is ahead of it, the chain's own word.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portico_client::{Chain, ChainError};
+use portico_protocol::Height;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// Shortest time between two questions for the newest height.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// The newest height of a chain.
+#[derive(Debug)]
+pub(crate) struct Head<C: ?Sized> {
+    /// When the chain was asked last, and what it said.
+    asked: Mutex<Option<(Instant, Height)>>,
+    chain: Arc<C>,
+}
+
+impl<C: Chain + ?Sized> Head<C> {
+    pub(crate) fn new(chain: Arc<C>) -> Self {
+        Self {
+            asked: Mutex::default(),
+            chain,
+        }
+    }
+
+    /// The followed height.
+    pub(crate) fn followed(&self) -> Height {
+        self.chain.head().borrow().height
+    }
+
+    /// The followed height or, while that is below `wanted`, the one that the chain says when asked. Those who wait for a question share its
+    /// answer, so that nobody can cause many.
+    pub(crate) async fn at(&self, wanted: Height) -> Result<Height, ChainError> {
+        let followed = self.followed();
+        if wanted <= followed {
+            return Ok(followed);
+        }
+        let since = Instant::now();
+        let mut last = self.asked.lock().await; // one question at a time; the others wait for its answer
+        match *last {
+            Some((asked, height)) if height >= wanted || asked >= since => return Ok(height.max(followed)),
+            Some((asked, _)) => tokio::time::sleep_until(asked + ASK_EVERY).await,
+            None => {}
+        }
+        let asked = Instant::now();
+        let height = self.chain.status().await?.head.height;
+        *last = Some((asked, height));
+        Ok(height.max(followed))
+    }
+}
