@@ -1,6 +1,6 @@
 //! `portico node`: a node of a chain, and what its operator does with the data.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -201,11 +201,11 @@ fn tell(word: &str, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Tells numbers on one line of standard error, every so often.
+/// Tells numbers on one line of standard error, every so often; nothing where a line cannot be rewritten.
 fn progress<T: std::fmt::Display>(word: &'static str) -> impl FnMut(T) {
-    let mut told = 0_u32;
+    let (mut told, terminal) = (0_u32, std::io::stderr().is_terminal());
     move |number| {
-        if told.is_multiple_of(64) {
+        if terminal && told.is_multiple_of(64) {
             eprint!("\r{word} {number}  ");
             let _ = std::io::stderr().flush();
         }
@@ -214,5 +214,8 @@ fn progress<T: std::fmt::Display>(word: &'static str) -> impl FnMut(T) {
 }
 
 fn done() {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
     eprint!("\r                              \r");
 }
