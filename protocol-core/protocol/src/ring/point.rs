@@ -35,6 +35,19 @@ impl Affine {
         AffinePoint::from_sec1_point(&encoded).into_option()
     }
 
+    /// The sum with another point, with the inverse of the other's x less this one's; both y may have magnitude 2.
+    #[inline]
+    pub(super) fn plus(&self, other: &Self, inverse: &Fe) -> Self {
+        let minus_y = self.y.negated(2);
+        let slope = other.y.add(&minus_y).mul(inverse);
+        let x = slope.square().add(&self.x.add(&other.x).negated(2)).carried();
+        let t = self.x.add(&x.negated(1));
+        Self {
+            x,
+            y: slope.mul(&t).add(&minus_y).carried(),
+        }
+    }
+
     /// 33 bytes.
     pub(super) fn compressed(&self) -> [u8; 33] {
         let mut bytes = [0; 33];

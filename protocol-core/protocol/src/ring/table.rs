@@ -175,14 +175,8 @@ fn add_level(width: Width, level: u32, powers: &[Affine], points: &mut [Option<A
     // Two odd multiples below the order never share x, so no factor is zero.
     let mut inverse = product.inverted_vartime();
     for (at, from, added, dx, before) in steps.into_iter().rev() {
-        let slope = added.y.add(&from.y.negated(1)).mul(&inverse.mul(&before));
+        points[at + known] = Some(from.plus(&added, &inverse.mul(&before)));
         inverse = inverse.mul(&dx);
-        let x = slope.square().add(&from.x.negated(1)).add(&added.x.negated(1));
-        let y = slope.mul(&from.x.add(&x.negated(5))).add(&from.y.negated(1));
-        points[at + known] = Some(Affine {
-            x: x.mul(&Fe::ONE),
-            y: y.mul(&Fe::ONE),
-        });
     }
     Some(())
 }

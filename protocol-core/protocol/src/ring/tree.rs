@@ -64,22 +64,9 @@ fn add_pairs(points: &mut [Vec<Affine>], stride: usize) -> Option<()> {
         let inverse = &mut inverses[at % CHAINS];
         let own = inverse.mul(&step.before);
         *inverse = inverse.mul(&step.dx);
-        pair[0] = added(&pair[0], &pair[stride], &own);
+        pair[0] = pair[0].plus(&pair[stride], &own);
     }
     Some(())
-}
-
-/// The sum of two points, with the inverse of their difference of x.
-#[inline]
-fn added(first: &Affine, second: &Affine, inverse: &Fe) -> Affine {
-    let minus_y = first.y.negated(2);
-    let slope = second.y.add(&minus_y).mul(inverse);
-    let x = slope.square().add(&first.x.add(&second.x).negated(2)).carried();
-    let t = first.x.add(&x.negated(1));
-    Affine {
-        x,
-        y: slope.mul(&t).add(&minus_y).carried(),
-    }
 }
 
 fn in_turn<'a>(mut points: impl Iterator<Item = &'a Affine>) -> Sum {
