@@ -12,7 +12,7 @@ mod scan;
 use portico_store::Snapshot;
 use tendermint_proto::v0_38::abci::{Event, ExecTxResult};
 
-use crate::api::{ApiError, stored_results};
+use crate::api::ApiError;
 use crate::machine::View;
 
 pub(crate) use query::{Events, Query};
@@ -75,7 +75,7 @@ pub(crate) fn txs(view: &View, query: &Query) -> Result<Vec<(i64, u32)>, ApiErro
     for height in heights(view, query, "tx.height")? {
         let results = scan.results(height, "tx.height")?;
         let at = height.to_string();
-        let implied = [(KIND, "Tx"), ("tx.hash", ""), ("tx.height", at.as_str())];
+        let implied = implied("", &at);
         for (index, result) in (0_u32..).zip(tx_results(&results)) {
             if tx_matches(query, result?, &implied)? {
                 hit(&mut hits, (height, index))?;
@@ -92,12 +92,19 @@ fn by_hash(snapshot: &Snapshot, query: &Query, text: &str) -> Result<Vec<(i64, u
     let Some((height, index)) = snapshot.tx(&hash)? else {
         return Ok(Vec::new());
     };
-    let results = stored_results(snapshot, height)?.unwrap_or_default();
-    let result = usize::try_from(index)
-        .ok()
-        .and_then(|index| results.tx_results.get(index));
-    let found = result.is_some_and(|result| query.matches(&tx_events(height, text, result)));
+    let results = snapshot.results(height)?.unwrap_or_default();
+    let at = usize::try_from(index).unwrap_or(usize::MAX);
+    let Some(result) = tx_results(&results).nth(at) else {
+        return Ok(Vec::new());
+    };
+    let height_text = height.to_string();
+    let found = tx_matches(query, result?, &implied(text, &height_text))?;
     Ok(found.then_some((height, index)).into_iter().collect())
+}
+
+/// What every transaction's events hold, beside those of its result.
+const fn implied<'a>(hash: &'a str, height: &'a str) -> [(&'static str, &'a str); 3] {
+    [(KIND, "Tx"), ("tx.hash", hash), ("tx.height", height)]
 }
 
 /// Heights of the blocks whose events match, ascending.

@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::{CHAIN_ID, Running, config, genesis, key};
+use common::{CHAIN_ID, Running, config, genesis, key, soon};
 use portico_client::{Blocks, Chain, RemoteChain, RemoteConfig};
 use portico_protocol::{Height, Upokt};
 
@@ -14,13 +12,6 @@ async fn over(nodes: &[&Running]) -> RemoteChain {
         .map(|node| RemoteConfig::new(&node.rpc, &node.grpc))
         .collect();
     RemoteChain::open_all(&configs).await.expect("they answer")
-}
-
-/// What takes longer than this never happens.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-async fn soon<T>(waiting: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, waiting).await.expect("in time")
 }
 
 /// Makes one block.

@@ -4,9 +4,8 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use common::Running;
+use common::{Running, soon};
 use portico_client::{BlockHead, Chain, RemoteChain, RemoteConfig};
 use portico_protocol::Height;
 use tokio::io::copy_bidirectional;
@@ -14,14 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What takes longer than this never happens.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Nothing is polled within a test.
 const NEVER_MS: u64 = 3_600_000;
-
-async fn soon<T>(waiting: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, waiting).await.expect("in time")
-}
 
 /// A way to a node's RPC, on which WebSockets can be cut and forbidden.
 struct Way {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CHAIN_ID, Running, key};
+use common::{CHAIN_ID, Running, key, soon};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -412,10 +412,6 @@ async fn one_websocket_too_many_is_refused_until_another_ends() {
     leaving.close(None).await.expect("closed");
     while leaving.next().await.is_some() {}
     // The node ends the connection before it gives its place away.
-    let room = async { while connect_async(&url).await.is_err() {} };
-    let patience = std::time::Duration::from_secs(60);
-    tokio::time::timeout(patience, room)
-        .await
-        .expect("a place is free again");
+    soon(async { while connect_async(&url).await.is_err() {} }).await;
     node.stop().await.expect("in order");
 }

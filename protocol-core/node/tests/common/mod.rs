@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use portico_chain::genesis::{
@@ -19,6 +20,14 @@ use portico_protocol::{Height, ServiceId, SigningKey, Upokt};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// What takes longer than this never happens.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits, and fails rather than hangs.
+pub async fn soon<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, waiting).await.expect("in time")
+}
 
 pub const CHAIN_ID: &str = "portico-test";
 const SEED: [u8; 32] = [7; 32];
