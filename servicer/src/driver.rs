@@ -122,10 +122,9 @@ impl Driver {
     /// All work of the newest block, after that of the heights since the last one.
     async fn on_block(&mut self, newest: &BlockHead) -> Result<(), DriverError> {
         let common = self.common(newest).await;
-        if let Some(common) = common.filter(|common| *common < self.cursor) {
-            self.rewind(common).await?;
-        } else if newest.height < self.cursor {
-            self.rewind(newest.height).await?;
+        let still_there = common.unwrap_or(newest.height);
+        if still_there < self.cursor {
+            self.rewind(still_there).await?;
         }
         self.sessions.expire(newest.height);
         self.settle(newest.height).await?;
