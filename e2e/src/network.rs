@@ -5,7 +5,7 @@ mod ledger;
 mod load;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use portico_client::{BlockHead, Chain, RemoteChain};
@@ -350,11 +350,7 @@ impl Network {
             "the claim of block {} is left at height {height}",
             claimed.0
         );
-        self.node = Process::portico(
-            "node",
-            self.dir.path(),
-            ["node".as_ref(), "--config".as_ref(), config.as_os_str()],
-        )?;
+        self.node = start_role(self.dir.path(), "node")?;
         let answers = || async { Ok(self.head().await.ok()) };
         let head = eventually("the node answers again", answers).await;
         head.map(|_| ()).with_context(|| self.logs())
@@ -362,12 +358,7 @@ impl Network {
 
     /// Starts the servicer again, with the same data and port.
     fn restart_servicer(&self) -> Result<Process> {
-        let config = self.dir.path().join("servicer.yaml");
-        Process::portico(
-            "servicer",
-            self.dir.path(),
-            ["servicer".as_ref(), "--config".as_ref(), config.as_os_str()],
-        )
+        start_role(self.dir.path(), "servicer")
     }
 
     /// Sends a forged relay request straight to the servicer; returns the text of its refusal.
@@ -409,6 +400,16 @@ async fn connect(rpc: &str, grpc: &str, node: &mut Process) -> Result<RemoteChai
     connected.with_context(|| node.tail())
 }
 
+/// Starts a role with its configuration file in `dir`, for the first time or again.
+fn start_role(dir: &Path, role: &str) -> Result<Process> {
+    let config = dir.join(role).with_extension("yaml");
+    Process::portico(
+        role,
+        dir,
+        [role.as_ref(), "--config".as_ref(), config.as_os_str()],
+    )
+}
+
 /// Writes the roles' configuration files and starts them.
 struct Configs<'a> {
     dir: &'a Path,
@@ -417,19 +418,9 @@ struct Configs<'a> {
 }
 
 impl Configs<'_> {
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.dir.join(name);
-        std::fs::write(&path, text)?;
-        Ok(path)
-    }
-
     fn start(&self, role: &str, text: &str) -> Result<Process> {
-        let path = self.write(&format!("{role}.yaml"), text)?;
-        Process::portico(
-            role,
-            self.dir,
-            [role.as_ref(), "--config".as_ref(), path.as_os_str()],
-        )
+        std::fs::write(self.dir.join(role).with_extension("yaml"), text)?;
+        start_role(self.dir, role)
     }
 
     fn node(&self, genesis_path: &Path) -> Result<Process> {

@@ -18,14 +18,6 @@ async fn killed_under_load(world: &mut World, clients: usize, kills: usize) -> R
     Ok(())
 }
 
-#[when(regex = r"^(\d+) calls are answered within one session$")]
-async fn calls_within_one_session(world: &mut World, calls: usize) -> Result<()> {
-    let (session, answers) = world.network().await?.call_within_one_session(calls).await?;
-    world.session = Some(session);
-    world.answers = answers;
-    Ok(())
-}
-
 #[when("the node is killed after their claim, rolled back to before it, and started again")]
 async fn rolled_back(world: &mut World) -> Result<()> {
     let session = world.session.clone().context("no session was used")?;
