@@ -17,35 +17,25 @@
 //! Deliberately absent: stored trie nodes (they follow from the leaves), retries towards backends (the gateway has other suppliers),
 //! answers that are served first and checked later.
 //!
-//! Start reading at `relay.rs`, then `lifecycle.rs`.
+//! Start reading at `relay/serve.rs`, then `lifecycle/next.rs`.
 
 mod backend;
-mod book;
 mod buffers;
-mod driver;
 mod error;
-mod head;
-mod http;
+mod front;
 pub mod leaf_log;
-mod ledger;
 mod lifecycle;
-mod meter;
 mod metrics;
-mod prove;
-mod record;
+mod readiness;
 mod relay;
 mod servicer;
 mod session;
-mod settlement;
-mod submit;
-mod verify;
-mod watch;
 
 pub use error::ServicerError;
-pub use ledger::{LedgerRow, LedgerTotals};
-pub use lifecycle::{ExpiredReason, Stage};
+pub use readiness::Readiness;
 pub use servicer::{Servicer, ServicerHandle};
-pub use watch::Readiness;
+pub use session::ledger::{LedgerRow, LedgerTotals};
+pub use session::stage::{ExpiredReason, Stage};
 
 #[cfg(test)]
 mod tests;

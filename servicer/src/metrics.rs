@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use crate::ServicerError;
-use crate::lifecycle::Stage;
+use crate::session::stage::Stage;
 
 /// The series.
 #[derive(Debug)]

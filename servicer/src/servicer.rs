@@ -15,24 +15,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ServicerError;
-use crate::backend::{self, Service};
-use crate::book::{Book, Books};
+use crate::backend::http::{self as backend, Service};
 use crate::buffers::Buffers;
-use crate::driver::Driver;
-use crate::http::admin::{self, Admin};
-use crate::http::listen::Bounded;
-use crate::http::server::Front;
-use crate::leaf_log::writer::Writer;
+use crate::front::admin::{self, Admin};
+use crate::front::listen::Bounded;
+use crate::front::relay::Front;
 use crate::leaf_log::{Leaf, LeafLog, LeafLogError, RedbLog};
-use crate::ledger::LedgerRow;
-use crate::lifecycle::ExpiredReason;
+use crate::lifecycle::driver::Driver;
+use crate::lifecycle::submit::Submitter;
 use crate::metrics::Metrics;
-use crate::record::SessionRecord;
-use crate::relay::Relays;
-use crate::session::{Rules, Sessions};
-use crate::submit::Submitter;
-use crate::verify::{ServedService, Verifier};
-use crate::watch::{Observed, Readiness, Watch};
+use crate::readiness::{Observed, Readiness, Watch};
+use crate::relay::recorder::Writer;
+use crate::relay::serve::Relays;
+use crate::relay::verify::{ServedService, Verifier};
+use crate::session::ledger::LedgerRow;
+use crate::session::lookup::{Rules, Sessions};
+use crate::session::record::SessionRecord;
+use crate::session::stage::ExpiredReason;
+use crate::session::tree::{Book, Books};
 
 /// A servicer whose data is open and whose ports are bound; [`Servicer::run`] serves until stopped.
 pub struct Servicer {

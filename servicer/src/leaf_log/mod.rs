@@ -9,13 +9,12 @@
 
 mod reader;
 mod store;
-pub(crate) mod writer;
 
 use std::path::Path;
 
 use portico_protocol::{Address, Height};
 
-use crate::record::SessionRecord;
+use crate::session::record::SessionRecord;
 
 pub use reader::LeafReader;
 pub(crate) use store::RedbLog;

@@ -62,7 +62,7 @@ impl LeafReader {
     pub fn sessions(&self) -> Result<Vec<SessionSummary>, LeafLogError> {
         let txn = self.begin()?;
         let records = sessions(&txn)?;
-        let summarize = |(index, record): (u64, crate::record::SessionRecord)| {
+        let summarize = |(index, record): (u64, crate::session::record::SessionRecord)| {
             let mut leaves = 0;
             scan(&txn, index, &mut |_, _, _| leaves += 1)?;
             Ok(SessionSummary {

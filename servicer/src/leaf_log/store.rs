@@ -10,7 +10,7 @@ use redb::{
 };
 
 use super::{LeafLog, LeafLogError, NewLeaf, VisitLeaf, file};
-use crate::record::SessionRecord;
+use crate::session::record::SessionRecord;
 
 /// Format of the tables below.
 const FORMAT: u64 = 1;

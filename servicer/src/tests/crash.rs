@@ -9,7 +9,7 @@ use redb::{Database, StorageBackend};
 
 use super::*;
 use crate::leaf_log::{FILE_NAME, LeafLogError, LeafReader, NewLeaf, VisitLeaf};
-use crate::record::SessionRecord;
+use crate::session::record::SessionRecord;
 
 /// A real log that fails to append when told to.
 struct FailingLog {

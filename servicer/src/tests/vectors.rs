@@ -10,11 +10,11 @@ use portico_smst::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::book::Book;
 use crate::leaf_log::NewLeaf;
-use crate::prove;
-use crate::record::{Seal, SessionRecord, Windows};
-use crate::settlement::{Outcome, Settlement};
+use crate::lifecycle::prove;
+use crate::lifecycle::settlement::{Outcome, Settlement};
+use crate::session::record::{Seal, SessionRecord, Windows};
+use crate::session::tree::Book;
 
 fn file(name: &str) -> Value {
     let default = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/go-poktroll-0.1.35");
@@ -77,7 +77,7 @@ impl Session {
             compute_units_per_relay: u64::try_from(int(&vector["compute_units_per_relay"])).unwrap(),
             target_hash: array(&vector["relay_mining_difficulty_target"]),
             windows: Windows::new(&params, end),
-            ..crate::lifecycle::tests::record()
+            ..crate::lifecycle::next::tests::record()
         };
         let folder = tempfile::tempdir().unwrap();
         let log = RedbLog::open(folder.path()).unwrap();
@@ -266,7 +266,7 @@ fn reads_a_settlement_event_of_the_network() {
         session_id: "f8fc2ffaa810df44455d5b4b3bbc46e0b45108335e90c9e6bb33e1546d13e5cc".into(),
         supplier: "pokt19a3t4yunp0dlpfjrp7qwnzwlrzd5fzs2gjaaaj".parse().unwrap(),
         end: Height(1080),
-        ..crate::lifecycle::tests::record()
+        ..crate::lifecycle::next::tests::record()
     };
     let events = [event];
     let Some(Outcome::Settled(settled)) = Settlement::new(&events).outcome(&record) else {

@@ -18,8 +18,8 @@ use portico_protocol::Address;
 use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::LedgerTotals;
 use crate::servicer::ServicerHandle;
+use crate::session::ledger::LedgerTotals;
 
 /// State of these endpoints.
 #[derive(Clone)]

@@ -10,10 +10,10 @@ use portico_protocol::relay::RelayError;
 use portico_protocol::wire::pocket::service::{RelayMinerError, RelayResponse, RelayResponseMetadata};
 use portico_protocol::wire::pocket::session::SessionHeader;
 
-use crate::backend::BackendError;
+use crate::backend::http::BackendError;
 use crate::leaf_log::LeafLogError;
-use crate::leaf_log::writer::AppendError;
-use crate::session::SessionError;
+use crate::relay::recorder::AppendError;
+use crate::session::lookup::SessionError;
 
 /// Code space of the relay miner's proxy.
 const PROXY: &str = "relayer_proxy";

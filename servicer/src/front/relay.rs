@@ -15,10 +15,10 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::error::{Refusal, Refused};
 use crate::buffers::Room;
 use crate::metrics::Metrics;
-use crate::relay::Relays;
+use crate::relay::refusal::{Refusal, Refused};
+use crate::relay::serve::Relays;
 
 /// Time for reading a request's body; a relay is in progress, and counted as such, only after it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

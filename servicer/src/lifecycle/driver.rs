@@ -12,16 +12,17 @@ use portico_protocol::{Address, BlockHash, Height, SigningKey};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::book::{Book, Books};
-use crate::leaf_log::writer::Writer;
 use crate::leaf_log::{LeafLog, LeafLogError};
-use crate::lifecycle::{self, Stage};
+use crate::lifecycle::next as lifecycle;
+use crate::lifecycle::settlement::{Outcome, Settlement};
+use crate::lifecycle::submit::{Outgoing, Sent, Submitter};
 use crate::metrics::Metrics;
-use crate::record::{Sending, SessionRecord};
-use crate::session::Sessions;
-use crate::settlement::{Outcome, Settlement};
-use crate::submit::{Outgoing, Sent, Submitter};
-use crate::watch::Watch;
+use crate::readiness::Watch;
+use crate::relay::recorder::Writer;
+use crate::session::lookup::Sessions;
+use crate::session::record::{Sending, SessionRecord};
+use crate::session::stage::Stage;
+use crate::session::tree::{Book, Books};
 
 /// Leaves deleted in one transaction, so that relays wait for it no longer than for one of their own commits.
 const DELETE_BATCH: usize = 256;
@@ -39,7 +40,7 @@ const BLOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a block's work is to be tried again.
 #[derive(Debug, thiserror::Error)]
-enum DriverError {
+pub(super) enum DriverError {
     #[error("the chain does not answer")]
     Chain(#[from] ChainError),
     #[error("the leaf log fails")]
@@ -49,8 +50,6 @@ enum DriverError {
     #[error("a task was cancelled")]
     Task(#[from] tokio::task::JoinError),
 }
-
-mod steps;
 
 /// The task that owns the lifecycle.
 pub(crate) struct Driver {
@@ -71,19 +70,19 @@ pub(crate) struct Driver {
 }
 
 /// What one session wants to send.
-struct Wanted {
-    book: Arc<Book>,
-    record: SessionRecord,
-    message: prost_types::Any,
+pub(super) struct Wanted {
+    pub(super) book: Arc<Book>,
+    pub(super) record: SessionRecord,
+    pub(super) message: prost_types::Any,
 }
 
 /// What a pass over the sessions found.
 #[derive(Default)]
-struct Plan {
-    changed: Vec<(Arc<Book>, SessionRecord)>,
-    claims: Vec<Wanted>,
-    proofs: Vec<Wanted>,
-    forget: Vec<Arc<Book>>,
+pub(super) struct Plan {
+    pub(super) changed: Vec<(Arc<Book>, SessionRecord)>,
+    pub(super) claims: Vec<Wanted>,
+    pub(super) proofs: Vec<Wanted>,
+    pub(super) forget: Vec<Arc<Book>>,
 }
 
 impl Driver {

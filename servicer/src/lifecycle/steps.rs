@@ -1,4 +1,4 @@
-//! The steps of one session: what [`lifecycle::next`] asks for, done.
+//! The steps of one session: what [`next::next`] asks for, done.
 
 use std::sync::Arc;
 
@@ -8,11 +8,12 @@ use portico_protocol::{Height, claim, proof, tx};
 use portico_smst::Path;
 use tokio::task::spawn_blocking;
 
-use super::{Driver, DriverError, Plan, Wanted};
-use crate::book::Book;
-use crate::lifecycle::{self, Action, ClaimStep, ExpiredReason, ProofStep, Stage};
-use crate::prove::{self, ProofFault};
-use crate::record::{Seal, Sending, SessionRecord, Windows};
+use super::driver::{Driver, DriverError, Plan, Wanted};
+use crate::lifecycle::next::{self, Action, ClaimStep, ProofStep};
+use crate::lifecycle::prove::{self, ProofFault};
+use crate::session::record::{Seal, Sending, SessionRecord, Windows};
+use crate::session::stage::{ExpiredReason, Stage};
+use crate::session::tree::Book;
 
 /// Transitions of one session at one block; a session that was away for long makes several.
 const MAX_STEPS: usize = 8;
@@ -28,7 +29,7 @@ impl Driver {
     ) -> Result<(), DriverError> {
         let head = newest.height;
         for _ in 0..MAX_STEPS {
-            match lifecycle::next(record, head, book.in_flight(), self.keep_leaves_blocks) {
+            match next::next(record, head, book.in_flight(), self.keep_leaves_blocks) {
                 Action::Wait => break,
                 Action::Drain => {
                     book.stop_accepting();
@@ -39,7 +40,7 @@ impl Driver {
                     let on_chain = self.chain.claim(&record.session_id, &record.supplier).await?;
                     self.note_failed_tx(&mut record.claim, on_chain.is_none(), head)
                         .await?;
-                    match lifecycle::claim_step(record, on_chain.as_ref(), head) {
+                    match next::claim_step(record, on_chain.as_ref(), head) {
                         ClaimStep::OnChain => self.claimed(record),
                         ClaimStep::Foreign => record.expire(ExpiredReason::ForeignClaim, head),
                         ClaimStep::Missed => record.expire(ExpiredReason::ClaimWindowMissed, head),
@@ -59,7 +60,7 @@ impl Driver {
                 Action::Prove => {
                     let on_chain = self.chain.claim(&record.session_id, &record.supplier).await?;
                     self.note_failed_tx(&mut record.proof, true, head).await?;
-                    match lifecycle::proof_step(record, on_chain.as_ref(), head) {
+                    match next::proof_step(record, on_chain.as_ref(), head) {
                         ProofStep::Proved => {
                             record.proved = true;
                             record.stage = Stage::ProofOnChain;

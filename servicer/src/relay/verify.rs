@@ -18,8 +18,8 @@ use portico_protocol::{Address, ServiceId, SigningKey};
 use prost::Message;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::backend::Service;
-use crate::http::error::Refusal;
+use crate::backend::http::Service;
+use crate::relay::refusal::Refusal;
 
 /// Tables that are built after one signature, some 0.2 ms each: those of a ring of two and its image, with a few to spare.
 const TABLES_AT_ONCE: usize = 8;

@@ -12,10 +12,10 @@ use portico_protocol::relay::MinedRelay;
 use portico_smst::Path;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{LeafLog, NewLeaf};
-use crate::book::{Book, InFlight, leaf_hash};
-use crate::meter::Reservation;
+use crate::leaf_log::{LeafLog, NewLeaf};
 use crate::metrics::Metrics;
+use crate::session::meter::Reservation;
+use crate::session::tree::{Book, InFlight, leaf_hash};
 
 /// Most leaves in one transaction.
 const MAX_BATCH: usize = 256;

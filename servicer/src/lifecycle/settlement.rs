@@ -7,8 +7,8 @@ use portico_protocol::Upokt;
 use portico_protocol::types::DENOM;
 use serde_json::Value;
 
-use crate::lifecycle::ExpiredReason;
-use crate::record::{SessionRecord, Settled};
+use crate::session::record::{SessionRecord, Settled};
+use crate::session::stage::ExpiredReason;
 
 /// Outcome of one claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn record() -> SessionRecord {
-        let mut record = crate::lifecycle::tests::record();
+        let mut record = crate::lifecycle::next::tests::record();
         record.service = "svc1".parse().unwrap();
         record.session_id = "aa".into();
         record.end = portico_protocol::Height(1080);

@@ -8,7 +8,7 @@ use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, ComputeUnits, Height, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::{ExpiredReason, Stage};
+use crate::session::stage::{ExpiredReason, Stage};
 
 /// Transaction hashes kept per phase; older ones are dropped.
 const MAX_TXS: usize = 8;

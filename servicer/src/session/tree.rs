@@ -8,9 +8,9 @@ use portico_protocol::{Address, Height};
 use portico_smst::{LeafSet, Path};
 
 use crate::leaf_log::{LeafLog, LeafLogError};
-use crate::ledger::LedgerRow;
-use crate::lifecycle::Stage;
-use crate::record::{CountSnapshot, SessionRecord};
+use crate::session::ledger::LedgerRow;
+use crate::session::record::{CountSnapshot, SessionRecord};
+use crate::session::stage::Stage;
 
 /// One session of one supplier.
 #[derive(Debug)]
@@ -202,7 +202,7 @@ impl Book {
                     (true, Some(seal)) => seal.leaves,
                     _ => u64::try_from(self.leaves().set.len()).unwrap_or(u64::MAX),
                 });
-        crate::ledger::row(record, committed)
+        crate::session::ledger::row(record, committed)
     }
 }
 

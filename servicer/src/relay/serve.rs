@@ -10,16 +10,16 @@ use portico_protocol::relay::{MinedRelay, RelayError, sign_response};
 use portico_protocol::wire::pocket::service::RelayResponse;
 use tokio::time::Instant;
 
-use crate::backend::Answer;
-use crate::book::{Book, Books, InFlight, count};
+use crate::backend::http::Answer;
 use crate::buffers::Buffers;
-use crate::http::error::{Refusal, Refused};
 use crate::leaf_log::LeafLog;
-use crate::leaf_log::writer::{Appended, Slot, Writer};
-use crate::meter::Reservation;
 use crate::metrics::Metrics;
-use crate::session::{Seat, SessionInfo, Sessions};
-use crate::verify::{self, Request, Verifier};
+use crate::relay::recorder::{Appended, Slot, Writer};
+use crate::relay::refusal::{Refusal, Refused};
+use crate::relay::verify::{self, Request, Verifier};
+use crate::session::lookup::{Seat, SessionInfo, Sessions};
+use crate::session::meter::Reservation;
+use crate::session::tree::{Book, Books, InFlight, count};
 
 /// What the hot path works with.
 pub(crate) struct Relays {

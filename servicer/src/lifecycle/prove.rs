@@ -10,9 +10,9 @@ use portico_protocol::{PublicKey, difficulty};
 use portico_smst::{CompactClosestProof, GobError, Path, ProofError, ProveError, Rule, Sum, SumDigest};
 use prost::Message;
 
-use crate::book::Book;
 use crate::leaf_log::{LeafLog, LeafLogError};
-use crate::record::SessionRecord;
+use crate::session::record::SessionRecord;
+use crate::session::tree::Book;
 
 /// Why there is no proof to send.
 #[derive(Debug, thiserror::Error)]

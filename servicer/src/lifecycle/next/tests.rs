@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Seal, Windows};
+use crate::session::record::{Seal, Windows};
 use portico_protocol::{ComputeUnits, Upokt};
 
 /// Session 1..=10 with the default windows, sealed.

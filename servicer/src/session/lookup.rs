@@ -16,13 +16,13 @@ use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, Height, ServiceId, Upokt, difficulty, relay};
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::book::{Book, Books};
-use crate::head::Head;
 use crate::leaf_log::{LeafLog, LeafLogError};
-use crate::lifecycle::Stage;
-use crate::meter::{Meter, Prices, budget};
 use crate::metrics::Metrics;
-use crate::record::{CountSnapshot, Sending, SessionRecord, Windows};
+use crate::session::head::Head;
+use crate::session::meter::{Meter, Prices, budget};
+use crate::session::record::{CountSnapshot, Sending, SessionRecord, Windows};
+use crate::session::stage::Stage;
+use crate::session::tree::{Book, Books};
 
 /// Sessions asked of the chain at a time.
 const MAX_LOOKUPS: usize = 32;

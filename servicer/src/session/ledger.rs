@@ -10,8 +10,8 @@
 use portico_protocol::{Address, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::Stage;
-use crate::record::SessionRecord;
+use crate::session::record::SessionRecord;
+use crate::session::stage::Stage;
 
 /// One session of one supplier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,3 @@
+//! The nodes behind a service, by transport.
+
+pub(crate) mod http;

@@ -1,0 +1,87 @@
+//! Where a session of a supplier is in its life, as it is stored and shown.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a session of a supplier is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Stage {
+    /// Relays are accepted.
+    Open,
+    /// The grace period is over: relays in progress may still become leaves.
+    Draining,
+    /// Root, sum and count are fixed and on disk; no later leaf counts.
+    Sealed,
+    /// A claim was handed to the mempool.
+    ClaimSent,
+    /// The chain holds our claim.
+    ClaimOnChain,
+    /// The draw says that no proof is needed.
+    ProofNotRequired,
+    /// The draw asks for a proof.
+    ProofRequired,
+    /// A proof was handed to the mempool.
+    ProofSent,
+    /// The chain accepted the proof.
+    ProofOnChain,
+    /// The claim was settled.
+    Settled,
+    /// Nothing will be paid.
+    Expired {
+        /// Why.
+        reason: ExpiredReason,
+    },
+    /// The session ended without a leaf.
+    Empty,
+}
+
+/// Why a session is not paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpiredReason {
+    /// No claim of ours was on chain when the claim window closed.
+    ClaimWindowMissed,
+    /// Another process with the same key claimed as much or more, with a root that this one cannot prove.
+    ForeignClaim,
+    /// A proof was required and none was accepted when the proof window closed.
+    ProofWindowMissed,
+    /// The leaves on disk do not give the sealed root: no proof is sent.
+    RootMismatch,
+    /// The proof does not pass the chain's own checks here: it is not sent.
+    ProofNotVerified,
+    /// The chain expired the claim for a missing proof.
+    ProofMissing,
+    /// The chain expired the claim for an invalid proof.
+    ProofInvalid,
+    /// The chain discarded the claim.
+    Discarded,
+    /// The settlement height passed and no event told of the claim.
+    NotSettled,
+}
+
+impl Stage {
+    /// Whether nothing more will happen to the session.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Settled | Self::Expired { .. } | Self::Empty)
+    }
+
+    /// Name in metrics, as in JSON.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Draining => "draining",
+            Self::Sealed => "sealed",
+            Self::ClaimSent => "claim_sent",
+            Self::ClaimOnChain => "claim_on_chain",
+            Self::ProofNotRequired => "proof_not_required",
+            Self::ProofRequired => "proof_required",
+            Self::ProofSent => "proof_sent",
+            Self::ProofOnChain => "proof_on_chain",
+            Self::Settled => "settled",
+            Self::Expired { .. } => "expired",
+            Self::Empty => "empty",
+        }
+    }
+}
