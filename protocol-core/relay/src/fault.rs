@@ -1,0 +1,61 @@
+//! What a supplier's refusal means for the gateway, whichever program and transport it came by.
+
+/// The kinds of refusal that call for different reactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The supplier serves no more relays of this application in this session: its stake is used up there.
+    OverServiced,
+    /// The supplier sees another session than the gateway: its chain is a block ahead or behind.
+    Session,
+    /// Anything else.
+    Other,
+}
+
+impl RefusalKind {
+    /// Sorts the error of a reference relay miner (`poktroll:pkg/relayer/proxy/errors.go`, `pkg/relayer/relay_authenticator`).
+    #[must_use]
+    pub fn of_miner_error(codespace: &str, code: u32) -> Self {
+        match (codespace, code) {
+            ("relayer_proxy", 7) => Self::OverServiced,
+            ("relayer_proxy", 1 | 6) | ("relay_authenticator", 1) => Self::Session,
+            _ => Self::Other,
+        }
+    }
+
+    /// Sorts an HTTP status, by which the HA miner refuses.
+    #[must_use]
+    pub const fn of_http_status(status: u16) -> Self {
+        match status {
+            429 => Self::OverServiced,
+            403 => Self::Session,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_miners_refusals_are_sorted_alike() {
+        let exhausted = [
+            RefusalKind::of_miner_error("relayer_proxy", 7),
+            RefusalKind::of_http_status(429),
+        ];
+        assert_eq!(exhausted, [RefusalKind::OverServiced; 2]);
+        let session = [
+            RefusalKind::of_miner_error("relayer_proxy", 1),
+            RefusalKind::of_miner_error("relayer_proxy", 6),
+            RefusalKind::of_miner_error("relay_authenticator", 1),
+            RefusalKind::of_http_status(403),
+        ];
+        assert_eq!(session, [RefusalKind::Session; 4]);
+        let other = [
+            RefusalKind::of_miner_error("relay_authenticator", 7),
+            RefusalKind::of_miner_error("service", 1),
+            RefusalKind::of_http_status(502),
+        ];
+        assert_eq!(other, [RefusalKind::Other; 3]);
+    }
+}
