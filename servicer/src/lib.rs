@@ -3,7 +3,7 @@
 //! ```text
 //!  RelayRequest ─► http ─► verify ─► session ─► meter ─► ring signature ─► backend ─► sign ─► leaf log ─► RelayResponse
 //!                                       │                                                        │
-//!                                     Chain                                              books (leaf index)
+//!                                     Chain                                              trees (leaf index)
 //!                                       │                                                        │
 //!                 blocks ─► driver ─────┴── lifecycle (pure) ─► seal ─► claim ─► draw ─► prove ─► settle ─► ledger
 //! ```

@@ -1,4 +1,4 @@
-//! Progress watermarks, from which readiness follows.
+//! How far the work of blocks is, and the readiness that follows from it.
 
 use std::time::Duration;
 
@@ -34,11 +34,11 @@ pub(crate) struct Observed {
 
 /// When a block was last taken into account.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Progress {
     last: watch::Sender<Option<(Height, Instant)>>,
 }
 
-impl Default for Watch {
+impl Default for Progress {
     fn default() -> Self {
         Self {
             last: watch::Sender::new(None),
@@ -46,7 +46,7 @@ impl Default for Watch {
     }
 }
 
-impl Watch {
+impl Progress {
     /// All work of the block at `height` is done.
     pub(crate) fn block(&self, height: Height) {
         self.last.send_replace(Some((height, Instant::now())));

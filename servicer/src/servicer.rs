@@ -19,12 +19,12 @@ use crate::backend::http::{self as backend, Service};
 use crate::buffers::Buffers;
 use crate::front::admin::{self, Admin};
 use crate::front::listen::Bounded;
-use crate::front::relay::Front;
+use crate::front::relay::RelayEndpoint;
 use crate::leaf_log::{Leaf, LeafLog, LeafLogError, RedbLog};
 use crate::lifecycle::driver::Driver;
 use crate::lifecycle::submit::Submitter;
 use crate::metrics::Metrics;
-use crate::readiness::{Observed, Readiness, Watch};
+use crate::readiness::{Observed, Progress, Readiness};
 use crate::relay::recorder::Writer;
 use crate::relay::serve::Relays;
 use crate::relay::verify::{ServedService, Verifier};
@@ -32,7 +32,7 @@ use crate::session::ledger::LedgerRow;
 use crate::session::lookup::{Rules, Sessions};
 use crate::session::record::SessionRecord;
 use crate::session::stage::ExpiredReason;
-use crate::session::tree::{Book, Books};
+use crate::session::tree::{SessionTree, SessionTrees};
 
 /// A servicer whose data is open and whose ports are bound; [`Servicer::run`] serves until stopped.
 pub struct Servicer {
@@ -87,7 +87,7 @@ impl Servicer {
             .map(|address| bind("admin_listen", address))
             .transpose()?;
         let metrics = Arc::new(Metrics::new(&registry)?);
-        let books = restore(log.as_ref()).map_err(|source| log_error(&config.data_dir, source))?;
+        let trees = restore(log.as_ref()).map_err(|source| log_error(&config.data_dir, source))?;
         let cursor = log
             .cursor()
             .map_err(|source| log_error(&config.data_dir, source))?;
@@ -105,15 +105,15 @@ impl Servicer {
         };
         let sessions = Arc::new(Sessions::new(
             Arc::clone(&chain),
-            Arc::clone(&books),
+            Arc::clone(&trees),
             rules,
             Arc::clone(&metrics),
         ));
-        let watch = Arc::new(Watch::default());
+        let progress = Arc::new(Progress::default());
         let relays = Arc::new(Relays {
             verifier: Verifier::new(keys.clone(), services, verify_threads(&config)),
             sessions: Arc::clone(&sessions),
-            books: Arc::clone(&books),
+            trees: Arc::clone(&trees),
             log: Arc::clone(&log),
             writer: Arc::clone(&writer),
             client: backend::client().map_err(|error| setup("the backend client", error))?,
@@ -124,21 +124,21 @@ impl Servicer {
         let driver = Driver {
             submitter: Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics)),
             chain,
-            books: Arc::clone(&books),
+            trees: Arc::clone(&trees),
             log: Arc::clone(&log),
             writer: Arc::clone(&writer),
             sessions,
             keys,
             metrics,
-            watch: Arc::clone(&watch),
+            progress: Arc::clone(&progress),
             keep_leaves_blocks: config.keep_leaves_blocks,
             cursor,
             recent: BTreeMap::new(),
         };
         let handle = ServicerHandle {
-            books,
+            trees,
             log,
-            watch,
+            progress,
             writer: Arc::downgrade(&writer),
         };
         let admin_listener = admin_listener.map(|(listener, _)| listener);
@@ -190,8 +190,8 @@ impl Servicer {
             (None, false) => admin::probes(&admin).merge(admin::metrics_only(&admin)),
         };
         let metrics = Arc::clone(&self.relays.metrics);
-        let front = Front::new(self.relays, metrics, &self.config.limits, relay_tasks.clone());
-        let relays = serve(self.listener, front.router(beside), stop.clone());
+        let endpoint = RelayEndpoint::new(self.relays, metrics, &self.config.limits, relay_tasks.clone());
+        let relays = serve(self.listener, endpoint.router(beside), stop.clone());
         let admin_endpoint = async {
             match self.admin_listener {
                 Some(listener) => serve(listener, admin::all(&admin), stop.clone()).await,
@@ -226,9 +226,9 @@ impl Servicer {
 /// Looks into a running servicer.
 #[derive(Clone)]
 pub struct ServicerHandle {
-    books: Arc<Books>,
+    trees: Arc<SessionTrees>,
     log: Arc<dyn LeafLog>,
-    watch: Arc<Watch>,
+    progress: Arc<Progress>,
     /// The queue closes when the last relay is done, whoever still looks.
     writer: std::sync::Weak<Writer>,
 }
@@ -245,7 +245,7 @@ impl ServicerHandle {
     /// One row per session and supplier, oldest first.
     #[must_use]
     pub fn ledger(&self) -> Vec<LedgerRow> {
-        self.books.all().iter().map(|book| book.row()).collect()
+        self.trees.all().iter().map(|tree| tree.row()).collect()
     }
 
     /// Leaves of a session on disk, in the order in which they were committed; empty for an unknown session. Blocks while it reads.
@@ -253,12 +253,12 @@ impl ServicerHandle {
     /// # Errors
     /// When the leaf log cannot be read.
     pub fn leaves(&self, session_id: &str, supplier: &Address) -> Result<Vec<Leaf>, LeafLogError> {
-        let Some(book) = self.books.find(session_id, supplier) else {
+        let Some(tree) = self.trees.find(session_id, supplier) else {
             return Ok(Vec::new());
         };
-        let weight = book.record().compute_units_per_relay;
+        let weight = tree.record().compute_units_per_relay;
         let mut leaves = Vec::new();
-        self.log.scan(book.index, &mut |seq, key, relay| {
+        self.log.scan(tree.index, &mut |seq, key, relay| {
             leaves.push(Leaf {
                 seq,
                 key: *key,
@@ -271,8 +271,8 @@ impl ServicerHandle {
 
     /// Stores the counters of an orderly stop; those of the last block would be lost otherwise.
     fn save_counts(&self) {
-        let unsaved = |book: &Arc<Book>| book.unsaved_counts().map(|record| (book.index, record));
-        let records: Vec<_> = self.books.all().iter().filter_map(unsaved).collect();
+        let unsaved = |tree: &Arc<SessionTree>| tree.unsaved_counts().map(|record| (tree.index, record));
+        let records: Vec<_> = self.trees.all().iter().filter_map(unsaved).collect();
         if !records.is_empty()
             && let Err(error) = self.log.put(&records, None)
         {
@@ -286,22 +286,22 @@ impl ServicerHandle {
     /// Newest block whose work is done; 0 before the first.
     #[must_use]
     pub fn height(&self) -> i64 {
-        self.watch.height().0
+        self.progress.height().0
     }
 
     /// Waits until all work of the block at `height`, or of a later one, is done.
     pub async fn wait_for_block(&self, height: i64) {
-        self.watch.wait_for(Height(height)).await;
+        self.progress.wait_for(Height(height)).await;
     }
 
     /// Whether relays should be sent here, and why not.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let writer = self.writer.upgrade();
-        self.watch.readiness(&Observed {
+        self.progress.readiness(&Observed {
             writer_failing: writer.as_ref().is_none_or(|writer| writer.is_failing()),
             writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
-            unsealed_overdue: self.books.oldest_unsealed_overdue(self.watch.height()),
+            unsealed_overdue: self.trees.oldest_unsealed_overdue(self.progress.height()),
         })
     }
 }
@@ -370,27 +370,27 @@ fn bind(
 }
 
 /// Rebuilds what memory holds from the log. A sealed session whose leaves do not give the sealed root is loud, and never proved.
-fn restore(log: &dyn LeafLog) -> Result<Arc<Books>, LeafLogError> {
-    let books = Books::default();
+fn restore(log: &dyn LeafLog) -> Result<Arc<SessionTrees>, LeafLogError> {
+    let trees = SessionTrees::default();
     for (index, record) in log.sessions()? {
-        let book = Book::restore(index, record, log)?;
-        let mut record = book.record();
-        if !record.stage.is_final() && !root_matches(&book, &record) {
+        let tree = SessionTree::restore(index, record, log)?;
+        let mut record = tree.record();
+        if !record.stage.is_final() && !root_matches(&tree, &record) {
             tracing::error!(session = record.session_id, supplier = %record.supplier, "leaves do not give the sealed root");
             let height = record.seal.map_or(Height(0), |seal| seal.height);
             record.expire(ExpiredReason::RootMismatch, height);
             log.put(&[(index, record.clone())], None)?;
-            book.set_record(record);
+            tree.set_record(record);
         }
-        books.insert(Arc::new(book));
+        trees.insert(Arc::new(tree));
     }
-    Ok(Arc::new(books))
+    Ok(Arc::new(trees))
 }
 
-fn root_matches(book: &Book, record: &SessionRecord) -> bool {
+fn root_matches(tree: &SessionTree, record: &SessionRecord) -> bool {
     record
         .seal
-        .is_none_or(|seal| book.leaves().set.root().as_ref() == seal.root)
+        .is_none_or(|seal| tree.leaves().set.root().as_ref() == seal.root)
 }
 
 fn verify_threads(config: &ServicerConfig) -> usize {

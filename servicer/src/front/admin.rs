@@ -44,7 +44,7 @@ pub(crate) fn metrics_only(admin: &Admin) -> Router {
 }
 
 /// `/ledger` and `/leaves`.
-pub(crate) fn books(admin: &Admin) -> Router {
+pub(crate) fn ledger_and_leaves(admin: &Admin) -> Router {
     let routes = Router::new()
         .route("/ledger", get(ledger))
         .route("/leaves", get(leaves));
@@ -53,7 +53,9 @@ pub(crate) fn books(admin: &Admin) -> Router {
 
 /// Everything.
 pub(crate) fn all(admin: &Admin) -> Router {
-    probes(admin).merge(metrics_only(admin)).merge(books(admin))
+    probes(admin)
+        .merge(metrics_only(admin))
+        .merge(ledger_and_leaves(admin))
 }
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {

@@ -29,7 +29,7 @@ const RPC_TYPE: &str = "rpc-type";
 
 /// State of the relay endpoint.
 #[derive(Clone)]
-pub(crate) struct Front {
+pub(crate) struct RelayEndpoint {
     relays: Arc<Relays>,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
@@ -38,7 +38,7 @@ pub(crate) struct Front {
     tasks: TaskTracker,
 }
 
-impl Front {
+impl RelayEndpoint {
     pub(crate) fn new(
         relays: Arc<Relays>,
         metrics: Arc<Metrics>,
@@ -116,9 +116,9 @@ impl Front {
     }
 }
 
-async fn relay(State(front): State<Front>, request: Request) -> Response {
-    let metrics = Arc::clone(&front.metrics);
-    match front.answer(request).await {
+async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Response {
+    let metrics = Arc::clone(&endpoint.metrics);
+    match endpoint.answer(request).await {
         Ok(response) => (
             [(CONTENT_TYPE, "application/octet-stream")],
             response.encode_to_vec(),

@@ -17,12 +17,12 @@ use crate::lifecycle::next as lifecycle;
 use crate::lifecycle::settlement::{Outcome, Settlement};
 use crate::lifecycle::submit::{Outgoing, Sent, Submitter};
 use crate::metrics::Metrics;
-use crate::readiness::Watch;
+use crate::readiness::Progress;
 use crate::relay::recorder::Writer;
 use crate::session::lookup::Sessions;
 use crate::session::record::{Sending, SessionRecord};
 use crate::session::stage::Stage;
-use crate::session::tree::{Book, Books};
+use crate::session::tree::{SessionTree, SessionTrees};
 
 /// Leaves deleted in one transaction, so that relays wait for it no longer than for one of their own commits.
 const DELETE_BATCH: usize = 256;
@@ -54,14 +54,14 @@ pub(super) enum DriverError {
 /// The task that owns the lifecycle.
 pub(crate) struct Driver {
     pub(crate) chain: Arc<dyn Chain>,
-    pub(crate) books: Arc<Books>,
+    pub(crate) trees: Arc<SessionTrees>,
     pub(crate) log: Arc<dyn LeafLog>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) sessions: Arc<Sessions<dyn Chain>>,
     pub(crate) submitter: Submitter,
     pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) watch: Arc<Watch>,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) keep_leaves_blocks: u32,
     /// Last height whose settlement events were taken into account.
     pub(crate) cursor: Height,
@@ -71,7 +71,7 @@ pub(crate) struct Driver {
 
 /// What one session wants to send.
 pub(super) struct Wanted {
-    pub(super) book: Arc<Book>,
+    pub(super) tree: Arc<SessionTree>,
     pub(super) record: SessionRecord,
     pub(super) message: prost_types::Any,
 }
@@ -79,10 +79,10 @@ pub(super) struct Wanted {
 /// What a pass over the sessions found.
 #[derive(Default)]
 pub(super) struct Plan {
-    pub(super) changed: Vec<(Arc<Book>, SessionRecord)>,
+    pub(super) changed: Vec<(Arc<SessionTree>, SessionRecord)>,
     pub(super) claims: Vec<Wanted>,
     pub(super) proofs: Vec<Wanted>,
-    pub(super) forget: Vec<Arc<Book>>,
+    pub(super) forget: Vec<Arc<SessionTree>>,
 }
 
 impl Driver {
@@ -138,10 +138,10 @@ impl Driver {
         })
         .await?;
         let counted = self
-            .books
+            .trees
             .all()
             .into_iter()
-            .filter_map(|book| book.unsaved_counts().map(|record| (book, record)));
+            .filter_map(|tree| tree.unsaved_counts().map(|record| (tree, record)));
         self.store(&counted.collect::<Vec<_>>(), Some(newest.height))
             .await?;
         self.cursor = newest.height;
@@ -152,9 +152,9 @@ impl Driver {
             self.recent.pop_first();
         }
         self.forget(plan.forget).await?;
-        self.watch.block(newest.height);
+        self.progress.block(newest.height);
         self.metrics
-            .block(newest.height.0, self.books.all().iter().map(|book| book.stage()));
+            .block(newest.height.0, self.trees.all().iter().map(|tree| tree.stage()));
         Ok(())
     }
 
@@ -185,8 +185,9 @@ impl Driver {
 
     /// The chain went back, by a rollback of its operator's: what was seen in the blocks above is looked for again.
     async fn rewind(&mut self, head: Height) -> Result<(), DriverError> {
-        let rewound = |book: Arc<Book>| lifecycle::rewound(&book.record(), head).map(|record| (book, record));
-        let changed: Vec<_> = self.books.all().into_iter().filter_map(rewound).collect();
+        let rewound =
+            |tree: Arc<SessionTree>| lifecycle::rewound(&tree.record(), head).map(|record| (tree, record));
+        let changed: Vec<_> = self.trees.all().into_iter().filter_map(rewound).collect();
         let (from, to, sessions) = (self.cursor.0, head.0, changed.len());
         tracing::warn!(
             from,
@@ -195,11 +196,11 @@ impl Driver {
             "the chain went back: its claims and proofs are looked at again"
         );
         // A finished session that was read from disk has no leaves in memory.
-        let (log, books): (_, Vec<_>) = (
+        let (log, trees): (_, Vec<_>) = (
             Arc::clone(&self.log),
-            changed.iter().map(|(book, _)| book.clone()).collect(),
+            changed.iter().map(|(tree, _)| tree.clone()).collect(),
         );
-        spawn_blocking(move || books.iter().try_for_each(|book| book.load_leaves(log.as_ref()))).await??;
+        spawn_blocking(move || trees.iter().try_for_each(|tree| tree.load_leaves(log.as_ref()))).await??;
         self.store(&changed, Some(head)).await?;
         self.cursor = head;
         self.recent.retain(|height, _| *height <= head);
@@ -209,14 +210,14 @@ impl Driver {
     /// Takes the settlement events of each height since the cursor into account, in order.
     async fn settle(&self, newest: Height) -> Result<(), DriverError> {
         let open: Vec<_> = self
-            .books
+            .trees
             .all()
             .into_iter()
-            .filter(|book| !book.stage().is_final())
+            .filter(|tree| !tree.stage().is_final())
             .collect();
         let heights: BTreeSet<Height> = open
             .iter()
-            .map(|book| book.record().windows.proof_close)
+            .map(|tree| tree.record().windows.proof_close)
             .collect();
         for height in heights
             .into_iter()
@@ -232,11 +233,11 @@ impl Driver {
             };
             let settlement = Settlement::new(&results.block_events);
             let mut changed = Vec::new();
-            for book in &open {
-                let mut record = book.record();
+            for tree in &open {
+                let mut record = tree.record();
                 if let Some(outcome) = settlement.outcome(&record) {
                     self.finish(&mut record, outcome, height);
-                    changed.push((Arc::clone(book), record));
+                    changed.push((Arc::clone(tree), record));
                 }
             }
             self.store(&changed, None).await?;
@@ -264,11 +265,11 @@ impl Driver {
 
     async fn plan(&self, newest: &BlockHead) -> Result<Plan, DriverError> {
         let mut plan = Plan::default();
-        for book in self.books.all().into_iter().filter(|book| !book.is_forgotten()) {
-            let before = book.record();
+        for tree in self.trees.all().into_iter().filter(|tree| !tree.is_forgotten()) {
+            let before = tree.record();
             let mut record = before.clone();
             // One session that cannot be advanced must not hold up the others: it is tried again at the next block.
-            if let Err(error) = self.advance(&book, &mut record, newest, &mut plan).await {
+            if let Err(error) = self.advance(&tree, &mut record, newest, &mut plan).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error,
@@ -277,7 +278,7 @@ impl Driver {
                 );
             }
             if record != before {
-                plan.changed.push((book, record));
+                plan.changed.push((tree, record));
             }
         }
         Ok(plan)
@@ -302,7 +303,7 @@ impl Driver {
                 continue;
             };
             let outgoing = |one: &mut Wanted| Outgoing {
-                session: one.book.index,
+                session: one.tree.index,
                 message: one.message.clone(),
                 alone: sending(&mut one.record).alone,
             };
@@ -311,12 +312,12 @@ impl Driver {
             let mut outcomes: BTreeMap<u64, Sent> = sent.into_iter().map(|one| (one.session, one)).collect();
             let mut changed = Vec::with_capacity(wanted.len());
             for Wanted {
-                book,
+                tree,
                 mut record,
                 message: _,
             } in wanted
             {
-                match outcomes.remove(&book.index).map(|sent| sent.outcome) {
+                match outcomes.remove(&tree.index).map(|sent| sent.outcome) {
                     Some(Ok(hash)) => {
                         sending(&mut record).accepted(hash, newest.height);
                         record.stage = sent_stage;
@@ -324,7 +325,7 @@ impl Driver {
                     Some(Err(error)) => sending(&mut record).refused(error, false),
                     None => continue,
                 }
-                changed.push((book, record));
+                changed.push((tree, record));
             }
             self.store(&changed, None).await?;
         }
@@ -334,7 +335,7 @@ impl Driver {
     /// One durable transaction; memory follows the disk.
     async fn store(
         &self,
-        changed: &[(Arc<Book>, SessionRecord)],
+        changed: &[(Arc<SessionTree>, SessionRecord)],
         cursor: Option<Height>,
     ) -> Result<(), DriverError> {
         if changed.is_empty() && cursor.is_none() {
@@ -342,22 +343,22 @@ impl Driver {
         }
         let records: Vec<_> = changed
             .iter()
-            .map(|(book, record)| (book.index, record.clone()))
+            .map(|(tree, record)| (tree.index, record.clone()))
             .collect();
         let log = Arc::clone(&self.log);
         spawn_blocking(move || log.put(&records, cursor)).await??;
-        for (book, record) in changed {
-            book.set_record(record.clone());
+        for (tree, record) in changed {
+            tree.set_record(record.clone());
         }
         Ok(())
     }
 
     /// Deletes the leaves of finished sessions, and the oldest of their records when there are too many.
-    async fn forget(&self, books: Vec<Arc<Book>>) -> Result<(), DriverError> {
+    async fn forget(&self, trees: Vec<Arc<SessionTree>>) -> Result<(), DriverError> {
         let mut left = MAX_DELETES_PER_BLOCK;
-        for book in books {
-            let mut record = book.record();
-            let (log, index) = (Arc::clone(&self.log), book.index);
+        for tree in trees {
+            let mut record = tree.record();
+            let (log, index) = (Arc::clone(&self.log), tree.index);
             let deleting = spawn_blocking(move || {
                 while left > 0 {
                     left -= 1;
@@ -373,19 +374,19 @@ impl Driver {
                 break;
             }
             record.deleted_leaves = Some(record.seal.map_or(0, |seal| seal.leaves));
-            book.drop_leaves();
-            self.store(&[(book, record)], None).await?;
+            tree.drop_leaves();
+            self.store(&[(tree, record)], None).await?;
         }
         let finished: Vec<u64> = self
-            .books
+            .trees
             .all()
             .iter()
-            .filter(|book| book.is_forgotten())
-            .map(|book| book.index)
+            .filter(|tree| tree.is_forgotten())
+            .map(|tree| tree.index)
             .collect();
         if finished.len() > MAX_FINISHED {
             let oldest = finished[..finished.len() - MAX_FINISHED].to_vec();
-            self.books.remove(&oldest);
+            self.trees.remove(&oldest);
             let log = Arc::clone(&self.log);
             spawn_blocking(move || log.delete_sessions(&oldest)).await??;
         }

@@ -12,7 +12,7 @@ use prost::Message;
 
 use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::session::record::SessionRecord;
-use crate::session::tree::Book;
+use crate::session::tree::SessionTree;
 
 /// Why there is no proof to send.
 #[derive(Debug, thiserror::Error)]
@@ -47,21 +47,21 @@ impl ProofFault {
     }
 }
 
-/// Proof bytes for the leaf of `book` closest to `path`, from the leaves on disk.
+/// Proof bytes for the leaf of `tree` closest to `path`, from the leaves on disk.
 pub(crate) fn build(
-    book: &Book,
+    tree: &SessionTree,
     record: &SessionRecord,
     log: &dyn LeafLog,
     path: &Path,
 ) -> Result<Vec<u8>, ProofFault> {
     let seal = record.seal.as_ref().ok_or(ProofFault::NotSealed)?;
-    let mut leaves = book.leaves();
+    let mut leaves = tree.leaves();
     if leaves.set.root().as_ref() != seal.root {
         return Err(ProofFault::RootMismatch);
     }
     let mut failed = None;
     let proof = leaves.set.prove_closest(path, |leaf| {
-        log.relay(book.index, leaf.seq).unwrap_or_else(|error| {
+        log.relay(tree.index, leaf.seq).unwrap_or_else(|error| {
             failed = Some(error);
             None
         })

@@ -13,7 +13,7 @@ use crate::lifecycle::next::{self, Action, ClaimStep, ProofStep};
 use crate::lifecycle::prove::{self, ProofFault};
 use crate::session::record::{Seal, Sending, SessionRecord, Windows};
 use crate::session::stage::{ExpiredReason, Stage};
-use crate::session::tree::Book;
+use crate::session::tree::SessionTree;
 
 /// Transitions of one session at one block; a session that was away for long makes several.
 const MAX_STEPS: usize = 8;
@@ -22,20 +22,20 @@ impl Driver {
     /// Advances a session as far as it gets at the newest block; what is to be sent goes to `plan`.
     pub(super) async fn advance(
         &self,
-        book: &Arc<Book>,
+        tree: &Arc<SessionTree>,
         record: &mut SessionRecord,
         newest: &BlockHead,
         plan: &mut Plan,
     ) -> Result<(), DriverError> {
         let head = newest.height;
         for _ in 0..MAX_STEPS {
-            match next::next(record, head, book.in_flight(), self.keep_leaves_blocks) {
+            match next::next(record, head, tree.in_flight(), self.keep_leaves_blocks) {
                 Action::Wait => break,
                 Action::Drain => {
-                    book.stop_accepting();
+                    tree.stop_accepting();
                     record.stage = Stage::Draining;
                 }
-                Action::Seal => self.seal(book, record, head).await?,
+                Action::Seal => self.seal(tree, record, head).await?,
                 Action::Claim => {
                     let on_chain = self.chain.claim(&record.session_id, &record.supplier).await?;
                     self.note_failed_tx(&mut record.claim, on_chain.is_none(), head)
@@ -48,7 +48,7 @@ impl Driver {
                         ClaimStep::Send => {
                             let message = create_claim(record);
                             plan.claims.push(Wanted {
-                                book: Arc::clone(book),
+                                tree: Arc::clone(tree),
                                 record: record.clone(),
                                 message,
                             });
@@ -67,11 +67,11 @@ impl Driver {
                         }
                         ProofStep::Wait => break,
                         ProofStep::Send => {
-                            let Some(message) = self.submit_proof(book, record, head).await? else {
+                            let Some(message) = self.submit_proof(tree, record, head).await? else {
                                 break;
                             };
                             plan.proofs.push(Wanted {
-                                book: Arc::clone(book),
+                                tree: Arc::clone(tree),
                                 record: record.clone(),
                                 message,
                             });
@@ -81,7 +81,7 @@ impl Driver {
                 }
                 Action::GiveUp(reason) => record.expire(reason, head),
                 Action::DeleteLeaves => {
-                    plan.forget.push(Arc::clone(book));
+                    plan.forget.push(Arc::clone(tree));
                     break;
                 }
             }
@@ -97,13 +97,13 @@ impl Driver {
     /// Fixes what the claim says. The caller stores it before anything is broadcast.
     async fn seal(
         &self,
-        book: &Arc<Book>,
+        tree: &Arc<SessionTree>,
         record: &mut SessionRecord,
         head: Height,
     ) -> Result<(), DriverError> {
         let params = self.chain.shared_params(Some(record.end)).await?;
         record.windows = Windows::new(&params, record.end);
-        let (writer, sealed) = (Arc::clone(&self.writer), Arc::clone(book));
+        let (writer, sealed) = (Arc::clone(&self.writer), Arc::clone(tree));
         let root = spawn_blocking(move || {
             sealed.stop_accepting();
             writer.close(&sealed);
@@ -174,7 +174,7 @@ impl Driver {
     /// The message with a proof that passed the chain's checks here; `None` when there is none to send now or ever.
     async fn submit_proof(
         &self,
-        book: &Arc<Book>,
+        tree: &Arc<SessionTree>,
         record: &mut SessionRecord,
         head: Height,
     ) -> Result<Option<prost_types::Any>, DriverError> {
@@ -184,14 +184,14 @@ impl Driver {
         let seed = self.chain.block(record.windows.seed()).await?.hash;
         let path = Path::new(proof::proof_path(&seed, &record.session_id));
         let application = self.chain.application(&record.application).await?;
-        let (log, book, sealed, public) = (
+        let (log, tree, sealed, public) = (
             Arc::clone(&self.log),
-            Arc::clone(book),
+            Arc::clone(tree),
             record.clone(),
             key.public_key(),
         );
         let made = spawn_blocking(move || {
-            let bytes = prove::build(&book, &sealed, log.as_ref(), &path)?;
+            let bytes = prove::build(&tree, &sealed, log.as_ref(), &path)?;
             prove::verify(&bytes, &sealed, &path, &application, &public)?;
             Ok::<_, ProofFault>(bytes)
         });

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::leaf_log::{LeafLog, NewLeaf};
 use crate::metrics::Metrics;
 use crate::session::meter::Reservation;
-use crate::session::tree::{Book, InFlight, leaf_hash};
+use crate::session::tree::{InFlight, SessionTree, leaf_hash};
 
 /// Most leaves in one transaction.
 const MAX_BATCH: usize = 256;
@@ -25,7 +25,7 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 /// A leaf on its way to the disk.
 #[derive(Debug)]
 pub(crate) struct Append {
-    pub(crate) book: Arc<Book>,
+    pub(crate) tree: Arc<SessionTree>,
     pub(crate) relay: MinedRelay,
     pub(crate) reservation: Reservation,
     /// Keeps the session open until the leaf is written.
@@ -61,14 +61,14 @@ impl Slot {
     /// Hands a leaf to the writer; never waits.
     pub(crate) fn append(
         self,
-        book: Arc<Book>,
+        tree: Arc<SessionTree>,
         relay: MinedRelay,
         reservation: Reservation,
         place: InFlight,
     ) -> oneshot::Receiver<Result<Appended, AppendError>> {
         let (done, outcome) = oneshot::channel();
         self.0.send(Append {
-            book,
+            tree,
             relay,
             reservation,
             place,
@@ -117,10 +117,10 @@ impl Writer {
         self.queue.clone().try_reserve_owned().ok().map(Slot)
     }
 
-    /// Lets no further leaf into `book`. When this returns, its set is exactly what is on disk. Blocks for at most one commit.
-    pub(crate) fn close(&self, book: &Book) {
+    /// Lets no further leaf into `tree`. When this returns, its set is exactly what is on disk. Blocks for at most one commit.
+    pub(crate) fn close(&self, tree: &SessionTree) {
         let _between_batches = self.shared.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        book.leaves().closed = true;
+        tree.leaves().closed = true;
     }
 
     /// Whether the last commit failed.
@@ -203,11 +203,11 @@ fn sort(batch: Vec<Append>) -> (Vec<Taken>, Answered) {
     let mut next: HashMap<u64, u64> = HashMap::new();
     let mut new_paths: HashSet<(u64, Path)> = HashSet::new();
     for append in batch {
-        let index = append.book.index;
+        let index = append.tree.index;
         let (closed, weight, first_free, known);
         let path = Path::of_key(&append.relay.hash);
         {
-            let leaves = append.book.leaves();
+            let leaves = append.tree.leaves();
             (closed, weight, first_free) = (leaves.closed, leaves.set.weight(), leaves.next_seq);
             known = leaves.set.get(&path).is_some();
         }
@@ -233,7 +233,7 @@ fn sort(batch: Vec<Append>) -> (Vec<Taken>, Answered) {
 impl Taken {
     fn new_leaf(&self) -> NewLeaf<'_> {
         NewLeaf {
-            session: self.append.book.index,
+            session: self.append.tree.index,
             seq: self.seq,
             key: &self.append.relay.hash,
             relay: &self.append.relay.bytes,
@@ -243,7 +243,7 @@ impl Taken {
     /// Indexes the leaf and lets its answer go, or fails it.
     fn finish(self, failed: bool) {
         let Append {
-            book,
+            tree,
             relay: _,
             reservation,
             place: _place,
@@ -254,7 +254,7 @@ impl Taken {
             return;
         }
         {
-            let mut leaves = book.leaves();
+            let mut leaves = tree.leaves();
             leaves.set.insert(self.path, self.hash, self.seq);
             leaves.next_seq = self.seq.saturating_add(1);
         }

@@ -17,15 +17,15 @@ use crate::metrics::Metrics;
 use crate::relay::recorder::{Appended, Slot, Writer};
 use crate::relay::refusal::{Refusal, Refused};
 use crate::relay::verify::{self, Request, Verifier};
-use crate::session::lookup::{Seat, SessionInfo, Sessions};
+use crate::session::lookup::{SessionInfo, SessionSupplier, Sessions};
 use crate::session::meter::Reservation;
-use crate::session::tree::{Book, Books, InFlight, count};
+use crate::session::tree::{InFlight, SessionTree, SessionTrees, count};
 
 /// What the hot path works with.
 pub(crate) struct Relays {
     pub(crate) verifier: Verifier,
     pub(crate) sessions: Arc<Sessions<dyn Chain>>,
-    pub(crate) books: Arc<Books>,
+    pub(crate) trees: Arc<SessionTrees>,
     pub(crate) log: Arc<dyn LeafLog>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) client: reqwest::Client,
@@ -56,15 +56,15 @@ impl Relays {
             .sessions
             .find(header, request.application, &request.service_id)
             .await?;
-        let seat = session.seat(&request.supplier)?;
+        let supplier = session.supplier(&request.supplier)?;
         let slot = self.writer.slot().ok_or(Refusal::Overloaded("leaf writer"))?;
-        let budget = self.reserve(seat)?;
+        let budget = self.reserve(supplier)?;
         self.check_signature(request, &session).await?;
-        let book = session
-            .book(request.supplier, seat, &self.books, &self.log)
+        let tree = session
+            .tree(request.supplier, supplier, &self.trees, &self.log)
             .await?;
-        let place = book.enter().ok_or(Refusal::Sealed)?;
-        count(&book.counts.validated);
+        let place = tree.enter().ok_or(Refusal::Sealed)?;
+        count(&tree.counts.validated);
 
         let asked = Instant::now();
         let rpc_type = request.rpc_type;
@@ -83,10 +83,10 @@ impl Relays {
         let response = sign_response(header, answer.payload.clone(), &request.key);
         let paid = self.paid(&session, &answer, request, &response, budget);
         match paid {
-            Ok((relay, budget)) => self.record(request, &book, slot, relay, budget, place).await?,
-            Err(reason) => self.unpaid(&book, reason),
+            Ok((relay, budget)) => self.record(request, &tree, slot, relay, budget, place).await?,
+            Err(reason) => self.unpaid(&tree, reason),
         }
-        count(&book.counts.served);
+        count(&tree.counts.served);
         self.metrics.served(started.elapsed());
         Ok(response)
     }
@@ -104,8 +104,8 @@ impl Relays {
     }
 
     /// A place in the session's budget; `None` beyond it when the operator chose to serve anyway.
-    fn reserve(&self, seat: &Seat) -> Result<Option<Reservation>, Refusal> {
-        match seat.meter.reserve() {
+    fn reserve(&self, supplier: &SessionSupplier) -> Result<Option<Reservation>, Refusal> {
+        match supplier.meter.reserve() {
             None if !self.over_servicing => Err(Refusal::OverServiced),
             place => Ok(place),
         }
@@ -136,26 +136,26 @@ impl Relays {
     async fn record(
         &self,
         request: &Request,
-        book: &Arc<Book>,
+        tree: &Arc<SessionTree>,
         slot: Slot,
         relay: MinedRelay,
         budget: Reservation,
         place: InFlight,
     ) -> Result<(), Refusal> {
-        count(&book.counts.applicable);
-        let written = slot.append(Arc::clone(book), relay, budget, place);
+        count(&tree.counts.applicable);
+        let written = slot.append(Arc::clone(tree), relay, budget, place);
         if request.service.durability == Durability::Bounded {
             return Ok(());
         }
         match written.await.map_err(|_| Refusal::Stopping)?? {
             Appended::Leaf => {}
-            Appended::Duplicate => self.unpaid(book, "duplicate"),
+            Appended::Duplicate => self.unpaid(tree, "duplicate"),
         }
         Ok(())
     }
 
-    fn unpaid(&self, book: &Book, reason: &'static str) {
-        count(&book.counts.unpaid);
+    fn unpaid(&self, tree: &SessionTree, reason: &'static str) {
+        count(&tree.counts.unpaid);
         self.metrics.unpaid(reason);
     }
 }

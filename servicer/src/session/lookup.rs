@@ -22,7 +22,7 @@ use crate::session::head::Head;
 use crate::session::meter::{Meter, Prices, budget};
 use crate::session::record::{CountSnapshot, Sending, SessionRecord, Windows};
 use crate::session::stage::Stage;
-use crate::session::tree::{Book, Books};
+use crate::session::tree::{SessionTree, SessionTrees};
 
 /// Sessions asked of the chain at a time.
 const MAX_LOOKUPS: usize = 32;
@@ -66,7 +66,7 @@ pub(crate) struct SessionInfo {
     start: Height,
     prices: Prices,
     /// Our suppliers in the session.
-    suppliers: BTreeMap<Address, Seat>,
+    suppliers: BTreeMap<Address, SessionSupplier>,
 }
 
 /// Addresses whose keys may be in a ring, as of a height.
@@ -78,10 +78,10 @@ struct Ring {
 
 /// One of our suppliers in a session.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct SessionSupplier {
     pub(crate) meter: Arc<Meter>,
     /// Opened on disk by the first relay that is verified.
-    book: OnceCell<Arc<Book>>,
+    tree: OnceCell<Arc<SessionTree>>,
 }
 
 type Key = (Address, ServiceId, Height);
@@ -95,7 +95,7 @@ pub(crate) struct Sessions<C: ?Sized> {
     head: Head<C>,
     lookups: Semaphore,
     rules: Rules,
-    books: Arc<Books>,
+    trees: Arc<SessionTrees>,
     metrics: Arc<Metrics>,
     chain: Arc<C>,
 }
@@ -128,7 +128,7 @@ impl Entry {
 }
 
 impl<C: Chain + ?Sized> Sessions<C> {
-    pub(crate) fn new(chain: Arc<C>, books: Arc<Books>, rules: Rules, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(chain: Arc<C>, trees: Arc<SessionTrees>, rules: Rules, metrics: Arc<Metrics>) -> Self {
         let (entries, params) = (Mutex::default(), Mutex::default());
         Self {
             entries,
@@ -136,7 +136,7 @@ impl<C: Chain + ?Sized> Sessions<C> {
             head: Head::new(Arc::clone(&chain)),
             lookups: Semaphore::new(MAX_LOOKUPS),
             rules,
-            books,
+            trees,
             metrics,
             chain,
         }
@@ -311,7 +311,10 @@ impl<C: Chain + ?Sized> Sessions<C> {
                 continue;
             };
             if self.rules.ours.contains(&address) {
-                suppliers.insert(address, self.seat(&header.session_id, address, prices, max));
+                suppliers.insert(
+                    address,
+                    self.session_supplier(&header.session_id, address, prices, max),
+                );
             }
         }
         let members = Arc::new(relay::ring_addresses(&staked, end));
@@ -370,15 +373,21 @@ impl<C: Chain + ?Sized> Sessions<C> {
         Ok(budget(stake.0, session.num_suppliers_per_session, params))
     }
 
-    fn seat(&self, session_id: &str, supplier: Address, prices: Prices, max: Option<u128>) -> Seat {
-        let book = self.books.find(session_id, &supplier);
-        let leaves = book.as_ref().map_or(0, |book| {
-            u64::try_from(book.leaves().set.len()).unwrap_or(u64::MAX)
+    fn session_supplier(
+        &self,
+        session_id: &str,
+        supplier: Address,
+        prices: Prices,
+        max: Option<u128>,
+    ) -> SessionSupplier {
+        let tree = self.trees.find(session_id, &supplier);
+        let leaves = tree.as_ref().map_or(0, |tree| {
+            u64::try_from(tree.leaves().set.len()).unwrap_or(u64::MAX)
         });
         let meter = Meter::new(prices.cost_per_relay(), max, leaves);
-        Seat {
+        SessionSupplier {
             meter,
-            book: OnceCell::new_with(book),
+            tree: OnceCell::new_with(tree),
         }
     }
 }
@@ -389,36 +398,36 @@ impl SessionInfo {
         Arc::clone(&lock(&self.ring).members)
     }
 
-    /// Our seat for `supplier`; errs when it is not in the session.
-    pub(crate) fn seat(&self, supplier: &Address) -> Result<&Seat, SessionError> {
+    /// Our supplier at `supplier`; errs when it is not in the session.
+    pub(crate) fn supplier(&self, supplier: &Address) -> Result<&SessionSupplier, SessionError> {
         self.suppliers
             .get(supplier)
             .ok_or(SessionError::Supplier(*supplier))
     }
 
-    /// The book of a seat, opened on disk when this is the first verified relay.
-    pub(crate) async fn book(
+    /// The tree of a supplier, opened on disk when this is the first verified relay.
+    pub(crate) async fn tree(
         &self,
         supplier: Address,
-        seat: &Seat,
-        books: &Arc<Books>,
+        supplier_in_session: &SessionSupplier,
+        trees: &Arc<SessionTrees>,
         log: &Arc<dyn LeafLog>,
-    ) -> Result<Arc<Book>, LeafLogError> {
+    ) -> Result<Arc<SessionTree>, LeafLogError> {
         let open = || async {
-            let index = books.claim_index();
+            let index = trees.claim_index();
             let record = self.record(supplier);
             let log = Arc::clone(log);
             let write = tokio::task::spawn_blocking(move || {
                 log.put(&[(index, record.clone())], None)
-                    .map(|()| Arc::new(Book::new(index, record)))
+                    .map(|()| Arc::new(SessionTree::new(index, record)))
             });
-            let book = write
+            let tree = write
                 .await
                 .map_err(|e| LeafLogError::Io(std::io::Error::other(e)))??;
-            books.insert(Arc::clone(&book));
-            Ok(book)
+            trees.insert(Arc::clone(&tree));
+            Ok(tree)
         };
-        seat.book.get_or_try_init(open).await.cloned()
+        supplier_in_session.tree.get_or_try_init(open).await.cloned()
     }
 
     fn record(&self, supplier: Address) -> SessionRecord {

@@ -14,7 +14,7 @@ use crate::session::stage::Stage;
 
 /// One session of one supplier.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub(crate) struct SessionTree {
     /// Its index in the leaf log.
     pub(crate) index: u64,
     pub(crate) counts: Counts,
@@ -46,7 +46,7 @@ pub(crate) struct Leaves {
 
 /// While it lives, its session is not sealed (within the drain deadline).
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Book>);
+pub(crate) struct InFlight(Arc<SessionTree>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -87,7 +87,7 @@ pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-impl Book {
+impl SessionTree {
     /// A session without leaves.
     pub(crate) fn new(index: u64, record: SessionRecord) -> Self {
         let leaves = Leaves {
@@ -112,11 +112,11 @@ impl Book {
         log: &dyn LeafLog,
     ) -> Result<Self, LeafLogError> {
         let is_final = record.stage.is_final();
-        let book = Self::new(index, record);
+        let tree = Self::new(index, record);
         if !is_final {
-            book.load_leaves(log)?;
+            tree.load_leaves(log)?;
         }
-        Ok(book)
+        Ok(tree)
     }
 
     /// Builds the index anew from the leaves on disk.
@@ -217,69 +217,68 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All books, by index and by (session, supplier).
+/// All trees, by index and by (session, supplier).
 #[derive(Debug, Default)]
-pub(crate) struct Books {
-    inner: RwLock<Shelf>,
+pub(crate) struct SessionTrees {
+    inner: RwLock<ByKey>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
-    by_index: BTreeMap<u64, Arc<Book>>,
+struct ByKey {
+    by_index: BTreeMap<u64, Arc<SessionTree>>,
     by_session: HashMap<(String, Address), u64>,
     next_index: u64,
 }
 
-impl Books {
-    /// Adds a restored book.
-    pub(crate) fn insert(&self, book: Arc<Book>) {
-        let record = book.record();
-        let mut shelf = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        shelf.next_index = shelf.next_index.max(book.index.saturating_add(1));
-        shelf
-            .by_session
-            .insert((record.session_id, record.supplier), book.index);
-        shelf.by_index.insert(book.index, book);
+impl SessionTrees {
+    /// Adds a restored tree.
+    pub(crate) fn insert(&self, tree: Arc<SessionTree>) {
+        let record = tree.record();
+        let mut all = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        all.next_index = all.next_index.max(tree.index.saturating_add(1));
+        all.by_session
+            .insert((record.session_id, record.supplier), tree.index);
+        all.by_index.insert(tree.index, tree);
     }
 
     /// An index that no session has.
     pub(crate) fn claim_index(&self) -> u64 {
-        let mut shelf = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let index = shelf.next_index;
-        shelf.next_index = index.saturating_add(1);
+        let mut all = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let index = all.next_index;
+        all.next_index = index.saturating_add(1);
         index
     }
 
-    /// The book of a session and supplier.
-    pub(crate) fn find(&self, session_id: &str, supplier: &Address) -> Option<Arc<Book>> {
-        let shelf = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let index = shelf.by_session.get(&(session_id.to_owned(), *supplier))?;
-        shelf.by_index.get(index).cloned()
+    /// The tree of a session and supplier.
+    pub(crate) fn find(&self, session_id: &str, supplier: &Address) -> Option<Arc<SessionTree>> {
+        let all = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let index = all.by_session.get(&(session_id.to_owned(), *supplier))?;
+        all.by_index.get(index).cloned()
     }
 
-    /// All books, oldest first.
-    pub(crate) fn all(&self) -> Vec<Arc<Book>> {
-        let shelf = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        shelf.by_index.values().cloned().collect()
+    /// All trees, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<SessionTree>> {
+        let all = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        all.by_index.values().cloned().collect()
     }
 
-    /// Forgets books.
+    /// Forgets trees.
     pub(crate) fn remove(&self, indices: &[u64]) {
-        let mut shelf = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         for index in indices {
-            if let Some(book) = shelf.by_index.remove(index) {
-                let record = book.record();
-                shelf.by_session.remove(&(record.session_id, record.supplier));
+            if let Some(tree) = all.by_index.remove(index) {
+                let record = tree.record();
+                all.by_session.remove(&(record.session_id, record.supplier));
             }
         }
     }
 
     /// Whether a session is not sealed although its claim window closed before `head`.
     pub(crate) fn oldest_unsealed_overdue(&self, head: Height) -> bool {
-        let unsealed = |book: &Arc<Book>| matches!(book.stage(), Stage::Open | Stage::Draining);
+        let unsealed = |tree: &Arc<SessionTree>| matches!(tree.stage(), Stage::Open | Stage::Draining);
         self.all()
             .iter()
-            .filter(|book| unsealed(book))
-            .any(|book| head > book.record().windows.claim_close)
+            .filter(|tree| unsealed(tree))
+            .any(|tree| head > tree.record().windows.claim_close)
     }
 }

@@ -14,7 +14,7 @@ use crate::leaf_log::NewLeaf;
 use crate::lifecycle::prove;
 use crate::lifecycle::settlement::{Outcome, Settlement};
 use crate::session::record::{Seal, SessionRecord, Windows};
-use crate::session::tree::Book;
+use crate::session::tree::SessionTree;
 
 fn file(name: &str) -> Value {
     let default = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/go-poktroll-0.1.35");
@@ -145,8 +145,8 @@ fn claims_and_proves_a_session_with_the_bytes_of_go() {
     assert_eq!((windows.proof_open, windows.proof_close), window("proof_window"));
     assert_eq!(windows.seed(), Height(int(&vector["proof_path_seed_height"])));
 
-    let book = Book::restore(0, record.clone(), &session.log).unwrap();
-    let root = book.leaves().set.root();
+    let tree = SessionTree::restore(0, record.clone(), &session.log).unwrap();
+    let root = tree.leaves().set.root();
     assert_eq!(root.as_ref(), bytes(&vector["root"]));
     assert_eq!((root.sum(), root.count()), (100, 20));
 
@@ -158,7 +158,7 @@ fn claims_and_proves_a_session_with_the_bytes_of_go() {
     assert_eq!(claim.encode_to_vec(), bytes(&vector["msg_create_claim_bytes"]));
 
     let sealed = session.sealed(array(&vector["root"]));
-    let proof = prove::build(&book, &sealed, &session.log, &session.path()).unwrap();
+    let proof = prove::build(&tree, &sealed, &session.log, &session.path()).unwrap();
     assert_eq!(proof, bytes(&vector["compact_proof_gob"]));
     prove::verify(
         &proof,
