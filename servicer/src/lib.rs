@@ -1,12 +1,21 @@
 //! The relay miner of a supplier: validates, meters, asks the backend, signs, records, claims, proves.
 //!
 //! ```text
-//!  RelayRequest ─► http ─► verify ─► session ─► meter ─► ring signature ─► backend ─► sign ─► leaf log ─► RelayResponse
-//!                                       │                                                        │
-//!                                     Chain                                              trees (leaf index)
-//!                                       │                                                        │
-//!                 blocks ─► driver ─────┴── lifecycle (pure) ─► seal ─► claim ─► draw ─► prove ─► settle ─► ledger
+//!  RelayRequest ─► front ─► relay: served ─► session ─► budget ─► ring signature ─► backend ─► sign ─► recorder ─► RelayResponse
+//!                                              │                                                        │
+//!                                            Chain                                          session trees, leaf log
+//!                                              │                                                        │
+//!                        blocks ─► lifecycle: driver ─── next (pure) ─► seal ─► claim ─► draw ─► prove ─► settle ─► ledger
 //! ```
+//! | folder | owns | knows |
+//! |---|---|---|
+//! | `session` | look-up, record, stage, tree and budget of a session of a supplier | the chain |
+//! | `leaf_log` | storage of leaves and records | `session` |
+//! | `backend` | the nodes behind a service, one module for each transport | |
+//! | `relay` | the line above, refusals, recording of each signed message | `session`, `leaf_log`, `backend` |
+//! | `lifecycle` | from claim to settlement | `session`, `leaf_log`, the writer of `relay` |
+//! | `front` | the relay endpoint and the admin endpoints | `relay`, the servicer's handle |
+//!
 //! What holds, whatever happens:
 //! 1. A relay whose signed answer left the process (service `strict`) is a leaf after a restart, also after `kill -9`.
 //! 2. No backend is asked before every check passed and a place in the leaf writer's queue is reserved.
@@ -23,6 +32,7 @@ mod backend;
 mod buffers;
 mod error;
 mod front;
+mod handle;
 pub mod leaf_log;
 mod lifecycle;
 mod metrics;
@@ -32,8 +42,9 @@ mod servicer;
 mod session;
 
 pub use error::ServicerError;
+pub use handle::ServicerHandle;
 pub use readiness::Readiness;
-pub use servicer::{Servicer, ServicerHandle};
+pub use servicer::Servicer;
 pub use session::ledger::{LedgerRow, LedgerTotals};
 pub use session::stage::{ExpiredReason, Stage};
 

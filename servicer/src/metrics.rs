@@ -8,9 +8,6 @@ use prometheus::{
     exponential_buckets,
 };
 
-use crate::ServicerError;
-use crate::session::stage::Stage;
-
 /// The series.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -31,15 +28,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Registers the series; errs when `registry` holds a servicer already.
-    pub(crate) fn new(registry: &Registry) -> Result<Self, ServicerError> {
-        let setup = |source: prometheus::Error| ServicerError::Setup {
-            what: "metrics",
-            source: Box::new(source),
-        };
-        Self::register(registry).map_err(setup)
-    }
-
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             IntCounterVec::new(Opts::new(name, help), labels)
                 .and_then(|series| registry.register(Box::new(series.clone())).map(|()| series))
@@ -163,12 +152,12 @@ impl Metrics {
         self.settled.inc_by(amount(settled));
     }
 
-    /// Sets the gauges after a block.
-    pub(crate) fn block(&self, height: i64, stages: impl Iterator<Item = Stage>) {
+    /// Sets the gauges after a block; `stages` are those of all sessions.
+    pub(crate) fn block(&self, height: i64, stages: impl Iterator<Item = &'static str>) {
         self.height.set(height);
         self.sessions.reset();
         for stage in stages {
-            self.sessions.with_label_values(&[stage.name()]).inc();
+            self.sessions.with_label_values(&[stage]).inc();
         }
     }
 }

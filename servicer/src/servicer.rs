@@ -10,29 +10,30 @@ use std::time::Duration;
 use axum::Router;
 use portico_client::Chain;
 use portico_config::servicer::ServicerConfig;
-use portico_protocol::{Address, Height, SigningKey};
+use portico_protocol::{Address, SigningKey};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ServicerError;
-use crate::backend::http::{self as backend, Service};
+use crate::backend::{self, Backends};
 use crate::buffers::Buffers;
+use crate::error::ServicerError;
 use crate::front::admin::{self, Admin};
 use crate::front::listen::Bounded;
 use crate::front::relay::RelayEndpoint;
-use crate::leaf_log::{Leaf, LeafLog, LeafLogError, RedbLog};
+use crate::handle::ServicerHandle;
+use crate::leaf_log::{LeafLog, LeafLogError, RedbLog};
 use crate::lifecycle::driver::Driver;
 use crate::lifecycle::submit::Submitter;
 use crate::metrics::Metrics;
-use crate::readiness::{Observed, Progress, Readiness};
-use crate::relay::recorder::Writer;
+use crate::readiness::Progress;
+use crate::relay::recorder::Recorder;
+use crate::relay::recovery::restore;
 use crate::relay::serve::Relays;
-use crate::relay::verify::{ServedService, Verifier};
+use crate::relay::served::{Served, ServedService};
+use crate::relay::verify::Verifier;
+use crate::relay::writer::Writer;
 use crate::session::ledger::LedgerRow;
 use crate::session::lookup::{Rules, Sessions};
-use crate::session::record::SessionRecord;
-use crate::session::stage::ExpiredReason;
-use crate::session::tree::{SessionTree, SessionTrees};
 
 /// A servicer whose data is open and whose ports are bound; [`Servicer::run`] serves until stopped.
 pub struct Servicer {
@@ -80,13 +81,15 @@ impl Servicer {
     ) -> Result<Self, ServicerError> {
         check(&config)?;
         let keys = keys(&config)?;
-        let services = services(&config)?;
+        let client = backend::client().map_err(|error| setup("the backend client", error))?;
+        let buffers = Buffers::new(config.limits.max_buffered_bytes);
+        let services = services(&config, &client, &buffers)?;
         let (listener, local_addr) = bind("listen", config.listen)?;
         let admin_listener = config
             .admin_listen
             .map(|address| bind("admin_listen", address))
             .transpose()?;
-        let metrics = Arc::new(Metrics::new(&registry)?);
+        let metrics = Arc::new(Metrics::new(&registry).map_err(|error| setup("metrics", error))?);
         let trees = restore(log.as_ref()).map_err(|source| log_error(&config.data_dir, source))?;
         let cursor = log
             .cursor()
@@ -110,16 +113,24 @@ impl Servicer {
             Arc::clone(&metrics),
         ));
         let progress = Arc::new(Progress::default());
+        let recorder = Recorder::new(
+            Arc::clone(&trees),
+            Arc::clone(&log),
+            Arc::clone(&writer),
+            Arc::clone(&metrics),
+            config.meter.over_servicing,
+        );
+        let served = Served {
+            keys: keys.clone(),
+            services,
+        };
         let relays = Arc::new(Relays {
-            verifier: Verifier::new(keys.clone(), services, verify_threads(&config)),
+            served,
+            verifier: Verifier::new(verify_threads(&config)),
             sessions: Arc::clone(&sessions),
-            trees: Arc::clone(&trees),
-            log: Arc::clone(&log),
-            writer: Arc::clone(&writer),
-            client: backend::client().map_err(|error| setup("the backend client", error))?,
-            buffers: Buffers::new(config.limits.max_buffered_bytes),
+            recorder,
+            buffers,
             metrics: Arc::clone(&metrics),
-            over_servicing: config.meter.over_servicing,
         });
         let driver = Driver {
             submitter: Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics)),
@@ -223,89 +234,6 @@ impl Servicer {
     }
 }
 
-/// Looks into a running servicer.
-#[derive(Clone)]
-pub struct ServicerHandle {
-    trees: Arc<SessionTrees>,
-    log: Arc<dyn LeafLog>,
-    progress: Arc<Progress>,
-    /// The queue closes when the last relay is done, whoever still looks.
-    writer: std::sync::Weak<Writer>,
-}
-
-impl std::fmt::Debug for ServicerHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServicerHandle")
-            .field("height", &self.height())
-            .finish_non_exhaustive()
-    }
-}
-
-impl ServicerHandle {
-    /// One row per session and supplier, oldest first.
-    #[must_use]
-    pub fn ledger(&self) -> Vec<LedgerRow> {
-        self.trees.all().iter().map(|tree| tree.row()).collect()
-    }
-
-    /// Leaves of a session on disk, in the order in which they were committed; empty for an unknown session. Blocks while it reads.
-    ///
-    /// # Errors
-    /// When the leaf log cannot be read.
-    pub fn leaves(&self, session_id: &str, supplier: &Address) -> Result<Vec<Leaf>, LeafLogError> {
-        let Some(tree) = self.trees.find(session_id, supplier) else {
-            return Ok(Vec::new());
-        };
-        let weight = tree.record().compute_units_per_relay;
-        let mut leaves = Vec::new();
-        self.log.scan(tree.index, &mut |seq, key, relay| {
-            leaves.push(Leaf {
-                seq,
-                key: *key,
-                relay: relay.to_vec(),
-                weight,
-            });
-        })?;
-        Ok(leaves)
-    }
-
-    /// Stores the counters of an orderly stop; those of the last block would be lost otherwise.
-    fn save_counts(&self) {
-        let unsaved = |tree: &Arc<SessionTree>| tree.unsaved_counts().map(|record| (tree.index, record));
-        let records: Vec<_> = self.trees.all().iter().filter_map(unsaved).collect();
-        if !records.is_empty()
-            && let Err(error) = self.log.put(&records, None)
-        {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "relay counters were not stored"
-            );
-        }
-    }
-
-    /// Newest block whose work is done; 0 before the first.
-    #[must_use]
-    pub fn height(&self) -> i64 {
-        self.progress.height().0
-    }
-
-    /// Waits until all work of the block at `height`, or of a later one, is done.
-    pub async fn wait_for_block(&self, height: i64) {
-        self.progress.wait_for(Height(height)).await;
-    }
-
-    /// Whether relays should be sent here, and why not.
-    #[must_use]
-    pub fn readiness(&self) -> Readiness {
-        let writer = self.writer.upgrade();
-        self.progress.readiness(&Observed {
-            writer_failing: writer.as_ref().is_none_or(|writer| writer.is_failing()),
-            writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
-            unsealed_overdue: self.trees.oldest_unsealed_overdue(self.progress.height()),
-        })
-    }
-}
-
 async fn serve(
     listener: std::net::TcpListener,
     app: Router,
@@ -340,15 +268,17 @@ fn keys(config: &ServicerConfig) -> Result<BTreeMap<Address, Arc<SigningKey>>, S
 
 fn services(
     config: &ServicerConfig,
+    client: &reqwest::Client,
+    buffers: &Buffers,
 ) -> Result<BTreeMap<portico_protocol::ServiceId, Arc<ServedService>>, ServicerError> {
     let read = |(id, service): (
         &portico_protocol::ServiceId,
         &portico_config::servicer::ServiceConfig,
     )| {
-        let backend = Service::new(service)
+        let backends = Backends::new(service, client, buffers)
             .map_err(|(key, what)| ServicerError::Config(vec![(format!("services.{id}.{key}"), what)]))?;
         let served = ServedService {
-            backend,
+            backends,
             durability: service.durability,
             max_request_bytes: service.max_request_bytes,
         };
@@ -367,30 +297,6 @@ fn bind(
         Ok((listener, local))
     });
     bound.map_err(|source| ServicerError::Bind { key, address, source })
-}
-
-/// Rebuilds what memory holds from the log. A sealed session whose leaves do not give the sealed root is loud, and never proved.
-fn restore(log: &dyn LeafLog) -> Result<Arc<SessionTrees>, LeafLogError> {
-    let trees = SessionTrees::default();
-    for (index, record) in log.sessions()? {
-        let tree = SessionTree::restore(index, record, log)?;
-        let mut record = tree.record();
-        if !record.stage.is_final() && !root_matches(&tree, &record) {
-            tracing::error!(session = record.session_id, supplier = %record.supplier, "leaves do not give the sealed root");
-            let height = record.seal.map_or(Height(0), |seal| seal.height);
-            record.expire(ExpiredReason::RootMismatch, height);
-            log.put(&[(index, record.clone())], None)?;
-            tree.set_record(record);
-        }
-        trees.insert(Arc::new(tree));
-    }
-    Ok(Arc::new(trees))
-}
-
-fn root_matches(tree: &SessionTree, record: &SessionRecord) -> bool {
-    record
-        .seal
-        .is_none_or(|seal| tree.leaves().set.root().as_ref() == seal.root)
 }
 
 fn verify_threads(config: &ServicerConfig) -> usize {

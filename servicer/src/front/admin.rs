@@ -18,7 +18,7 @@ use portico_protocol::Address;
 use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::servicer::ServicerHandle;
+use crate::handle::ServicerHandle;
 use crate::session::ledger::LedgerTotals;
 
 /// State of these endpoints.

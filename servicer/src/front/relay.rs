@@ -46,7 +46,7 @@ impl RelayEndpoint {
         tasks: TaskTracker,
     ) -> Self {
         let max_body_bytes = relays
-            .verifier
+            .served
             .services
             .values()
             .map(|service| service.max_request_bytes)

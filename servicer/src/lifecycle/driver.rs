@@ -1,7 +1,7 @@
 //! Performs the lifecycle: follows blocks in order, looks at the chain, seals, sends, stores each transition before the next.
 //!
 //! One task owns all transitions. At each new block it reads the settlement events of every height since the last one (none is skipped),
-//! asks [`crate::lifecycle::next`] for each session, stores what changed in one transaction, and only then broadcasts.
+//! asks [`next::next`] for each session, stores what changed in one transaction, and only then broadcasts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::leaf_log::{LeafLog, LeafLogError};
-use crate::lifecycle::next as lifecycle;
+use crate::lifecycle::next;
 use crate::lifecycle::settlement::{Outcome, Settlement};
 use crate::lifecycle::submit::{Outgoing, Sent, Submitter};
 use crate::metrics::Metrics;
 use crate::readiness::Progress;
-use crate::relay::recorder::Writer;
+use crate::relay::writer::Writer;
 use crate::session::lookup::Sessions;
 use crate::session::record::{Sending, SessionRecord};
 use crate::session::stage::Stage;
@@ -153,8 +153,10 @@ impl Driver {
         }
         self.forget(plan.forget).await?;
         self.progress.block(newest.height);
-        self.metrics
-            .block(newest.height.0, self.trees.all().iter().map(|tree| tree.stage()));
+        self.metrics.block(
+            newest.height.0,
+            self.trees.all().iter().map(|tree| tree.stage().name()),
+        );
         Ok(())
     }
 
@@ -186,7 +188,7 @@ impl Driver {
     /// The chain went back, by a rollback of its operator's: what was seen in the blocks above is looked for again.
     async fn rewind(&mut self, head: Height) -> Result<(), DriverError> {
         let rewound =
-            |tree: Arc<SessionTree>| lifecycle::rewound(&tree.record(), head).map(|record| (tree, record));
+            |tree: Arc<SessionTree>| next::rewound(&tree.record(), head).map(|record| (tree, record));
         let changed: Vec<_> = self.trees.all().into_iter().filter_map(rewound).collect();
         let (from, to, sessions) = (self.cursor.0, head.0, changed.len());
         tracing::warn!(
@@ -200,7 +202,12 @@ impl Driver {
             Arc::clone(&self.log),
             changed.iter().map(|(tree, _)| tree.clone()).collect(),
         );
-        spawn_blocking(move || trees.iter().try_for_each(|tree| tree.load_leaves(log.as_ref()))).await??;
+        spawn_blocking(move || {
+            trees
+                .iter()
+                .try_for_each(|tree| tree.load_leaves(|visit| log.scan(tree.index, visit)))
+        })
+        .await??;
         self.store(&changed, Some(head)).await?;
         self.cursor = head;
         self.recent.retain(|height, _| *height <= head);

@@ -1,6 +1,9 @@
 //! One relay: checked, served, recorded.
 
 pub(crate) mod recorder;
+pub(crate) mod recovery;
 pub(crate) mod refusal;
 pub(crate) mod serve;
+pub(crate) mod served;
 pub(crate) mod verify;
+pub(crate) mod writer;

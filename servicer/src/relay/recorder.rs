@@ -1,264 +1,168 @@
-//! Group commit: one thread writes all leaves that wait, in one transaction, then lets their answers go.
+//! What becomes of each signed message: admitted before its backend is asked, recorded before it leaves.
 //!
-//! While a commit is in progress the next leaves gather in the queue; the commit itself is the linger, so a lone relay waits for nothing
-//! but the disk. A failed commit fails every waiter: their clients get an error, never a signed answer without a leaf.
+//! A relay with one answer is one message; a stream is one admission and one recording for each message that is signed, so that each is
+//! counted, metered and paid alone.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
+use portico_config::servicer::Durability;
 use portico_protocol::relay::MinedRelay;
-use portico_smst::Path;
-use tokio::sync::{mpsc, oneshot};
+use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
+use portico_protocol::{Address, difficulty};
 
-use crate::leaf_log::{LeafLog, NewLeaf};
+use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::metrics::Metrics;
+use crate::relay::refusal::Refusal;
+use crate::relay::writer::{Appended, Slot, Writer};
+use crate::session::lookup::{SessionInfo, SessionSupplier};
 use crate::session::meter::Reservation;
-use crate::session::tree::{InFlight, SessionTree, leaf_hash};
+use crate::session::tree::{InFlight, SessionTree, SessionTrees, count};
 
-/// Most leaves in one transaction.
-const MAX_BATCH: usize = 256;
-/// Bytes of relays in one transaction after which no more are taken.
-const MAX_BATCH_BYTES: usize = 1 << 20;
-
-/// A leaf on its way to the disk.
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub(crate) tree: Arc<SessionTree>,
-    pub(crate) relay: MinedRelay,
-    pub(crate) reservation: Reservation,
-    /// Keeps the session open until the leaf is written.
-    pub(crate) place: InFlight,
-    pub(crate) done: oneshot::Sender<Result<Appended, AppendError>>,
-}
-
-/// How an append ended well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Appended {
-    /// It is a new leaf.
-    Leaf,
-    /// The same relay is a leaf already: it counts once.
-    Duplicate,
-}
-
-/// Why a relay is not a leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum AppendError {
-    /// The session was sealed while the relay was in progress.
-    #[error("the session was sealed while the relay was in progress")]
-    Sealed,
-    /// The leaf log failed.
-    #[error("the relay could not be recorded")]
-    Failed,
-}
-
-/// A place in the writer's queue, taken before the backend is asked.
-#[derive(Debug)]
-pub(crate) struct Slot(mpsc::OwnedPermit<Append>);
-
-impl Slot {
-    /// Hands a leaf to the writer; never waits.
-    pub(crate) fn append(
-        self,
-        tree: Arc<SessionTree>,
-        relay: MinedRelay,
-        reservation: Reservation,
-        place: InFlight,
-    ) -> oneshot::Receiver<Result<Appended, AppendError>> {
-        let (done, outcome) = oneshot::channel();
-        self.0.send(Append {
-            tree,
-            relay,
-            reservation,
-            place,
-            done,
-        });
-        outcome
-    }
-}
-
-/// The queue's end for relays, and what the rest of the servicer may ask of the writer.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    queue: mpsc::Sender<Append>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    /// Held while a batch is decided, written and indexed.
-    batch: Mutex<()>,
-    failing: AtomicBool,
-}
-
-impl Writer {
-    /// Starts the thread; it ends when the writer and all slots are gone, after everything queued is written.
-    pub(crate) fn start(
-        log: Arc<dyn LeafLog>,
-        places: usize,
-        metrics: Arc<Metrics>,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (queue, incoming) = mpsc::channel(places);
-        let shared = Arc::new(Shared::default());
-        let work = Work {
-            log,
-            shared: Arc::clone(&shared),
-            metrics,
-        };
-        let thread = std::thread::Builder::new()
-            .name("leaf-writer".into())
-            .spawn(move || work.run(incoming))?;
-        Ok((Self { queue, shared }, thread))
-    }
-
-    /// A place in the queue; `None` when it is full: the relay must be refused before its backend is asked.
-    pub(crate) fn slot(&self) -> Option<Slot> {
-        self.queue.clone().try_reserve_owned().ok().map(Slot)
-    }
-
-    /// Lets no further leaf into `tree`. When this returns, its set is exactly what is on disk. Blocks for at most one commit.
-    pub(crate) fn close(&self, tree: &SessionTree) {
-        let _between_batches = self.shared.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        tree.leaves().closed = true;
-    }
-
-    /// Whether the last commit failed.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.shared.failing.load(Ordering::Relaxed)
-    }
-
-    /// Share of the queue that is taken, 0 to 1.
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-    pub(crate) fn fill(&self) -> f64 {
-        1.0 - self.queue.capacity() as f64 / self.queue.max_capacity() as f64
-    }
-}
-
-struct Work {
+/// Opens sessions on disk, and hands signed messages to the leaf writer.
+pub(crate) struct Recorder {
+    trees: Arc<SessionTrees>,
     log: Arc<dyn LeafLog>,
-    shared: Arc<Shared>,
+    writer: Arc<Writer>,
     metrics: Arc<Metrics>,
+    /// Answer applications whose budget is used up, for nothing.
+    over_servicing: bool,
 }
 
-/// A leaf that will be written.
-struct Taken {
-    append: Append,
-    path: Path,
-    hash: [u8; 32],
-    seq: u64,
+/// What one message needs while it is in progress: a place in the writer's queue and one in the session's budget.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    slot: Slot,
+    /// `None` beyond the budget, when the operator chose to serve anyway.
+    budget: Option<Reservation>,
 }
 
-impl Work {
-    fn run(&self, mut incoming: mpsc::Receiver<Append>) {
-        while let Some(first) = incoming.blocking_recv() {
-            let mut bytes = first.relay.bytes.len();
-            let mut batch = vec![first];
-            while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
-                let Ok(next) = incoming.try_recv() else { break };
-                bytes = bytes.saturating_add(next.relay.bytes.len());
-                batch.push(next);
-            }
-            self.write(batch);
+/// A message that may be signed: its session is open on disk and stays so until the message is recorded or dropped.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    reserved: Reserved,
+    tree: Arc<SessionTree>,
+    in_flight: InFlight,
+    target_hash: [u8; 32],
+}
+
+/// A message that was signed.
+#[derive(Debug)]
+pub(crate) struct Signed<'a> {
+    pub(crate) request: &'a RelayRequest,
+    pub(crate) response: &'a RelayResponse,
+    /// Status of the backend.
+    pub(crate) status: u16,
+    pub(crate) durability: Durability,
+}
+
+impl Recorder {
+    pub(crate) fn new(
+        trees: Arc<SessionTrees>,
+        log: Arc<dyn LeafLog>,
+        writer: Arc<Writer>,
+        metrics: Arc<Metrics>,
+        over_servicing: bool,
+    ) -> Self {
+        Self {
+            trees,
+            log,
+            writer,
+            metrics,
+            over_servicing,
         }
     }
 
-    fn write(&self, batch: Vec<Append>) {
-        let _batch = self.shared.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        let (taken, answered) = sort(batch);
-        let leaves: Vec<NewLeaf<'_>> = taken.iter().map(Taken::new_leaf).collect();
-        let started = tokio::time::Instant::now();
-        let outcome = if leaves.is_empty() {
-            Ok(())
-        } else {
-            self.log.append(&leaves)
-        };
-        self.shared.failing.store(outcome.is_err(), Ordering::Relaxed);
-        if let Err(error) = &outcome {
-            tracing::error!(
-                error = error as &dyn std::error::Error,
-                leaves = leaves.len(),
-                "leaves were not written"
-            );
-        } else if !leaves.is_empty() {
-            self.metrics.committed(leaves.len(), started.elapsed());
-        }
-        let failed = outcome.is_err();
-        for leaf in taken {
-            leaf.finish(failed);
-        }
-        for (append, outcome) in answered {
-            // A duplicate of a leaf that failed with this very batch is not on disk either.
-            let outcome = if failed { Err(AppendError::Failed) } else { outcome };
-            let _ = append.done.send(outcome);
-        }
-    }
-}
-
-type Answered = Vec<(Append, Result<Appended, AppendError>)>;
-
-/// Decides for each relay whether it becomes a leaf, and gives those their positions.
-fn sort(batch: Vec<Append>) -> (Vec<Taken>, Answered) {
-    let (mut taken, mut answered) = (Vec::with_capacity(batch.len()), Vec::new());
-    let mut next: HashMap<u64, u64> = HashMap::new();
-    let mut new_paths: HashSet<(u64, Path)> = HashSet::new();
-    for append in batch {
-        let index = append.tree.index;
-        let (closed, weight, first_free, known);
-        let path = Path::of_key(&append.relay.hash);
-        {
-            let leaves = append.tree.leaves();
-            (closed, weight, first_free) = (leaves.closed, leaves.set.weight(), leaves.next_seq);
-            known = leaves.set.get(&path).is_some();
-        }
-        if closed {
-            answered.push((append, Err(AppendError::Sealed)));
-        } else if known || !new_paths.insert((index, path)) {
-            answered.push((append, Ok(Appended::Duplicate)));
-        } else {
-            let seq = next.entry(index).or_insert(first_free);
-            let (path, hash) = leaf_hash(&append.relay.hash, &append.relay.bytes, weight);
-            taken.push(Taken {
-                append,
-                path,
-                hash,
-                seq: *seq,
-            });
-            *seq = seq.saturating_add(1);
-        }
-    }
-    (taken, answered)
-}
-
-impl Taken {
-    fn new_leaf(&self) -> NewLeaf<'_> {
-        NewLeaf {
-            session: self.append.tree.index,
-            seq: self.seq,
-            key: &self.append.relay.hash,
-            relay: &self.append.relay.bytes,
+    /// A place for one message in the writer's queue and in the budget of `supplier`.
+    pub(crate) fn reserve(&self, supplier: &SessionSupplier) -> Result<Reserved, Refusal> {
+        let slot = self.writer.slot().ok_or(Refusal::Overloaded("leaf writer"))?;
+        match supplier.meter.reserve() {
+            None if !self.over_servicing => Err(Refusal::OverServiced),
+            budget => Ok(Reserved { slot, budget }),
         }
     }
 
-    /// Indexes the leaf and lets its answer go, or fails it.
-    fn finish(self, failed: bool) {
-        let Append {
+    /// Admits one message of a verified request: from here on its session is not sealed before it.
+    pub(crate) async fn admit(
+        &self,
+        session: &SessionInfo,
+        supplier: Address,
+        reserved: Reserved,
+    ) -> Result<Admission, Refusal> {
+        let tree = self.open(session, supplier).await?;
+        let in_flight = tree.enter().ok_or(Refusal::Sealed)?;
+        count(&tree.counts.validated);
+        Ok(Admission {
+            reserved,
             tree,
-            relay: _,
-            reservation,
-            place: _place,
-            done,
-        } = self.append;
-        if failed {
-            let _ = done.send(Err(AppendError::Failed));
-            return;
+            in_flight,
+            target_hash: session.target_hash,
+        })
+    }
+
+    /// The tree of a supplier in a session, written to disk when this is its first verified relay.
+    async fn open(&self, session: &SessionInfo, supplier: Address) -> Result<Arc<SessionTree>, Refusal> {
+        let create = || async {
+            let index = self.trees.claim_index();
+            let (record, log) = (session.record(supplier), Arc::clone(&self.log));
+            let write = tokio::task::spawn_blocking(move || {
+                log.put(&[(index, record.clone())], None)
+                    .map(|()| Arc::new(SessionTree::new(index, record)))
+            });
+            let tree = write
+                .await
+                .map_err(|e| LeafLogError::Io(std::io::Error::other(e)))??;
+            self.trees.insert(Arc::clone(&tree));
+            Ok::<_, LeafLogError>(tree)
+        };
+        let here = session.supplier(&supplier)?;
+        Ok(Arc::clone(here.tree.get_or_try_init(create).await?))
+    }
+
+    /// Records a signed message. Unless its service is `bounded`, it is on disk when this returns.
+    pub(crate) async fn record(&self, admission: Admission, signed: &Signed<'_>) -> Result<(), Refusal> {
+        let Admission {
+            reserved: Reserved { slot, budget },
+            tree,
+            in_flight,
+            target_hash,
+        } = admission;
+        match earns(signed, budget, &target_hash) {
+            Ok((relay, budget)) => {
+                count(&tree.counts.applicable);
+                let written = slot.append(Arc::clone(&tree), relay, budget, in_flight);
+                if signed.durability == Durability::Strict {
+                    match written.await.map_err(|_| Refusal::Stopping)?? {
+                        Appended::Leaf => {}
+                        Appended::Duplicate => self.unpaid(&tree, "duplicate"),
+                    }
+                }
+            }
+            Err(reason) => self.unpaid(&tree, reason),
         }
-        {
-            let mut leaves = tree.leaves();
-            leaves.set.insert(self.path, self.hash, self.seq);
-            leaves.next_seq = self.seq.saturating_add(1);
-        }
-        reservation.commit();
-        let _ = done.send(Ok(Appended::Leaf));
+        count(&tree.counts.served);
+        Ok(())
+    }
+
+    fn unpaid(&self, tree: &SessionTree, reason: &'static str) {
+        count(&tree.counts.unpaid);
+        self.metrics.unpaid(reason);
+    }
+}
+
+/// The relay to record, or why it earns nothing.
+fn earns(
+    signed: &Signed<'_>,
+    budget: Option<Reservation>,
+    target_hash: &[u8; 32],
+) -> Result<(MinedRelay, Reservation), &'static str> {
+    if signed.status >= 500 {
+        return Err("backend_error");
+    }
+    let budget = budget.ok_or("over_serviced")?;
+    let relay = MinedRelay::new(signed.request, signed.response);
+    if difficulty::is_applicable(&relay.hash, target_hash) {
+        Ok((relay, budget))
+    } else {
+        Err("difficulty")
     }
 }

@@ -10,9 +10,9 @@ use portico_protocol::relay::RelayError;
 use portico_protocol::wire::pocket::service::{RelayMinerError, RelayResponse, RelayResponseMetadata};
 use portico_protocol::wire::pocket::session::SessionHeader;
 
-use crate::backend::http::BackendError;
+use crate::backend::BackendError;
 use crate::leaf_log::LeafLogError;
-use crate::relay::recorder::AppendError;
+use crate::relay::writer::AppendError;
 use crate::session::lookup::SessionError;
 
 /// Code space of the relay miner's proxy.
@@ -183,6 +183,7 @@ impl Refusal {
             Self::Backend(BackendError::Timeout(_)) => "backend_timeout",
             Self::Backend(BackendError::TooLarge(_)) => "response_too_large",
             Self::Backend(BackendError::NoRoom) => "response_no_room",
+            Self::Backend(BackendError::NoMessage) => "backend_no_answer",
             Self::Recording => "recording_failed",
         }
     }
@@ -250,6 +251,7 @@ mod tests {
             BackendError::Timeout(10).into(),
             BackendError::TooLarge(10).into(),
             BackendError::NoRoom.into(),
+            BackendError::NoMessage.into(),
             Refusal::Recording,
         ]
     }
@@ -291,6 +293,7 @@ mod tests {
         200 relayer_proxy/10 backend_timeout
         200 relayer_proxy/12 response_too_large
         503 relayer_proxy/5 response_no_room
+        200 relayer_proxy/5 backend_no_answer
         200 relayer_proxy/5 recording_failed
         ");
     }

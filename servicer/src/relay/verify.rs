@@ -1,135 +1,49 @@
-//! Everything that must hold before a backend is asked.
+//! Ring signatures of requests.
 //!
-//! Cheap checks come first, the ring signature last. A ring seen before verifies by tables in tens of microseconds, where the request is;
-//! the hop to another thread would cost more. A new one takes ten times as long: it goes to the blocking pool, at most one per processor at
+//! A ring seen before verifies by tables in tens of microseconds, where the request is; the hop to another thread would cost more. A new one takes ten times as long: it goes to the blocking pool, at most one per processor at
 //! a time, so that a burst of new rings delays other new rings and not the sockets, timers and block events that share the async workers.
 //! Those who wait hold a place among the relays in progress, so the line is bounded. The same pool builds the tables, after the answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use portico_config::servicer::RpcType;
+use portico_protocol::Address;
 use portico_protocol::relay;
 use portico_protocol::ring::build_tables;
-use portico_protocol::wire::pocket::service::{RelayRequest, RelayRequestMetadata};
-use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::{Address, ServiceId, SigningKey};
-use prost::Message;
+use portico_protocol::wire::pocket::service::RelayRequest;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::backend::http::Service;
 use crate::relay::refusal::Refusal;
 
 /// Tables that are built after one signature, some 0.2 ms each: those of a ring of two and its image, with a few to spare.
 const TABLES_AT_ONCE: usize = 8;
 
-/// A request that is well-formed and addressed to us.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) relay: Arc<RelayRequest>,
-    pub(crate) supplier: Address,
-    pub(crate) application: Address,
-    pub(crate) service_id: ServiceId,
-    pub(crate) service: Arc<ServedService>,
-    pub(crate) key: Arc<SigningKey>,
-    pub(crate) rpc_type: RpcType,
-}
-
-/// A service of the configuration.
-#[derive(Debug)]
-pub(crate) struct ServedService {
-    pub(crate) backend: Service,
-    pub(crate) durability: portico_config::servicer::Durability,
-    pub(crate) max_request_bytes: usize,
-}
-
-/// What this process serves, and the pool for ring signatures.
+/// The pool for ring signatures.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
-    pub(crate) services: BTreeMap<ServiceId, Arc<ServedService>>,
     pool: Arc<Semaphore>,
-}
-
-/// Reads a relay request from the bytes of an HTTP body.
-pub(crate) fn decode(body: Bytes) -> Result<RelayRequest, Refusal> {
-    RelayRequest::decode(body).map_err(|error| Refusal::Decode(error.to_string()))
-}
-
-/// Metadata and header of a request that passed [`relay::validate_request_basic`].
-pub(crate) fn parts(request: &RelayRequest) -> Result<(&RelayRequestMetadata, &SessionHeader), Refusal> {
-    let meta = request
-        .meta
-        .as_ref()
-        .ok_or_else(|| Refusal::Basic("no metadata".to_owned()))?;
-    let header = meta
-        .session_header
-        .as_ref()
-        .ok_or_else(|| Refusal::Basic("no session header".to_owned()))?;
-    Ok((meta, header))
 }
 
 impl Verifier {
     /// Verifies at most `threads` signatures at a time.
-    pub(crate) fn new(
-        keys: BTreeMap<Address, Arc<SigningKey>>,
-        services: BTreeMap<ServiceId, Arc<ServedService>>,
-        threads: usize,
-    ) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         Self {
-            keys,
-            services,
             pool: Arc::new(Semaphore::new(threads)),
         }
     }
 
-    /// Checks shape, supplier, service and RPC type; needs neither the chain nor cryptography.
-    pub(crate) fn accept(
-        &self,
-        request: RelayRequest,
-        bytes: usize,
-        rpc_type: Option<&str>,
-    ) -> Result<Request, Refusal> {
-        relay::validate_request_basic(&request).map_err(|error| Refusal::Basic(error.to_string()))?;
-        let (meta, header) = parts(&request)?;
-        let foreign = || Refusal::ForeignSupplier(meta.supplier_operator_address.clone());
-        let supplier: Address = meta.supplier_operator_address.parse().map_err(|_| foreign())?;
-        let key = Arc::clone(self.keys.get(&supplier).ok_or_else(foreign)?);
-        let application = header
-            .application_address
-            .parse()
-            .map_err(|_| malformed("application address"))?;
-        let service_id = ServiceId::new(&header.service_id).map_err(|_| malformed("service id"))?;
-        let service = self.services.get(&service_id);
-        let service = Arc::clone(service.ok_or_else(|| Refusal::UnknownService(service_id.clone()))?);
-        if bytes > service.max_request_bytes {
-            return Err(Refusal::RequestTooLarge(service.max_request_bytes));
-        }
-        let rpc_type = rpc_type_of(rpc_type)?;
-        Ok(Request {
-            relay: Arc::new(request),
-            supplier,
-            application,
-            service_id,
-            service,
-            key,
-            rpc_type,
-        })
-    }
-
     /// Verifies the ring signature of a request, whose keys must all be of `ring`.
-    pub(crate) async fn check_signature(
+    pub(crate) async fn check(
         &self,
-        request: &Request,
+        request: &Arc<RelayRequest>,
         ring: Arc<BTreeSet<Address>>,
     ) -> Result<(), Refusal> {
-        if relay::is_signature_warm(&request.relay) {
-            return relay::verify_request_signature(&request.relay, &ring).map_err(Refusal::Signature);
+        if relay::is_signature_warm(request) {
+            return relay::verify_request_signature(request, &ring).map_err(Refusal::Signature);
         }
         let pool = Arc::clone(&self.pool);
         let place = pool.acquire_owned().await.map_err(|_| Refusal::Stopping)?;
-        let relay = Arc::clone(&request.relay);
+        let relay = Arc::clone(request);
         let (told, outcome) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             // Who asked may be gone.
@@ -141,26 +55,5 @@ impl Verifier {
             .await
             .map_err(|_| Refusal::Stopping)?
             .map_err(Refusal::Signature)
-    }
-}
-
-fn malformed(what: &str) -> Refusal {
-    Refusal::Basic(format!("malformed {what}"))
-}
-
-/// Reads the `Rpc-Type` header: a number as gateways send it, or a name.
-fn rpc_type_of(header: Option<&str>) -> Result<RpcType, Refusal> {
-    let Some(text) = header else {
-        return Ok(RpcType::JsonRpc);
-    };
-    match text.trim().to_ascii_lowercase().as_str() {
-        "0" | "3" | "" | "json_rpc" | "jsonrpc" => Ok(RpcType::JsonRpc),
-        "1" | "grpc" => Ok(RpcType::Grpc),
-        "4" | "rest" => Ok(RpcType::Rest),
-        "5" | "comet_bft" | "cometbft" => Ok(RpcType::CometBft),
-        "2" | "websocket" => Err(Refusal::Transport),
-        // Numbers of later versions of the network use the default backend, as numbers without a backend of their own do.
-        other if other.parse::<u32>().is_ok() => Ok(RpcType::JsonRpc),
-        _ => Err(Refusal::RpcType),
     }
 }

@@ -16,7 +16,6 @@ use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, Height, ServiceId, Upokt, difficulty, relay};
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::metrics::Metrics;
 use crate::session::head::Head;
 use crate::session::meter::{Meter, Prices, budget};
@@ -80,8 +79,8 @@ struct Ring {
 #[derive(Debug)]
 pub(crate) struct SessionSupplier {
     pub(crate) meter: Arc<Meter>,
-    /// Opened on disk by the first relay that is verified.
-    tree: OnceCell<Arc<SessionTree>>,
+    /// Opened on disk by the recorder, for the first relay that is verified.
+    pub(crate) tree: OnceCell<Arc<SessionTree>>,
 }
 
 type Key = (Address, ServiceId, Height);
@@ -405,32 +404,8 @@ impl SessionInfo {
             .ok_or(SessionError::Supplier(*supplier))
     }
 
-    /// The tree of a supplier, opened on disk when this is the first verified relay.
-    pub(crate) async fn tree(
-        &self,
-        supplier: Address,
-        supplier_in_session: &SessionSupplier,
-        trees: &Arc<SessionTrees>,
-        log: &Arc<dyn LeafLog>,
-    ) -> Result<Arc<SessionTree>, LeafLogError> {
-        let open = || async {
-            let index = trees.claim_index();
-            let record = self.record(supplier);
-            let log = Arc::clone(log);
-            let write = tokio::task::spawn_blocking(move || {
-                log.put(&[(index, record.clone())], None)
-                    .map(|()| Arc::new(SessionTree::new(index, record)))
-            });
-            let tree = write
-                .await
-                .map_err(|e| LeafLogError::Io(std::io::Error::other(e)))??;
-            trees.insert(Arc::clone(&tree));
-            Ok(tree)
-        };
-        supplier_in_session.tree.get_or_try_init(open).await.cloned()
-    }
-
-    fn record(&self, supplier: Address) -> SessionRecord {
+    /// A record for the session of `supplier`, as its first verified relay opens it.
+    pub(crate) fn record(&self, supplier: Address) -> SessionRecord {
         SessionRecord {
             application: self.application,
             service: self.service.clone(),

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use portico_protocol::{Address, Height};
 use portico_smst::{LeafSet, Path};
 
-use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::session::ledger::LedgerRow;
 use crate::session::record::{CountSnapshot, SessionRecord};
 use crate::session::stage::Stage;
@@ -105,26 +104,15 @@ impl SessionTree {
         }
     }
 
-    /// A stored session: its index is rebuilt from the leaves on disk, unless it needs them no more.
-    pub(crate) fn restore(
-        index: u64,
-        record: SessionRecord,
-        log: &dyn LeafLog,
-    ) -> Result<Self, LeafLogError> {
-        let is_final = record.stage.is_final();
-        let tree = Self::new(index, record);
-        if !is_final {
-            tree.load_leaves(log)?;
-        }
-        Ok(tree)
-    }
-
-    /// Builds the index anew from the leaves on disk.
-    pub(crate) fn load_leaves(&self, log: &dyn LeafLog) -> Result<(), LeafLogError> {
+    /// Builds the index anew from the leaves on disk, which `scan` visits: position, key, relay.
+    pub(crate) fn load_leaves<E>(
+        &self,
+        scan: impl FnOnce(&mut dyn FnMut(u64, &[u8; 32], &[u8])) -> Result<(), E>,
+    ) -> Result<(), E> {
         let sealed = lock(&self.record).seal.is_some();
         let mut leaves = self.leaves();
         leaves.set = LeafSet::new(leaves.set.weight());
-        log.scan(self.index, &mut |seq, key, relay| {
+        scan(&mut |seq, key, relay| {
             let (path, hash) = leaf_hash(key, relay, leaves.set.weight());
             leaves.set.insert(path, hash, seq);
             leaves.next_seq = leaves.next_seq.max(seq.saturating_add(1));

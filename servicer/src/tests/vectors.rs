@@ -145,7 +145,8 @@ fn claims_and_proves_a_session_with_the_bytes_of_go() {
     assert_eq!((windows.proof_open, windows.proof_close), window("proof_window"));
     assert_eq!(windows.seed(), Height(int(&vector["proof_path_seed_height"])));
 
-    let tree = SessionTree::restore(0, record.clone(), &session.log).unwrap();
+    let tree = SessionTree::new(0, record.clone());
+    tree.load_leaves(|visit| session.log.scan(0, visit)).unwrap();
     let root = tree.leaves().set.root();
     assert_eq!(root.as_ref(), bytes(&vector["root"]));
     assert_eq!((root.sum(), root.count()), (100, 20));

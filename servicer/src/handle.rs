@@ -1,0 +1,94 @@
+//! A look into a running servicer.
+
+use std::sync::{Arc, Weak};
+
+use portico_protocol::{Address, Height};
+
+use crate::leaf_log::{Leaf, LeafLog, LeafLogError};
+use crate::readiness::{Observed, Progress, Readiness};
+use crate::relay::writer::Writer;
+use crate::session::ledger::LedgerRow;
+use crate::session::tree::{SessionTree, SessionTrees};
+
+/// Looks into a running servicer.
+#[derive(Clone)]
+pub struct ServicerHandle {
+    pub(crate) trees: Arc<SessionTrees>,
+    pub(crate) log: Arc<dyn LeafLog>,
+    pub(crate) progress: Arc<Progress>,
+    /// The queue closes when the last relay is done, whoever still looks.
+    pub(crate) writer: Weak<Writer>,
+}
+
+impl std::fmt::Debug for ServicerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServicerHandle")
+            .field("height", &self.height())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServicerHandle {
+    /// One row per session and supplier, oldest first.
+    #[must_use]
+    pub fn ledger(&self) -> Vec<LedgerRow> {
+        self.trees.all().iter().map(|tree| tree.row()).collect()
+    }
+
+    /// Leaves of a session on disk, in the order in which they were committed; empty for an unknown session. Blocks while it reads.
+    ///
+    /// # Errors
+    /// When the leaf log cannot be read.
+    pub fn leaves(&self, session_id: &str, supplier: &Address) -> Result<Vec<Leaf>, LeafLogError> {
+        let Some(tree) = self.trees.find(session_id, supplier) else {
+            return Ok(Vec::new());
+        };
+        let weight = tree.record().compute_units_per_relay;
+        let mut leaves = Vec::new();
+        self.log.scan(tree.index, &mut |seq, key, relay| {
+            leaves.push(Leaf {
+                seq,
+                key: *key,
+                relay: relay.to_vec(),
+                weight,
+            });
+        })?;
+        Ok(leaves)
+    }
+
+    /// Stores the counters of an orderly stop; those of the last block would be lost otherwise.
+    pub(crate) fn save_counts(&self) {
+        let unsaved = |tree: &Arc<SessionTree>| tree.unsaved_counts().map(|record| (tree.index, record));
+        let records: Vec<_> = self.trees.all().iter().filter_map(unsaved).collect();
+        if !records.is_empty()
+            && let Err(error) = self.log.put(&records, None)
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "relay counters were not stored"
+            );
+        }
+    }
+
+    /// Newest block whose work is done; 0 before the first.
+    #[must_use]
+    pub fn height(&self) -> i64 {
+        self.progress.height().0
+    }
+
+    /// Waits until all work of the block at `height`, or of a later one, is done.
+    pub async fn wait_for_block(&self, height: i64) {
+        self.progress.wait_for(Height(height)).await;
+    }
+
+    /// Whether relays should be sent here, and why not.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let writer = self.writer.upgrade();
+        self.progress.readiness(&Observed {
+            writer_failing: writer.as_ref().is_none_or(|writer| writer.is_failing()),
+            writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
+            unsealed_overdue: self.trees.oldest_unsealed_overdue(self.progress.height()),
+        })
+    }
+}
