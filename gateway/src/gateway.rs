@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::GatewayError;
+use crate::front::http::{Front, router};
 use crate::http::accept::serve;
-use crate::http::server::{Front, router};
-use crate::relay::Relayer;
+use crate::relayer::Relayer;
 
 /// A gateway whose address is taken and which is not serving yet.
 #[derive(Debug)]

@@ -1,35 +1,37 @@
 //! The HTTP/JSON-RPC front door for dApps.
 //!
 //! ```text
-//!            http::server      http::route     relay ── the straight line ──────────────────────────┐
-//!  dApp ──►  bound, parse  ──► service, path ──► session ► pick ► sign ► send ► verify ► judge ──► answer
-//!                │                                 (plan: what to do next; reputation: whom to prefer)
-//!                └── http::error: every error, one table
+//!  front      callers come in: HTTP; error mapping only
+//!    │ codec  what they speak: bytes → calls, payload → verdict; JSON-RPC
+//!    ▼
+//!  relayer    the straight line: session ► core::plan ► sign ► supplier ► verify ► judge
+//!    │ core   pure decisions: whom to try next, whom to blame, what a failure means
+//!    ▼
+//!  supplier   how a signed request reaches a supplier, and its messages back: HTTP
 //! ```
 //! - Nothing of a supplier's is shown before its signature, payload hash and session header were verified and the payload was found
 //!   to be an answer to the call.
 //! - An answer from the chain is HTTP 200 with the supplier's bytes; an error of ours has the caller's id byte for byte.
-//! - Decisions (`plan`, `pick`, `reputation`) are pure: state, event and seed in, decision out.
+//! - `core` knows no transport and no codec, and does no I/O: state, event, instant and seed in, decision out.
+//! - Where a new thing goes: a protocol that callers speak in `codec`, a transport to suppliers in `supplier`, a transport of callers in
+//!   `front`, an error of ours in `front/error/table.rs`, a refusal of suppliers in `portico-relay`.
 //! - No cache of answers, no authentication, no WebSocket: not here yet.
 //!
-//! Start reading at `relay.rs`.
+//! Start reading at `relayer.rs`.
 
-mod ahead;
+mod codec;
+mod core;
 mod error;
-mod fault;
+mod front;
 mod gateway;
 mod http;
 mod metrics;
-mod once;
-mod outcome;
-mod pick;
-mod plan;
-mod relay;
-mod reputation;
-mod send;
+mod presign;
+mod relay_once;
+mod relayer;
 mod signer;
-mod verify;
+mod supplier;
 
 pub use error::GatewayError;
 pub use gateway::Gateway;
-pub use once::{Check, FailedAttempt, OneCall, OneError, Relayed, relay_once};
+pub use relay_once::{Check, FailedAttempt, OneCall, OneError, Relayed, relay_once};

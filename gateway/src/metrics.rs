@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_protocol::ServiceId;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
-use crate::fault::Fault;
+use crate::core::fault::Fault;
 
 /// Latency bounds in seconds: from a local backend's half a millisecond to a deadline.
 const BOUNDS: [f64; 14] = [

@@ -8,7 +8,7 @@ use portico_protocol::{Address, PublicKey, ServiceId, SigningKey};
 use portico_session_cache::SessionView;
 
 use crate::GatewayError;
-use crate::ahead::Shelf;
+use crate::presign::Presigner;
 
 /// An application and the key that signs its relays.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Signer {
     pub(crate) key: SigningKey,
     pub(crate) public_key: PublicKey,
     /// Signatures made ahead.
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) presigner: Arc<Presigner>,
 }
 
 impl Signer {
@@ -98,6 +98,6 @@ fn signer(
         application,
         public_key: key.public_key(),
         key,
-        shelf: Arc::default(),
+        presigner: Arc::default(),
     })
 }

@@ -1,9 +1,3 @@
-//! The front door: HTTP in, JSON-RPC in and out, errors as one table.
+//! The accept loop of the front door.
 
 pub(crate) mod accept;
-pub(crate) mod answer;
-pub(crate) mod error;
-pub(crate) mod jsonrpc;
-pub(crate) mod probe;
-pub(crate) mod route;
-pub(crate) mod server;

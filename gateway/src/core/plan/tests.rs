@@ -6,7 +6,7 @@ use std::time::Duration;
 use portico_protocol::relay::RelayError as ProtocolError;
 use portico_protocol::ring::Ring;
 use portico_protocol::wire::pocket::session::{Session, SessionHeader};
-use portico_protocol::wire::pocket::shared::RpcType;
+use portico_protocol::wire::pocket::shared::RpcType as WireRpcType;
 use portico_protocol::{Address, ServiceId, SigningKey};
 use portico_session_cache::{Endpoint, SupplierView};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn view(start: i64, suppliers: usize) -> Arc<SessionView> {
         public_key: key,
         endpoints: vec![Endpoint {
             url: "http://supplier".to_owned(),
-            rpc_type: RpcType::JsonRpc,
+            rpc_type: WireRpcType::JsonRpc,
         }],
     };
     Arc::new(SessionView {
@@ -61,7 +61,13 @@ fn run(
 ) -> (Vec<(Height, Address)>, RelayError) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut reputation = Reputation::default();
-    let mut plan = Plan::new(1, max_attempts, deadline, &mut StdRng::seed_from_u64(seed));
+    let mut plan = Plan::new(
+        RpcType::JsonRpc,
+        1,
+        max_attempts,
+        deadline,
+        &mut StdRng::seed_from_u64(seed),
+    );
     let mut tried = Vec::new();
     loop {
         assert!(tried.len() <= 2 * suppliers, "it ends");
@@ -77,7 +83,12 @@ fn run(
                 let operator = candidate.supplier().operator;
                 tried.push((candidate.session.start, operator));
                 reputation.blame(&candidate.session, &operator, Height(11), &fault);
-                plan.failed(&candidate, fault, 1);
+                let miss = Miss {
+                    fault,
+                    ms: 1,
+                    fallback: None,
+                };
+                plan.failed(&candidate, miss);
             }
             Decision::GiveUp => return (tried, plan.into_outcome().unwrap_err()),
         }
@@ -110,7 +121,7 @@ proptest! {
 #[test]
 fn a_late_plan_tries_nobody() {
     let now = Instant::now();
-    let mut plan = Plan::new(1, 3, now, &mut StdRng::seed_from_u64(1));
+    let mut plan = Plan::new(RpcType::JsonRpc, 1, 3, now, &mut StdRng::seed_from_u64(1));
     assert!(matches!(plan.decide(now), Decision::GiveUp));
     assert!(matches!(plan.into_outcome(), Err(RelayError::Deadline { .. })));
 }
@@ -120,7 +131,7 @@ fn begins_with_any_of_the_applications_and_opens_each_once() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut first = BTreeSet::new();
     for seed in 0..50 {
-        let mut plan = Plan::new(3, 3, deadline, &mut StdRng::seed_from_u64(seed));
+        let mut plan = Plan::new(RpcType::JsonRpc, 3, 3, deadline, &mut StdRng::seed_from_u64(seed));
         let mut opened = Vec::new();
         while let Decision::Open(index) = plan.decide(Instant::now()) {
             opened.push(index);
@@ -144,13 +155,13 @@ fn a_supplier_comes_back_by_answering() {
     }
     assert_eq!(
         reputation.rank(&session, &supplier, Height(11)),
-        crate::reputation::Rank::Tier(2)
+        crate::core::reputation::Rank::Tier(2)
     );
     for _ in 0..40 {
         reputation.praise(&supplier, Height(11));
     }
     assert_eq!(
         reputation.rank(&session, &supplier, Height(11)),
-        crate::reputation::Rank::Tier(0)
+        crate::core::reputation::Rank::Tier(0)
     );
 }

@@ -1,19 +1,19 @@
-//! A relay request over HTTP to a supplier's endpoint, and the bytes that come back.
+//! Relay requests by HTTP POST to a supplier's endpoint: one request, one message.
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use bytes::BytesMut;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_config::gateway::GatewayConfig;
+use portico_relay::Exchange;
 use reqwest::redirect::Policy;
-use tokio::time::{Instant, timeout_at};
 
-use crate::fault::{Fault, shortened};
+use super::{Message, SupplierTransport};
+use crate::core::candidate::Candidate;
+use crate::core::fault::{Fault, shortened};
 
 /// Kind of call, as a number (`pocket.shared.RPCType`).
 const RPC_TYPE: HeaderName = HeaderName::from_static("rpc-type");
-const JSON_RPC: HeaderValue = HeaderValue::from_static("3");
 /// What the network's gateways declare for relay bytes.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Idle connections are closed after this time: less than the usual minute of servers and proxies, so that ours is the first to close.
@@ -23,20 +23,12 @@ const MAX_RESERVED: usize = 1 << 20;
 
 /// One pool of connections to all suppliers.
 #[derive(Clone, Debug)]
-pub(crate) struct Sender {
+pub(crate) struct HttpTransport {
     client: reqwest::Client,
-    attempt_timeout: Duration,
     max_response_bytes: usize,
 }
 
-/// What came back.
-#[derive(Debug)]
-pub(crate) struct Sent {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Bytes,
-}
-
-impl Sender {
+impl HttpTransport {
     pub(crate) fn new(config: &GatewayConfig) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .no_proxy() // a relay goes to the supplier that the chain names, whatever the environment says
@@ -48,51 +40,69 @@ impl Sender {
             .build()?;
         Ok(Self {
             client,
-            attempt_timeout: Duration::from_millis(config.attempt_timeout_ms),
             max_response_bytes: config.max_response_bytes,
         })
     }
+}
 
-    /// Posts `request` and reads the whole answer, until the attempt's time or `deadline` is over.
-    pub(crate) async fn send(&self, url: &str, request: Vec<u8>, deadline: Instant) -> Result<Sent, Fault> {
-        let begun = Instant::now();
-        let until = deadline.min(begun + self.attempt_timeout);
-        timeout_at(until, self.exchange(url, request))
-            .await
-            .unwrap_or_else(|_| {
-                let ms = until.saturating_duration_since(begun).as_millis();
-                Err(Fault::Timeout(u64::try_from(ms).unwrap_or(u64::MAX)))
-            })
-    }
+impl SupplierTransport for HttpTransport {
+    type Exchange = HttpExchange;
 
-    async fn exchange(&self, url: &str, request: Vec<u8>) -> Result<Sent, Fault> {
+    async fn open(&self, candidate: &Candidate, request: Vec<u8>) -> Result<HttpExchange, Fault> {
         let post = self
             .client
-            .post(url)
+            .post(candidate.url())
             .header(CONTENT_TYPE, JSON)
-            .header(RPC_TYPE, JSON_RPC)
+            .header(RPC_TYPE, HeaderValue::from_static(candidate.rpc_type.digits()))
             .body(request);
-        let mut response = post.send().await.map_err(|error| fault(&error))?;
+        let response = post.send().await.map_err(|error| fault(&error))?;
         let announced = response.content_length().unwrap_or(0);
         if announced > self.max_response_bytes as u64 {
             return Err(Fault::TooLarge(self.max_response_bytes));
         }
-        let status = response.status();
-        let reserved = usize::try_from(announced)
-            .unwrap_or(MAX_RESERVED)
-            .min(MAX_RESERVED);
-        let mut body = BytesMut::with_capacity(reserved);
-        while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
-            if body.len().saturating_add(chunk.len()) > self.max_response_bytes {
-                return Err(Fault::TooLarge(self.max_response_bytes));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Sent {
-            status,
-            body: body.freeze(),
+        Ok(HttpExchange {
+            response: Some(response),
+            max_bytes: self.max_response_bytes,
         })
     }
+}
+
+/// The answer to one POST, whose body is the only message.
+#[derive(Debug)]
+pub(crate) struct HttpExchange {
+    /// Taken when its body is read.
+    response: Option<reqwest::Response>,
+    max_bytes: usize,
+}
+
+impl Exchange for HttpExchange {
+    type Message = Message;
+    type Fault = Fault;
+
+    async fn next(&mut self) -> Option<Result<Message, Fault>> {
+        let response = self.response.take()?;
+        Some(read(response, self.max_bytes).await)
+    }
+}
+
+/// Reads the whole body, up to `max_bytes`.
+async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Message, Fault> {
+    let status = response.status();
+    let announced = response.content_length().unwrap_or(0);
+    let reserved = usize::try_from(announced)
+        .unwrap_or(MAX_RESERVED)
+        .min(MAX_RESERVED);
+    let mut body = BytesMut::with_capacity(reserved);
+    while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
+        if body.len().saturating_add(chunk.len()) > max_bytes {
+            return Err(Fault::TooLarge(max_bytes));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Message {
+        bytes: body.freeze(),
+        http_error: (!status.is_success()).then_some(status.as_u16()),
+    })
 }
 
 fn fault(error: &reqwest::Error) -> Fault {

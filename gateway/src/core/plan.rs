@@ -11,15 +11,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use portico_protocol::Height;
+use portico_relay::RpcType;
 use portico_session_cache::SessionView;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
-use crate::fault::{Fault, Kind};
-use crate::outcome::{Candidate, Closed, Failed, RelayError, Reply};
-use crate::pick::{self, Filtered};
-use crate::reputation::Reputation;
+use crate::core::attempt::{Failed, Miss, Reply};
+use crate::core::candidate::Candidate;
+use crate::core::error::{Closed, RelayError};
+use crate::core::fault::{Fault, Kind};
+use crate::core::pick::{self, Filtered};
+use crate::core::reputation::Reputation;
 
 /// What to do next.
 #[derive(Debug)]
@@ -38,12 +41,15 @@ pub(crate) enum Decision {
 /// The state of one relay between its attempts.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    rpc_type: RpcType,
     /// Attempts that may still fail; refusals for lack of stake cost none.
     budget: u32,
     /// Applications that were not opened yet.
     applications: VecDeque<usize>,
     candidates: VecDeque<Candidate>,
     failed: Vec<Failed>,
+    /// What the first chain said whose backend failed while answering.
+    fallback: Option<Box<Reply>>,
     /// The application whose suppliers refused our session, until its previous session was tried.
     lagging: Option<usize>,
     previous_opened: bool,
@@ -59,7 +65,13 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// A plan over `applications` applications, begun at a place that `rng` chooses, so that they wear evenly.
-    pub(crate) fn new(applications: usize, max_attempts: u32, deadline: Instant, rng: &mut impl Rng) -> Self {
+    pub(crate) fn new(
+        rpc_type: RpcType,
+        applications: usize,
+        max_attempts: u32,
+        deadline: Instant,
+        rng: &mut impl Rng,
+    ) -> Self {
         let mut rng = StdRng::from_rng(rng);
         let first = if applications > 1 {
             (rng.next_u32() as usize) % applications
@@ -67,12 +79,14 @@ impl Plan {
             0
         };
         Self {
+            rpc_type,
             budget: max_attempts,
             applications: (0..applications)
                 .map(|index| (first + index) % applications)
                 .collect(),
             candidates: VecDeque::new(),
             failed: Vec::new(),
+            fallback: None,
             lagging: None,
             previous_opened: false,
             filtered: Filtered::default(),
@@ -148,22 +162,24 @@ impl Plan {
         reputation: &Reputation,
         height: Height,
     ) {
-        let (ranked, filtered) = pick::rank(session, reputation, height, &mut self.rng);
+        let (ranked, filtered) = pick::rank(session, self.rpc_type, reputation, height, &mut self.rng);
         self.suppliers_seen += session.suppliers.len();
         self.filtered.no_endpoint += filtered.no_endpoint;
         self.filtered.exhausted += filtered.exhausted;
         self.filtered.distrusted += filtered.distrusted;
+        let rpc_type = self.rpc_type;
         let candidate = |supplier| Candidate {
             session: Arc::clone(session),
             supplier,
             application,
+            rpc_type,
         };
         self.candidates.extend(ranked.into_iter().map(candidate));
     }
 
     /// The candidate did not answer well.
-    pub(crate) fn failed(&mut self, candidate: &Candidate, fault: Fault, ms: u64) {
-        match &fault {
+    pub(crate) fn failed(&mut self, candidate: &Candidate, miss: Miss) {
+        match &miss.fault {
             Fault::OverServiced(_) => {}
             Fault::Session(_) => {
                 self.lagging = Some(candidate.application);
@@ -174,10 +190,11 @@ impl Plan {
             }
             _ => self.budget = self.budget.saturating_sub(1),
         }
+        self.fallback = self.fallback.take().or(miss.fallback);
         self.failed.push(Failed {
             supplier: candidate.supplier().operator,
-            fault,
-            ms,
+            fault: miss.fault,
+            ms: miss.ms,
         });
     }
 
@@ -192,15 +209,8 @@ impl Plan {
     /// What the caller gets when nothing is left to try: the answer of a chain whose backend failed while giving it, or one error
     /// that says it all.
     pub(crate) fn into_outcome(mut self) -> Result<Reply, RelayError> {
-        let reply = self.failed.iter_mut().find_map(|failed| match &mut failed.fault {
-            Fault::Backend { reply, .. } => reply.take(),
-            _ => None,
-        });
-        match reply {
-            Some(reply) => Ok(Reply {
-                failed: self.failed,
-                ..*reply
-            }),
+        match self.fallback.take() {
+            Some(reply) => Ok(self.done(*reply)),
             None => Err(self.into_error()),
         }
     }

@@ -1,8 +1,8 @@
 //! What can be wrong with one supplier's answer, and who pays for it in reputation.
 
 use portico_protocol::relay::RelayError as ProtocolError;
-
-use crate::outcome::Reply;
+use portico_protocol::wire::pocket::service::RelayMinerError;
+use portico_relay::{MessageFault, RefusalKind};
 
 /// Longest text of a supplier that is kept, in characters.
 const MAX_TEXT: usize = 200;
@@ -55,13 +55,11 @@ pub(crate) enum Fault {
     /// The verified payload is not an answer to the call.
     #[error("bad payload: {0}")]
     BadPayload(&'static str),
-    /// The backend failed; if it said so in JSON-RPC, that is kept for the case that nobody does better.
+    /// The backend failed.
     #[error("the backend answered with status {status}")]
     Backend {
         /// HTTP status of the backend.
         status: u32,
-        /// Its JSON-RPC answer.
-        reply: Option<Box<Reply>>,
     },
 }
 
@@ -106,15 +104,15 @@ impl Fault {
         }
     }
 
-    /// Sorts an unsigned error of a supplier (`poktroll:pkg/relayer/proxy/errors.go`, `pkg/relayer/relay_authenticator`).
-    pub(crate) fn miner(codespace: &str, code: u32, text: &str) -> Self {
-        let text = shortened(text);
-        match (codespace, code) {
-            ("relayer_proxy", 7) => Self::OverServiced(text),
-            ("relayer_proxy", 1 | 6) | ("relay_authenticator", 1) => Self::Session(text),
-            _ => Self::Miner {
-                codespace: shortened(codespace),
-                code,
+    /// Sorts an error in the form of the reference relay miner.
+    fn miner(error: &RelayMinerError) -> Self {
+        let text = shortened(&error.message);
+        match RefusalKind::of_miner_error(&error.codespace, error.code) {
+            RefusalKind::OverServiced => Self::OverServiced(text),
+            RefusalKind::Session => Self::Session(text),
+            RefusalKind::Other => Self::Miner {
+                codespace: shortened(&error.codespace),
+                code: error.code,
                 text,
             },
         }
@@ -122,13 +120,21 @@ impl Fault {
 
     /// Sorts an HTTP error of a supplier.
     pub(crate) fn http(status: u16, text: &str) -> Self {
-        match status {
-            429 => Self::OverServiced(shortened(text)),
-            403 => Self::Session(shortened(text)),
-            _ => Self::Http {
-                status,
-                text: shortened(text),
-            },
+        let text = shortened(text);
+        match RefusalKind::of_http_status(status) {
+            RefusalKind::OverServiced => Self::OverServiced(text),
+            RefusalKind::Session => Self::Session(text),
+            RefusalKind::Other => Self::Http { status, text },
+        }
+    }
+}
+
+impl From<MessageFault> for Fault {
+    fn from(fault: MessageFault) -> Self {
+        match fault {
+            MessageFault::Undecodable => Self::Undecodable,
+            MessageFault::Refused(error) => Self::miner(&error),
+            MessageFault::Unverified(error) => Self::Unverified(error),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use http::{HeaderMap, HeaderName, Uri};
 use portico_protocol::ServiceId;
+use portico_relay::RpcType;
 
-use super::error::CallError;
+use crate::core::fault::shortened;
+use crate::front::error::CallError;
 use crate::signer::Signers;
 
 /// Where calls go; everything below belongs to a service.
@@ -56,7 +58,7 @@ fn service(asked: Option<&str>, signers: &Signers) -> Result<ServiceId, CallErro
         None => None,
     };
     found.cloned().ok_or_else(|| CallError::UnknownService {
-        asked: asked.map(crate::fault::shortened),
+        asked: asked.map(shortened),
         available: signers.services().map(ToString::to_string).collect(),
     })
 }
@@ -65,10 +67,10 @@ fn check_rpc_type(headers: &HeaderMap) -> Result<(), CallError> {
     let Some(given) = headers.get(RPC_TYPE) else {
         return Ok(());
     };
-    let given = String::from_utf8_lossy(given.as_bytes()).to_ascii_lowercase();
-    match given.as_str() {
-        "json_rpc" | "jsonrpc" | "3" => Ok(()),
-        other => Err(CallError::RpcType(crate::fault::shortened(other))),
+    let given = String::from_utf8_lossy(given.as_bytes());
+    match RpcType::parse(&given) {
+        Some(RpcType::JsonRpc) => Ok(()),
+        _ => Err(CallError::RpcType(shortened(&given.to_ascii_lowercase()))),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Which suppliers of a session to try, and in which order. Pure: the same state and seed give the same order.
 
 use portico_protocol::Height;
-use portico_protocol::wire::pocket::shared::RpcType;
+use portico_relay::RpcType;
 use portico_session_cache::SessionView;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use crate::reputation::{Rank, Reputation};
+use crate::core::reputation::{Rank, Reputation};
 
 /// One relay in so many tries a supplier of a lower tier first, or it could never get better. A good one follows if it fails.
 const PROBATION: u32 = 20;
@@ -22,9 +22,10 @@ pub(crate) struct Filtered {
     pub(crate) distrusted: usize,
 }
 
-/// Indices of the suppliers of `session` to try for a JSON-RPC relay, best first, and what was left out.
+/// Indices of the suppliers of `session` to try for a relay of this kind, best first, and what was left out.
 pub(crate) fn rank(
     session: &SessionView,
+    rpc_type: RpcType,
     reputation: &Reputation,
     height: Height,
     rng: &mut impl Rng,
@@ -32,7 +33,7 @@ pub(crate) fn rank(
     let mut filtered = Filtered::default();
     let mut tiers: [Vec<usize>; 3] = Default::default();
     for (index, supplier) in session.suppliers.iter().enumerate() {
-        if supplier.url(RpcType::JsonRpc).is_none() {
+        if supplier.url(rpc_type.wire()).is_none() {
             filtered.no_endpoint = filtered.no_endpoint.saturating_add(1);
             continue;
         }

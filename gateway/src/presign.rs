@@ -18,7 +18,7 @@ const TABLES_AT_ONCE: usize = 8;
 
 /// What is ready for one signer and the ring it signs for.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf(Mutex<State>);
+pub(crate) struct Presigner(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -28,7 +28,7 @@ struct State {
     refilling: bool,
 }
 
-impl Shelf {
+impl Presigner {
     /// Takes one for `ring`, if there is one. What was made for another ring is dropped: its delegations changed.
     pub(crate) fn take(&self, ring: &Ring) -> Option<Prepared> {
         let mut state = self.state();
@@ -50,8 +50,8 @@ impl Shelf {
             state.refilling = true;
             ring
         };
-        let (shelf, key, rng) = (Arc::clone(self), key.clone(), rng());
-        tokio::task::spawn_blocking(move || shelf.make(&ring, &key, rng));
+        let (presigner, key, rng) = (Arc::clone(self), key.clone(), rng());
+        tokio::task::spawn_blocking(move || presigner.make(&ring, &key, rng));
     }
 
     /// Fills up, one by one: takers are never waited for.
@@ -101,28 +101,28 @@ mod tests {
 
     #[test]
     fn what_is_taken_was_made_for_the_ring_that_is_asked_for() {
-        let (shelf, first, second) = (Shelf::default(), ring([1, 2]), ring([1, 3]));
-        assert!(shelf.take(&first).is_none());
-        shelf.make(&first, &key(1), rng());
-        assert_eq!(shelf.state().ready.len(), READY);
-        assert_eq!(shelf.take(&first).unwrap().keys(), first.keys());
-        assert!(shelf.take(&second).is_none());
-        assert!(shelf.state().ready.is_empty(), "the other ring's are gone");
-        shelf.make(&first, &key(1), rng());
+        let (presigner, first, second) = (Presigner::default(), ring([1, 2]), ring([1, 3]));
+        assert!(presigner.take(&first).is_none());
+        presigner.make(&first, &key(1), rng());
+        assert_eq!(presigner.state().ready.len(), READY);
+        assert_eq!(presigner.take(&first).unwrap().keys(), first.keys());
+        assert!(presigner.take(&second).is_none());
+        assert!(presigner.state().ready.is_empty(), "the other ring's are gone");
+        presigner.make(&first, &key(1), rng());
         assert!(
-            shelf.state().ready.is_empty(),
+            presigner.state().ready.is_empty(),
             "the ring changed while they were made"
         );
-        shelf.make(&second, &key(1), rng());
-        assert_eq!(shelf.take(&second).unwrap().keys(), second.keys());
+        presigner.make(&second, &key(1), rng());
+        assert_eq!(presigner.take(&second).unwrap().keys(), second.keys());
     }
 
     #[test]
     fn no_two_signatures_share_what_was_made_ahead() {
-        let (shelf, ring) = (Shelf::default(), ring([4, 5]));
-        assert!(shelf.take(&ring).is_none());
-        shelf.make(&ring, &key(4), rng());
-        let taken = std::iter::from_fn(|| shelf.take(&ring));
+        let (presigner, ring) = (Presigner::default(), ring([4, 5]));
+        assert!(presigner.take(&ring).is_none());
+        presigner.make(&ring, &key(4), rng());
+        let taken = std::iter::from_fn(|| presigner.take(&ring));
         let mut signatures: Vec<_> = taken.map(|prepared| prepared.sign(&[0; 32]).unwrap()).collect();
         assert_eq!(signatures.len(), READY);
         signatures.sort();
@@ -132,32 +132,32 @@ mod tests {
 
     #[test]
     fn a_key_outside_the_ring_makes_nothing_and_ends() {
-        let (shelf, ring) = (Shelf::default(), ring([1, 2]));
-        assert!(shelf.take(&ring).is_none());
-        shelf.make(&ring, &key(9), rng());
-        assert!(shelf.take(&ring).is_none());
+        let (presigner, ring) = (Presigner::default(), ring([1, 2]));
+        assert!(presigner.take(&ring).is_none());
+        presigner.make(&ring, &key(9), rng());
+        assert!(presigner.take(&ring).is_none());
     }
 
     #[tokio::test]
     async fn more_are_made_only_when_they_run_low_and_by_one_at_a_time() {
-        let (shelf, ring, key) = (Arc::new(Shelf::default()), ring([6, 7]), key(6));
-        shelf.refill(&key, || panic!("no ring was asked for yet"));
-        assert!(shelf.take(&ring).is_none());
-        shelf.state().refilling = true;
-        shelf.refill(&key, || panic!("somebody is at it"));
-        shelf.state().refilling = false;
-        shelf.refill(&key, rng);
-        while shelf.state().refilling {
+        let (presigner, ring, key) = (Arc::new(Presigner::default()), ring([6, 7]), key(6));
+        presigner.refill(&key, || panic!("no ring was asked for yet"));
+        assert!(presigner.take(&ring).is_none());
+        presigner.state().refilling = true;
+        presigner.refill(&key, || panic!("somebody is at it"));
+        presigner.state().refilling = false;
+        presigner.refill(&key, rng);
+        while presigner.state().refilling {
             tokio::task::yield_now().await;
         }
         for _ in LOW..READY {
-            shelf.refill(&key, || panic!("there are enough"));
-            assert!(shelf.take(&ring).is_some());
+            presigner.refill(&key, || panic!("there are enough"));
+            assert!(presigner.take(&ring).is_some());
         }
-        shelf.refill(&key, rng);
-        while shelf.state().refilling {
+        presigner.refill(&key, rng);
+        while presigner.state().refilling {
             tokio::task::yield_now().await;
         }
-        assert_eq!(shelf.state().ready.len(), READY);
+        assert_eq!(presigner.state().ready.len(), READY);
     }
 }

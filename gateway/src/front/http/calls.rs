@@ -1,119 +1,36 @@
 //! From an HTTP request to an HTTP response.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use http::header::{CONTENT_LENGTH, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use portico_config::gateway::GatewayConfig;
 use portico_protocol::ServiceId;
+use portico_relay as relay;
 use tokio::time::{Instant, timeout_at};
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::{info, warn};
 
-use super::answer::{EXPOSED, answered, failed, identify, respond};
-use super::error::{CLIENT_GONE, CallError};
-use super::jsonrpc::{self, Id, Item, NotARequest};
-use super::probe;
+use super::response::{error_response, identify, json_response, reply_response};
 use super::route::{ROOT, Route, route};
-use crate::outcome::{Call, Reply};
-use crate::relay::Relayer;
-
-/// How long browsers remember what they may send.
-const PREFLIGHT_AGE: Duration = Duration::from_secs(3_600);
-
-/// What all calls share.
-#[derive(Debug)]
-pub(crate) struct Front {
-    pub(crate) relayer: Relayer,
-    pub(crate) registry: prometheus::Registry,
-    pub(crate) config: GatewayConfig,
-    draining: AtomicBool,
-    /// Part of every request id that tells this run of the gateway from others.
-    run: u32,
-    calls: AtomicU64,
-}
-
-impl Front {
-    pub(crate) fn new(
-        relayer: Relayer,
-        registry: prometheus::Registry,
-        config: GatewayConfig,
-        run: u32,
-    ) -> Self {
-        Self {
-            relayer,
-            registry,
-            config,
-            draining: AtomicBool::new(false),
-            run,
-            calls: AtomicU64::new(0),
-        }
-    }
-
-    /// From now on calls are refused.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    /// When a call that arrives now must be answered.
-    pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + Duration::from_millis(self.config.relay_timeout_ms)
-    }
-
-    fn request_id(&self) -> String {
-        format!(
-            "{:08x}-{:x}",
-            self.run,
-            self.calls.fetch_add(1, Ordering::Relaxed)
-        )
-    }
-}
-
-/// All routes.
-pub(crate) fn router(front: Arc<Front>) -> Router {
-    let cors = cors(&front.config.cors_allowed_origins);
-    Router::new()
-        .route("/health", get(probe::health))
-        .route("/ready", get(probe::ready))
-        .route("/metrics", get(probe::metrics))
-        .route("/errors/{reason}", get(probe::explain))
-        .fallback(call)
-        .with_state(front)
-        .layer(cors)
-}
-
-fn cors(origins: &[String]) -> CorsLayer {
-    let origins = match origins.iter().any(|origin| origin == "*") {
-        true => AllowOrigin::any(),
-        false => AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok())),
-    };
-    CorsLayer::new()
-        .allow_origin(origins)
-        .allow_methods([Method::POST, Method::GET])
-        .allow_headers(Any)
-        .expose_headers(EXPOSED)
-        .max_age(PREFLIGHT_AGE)
-}
+use super::state::Front;
+use crate::codec::Codec;
+use crate::codec::jsonrpc::{self, Id, Item, JsonRpc, NotARequest};
+use crate::core::attempt::Reply;
+use crate::core::call::Call;
+use crate::core::fault::shortened;
+use crate::front::error::{CLIENT_GONE, CallError};
+use crate::relayer::Relayer;
 
 /// A call: everything that is not a probe.
-async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
+pub(super) async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
     let request_id = front.request_id();
     let mut response = match admit(&front, &request) {
-        Ok(()) => front.answer(request, &request_id).await,
+        Ok(()) => front.serve(request, &request_id).await,
         Err(error) => front.refuse(None, &None, &error, &request_id),
     };
     identify(&mut response, &request_id);
@@ -140,7 +57,7 @@ fn admit(front: &Front, request: &Request) -> Result<(), CallError> {
             .map(ToString::to_string)
             .collect();
         return Err(CallError::UnknownService {
-            asked: Some(crate::fault::shortened(path)),
+            asked: Some(shortened(path)),
             available,
         });
     }
@@ -152,15 +69,16 @@ fn admit(front: &Front, request: &Request) -> Result<(), CallError> {
 }
 
 impl Front {
-    async fn answer(&self, request: Request, request_id: &str) -> Response {
+    /// Reads the body and relays the calls in it.
+    async fn serve(&self, request: Request, request_id: &str) -> Response {
         let deadline = self.deadline();
         let (head, body) = request.into_parts();
-        let body = match self.read(&head.headers, body, deadline).await {
+        let body = match self.read_body(&head.headers, body, deadline).await {
             Ok(body) => body,
             Err(error) => return self.refuse(None, &None, &error, request_id),
         };
         let max_batch = self.config.max_batch;
-        match jsonrpc::read(&body, max_batch) {
+        match JsonRpc.read(&body, max_batch) {
             jsonrpc::Body::NotJson => self.refuse(None, &None, &CallError::NotJson, request_id),
             jsonrpc::Body::Single(item) => {
                 self.single(&head.uri, &head.headers, item, deadline, request_id)
@@ -183,12 +101,17 @@ impl Front {
                     .into_iter()
                     .map(|id| error.body(&Some(id), request_id))
                     .collect();
-                respond(StatusCode::OK, jsonrpc::batch(&answers))
+                json_response(StatusCode::OK, jsonrpc::batch(&answers))
             }
         }
     }
 
-    async fn read(&self, headers: &HeaderMap, body: Body, deadline: Instant) -> Result<Bytes, CallError> {
+    async fn read_body(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        deadline: Instant,
+    ) -> Result<Bytes, CallError> {
         let max = self.config.max_body_bytes;
         let announced = headers
             .get(CONTENT_LENGTH)
@@ -219,14 +142,14 @@ impl Front {
             Err(error) => return self.refuse(None, &item.id, &error, request_id),
         };
         match self.relay(&route, &item, deadline).await {
-            Ok(reply) if item.id.is_none() => answered(StatusCode::NO_CONTENT, &[reply], Bytes::new()),
+            Ok(reply) if item.id.is_none() => reply_response(StatusCode::NO_CONTENT, &[reply], Bytes::new()),
             Ok(reply) => {
                 let answer = reply.answer.clone();
-                answered(StatusCode::OK, &[reply], answer)
+                reply_response(StatusCode::OK, &[reply], answer)
             }
             Err(error) => {
                 self.log(&error, &route.service, request_id);
-                failed(&error, &item.id, request_id)
+                error_response(&error, &item.id, request_id)
             }
         }
     }
@@ -255,8 +178,8 @@ impl Front {
             replies.extend(reply);
         }
         match answers.is_empty() {
-            true => answered(StatusCode::NO_CONTENT, &replies, Bytes::new()),
-            false => answered(StatusCode::OK, &replies, jsonrpc::batch(&answers)),
+            true => reply_response(StatusCode::NO_CONTENT, &replies, Bytes::new()),
+            false => reply_response(StatusCode::OK, &replies, jsonrpc::batch(&answers)),
         }
     }
 
@@ -298,16 +221,14 @@ impl Front {
             outcome: CLIENT_GONE,
         };
         self.relayer.metrics.in_flight.inc();
-        let (id, body) = (item.id.clone(), item.body.clone());
         let call = Call {
-            id,
-            body,
-            path: route.path.clone(),
+            request: relay::Call::json_rpc(route.path.clone(), item.body.clone()),
+            expected: item.id.clone(),
             deadline,
         };
         let reply = self
             .relayer
-            .relay(&route.service, &call)
+            .relay(JsonRpc, &route.service, &call)
             .await
             .map_err(CallError::from);
         tally.outcome = match &reply {
@@ -335,7 +256,7 @@ impl Front {
 
     fn refuse(&self, service: Option<&ServiceId>, id: &Id, error: &CallError, request_id: &str) -> Response {
         self.relayer.metrics.call(service, error.row().reason);
-        failed(error, id, request_id)
+        error_response(error, id, request_id)
     }
 }
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::error::CallError;
-use super::jsonrpc::Id;
-use crate::outcome::{Failed, Reply};
+use crate::codec::jsonrpc::Id;
+use crate::core::attempt::{Failed, Reply};
+use crate::front::error::CallError;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SUPPLIER: HeaderName = HeaderName::from_static("x-supplier-address");
@@ -42,7 +42,7 @@ pub(crate) fn identify(response: &mut Response, request_id: &str) {
 }
 
 /// A response with a JSON body, or without any.
-pub(crate) fn respond(status: StatusCode, body: Bytes) -> Response {
+pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     if status != StatusCode::NO_CONTENT {
@@ -52,9 +52,9 @@ pub(crate) fn respond(status: StatusCode, body: Bytes) -> Response {
 }
 
 /// An error answer to a single call.
-pub(crate) fn failed(error: &CallError, id: &Id, request_id: &str) -> Response {
+pub(crate) fn error_response(error: &CallError, id: &Id, request_id: &str) -> Response {
     let status = error.status(id);
-    let mut response = respond(status, error.body(id, request_id));
+    let mut response = json_response(status, error.body(id, request_id));
     if let Some(seconds) = error.row().retry_after {
         response
             .headers_mut()
@@ -75,8 +75,8 @@ pub(crate) fn failed(error: &CallError, id: &Id, request_id: &str) -> Response {
 }
 
 /// An answer with the headers that say how it came about; of a batch, those that all its entries share.
-pub(crate) fn answered(status: StatusCode, replies: &[Reply], body: Bytes) -> Response {
-    let mut response = respond(status, body);
+pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Bytes) -> Response {
+    let mut response = json_response(status, body);
     if let [reply] = replies {
         set(
             &mut response,

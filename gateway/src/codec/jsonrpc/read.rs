@@ -1,48 +1,14 @@
-//! JSON-RPC as the front door reads and writes it: ids and calls are byte slices of what the caller sent, never re-encoded.
+//! Calls out of a body: ids and requests are slices of what the caller sent, never re-encoded.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The body is not JSON.
-pub(crate) const PARSE_ERROR: i32 = -32700;
-/// Not a JSON-RPC request; also a batch that is too long.
-pub(crate) const INVALID_REQUEST: i32 = -32600;
-/// No such service.
-pub(crate) const UNKNOWN_SERVICE: i32 = -31010;
-/// The service has no supplier for this kind of call.
-pub(crate) const RPC_TYPE_UNSUPPORTED: i32 = -31011;
-/// The caller may not call.
-pub(crate) const UNAUTHORIZED: i32 = -31020;
-/// The body is larger than allowed.
-pub(crate) const BODY_TOO_LARGE: i32 = -31022;
-/// The chain gives no session.
-pub(crate) const SESSION_UNAVAILABLE: i32 = -31030;
-/// The application's stake does not pay for another relay in this session.
-pub(crate) const STAKE_EXHAUSTED: i32 = -31032;
-/// No supplier is left to try.
-pub(crate) const NO_SUPPLIER: i32 = -31033;
-/// All attempts failed, for different reasons.
-pub(crate) const SUPPLIERS_FAILED: i32 = -31040;
-/// All answers failed verification.
-pub(crate) const SIGNATURE_INVALID: i32 = -31041;
-/// All verified answers were no JSON-RPC answers.
-pub(crate) const BAD_PAYLOAD: i32 = -31042;
-/// The call's time is over.
-pub(crate) const DEADLINE: i32 = -31050;
-/// All answers were larger than allowed.
-pub(crate) const RESPONSE_TOO_LARGE: i32 = -31051;
-/// As many relays as allowed are under way, or the gateway is stopping.
-pub(crate) const OVERLOADED: i32 = -31052;
-/// A fault of ours.
-pub(crate) const INTERNAL: i32 = -31099;
+use super::Id;
 
 /// Most entries of a batch that is too long that get an entry each in the refusal; a longer one gets a single refusal.
 pub(crate) const MAX_REFUSED_ENTRIES: usize = 1_000;
-
-/// The caller's id, byte for byte; `None` is a notification.
-pub(crate) type Id = Option<Bytes>;
 
 /// One JSON-RPC request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +50,7 @@ struct Request<'a> {
     method: Option<&'a RawValue>,
 }
 
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -168,95 +134,6 @@ fn item(body: &Bytes, text: &str) -> Result<Item, NotARequest> {
         Some(_) => Err(no(id, "`method` must be a string")),
         None => Err(no(id, "`method` is missing")),
     }
-}
-
-/// Where an error comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Source {
-    /// This gateway, or the call as it arrived here.
-    Gateway,
-    /// The suppliers of the session.
-    Supplier,
-    /// The chain that pays.
-    Chain,
-}
-
-/// `error.data` of every error answer.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Data {
-    /// Name of the row in the table of errors.
-    pub(crate) reason: &'static str,
-    /// Where the error comes from.
-    pub(crate) source: Source,
-    /// Whether the same call may succeed later.
-    pub(crate) retryable: bool,
-    /// Suppliers that were tried, in order.
-    pub(crate) attempts: Vec<Attempt>,
-    /// Id of the call in logs and in the `X-Request-Id` header.
-    pub(crate) request_id: String,
-    /// Path on this gateway that explains the reason.
-    pub(crate) docs: String,
-    /// More, by reason.
-    #[serde(flatten)]
-    pub(crate) more: serde_json::Map<String, serde_json::Value>,
-}
-
-/// One try at one supplier, for the caller.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Attempt {
-    pub(crate) supplier: String,
-    pub(crate) cause: &'static str,
-    pub(crate) ms: u64,
-}
-
-/// An error answer to the request with `id`, as JSON.
-pub(crate) fn error(id: &Id, code: i32, message: &str, data: &Data) -> Bytes {
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        jsonrpc: &'a str,
-        id: &'a RawValue,
-        error: Object<'a>,
-    }
-    #[derive(Serialize)]
-    struct Object<'a> {
-        code: i32,
-        message: &'a str,
-        data: &'a Data,
-    }
-    let id = id
-        .as_deref()
-        .and_then(|id| serde_json::from_slice(id).ok())
-        .unwrap_or(RawValue::NULL);
-    let answer = Answer {
-        jsonrpc: "2.0",
-        id,
-        error: Object { code, message, data },
-    };
-    serde_json::to_vec(&answer)
-        .expect("text, numbers and raw JSON always serialize")
-        .into()
-}
-
-/// Joins answers to a batch.
-pub(crate) fn batch(answers: &[Bytes]) -> Bytes {
-    let commas = answers.len().saturating_add(1);
-    let mut joined = BytesMut::with_capacity(
-        answers
-            .iter()
-            .map(Bytes::len)
-            .sum::<usize>()
-            .saturating_add(commas),
-    );
-    joined.put_u8(b'[');
-    for (index, answer) in answers.iter().enumerate() {
-        if index > 0 {
-            joined.put_u8(b',');
-        }
-        joined.put_slice(answer);
-    }
-    joined.put_u8(b']');
-    joined.freeze()
 }
 
 #[cfg(test)]
@@ -358,11 +235,5 @@ mod tests {
         assert!(matches!(read(&deep), Body::Batch(items) if items[0].is_err()));
         let request = format!(r#"{{"id":1,"method":"m","params":{deep}}}"#);
         assert!(single(&request).is_ok());
-    }
-
-    #[test]
-    fn joins_answers() {
-        assert_eq!(batch(&[]), "[]");
-        assert_eq!(batch(&["1".into(), "2".into()]), "[1,2]");
     }
 }

@@ -7,16 +7,19 @@ use bytes::Bytes;
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::{Address, ServiceId};
+use portico_relay as relay;
 use portico_session_cache::SessionView;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 
 use crate::GatewayError;
-use crate::http::error::CallError;
-use crate::http::jsonrpc;
-use crate::outcome::{Call, Failed, Reply};
-use crate::relay::Relayer;
+use crate::codec::Codec;
+use crate::codec::jsonrpc::{Body, JsonRpc};
+use crate::core::attempt::{Failed, Reply};
+use crate::core::call::Call;
+use crate::front::error::CallError;
+use crate::relayer::Relayer;
 
 /// A JSON-RPC call to relay once.
 #[derive(Clone, Debug)]
@@ -105,22 +108,21 @@ pub async fn relay_once(
     let begun = Instant::now();
     let deadline = begun + Duration::from_millis(config.relay_timeout_ms);
     let OneCall { service, path, body } = call;
-    let id = match jsonrpc::read(&body, 1) {
-        jsonrpc::Body::Single(Ok(item)) => item.id,
-        jsonrpc::Body::Single(Err(not)) => return Err(failure(&CallError::Invalid(not.reason))),
-        jsonrpc::Body::NotJson => return Err(failure(&CallError::NotJson)),
-        jsonrpc::Body::Batch(_) | jsonrpc::Body::TooLong(_) => {
+    let expected = match JsonRpc.read(&body, 1) {
+        Body::Single(Ok(item)) => item.id,
+        Body::Single(Err(not)) => return Err(failure(&CallError::Invalid(not.reason))),
+        Body::NotJson => return Err(failure(&CallError::NotJson)),
+        Body::Batch(_) | Body::TooLong(_) => {
             return Err(failure(&CallError::BatchTooLarge { max: 1 }));
         }
     };
     let call = Call {
-        id,
-        body,
-        path,
+        request: relay::Call::json_rpc(path, body),
+        expected,
         deadline,
     };
     let reply = relayer
-        .relay(&service, &call)
+        .relay(JsonRpc, &service, &call)
         .await
         .map_err(|error| failure(&error.into()))?;
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -162,7 +164,7 @@ fn relayed(reply: Reply, ms: u64) -> Relayed {
     }
 }
 
-/// What [`crate::verify`] has verified on the way of this reply.
+/// What was verified on the way of this reply.
 fn checks(reply: &Reply) -> Vec<Check> {
     let (session, supplier) = (&reply.candidate.session, reply.candidate.supplier());
     let payload = match reply.payload_hashed {

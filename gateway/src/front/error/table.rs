@@ -1,17 +1,13 @@
-//! Error answers: HTTP status, JSON-RPC code and reason of everything that can go wrong. Nothing else in the crate chooses any of them.
+//! The table of errors: HTTP status, JSON-RPC code and reason of everything that can go wrong. Nothing else in the crate chooses any of
+//! them.
 //!
 //! An answer from the chain is HTTP 200. A failure of ours is not, and can be tried again; a permanent refusal is never one of those
 //! statuses and codes that client libraries repeat by themselves (403, 413, −32005, −32603).
 
-use std::error::Error;
-use std::fmt::Write;
-
-use bytes::Bytes;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
 
-use super::jsonrpc::{self, Attempt, Data, Id, Source};
-use crate::outcome::{Failed, RelayError};
+use super::code;
+use crate::codec::jsonrpc::Source;
 
 /// One row of the table.
 #[derive(Debug)]
@@ -61,133 +57,133 @@ impl Row {
     }
 }
 
-const PARSE_ERROR: Row = row(
+pub(super) const PARSE_ERROR: Row = row(
     StatusCode::BAD_REQUEST,
-    jsonrpc::PARSE_ERROR,
+    code::PARSE_ERROR,
     "parse_error",
     Source::Gateway,
     "The body is not JSON. Nothing was relayed.",
 );
-const INVALID_REQUEST: Row = row(
+pub(super) const INVALID_REQUEST: Row = row(
     StatusCode::OK,
-    jsonrpc::INVALID_REQUEST,
+    code::INVALID_REQUEST,
     "invalid_request",
     Source::Gateway,
     "JSON, but not a JSON-RPC request: an object with a text `method`, and `id` a text, a number or null. Without a readable id the \
      HTTP status is 400.",
 );
-const BATCH_TOO_LARGE: Row = row(
+pub(super) const BATCH_TOO_LARGE: Row = row(
     StatusCode::OK,
-    jsonrpc::INVALID_REQUEST,
+    code::INVALID_REQUEST,
     "batch_too_large",
     Source::Gateway,
     "The batch has more entries than `max_batch` (in `data.max`). Send it in parts.",
 );
-const BODY_TOO_LARGE: Row = row(
+pub(super) const BODY_TOO_LARGE: Row = row(
     StatusCode::BAD_REQUEST,
-    jsonrpc::BODY_TOO_LARGE,
+    code::BODY_TOO_LARGE,
     "body_too_large",
     Source::Gateway,
     "The body is larger than `max_body_bytes` (in `data.max`). The connection is closed without reading the rest.",
 );
-const UNKNOWN_SERVICE: Row = row(
+pub(super) const UNKNOWN_SERVICE: Row = row(
     StatusCode::NOT_FOUND,
-    jsonrpc::UNKNOWN_SERVICE,
+    code::UNKNOWN_SERVICE,
     "unknown_service",
     Source::Gateway,
     "This gateway does not serve that service. Name one of `data.available`: POST /v1/{service}, or the header Target-Service-Id. A \
      gateway with one service needs neither.",
 );
-const RPC_TYPE_UNSUPPORTED: Row = row(
+pub(super) const RPC_TYPE_UNSUPPORTED: Row = row(
     StatusCode::OK,
-    jsonrpc::RPC_TYPE_UNSUPPORTED,
+    code::RPC_TYPE_UNSUPPORTED,
     "rpc_type_unsupported",
     Source::Gateway,
     "Only JSON-RPC over HTTP POST is relayed, and only by suppliers that staked an endpoint for it. Other HTTP methods get status 405.",
 );
-const UNAUTHORIZED: Row = row(
+pub(super) const UNAUTHORIZED: Row = row(
     StatusCode::UNAUTHORIZED,
-    jsonrpc::UNAUTHORIZED,
+    code::UNAUTHORIZED,
     "unauthorized",
     Source::Gateway,
     "Pages of this web origin may not call: it is not in `cors_allowed_origins`. Nothing was relayed.",
 );
-const SESSION_UNAVAILABLE: Row = row(
+pub(super) const SESSION_UNAVAILABLE: Row = row(
     StatusCode::SERVICE_UNAVAILABLE,
-    jsonrpc::SESSION_UNAVAILABLE,
+    code::SESSION_UNAVAILABLE,
     "session_unavailable",
     Source::Chain,
     "The chain gives no session: the application is not staked for the service, no supplier serves it, the gateway's key was not \
      delegated to, or the chain cannot be reached. The message says which.",
 )
 .after(1);
-const STAKE_EXHAUSTED: Row = row(
+pub(super) const STAKE_EXHAUSTED: Row = row(
     StatusCode::SERVICE_UNAVAILABLE,
-    jsonrpc::STAKE_EXHAUSTED,
+    code::STAKE_EXHAUSTED,
     "stake_exhausted",
     Source::Chain,
     "All suppliers of the session have served what the application's stake pays for. The next session begins anew; more stake raises \
      the limit. Other applications are not affected.",
 )
 .retryable();
-const NO_SUPPLIER: Row = row(
+pub(super) const NO_SUPPLIER: Row = row(
     StatusCode::SERVICE_UNAVAILABLE,
-    jsonrpc::NO_SUPPLIER,
+    code::NO_SUPPLIER,
     "no_supplier",
     Source::Supplier,
     "The session has no supplier that can be tried now; `data.filtered` counts why.",
 )
 .after(1);
-const SUPPLIERS_FAILED: Row = row(
+pub(super) const SUPPLIERS_FAILED: Row = row(
     StatusCode::BAD_GATEWAY,
-    jsonrpc::SUPPLIERS_FAILED,
+    code::SUPPLIERS_FAILED,
     "suppliers_failed",
     Source::Supplier,
     "Several suppliers were tried and none answered; `data.attempts` has the cause of each.",
 )
 .retryable();
-const SIGNATURE_INVALID: Row = row(
+pub(super) const SIGNATURE_INVALID: Row = row(
     StatusCode::BAD_GATEWAY,
-    jsonrpc::SIGNATURE_INVALID,
+    code::SIGNATURE_INVALID,
     "signature_invalid",
     Source::Supplier,
     "Suppliers answered, but no answer verified: signature, payload hash or session header. They are left alone for two sessions.",
 )
 .retryable();
-const BAD_PAYLOAD: Row = row(
+pub(super) const BAD_PAYLOAD: Row = row(
     StatusCode::BAD_GATEWAY,
-    jsonrpc::BAD_PAYLOAD,
+    code::BAD_PAYLOAD,
     "bad_payload",
     Source::Supplier,
     "Suppliers answered with something that is no JSON-RPC answer to the call: empty, HTML, another id.",
 )
 .retryable();
-const DEADLINE: Row = row(
+pub(super) const DEADLINE: Row = row(
     StatusCode::GATEWAY_TIMEOUT,
-    jsonrpc::DEADLINE,
+    code::DEADLINE,
     "deadline",
     Source::Gateway,
     "`relay_timeout_ms` is over; `data.phase` says how far the call got: body, session or supplier.",
 )
 .retryable();
-const RESPONSE_TOO_LARGE: Row = row(
+pub(super) const RESPONSE_TOO_LARGE: Row = row(
     StatusCode::BAD_GATEWAY,
-    jsonrpc::RESPONSE_TOO_LARGE,
+    code::RESPONSE_TOO_LARGE,
     "response_too_large",
     Source::Gateway,
     "The answer is larger than `max_response_bytes`. Ask for less.",
 );
-const OVERLOADED: Row = row(
+pub(super) const OVERLOADED: Row = row(
     StatusCode::SERVICE_UNAVAILABLE,
-    jsonrpc::OVERLOADED,
+    code::OVERLOADED,
     "overloaded",
     Source::Gateway,
     "As many relays as `max_concurrent_relays` are under way, or the gateway is stopping.",
 )
 .after(1);
-const INTERNAL: Row = row(
+pub(super) const INTERNAL: Row = row(
     StatusCode::INTERNAL_SERVER_ERROR,
-    jsonrpc::INTERNAL,
+    code::INTERNAL,
     "internal",
     Source::Gateway,
     "A fault of the gateway. Its log has more under the request id.",
@@ -213,166 +209,6 @@ pub(crate) const ROWS: [&Row; 17] = [
     &DEADLINE,
     &INTERNAL,
 ];
-
-/// Outcome, in metrics only, of a caller that went away before its answer.
-pub(crate) const CLIENT_GONE: &str = "client_gone";
-
-/// Why a call gets an error for an answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
-    #[error("the body is not JSON")]
-    NotJson,
-    #[error("not a JSON-RPC request: {0}")]
-    Invalid(&'static str),
-    #[error("the batch has more than {max} entries")]
-    BatchTooLarge { max: usize },
-    #[error("the body is larger than {max} bytes")]
-    BodyTooLarge { max: usize },
-    #[error("{}", unknown(.asked.as_deref()))]
-    UnknownService {
-        asked: Option<String>,
-        available: Vec<String>,
-    },
-    #[error("{0} is not relayed: POST JSON-RPC")]
-    RpcType(String),
-    #[error("pages of this origin may not call")]
-    Origin,
-    #[error("the body did not arrive in time")]
-    BodyLate,
-    #[error("the gateway is stopping")]
-    Draining,
-    #[error(transparent)]
-    Relay(#[from] RelayError),
-}
-
-fn unknown(asked: Option<&str>) -> String {
-    match asked {
-        Some(asked) => format!("service {asked:?} is not served here"),
-        None => "several services are served here: name one".to_owned(),
-    }
-}
-
-impl CallError {
-    /// The row of the table.
-    pub(crate) const fn row(&self) -> &'static Row {
-        match self {
-            Self::NotJson => &PARSE_ERROR,
-            Self::Invalid(_) => &INVALID_REQUEST,
-            Self::BatchTooLarge { .. } => &BATCH_TOO_LARGE,
-            Self::BodyTooLarge { .. } => &BODY_TOO_LARGE,
-            Self::UnknownService { .. } => &UNKNOWN_SERVICE,
-            Self::RpcType(_) => &RPC_TYPE_UNSUPPORTED,
-            Self::Origin => &UNAUTHORIZED,
-            Self::BodyLate => &DEADLINE,
-            Self::Draining => &OVERLOADED,
-            Self::Relay(error) => error.row(),
-        }
-    }
-
-    /// HTTP status of the answer to a single call: the row's, but 400 for a request without an id to answer to, and 405 for another
-    /// HTTP method than POST, where JSON-RPC has no say.
-    pub(crate) fn status(&self, id: &Id) -> StatusCode {
-        match self {
-            Self::Invalid(_) | Self::BatchTooLarge { .. } if id.is_none() => StatusCode::BAD_REQUEST,
-            Self::RpcType(_) if id.is_none() => StatusCode::METHOD_NOT_ALLOWED,
-            _ => self.row().status,
-        }
-    }
-
-    /// The JSON-RPC error answer to the request with `id`.
-    pub(crate) fn body(&self, id: &Id, request_id: &str) -> Bytes {
-        let row = self.row();
-        let data = Data {
-            reason: row.reason,
-            source: row.source,
-            retryable: row.retryable,
-            attempts: self.attempts().iter().map(attempt).collect(),
-            request_id: request_id.to_owned(),
-            docs: format!("/errors/{}", row.reason),
-            more: self.more(),
-        };
-        jsonrpc::error(id, row.code, &self.message(), &data)
-    }
-
-    /// This error and what caused it, in one line.
-    pub(crate) fn message(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            let _ = write!(text, ": {cause}");
-            source = cause.source();
-        }
-        text
-    }
-
-    /// Tries at suppliers that failed.
-    pub(crate) fn attempts(&self) -> &[Failed] {
-        match self {
-            Self::Relay(error) => error.attempts(),
-            _ => &[],
-        }
-    }
-
-    fn more(&self) -> Map<String, Value> {
-        let more = match self {
-            Self::BatchTooLarge { max } | Self::BodyTooLarge { max } => json!({ "max": max }),
-            Self::UnknownService { available, .. } => json!({ "available": available }),
-            Self::BodyLate => json!({ "phase": "body" }),
-            Self::Relay(RelayError::Deadline { phase, .. }) => json!({ "phase": phase }),
-            Self::Relay(RelayError::NoSupplier { filtered, .. }) => json!({ "filtered": {
-                "no_endpoint": filtered.no_endpoint,
-                "stake_exhausted": filtered.exhausted,
-                "signature_invalid": filtered.distrusted,
-            }}),
-            _ => Value::Null,
-        };
-        match more {
-            Value::Object(more) => more,
-            _ => Map::new(),
-        }
-    }
-}
-
-impl RelayError {
-    /// The row of the table.
-    pub(crate) const fn row(&self) -> &'static Row {
-        match self {
-            Self::Overloaded => &OVERLOADED,
-            Self::Session(_) => &SESSION_UNAVAILABLE,
-            Self::StakeExhausted { .. } => &STAKE_EXHAUSTED,
-            Self::NoSupplier { .. } => &NO_SUPPLIER,
-            Self::RpcTypeUnsupported => &RPC_TYPE_UNSUPPORTED,
-            Self::SuppliersFailed { .. } => &SUPPLIERS_FAILED,
-            Self::SignatureInvalid { .. } => &SIGNATURE_INVALID,
-            Self::BadPayload { .. } => &BAD_PAYLOAD,
-            Self::ResponseTooLarge { .. } => &RESPONSE_TOO_LARGE,
-            Self::Deadline { .. } => &DEADLINE,
-            Self::Sign(_) => &INTERNAL,
-        }
-    }
-
-    /// Tries at suppliers that failed.
-    pub(crate) fn attempts(&self) -> &[Failed] {
-        match self {
-            Self::StakeExhausted { attempts }
-            | Self::NoSupplier { attempts, .. }
-            | Self::SuppliersFailed { attempts }
-            | Self::SignatureInvalid { attempts }
-            | Self::BadPayload { attempts }
-            | Self::ResponseTooLarge { attempts }
-            | Self::Deadline { attempts, .. } => attempts,
-            Self::Overloaded | Self::Session(_) | Self::RpcTypeUnsupported | Self::Sign(_) => &[],
-        }
-    }
-}
-
-fn attempt(failed: &Failed) -> Attempt {
-    Attempt {
-        supplier: failed.supplier.to_string(),
-        cause: failed.fault.cause(),
-        ms: failed.ms,
-    }
-}
 
 #[cfg(test)]
 mod tests {

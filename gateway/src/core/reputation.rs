@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portico_protocol::{Address, Height};
 use portico_session_cache::SessionView;
 
-use crate::fault::Fault;
+use crate::core::fault::Fault;
 
 /// Suppliers that are remembered; beyond it, the one not heard of for longest is forgotten, and starts anew.
 const MAX_SUPPLIERS: usize = 16_384;

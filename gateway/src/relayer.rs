@@ -1,14 +1,16 @@
 //! The hot path: one call, from the session it is paid in to a verified answer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod check;
 
-use bytes::Bytes;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::{MinedRelay, sign_prepared};
 use portico_protocol::wire::pocket::service::RelayRequest;
-use portico_protocol::wire::sdk::types::{Header, PokthttpRequest};
+use portico_relay::Exchange;
 use portico_session_cache::{SessionCache, SessionView};
 use prost::Message;
 use rand::SeedableRng;
@@ -17,15 +19,20 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
+use self::check::{Checked, check};
 use crate::GatewayError;
-use crate::fault::Fault;
+use crate::codec::Codec;
+use crate::core::attempt::{Miss, Reply};
+use crate::core::call::Call;
+use crate::core::candidate::Candidate;
+use crate::core::error::{Closed, RelayError};
+use crate::core::fault::Fault;
+use crate::core::plan::{Decision, Plan};
+use crate::core::reputation::Reputation;
 use crate::metrics::Metrics;
-use crate::outcome::{Call, Candidate, Closed, RelayError, Reply};
-use crate::plan::{Decision, Plan};
-use crate::reputation::Reputation;
-use crate::send::Sender;
 use crate::signer::{Signer, Signers};
-use crate::verify::{Checked, check};
+use crate::supplier::http::HttpTransport;
+use crate::supplier::{Message as Received, SupplierTransport};
 
 /// Relays calls; shared by all callers.
 #[derive(Debug)]
@@ -37,9 +44,10 @@ pub(crate) struct Relayer {
     chance: Mutex<StdRng>,
     /// Whether signatures are made ahead; if not, they follow from the seed and the order of calls alone.
     ahead: bool,
-    sender: Sender,
+    transport: HttpTransport,
     slots: Semaphore,
     max_attempts: u32,
+    attempt_timeout: Duration,
 }
 
 impl Relayer {
@@ -58,18 +66,30 @@ impl Relayer {
             reputation: Mutex::default(),
             chance: Mutex::new(chance),
             ahead,
-            sender: Sender::new(config)?,
+            transport: HttpTransport::new(config)?,
             slots: Semaphore::new(config.max_concurrent_relays.min(Semaphore::MAX_PERMITS)),
             max_attempts: config.max_attempts,
+            attempt_timeout: Duration::from_millis(config.attempt_timeout_ms),
         })
     }
 
     /// Serves one call, trying suppliers in order until a response verifies.
-    pub(crate) async fn relay(&self, service: &ServiceId, call: &Call) -> Result<Reply, RelayError> {
+    pub(crate) async fn relay<C: Codec>(
+        &self,
+        codec: C,
+        service: &ServiceId,
+        call: &Call<C::Expected>,
+    ) -> Result<Reply, RelayError> {
         let _slot = self.slots.try_acquire().map_err(|_| RelayError::Overloaded)?;
         let signers = self.signers.of(service);
         let mut rng = self.draw();
-        let mut plan = Plan::new(signers.len(), self.max_attempts, call.deadline, &mut rng);
+        let mut plan = Plan::new(
+            call.request.rpc_type,
+            signers.len(),
+            self.max_attempts,
+            call.deadline,
+            &mut rng,
+        );
         loop {
             match plan.decide(Instant::now()) {
                 Decision::Open(application) => {
@@ -82,10 +102,10 @@ impl Relayer {
                 }
                 Decision::Try(candidate) => {
                     let signer = &signers[candidate.application];
-                    let outcome = self.attempt(candidate.clone(), signer, call, &mut rng).await?; // our own fault ends here
-                    match outcome {
+                    let request = self.sign(&candidate, signer, call, &mut rng)?; // our own fault ends here
+                    match self.attempt(codec, candidate.clone(), request, call).await {
                         Ok(reply) => return Ok(plan.done(reply)),
-                        Err((fault, ms)) => plan.failed(&candidate, fault, ms), // theirs: try the next
+                        Err(miss) => plan.failed(&candidate, miss), // theirs: try the next
                     }
                 }
                 Decision::GiveUp => return plan.into_outcome(),
@@ -122,80 +142,94 @@ impl Relayer {
         session.filter(|session| signer.may_sign(session))
     }
 
-    /// One try at one supplier, and what it means for its reputation; a fault comes with the milliseconds it took.
-    async fn attempt(
+    /// One try at one supplier, and what it means for its reputation.
+    async fn attempt<C: Codec>(
         &self,
-        candidate: Candidate,
-        signer: &Signer,
-        call: &Call,
-        rng: &mut StdRng,
-    ) -> Result<Result<Reply, (Fault, u64)>, RelayError> {
-        let begun = Instant::now();
-        let (session, supplier) = (Arc::clone(&candidate.session), candidate.supplier().operator);
-        let request = self.sign(&candidate, signer, call, rng)?;
-        let outcome = self.exchange(candidate, request, call).await;
-        let (height, ms) = (self.sessions.height(), begun.elapsed().as_millis());
-        Ok(match outcome {
-            Ok(reply) => {
-                self.reputation().praise(&supplier, height);
-                Ok(reply)
-            }
-            Err(fault) => {
-                debug!(%supplier, cause = fault.cause(), %fault, session = session.id(), "attempt failed");
-                self.metrics.failed(&fault);
-                self.reputation().blame(&session, &supplier, height, &fault);
-                Err((fault, u64::try_from(ms).unwrap_or(u64::MAX)))
-            }
-        })
-    }
-
-    /// Sent, verified, judged: nothing of the supplier's gets past here unchecked.
-    async fn exchange(
-        &self,
+        codec: C,
         candidate: Candidate,
         request: RelayRequest,
-        call: &Call,
-    ) -> Result<Reply, Fault> {
-        let sent = self
-            .sender
-            .send(candidate.url(), request.encode_to_vec(), call.deadline)
+        call: &Call<C::Expected>,
+    ) -> Result<Reply, Miss> {
+        let begun = Instant::now();
+        let (session, supplier) = (Arc::clone(&candidate.session), candidate.supplier().operator);
+        let outcome = self.exchange(codec, candidate, request, call).await;
+        let height = self.sessions.height();
+        let (fault, fallback) = match outcome {
+            Ok((reply, None)) => {
+                self.reputation().praise(&supplier, height);
+                return Ok(reply);
+            }
+            Ok((reply, Some(fault))) => (fault, Some(Box::new(reply))),
+            Err(fault) => (fault, None),
+        };
+        debug!(%supplier, cause = fault.cause(), %fault, session = session.id(), "attempt failed");
+        self.metrics.failed(&fault);
+        self.reputation().blame(&session, &supplier, height, &fault);
+        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Err(Miss { fault, ms, fallback })
+    }
+
+    /// Sent, verified, judged: nothing of the supplier's gets past here unchecked. A fault beside a reply is the backend's.
+    async fn exchange<C: Codec>(
+        &self,
+        codec: C,
+        candidate: Candidate,
+        request: RelayRequest,
+        call: &Call<C::Expected>,
+    ) -> Result<(Reply, Option<Fault>), Fault> {
+        let received = self
+            .first_message(&candidate, request.encode_to_vec(), call.deadline)
             .await?;
         let (header, key) = (&candidate.session.header, candidate.supplier().public_key);
-        let Checked { response, judged } = check(sent, header, key, &call.id).await?;
+        let Checked { response, verdict } = check(codec, received, header, key, call).await?;
+        let status = verdict.status;
         let reply = Reply {
-            answer: judged.answer,
-            backend_status: judged.status,
+            answer: verdict.answer,
+            backend_status: status,
             relay_hash: MinedRelay::new(&request, &response).hash,
             payload_hashed: !response.payload_hash.is_empty(),
             candidate,
             failed: Vec::new(),
         };
-        match judged.failed {
-            false => Ok(reply),
-            true => Err(Fault::Backend {
-                status: judged.status,
-                reply: Some(Box::new(reply)),
-            }),
-        }
+        Ok((reply, verdict.failed.then_some(Fault::Backend { status })))
+    }
+
+    /// Sends `request` and waits for the first message, until the attempt's time or `deadline` is over.
+    async fn first_message(
+        &self,
+        candidate: &Candidate,
+        request: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Received, Fault> {
+        let begun = Instant::now();
+        let until = deadline.min(begun + self.attempt_timeout);
+        let message = async {
+            let mut exchange = self.transport.open(candidate, request).await?;
+            exchange.next().await.unwrap_or(Err(Fault::Undecodable))
+        };
+        timeout_at(until, message).await.unwrap_or_else(|_| {
+            let ms = until.saturating_duration_since(begun).as_millis();
+            Err(Fault::Timeout(u64::try_from(ms).unwrap_or(u64::MAX)))
+        })
     }
 
     /// The signed relay request, by a signature made ahead if there is one. Signing runs where the call runs: it takes less than the hop
     /// to another thread and back.
-    fn sign(
+    fn sign<E>(
         &self,
         candidate: &Candidate,
         signer: &Signer,
-        call: &Call,
+        call: &Call<E>,
         rng: &mut StdRng,
     ) -> Result<RelayRequest, RelayError> {
         let (session, supplier) = (&candidate.session, candidate.supplier().operator.to_string());
-        let ready = self.ahead.then(|| signer.shelf.take(&session.ring)).flatten();
+        let ready = self.ahead.then(|| signer.presigner.take(&session.ring)).flatten();
         let prepared = ready.map_or_else(|| session.ring.prepare(&signer.key, rng), Ok);
         let prepared = prepared.map_err(|error| RelayError::Sign(error.into()))?;
         if self.ahead {
-            signer.shelf.refill(&signer.key, || self.draw());
+            signer.presigner.refill(&signer.key, || self.draw());
         }
-        let payload = payload(candidate.url(), call);
+        let payload = call.request.payload(candidate.url());
         sign_prepared(&session.header, &supplier, payload, prepared).map_err(RelayError::Sign)
     }
 
@@ -207,24 +241,4 @@ impl Relayer {
     fn reputation(&self) -> MutexGuard<'_, Reputation> {
         self.reputation.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The HTTP request that the supplier is to make of its backend.
-fn payload(url: &str, call: &Call) -> Bytes {
-    const CONTENT_TYPE: &str = "Content-Type";
-    let header = Header {
-        key: CONTENT_TYPE.to_owned(),
-        values: vec!["application/json".to_owned()],
-    };
-    let url = match call.path.is_empty() {
-        true => url.to_owned(),
-        false => format!("{}{}", url.trim_end_matches('/'), call.path),
-    };
-    let request = PokthttpRequest {
-        method: "POST".to_owned(),
-        header: [(CONTENT_TYPE.to_owned(), header)].into(),
-        url,
-        body_bz: call.body.clone(),
-    };
-    request.encode_to_vec().into()
 }

@@ -10,8 +10,8 @@ use portico_protocol::ServiceId;
 use prometheus::{Encoder, TextEncoder};
 use serde_json::{Map, Value, json};
 
-use super::error::ROWS;
-use super::server::Front;
+use super::state::Front;
+use crate::front::error::ROWS;
 
 const JSON: &str = "application/json";
 

@@ -1,0 +1,34 @@
+//! JSON-RPC 2.0.
+
+mod judge;
+mod read;
+mod write;
+
+use bytes::Bytes;
+
+use super::{Codec, Verdict};
+use crate::core::call::Call;
+use crate::core::fault::Fault;
+
+pub(crate) use read::{Body, Item, NotARequest, read};
+pub(crate) use write::{Attempt, Data, Source, batch, error};
+
+/// The caller's id, byte for byte; `None` is a notification.
+pub(crate) type Id = Option<Bytes>;
+
+/// The codec of JSON-RPC calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JsonRpc;
+
+impl Codec for JsonRpc {
+    type Read = Body;
+    type Expected = Id;
+
+    fn read(self, body: &Bytes, max_batch: usize) -> Body {
+        read(body, max_batch)
+    }
+
+    fn judge(self, call: &Call<Id>, payload: Bytes) -> Result<Verdict, Fault> {
+        judge::judge(payload, &call.expected)
+    }
+}

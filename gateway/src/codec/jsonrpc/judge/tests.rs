@@ -1,0 +1,84 @@
+use super::*;
+
+fn judge(status: u32, body: &str, id: &str) -> Result<Verdict, Fault> {
+    let body_bz = Bytes::copy_from_slice(body.as_bytes());
+    let response = PokthttpResponse {
+        status_code: status,
+        body_bz,
+        ..Default::default()
+    };
+    super::judge(
+        response.encode_to_vec().into(),
+        &Some(Bytes::copy_from_slice(id.as_bytes())),
+    )
+}
+
+#[test]
+fn passes_what_the_chain_says_byte_for_byte() {
+    for body in [
+        r#"{"jsonrpc":"2.0","id":7,"result":"0x1"}"#,
+        r#"{"id":7, "result":null, "jsonrpc":"2.0"}"#,
+        r#"{"jsonrpc":"2.0","id":7,"error":{"code":3,"message":"execution reverted","data":"0x08c3"}}"#,
+        " {\"id\":7,\"result\":[1,\n2]}\n",
+    ] {
+        assert_eq!(judge(200, body, "7").unwrap().answer, body.as_bytes());
+        assert!(
+            judge(400, body, "7").is_ok(),
+            "an error of the chain may come with a 4xx"
+        );
+    }
+}
+
+#[test]
+fn refuses_what_is_no_answer_to_the_call() {
+    for body in [
+        "",
+        "  ",
+        "<html>502</html>",
+        "[]",
+        "7",
+        "oops",
+        "{",
+        "{}",
+        r#"{"id":7}"#,
+        r#"{"id":7,"error":null}"#,
+        r#"{"result":1}"#,
+        r#"{"id":8,"result":1}"#,
+        r#"{"id":"7","result":1}"#,
+        r#"{"id":null,"error":{"code":-32700,"message":"parse error"}}"#,
+        "{\"id\":7,\"result\":\"\u{1}\"}",
+    ] {
+        assert_eq!(
+            judge(200, body, "7").unwrap_err().cause(),
+            "bad_payload",
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn gives_the_caller_back_its_own_id() {
+    let answer = judge(200, r#"{"id" : "a" ,"result":1}"#, r#""\u0061""#)
+        .unwrap()
+        .answer;
+    assert_eq!(answer, r#"{"id" : "\u0061" ,"result":1}"#);
+}
+
+#[test]
+fn blames_the_backend_for_a_server_error_and_keeps_what_it_said() {
+    let body = r#"{"id":7,"error":{"code":-32603,"message":"internal"}}"#;
+    let judged = judge(500, body, "7").unwrap();
+    assert_eq!((judged.failed, &judged.answer[..]), (true, body.as_bytes()));
+    assert_eq!(judge(503, "<html>", "7").unwrap_err().cause(), "backend");
+    assert_eq!(judge(429, "slow down", "7").unwrap_err().cause(), "backend");
+}
+
+#[test]
+fn asks_nothing_of_the_answer_to_a_notification() {
+    let response = PokthttpResponse {
+        status_code: 200,
+        ..Default::default()
+    };
+    let judged = super::judge(response.encode_to_vec().into(), &None).unwrap();
+    assert!(judged.answer.is_empty());
+}

@@ -1,0 +1,33 @@
+//! Protocols that callers speak: what they call, and what counts as an answer to it.
+
+pub(crate) mod jsonrpc;
+
+use bytes::Bytes;
+
+use crate::core::call::Call;
+use crate::core::fault::Fault;
+
+/// One protocol; a value without state.
+pub(crate) trait Codec: Copy + Send + 'static {
+    /// A caller's body, read.
+    type Read;
+    /// What must be known of a call to judge an answer to it.
+    type Expected: Clone + Send + 'static;
+
+    /// Reads a body, which may hold one call or up to `max_batch`.
+    fn read(self, body: &Bytes, max_batch: usize) -> Self::Read;
+
+    /// Takes the backend's answer out of a verified payload, if it is one to `call`.
+    fn judge(self, call: &Call<Self::Expected>, payload: Bytes) -> Result<Verdict, Fault>;
+}
+
+/// A backend's answer to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// HTTP status that the backend gave.
+    pub(crate) status: u32,
+    /// What the caller gets; empty if it wants no answer.
+    pub(crate) answer: Bytes,
+    /// Whether the status says that the backend failed, although it answered: another supplier may do better.
+    pub(crate) failed: bool,
+}

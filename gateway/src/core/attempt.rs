@@ -1,0 +1,42 @@
+//! How one try at one supplier ended.
+
+use bytes::Bytes;
+use portico_protocol::Address;
+
+use crate::core::candidate::Candidate;
+use crate::core::fault::Fault;
+
+/// A verified answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    /// The chain's answer in the caller's protocol; empty if the caller wants none.
+    pub(crate) answer: Bytes,
+    /// HTTP status that the supplier's backend gave.
+    pub(crate) backend_status: u32,
+    /// Who answered, in which session.
+    pub(crate) candidate: Candidate,
+    /// Hash of the relay: the key of its leaf in the supplier's trie.
+    pub(crate) relay_hash: [u8; 32],
+    /// Whether the supplier's signature covers a hash of the payload, or (suppliers of old) the payload itself.
+    pub(crate) payload_hashed: bool,
+    /// Tries that failed before.
+    pub(crate) failed: Vec<Failed>,
+}
+
+/// A try whose answer is not used, as long as another supplier may do better.
+#[derive(Debug)]
+pub(crate) struct Miss {
+    pub(crate) fault: Fault,
+    /// Time that the try took, in milliseconds.
+    pub(crate) ms: u64,
+    /// What the chain said while its backend failed: better than nothing.
+    pub(crate) fallback: Option<Box<Reply>>,
+}
+
+/// A try that failed, as it is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    pub(crate) supplier: Address,
+    pub(crate) fault: Fault,
+    pub(crate) ms: u64,
+}

@@ -1,0 +1,15 @@
+//! A call on its way through the gateway.
+
+use portico_relay as relay;
+use tokio::time::Instant;
+
+/// A call to relay; `E` is what its codec must know of it to judge an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Call<E> {
+    /// What the backend is asked.
+    pub(crate) request: relay::Call,
+    /// What an answer must fit.
+    pub(crate) expected: E,
+    /// When the caller must have an answer.
+    pub(crate) deadline: Instant,
+}

@@ -1,0 +1,52 @@
+//! From a supplier's message to an answer that may be shown: verified, then judged.
+
+use portico_protocol::PublicKey;
+use portico_protocol::wire::pocket::service::RelayResponse;
+use portico_protocol::wire::pocket::session::SessionHeader;
+
+use crate::codec::{Codec, Verdict};
+use crate::core::call::Call;
+use crate::core::fault::Fault;
+use crate::supplier::{Message, verify};
+
+/// Messages beyond this size, in bytes, are checked off the async workers: hashing and parsing take about a millisecond from there on.
+const LARGE: usize = 512 << 10;
+
+/// A response that may be shown, and what it says.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) response: RelayResponse,
+    pub(super) verdict: Verdict,
+}
+
+/// Everything that is checked of a message; small ones here, large ones on the pool for blocking work.
+pub(super) async fn check<C: Codec>(
+    codec: C,
+    message: Message,
+    header: &SessionHeader,
+    supplier: PublicKey,
+    call: &Call<C::Expected>,
+) -> Result<Checked, Fault> {
+    if message.bytes.len() < LARGE {
+        return check_here(codec, message, header, &supplier, call);
+    }
+    let (header, call) = (header.clone(), call.clone());
+    let checked =
+        tokio::task::spawn_blocking(move || check_here(codec, message, &header, &supplier, &call)).await;
+    checked.unwrap_or(Err(Fault::Undecodable)) // the runtime is going down
+}
+
+fn check_here<C: Codec>(
+    codec: C,
+    message: Message,
+    header: &SessionHeader,
+    supplier: &PublicKey,
+    call: &Call<C::Expected>,
+) -> Result<Checked, Fault> {
+    let response = verify(message, header, supplier)?;
+    let verdict = codec.judge(call, response.payload.clone())?;
+    Ok(Checked { response, verdict })
+}
+
+#[cfg(test)]
+mod tests;

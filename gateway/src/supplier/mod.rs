@@ -1,0 +1,60 @@
+//! How a signed relay request reaches a supplier, and what comes back: one module for each transport.
+
+pub(crate) mod http;
+
+use bytes::Bytes;
+use portico_protocol::PublicKey;
+use portico_protocol::wire::pocket::service::RelayResponse;
+use portico_protocol::wire::pocket::session::SessionHeader;
+use portico_relay::{Exchange, MessageFault, message};
+use serde::Deserialize;
+
+use crate::core::candidate::Candidate;
+use crate::core::fault::Fault;
+
+/// Longest beginning of a refusal's body that is read as text, in bytes.
+const MAX_REFUSAL: usize = 512;
+
+/// A way to suppliers. The caller bounds the time of [`SupplierTransport::open`] and of each message.
+pub(crate) trait SupplierTransport {
+    /// What an open request yields.
+    type Exchange: Exchange<Message = Message, Fault = Fault>;
+
+    /// Sends the encoded relay `request` to the candidate's endpoint.
+    fn open(
+        &self,
+        candidate: &Candidate,
+        request: Vec<u8>,
+    ) -> impl Future<Output = Result<Self::Exchange, Fault>> + Send;
+}
+
+/// One message of a supplier, as it came: nothing about it is verified.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) bytes: Bytes,
+    /// The HTTP status, if it is no success: then the bytes may be a refusal's text.
+    pub(crate) http_error: Option<u16>,
+}
+
+/// Reads and verifies one message: shape, session header, payload hash, supplier signature.
+pub(crate) fn verify(
+    message: Message,
+    header: &SessionHeader,
+    supplier: &PublicKey,
+) -> Result<RelayResponse, Fault> {
+    let Message { bytes, http_error } = message;
+    message::open(bytes.clone(), header, supplier).map_err(|fault| match (fault, http_error) {
+        (MessageFault::Undecodable, Some(status)) => Fault::http(status, &refusal_text(&bytes)),
+        (fault, _) => fault.into(),
+    })
+}
+
+/// The text of `{"error": "…"}`, or the body's beginning.
+fn refusal_text(body: &Bytes) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let text = || String::from_utf8_lossy(body.get(..MAX_REFUSAL).unwrap_or(body)).into_owned();
+    serde_json::from_slice::<Refusal>(body).map_or_else(|_| text(), |refusal| refusal.error)
+}
