@@ -60,7 +60,10 @@ impl Presigner {
             if tables_wanted() > 0 {
                 build_tables(TABLES_AT_ONCE);
             }
-            let Ok(prepared) = ring.prepare(key, &mut rng) else {
+            let Ok(prepared) = key
+                .ring_signer()
+                .and_then(|signer| ring.prepare(signer, &mut rng))
+            else {
                 break;
             };
             if let Some(mut state) = self.wants_for(ring) {

@@ -224,7 +224,8 @@ impl Relayer {
     ) -> Result<RelayRequest, RelayError> {
         let (session, supplier) = (&candidate.session, candidate.supplier().operator.to_string());
         let ready = self.ahead.then(|| signer.presigner.take(&session.ring)).flatten();
-        let prepared = ready.map_or_else(|| session.ring.prepare(&signer.key, rng), Ok);
+        let prepare = || session.ring.prepare(signer.key.ring_signer()?, rng);
+        let prepared = ready.map_or_else(prepare, Ok);
         let prepared = prepared.map_err(|error| RelayError::Sign(error.into()))?;
         if self.ahead {
             signer.presigner.refill(&signer.key, || self.draw());

@@ -24,7 +24,7 @@ pub(crate) struct Signer {
 impl Signer {
     /// Whether the key is in the session's ring: the application's own, or that of a gateway it delegated to.
     pub(crate) fn may_sign(&self, session: &SessionView) -> bool {
-        session.ring.keys().contains(&self.public_key)
+        session.ring.keys().contains(self.public_key.as_bytes())
     }
 }
 

@@ -45,7 +45,7 @@ fn ring_of_two() -> Result<(Ring, Vec<SigningKey>, StdRng)> {
     force_scalar(true);
     let mut rng = StdRng::seed_from_u64(1);
     let keys = vec![SigningKey::generate(&mut rng), SigningKey::generate(&mut rng)];
-    let ring = Ring::new(keys.iter().map(SigningKey::public_key).collect())?;
+    let ring = Ring::new(keys.iter().map(SigningKey::public_key))?;
     warm(&ring, &keys, &mut rng)?;
     Ok((ring, keys, rng))
 }
@@ -53,7 +53,7 @@ fn ring_of_two() -> Result<(Ring, Vec<SigningKey>, StdRng)> {
 /// Of bytes to a verdict, tables built.
 fn verify(times: u64) -> Result<()> {
     let (ring, keys, mut rng) = ring_of_two()?;
-    let signature = ring.sign(&keys[0], &[7; 32], &mut rng)?;
+    let signature = ring.sign(keys[0].ring_signer()?, &[7; 32], &mut rng)?;
     for _ in 0..times {
         RingSignature::parse(black_box(&signature))?.verify(&[7; 32])?;
     }
@@ -63,7 +63,7 @@ fn verify(times: u64) -> Result<()> {
 fn prepare(times: u64) -> Result<()> {
     let (ring, keys, mut rng) = ring_of_two()?;
     for _ in 0..times {
-        black_box(ring.prepare(&keys[0], &mut rng)?);
+        black_box(ring.prepare(keys[0].ring_signer()?, &mut rng)?);
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ fn prepare(times: u64) -> Result<()> {
 fn prepare_and_sign(times: u64) -> Result<()> {
     let (ring, keys, mut rng) = ring_of_two()?;
     for _ in 0..times {
-        black_box(ring.prepare(&keys[0], &mut rng)?.sign(&[7; 32])?);
+        black_box(ring.prepare(keys[0].ring_signer()?, &mut rng)?.sign(&[7; 32])?);
     }
     Ok(())
 }

@@ -20,14 +20,14 @@ pub fn make_ring(rng: &mut StdRng) -> Result<RingCase> {
     if rng.random_ratio(1, 4) {
         keys[(signer + 1) % size] = keys[rng.random_range(0..size)].clone();
     }
-    let ring = Ring::new(keys.iter().map(SigningKey::public_key).collect())?;
+    let ring = Ring::new(keys.iter().map(SigningKey::public_key))?;
     let mut message = [0; 32];
     rng.fill_bytes(&mut message);
     let mut signature = if rng.random() {
         warm(&ring, &keys, rng)?;
-        ring.prepare(&keys[signer], rng)?.sign(&message)?
+        ring.prepare(keys[signer].ring_signer()?, rng)?.sign(&message)?
     } else {
-        ring.sign(&keys[signer], &message, rng)?
+        ring.sign(keys[signer].ring_signer()?, &message, rng)?
     };
     clear_cache();
     let image = RingSignature::parse(&signature)?.key_image();
@@ -40,11 +40,7 @@ pub fn make_ring(rng: &mut StdRng) -> Result<RingCase> {
     Ok(RingCase {
         private: privates[signer].clone(),
         privates,
-        keys: ring
-            .keys()
-            .iter()
-            .map(|key| key.as_bytes().as_slice().into())
-            .collect(),
+        keys: ring.keys().iter().map(|key| key.as_slice().into()).collect(),
         message: message.as_slice().into(),
         signature: Hex(signature),
         image: image.as_slice().into(),
@@ -66,11 +62,11 @@ pub fn check_ring(case: &RingCase, rng: &mut StdRng) -> Result<usize> {
         .iter()
         .map(signing_key)
         .collect::<Result<Vec<_>>>()?;
-    let ring = Ring::new(keys.iter().map(SigningKey::public_key).collect())?;
+    let ring = Ring::new(keys.iter().map(SigningKey::public_key))?;
     ensure!(
         ring.keys()
             .iter()
-            .map(|key| key.as_bytes().as_slice())
+            .map(|key| key.as_slice())
             .eq(case.keys.iter().map(|key| key.0.as_slice())),
         "other keys"
     );
@@ -82,7 +78,9 @@ pub fn check_ring(case: &RingCase, rng: &mut StdRng) -> Result<usize> {
     let scalar = check_verdict(case, &message).context("without the vector unit");
     force_scalar(false);
     scalar?;
-    let ours = ring.prepare(&signing_key(&case.private)?, rng)?.sign(&message)?;
+    let ours = ring
+        .prepare(signing_key(&case.private)?.ring_signer()?, rng)?
+        .sign(&message)?;
     let ours = RingSignature::parse(&ours)?;
     ours.verify(&message).context("our own signature")?;
     ensure!(
@@ -101,7 +99,7 @@ fn check_verdict(case: &RingCase, message: &[u8; 32]) -> Result<()> {
     ensure!(verdict.is_ok() == case.valid, "we say {verdict:?}");
     if let Ok(parsed) = verdict {
         ensure!(parsed.to_bytes() == case.signature.0, "other bytes than ours");
-        let keys = parsed.keys().iter().map(|key| key.as_bytes().as_slice());
+        let keys = parsed.keys().iter().map(|key| key.as_slice());
         ensure!(
             case.keys.iter().map(|key| key.0.as_slice()).eq(keys),
             "another ring"
@@ -114,7 +112,7 @@ fn check_verdict(case: &RingCase, message: &[u8; 32]) -> Result<()> {
 /// Builds the tables of a ring, as if each member had signed twice before.
 pub fn warm(ring: &Ring, keys: &[SigningKey], rng: &mut StdRng) -> Result<()> {
     for key in keys.iter().chain(keys) {
-        ring.prepare(key, rng)?;
+        ring.prepare(key.ring_signer()?, rng)?;
     }
     while build_tables(usize::from(u8::MAX)) > 0 {}
     Ok(())

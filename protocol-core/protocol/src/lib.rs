@@ -20,7 +20,7 @@
 //!
 //! Start reading at [`relay`]; [`session`] says which heights and suppliers belong together, [`ring`] how a member of a group signs.
 
-// Arithmetic on value is checked. Rings have their own: modulo a prime, where carries are the point.
+// Arithmetic on value is checked.
 #![warn(clippy::arithmetic_side_effects)]
 
 mod causes;
@@ -30,8 +30,6 @@ pub mod http_payload;
 pub mod keys;
 pub mod proof;
 pub mod relay;
-#[allow(clippy::arithmetic_side_effects)]
-pub mod ring;
 #[cfg(test)]
 mod rules_vectors;
 pub mod session;
@@ -39,10 +37,11 @@ pub mod settlement;
 pub mod tx;
 pub mod types;
 #[cfg(test)]
-#[allow(clippy::arithmetic_side_effects)]
 mod vectors;
 pub mod wire;
 
 pub use causes::causes;
 pub use keys::{PublicKey, SigningKey};
+/// Ring signatures. Re-exported because errors, rings and prepared signatures are part of [`relay`]'s interface.
+pub use portico_ring as ring;
 pub use types::{Address, BlockHash, ComputeUnits, Height, ServiceId, Upokt};

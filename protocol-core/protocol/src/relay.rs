@@ -18,7 +18,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 pub use hash::{MinedRelay, request_signable_hash, response_signable_hash};
-pub use members::{ring_addresses, ring_gateways};
+pub use members::{placeholder_key, ring_addresses, ring_gateways};
 
 use crate::keys::{PublicKey, SigningKey};
 use crate::ring::{Prepared, Ring, RingError, RingSignature};
@@ -67,7 +67,9 @@ pub fn sign_request(
     key: &SigningKey,
     rng: &mut impl rand_core::CryptoRng,
 ) -> Result<RelayRequest, RelayError> {
-    signed_request(header, supplier, payload, |message| ring.sign(key, message, rng))
+    signed_request(header, supplier, payload, |message| {
+        ring.sign(key.ring_signer()?, message, rng)
+    })
 }
 
 /// As [`sign_request`], with a signature that [`Ring::prepare`] made ahead.

@@ -13,10 +13,10 @@ use crate::difficulty::{next_ema, scale_target};
 use crate::proof::{GoRand, proof_path, seeded, seeded_float64};
 use crate::session::{Timing, select_suppliers, session_id, session_id_preimage};
 use crate::tx::{decode_tx, sign_doc, tx_hash};
-use crate::vectors::{counted, read_json, seen};
 use crate::wire::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof};
 use crate::wire::pocket::shared::Params;
 use crate::{Height, SigningKey};
+use portico_vectors::{counted, read_json, seen};
 
 fn list<'a>(file: &'a Value, name: &str) -> &'a [Value] {
     file[name].as_array().map(Vec::as_slice).unwrap_or_default()

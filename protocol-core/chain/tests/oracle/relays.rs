@@ -61,7 +61,7 @@ impl Served {
             relays: Vec::new(),
             ring,
         };
-        let keys = served.ring.iter().map(|one| public_key(one)).collect();
+        let keys: Vec<_> = served.ring.iter().map(|one| public_key(one)).collect();
         let ring = Ring::new(keys).expect("two or more");
         let mut rng = rand::rngs::StdRng::seed_from_u64(7);
         for number in 0..count {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::*;
-use crate::vectors::{Hex, counted};
+use portico_vectors::{Hex, counted};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

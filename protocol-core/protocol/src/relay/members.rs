@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ring::placeholder_key;
+use crate::keys::PublicKey;
 use crate::types::{Address, Height};
 use crate::wire::pocket::application::Application;
 
@@ -36,4 +36,17 @@ pub fn ring_gateways(application: &Application, session_end: Height) -> Vec<Addr
         }
     }
     gateways
+}
+
+/// The fixed key that the verifier adds for applications without gateways (`pkg/crypto/rings`).
+///
+/// # Panics
+/// Never: the constant is a point.
+#[must_use]
+pub fn placeholder_key() -> PublicKey {
+    const KEY: [u8; 33] = [
+        0x02, 0x10, 0x66, 0xf2, 0x93, 0x70, 0x93, 0x56, 0xa3, 0x3e, 0x9c, 0x13, 0x01, 0x78, 0x67, 0x58, 0x6b,
+        0xaf, 0x52, 0x51, 0x3e, 0x84, 0x5b, 0xc4, 0x33, 0x52, 0x33, 0xa1, 0x5e, 0xd1, 0xe0, 0x0b, 0xaf,
+    ];
+    PublicKey::from_slice(&KEY).expect("a point of the curve")
 }

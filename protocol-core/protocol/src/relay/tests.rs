@@ -9,7 +9,6 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::ring::placeholder_key;
 use crate::types::Height;
 use crate::wire::pocket::application::Application;
 use crate::wire::pocket::service::Relay;
@@ -289,4 +288,11 @@ proptest! {
         let whole: [u8; 32] = Sha256::digest(response.encode_to_vec()).into();
         prop_assert_eq!(hash, whole);
     }
+}
+
+#[test]
+fn the_placeholder_is_the_key_of_its_published_secret() {
+    let secret = "60c6cbe6b5011807d6486f351cbde6f964356df1d0bc1b04f8589cead5ab5206";
+    let key = SigningKey::from_hex(secret).unwrap();
+    assert_eq!(key.public_key(), placeholder_key());
 }

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::vectors::{counted, read_json};
+use portico_vectors::{counted, read_json};
 
 /// Sections that are arithmetic of this crate, tested here; the rest runs through the state machine in `portico-chain`.
 const STATE_MACHINE: [&str; 7] = [

@@ -5,7 +5,6 @@ use prost::{Message, Name};
 use super::super::*;
 use crate::http_payload::{decode_http_request, decode_http_response};
 use crate::types::Height;
-use crate::vectors::{counted, read};
 use crate::wire::cosmos::auth::v1beta1::{BaseAccount, QueryAccountRequest, QueryAccountResponse};
 use crate::wire::cosmos::crypto::secp256k1::PubKey;
 use crate::wire::cosmos::tx::v1beta1::TxRaw;
@@ -14,6 +13,7 @@ use crate::wire::pocket::application::{
 };
 use crate::wire::pocket::session::{QueryGetSessionRequest, QueryGetSessionResponse, Session};
 use crate::wire::pocket::{proof, service, session, shared, supplier, tokenomics};
+use portico_vectors::{counted, read};
 
 /// Exchanges of the gateway PATH: ring of app1 and gateway1.
 const PATH: [&str; 3] = ["path-svc1-01", "path-svc1-02", "path-svc1-03"];
@@ -113,7 +113,7 @@ fn requests_of_pocket_ap_pass_the_servicers_checks_and_the_answers_the_gateways(
     assert_eq!(keys.len(), 2);
     assert!(
         keys.iter()
-            .all(|key| key.address().to_string() == application.address)
+            .all(|key| Address::of_key(key).to_string() == application.address)
     );
     let header = check_request(POCKET_AP, &application);
     check_response(POCKET_AP, &header);

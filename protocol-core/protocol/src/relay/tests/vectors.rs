@@ -7,14 +7,13 @@ use prost::Message;
 use super::super::*;
 use crate::difficulty;
 use crate::http_payload::tests::agrees_with_go;
-use crate::ring::placeholder_key;
 use crate::session::Timing;
 use crate::types::Height;
-use crate::vectors::{Hex, Recorded, counted, read_json};
 use crate::wire::pocket::application::{Application, UndelegatingGatewayList};
 use crate::wire::pocket::service::Relay;
 use crate::wire::pocket::shared::Params;
 use file::{Composition, File, Header, RelayCase};
+use portico_vectors::{Hex, Recorded, counted, read_json};
 
 const FILE: &str = "relay.json";
 

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use crate::http_payload::tests::{RequestCase, ResponseCase};
 use crate::types::Address;
-use crate::vectors::{Hex, Outcome, nullable};
+use portico_vectors::{Hex, Outcome, nullable};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

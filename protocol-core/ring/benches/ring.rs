@@ -2,19 +2,19 @@
 //!
 //! Warm: tables stand, as for any ring that relays more than once. `first`: nothing is known of the ring.
 
+#[path = "../../protocol/benches/common/mod.rs"]
 mod common;
 
 use std::hint::black_box;
 
 use common::{CpuTime, cpu_time};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use portico_protocol::SigningKey;
-use portico_protocol::ring::{
-    Ring, RingSignature, build_tables, cache_size, clear_cache, force_scalar, hash_to_curve, tables_wanted,
-    use_lanes,
+use portico_ring::{
+    Ring, RingSignature, RingSigner, build_tables, cache_size, clear_cache, force_scalar, hash_to_curve,
+    tables_wanted, use_lanes,
 };
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng};
 
 const MESSAGE: [u8; 32] = [7; 32];
 const SIZES: [usize; 3] = [2, 3, 8];
@@ -37,12 +37,14 @@ fn each_path(mut bench: impl FnMut(&str)) {
     clear_cache();
 }
 
-fn keys(rng: &mut StdRng, n: usize) -> Vec<SigningKey> {
-    (0..n).map(|_| SigningKey::generate(rng)).collect()
+fn keys(rng: &mut StdRng, n: usize) -> Vec<RingSigner> {
+    (0..n)
+        .map(|_| RingSigner::new(&rng.random()).expect("a scalar"))
+        .collect()
 }
 
-fn ring_of(keys: &[SigningKey]) -> Ring {
-    Ring::new(keys.iter().map(SigningKey::public_key).collect()).expect("two to eight keys")
+fn ring_of(keys: &[RingSigner]) -> Ring {
+    Ring::new(keys.iter().map(|key| *key.public_key())).expect("two to eight keys")
 }
 
 fn verify(signature: &[u8]) {
@@ -51,7 +53,7 @@ fn verify(signature: &[u8]) {
 }
 
 /// Builds the tables of a ring, as if two of its members had signed before.
-fn warm(keys: &[SigningKey], rng: &mut StdRng) -> Ring {
+fn warm(keys: &[RingSigner], rng: &mut StdRng) -> Ring {
     let ring = ring_of(keys);
     for key in [0, 0, 1, 1] {
         ring.prepare(&keys[key], rng).expect("a member");
@@ -121,7 +123,7 @@ fn preparing_and_signing(c: &mut Criterion<CpuTime>) {
                 &format!("n{n}/{path}"),
                 ["prepare", "sign_online"],
             );
-            let own = Ring::new(vec![keys[0].public_key(); n]).expect("two to eight keys");
+            let own = Ring::new(vec![*keys[0].public_key(); n]).expect("two to eight keys");
             both_parts(
                 c,
                 &own,
@@ -136,7 +138,7 @@ fn preparing_and_signing(c: &mut Criterion<CpuTime>) {
 fn both_parts(
     c: &mut Criterion<CpuTime>,
     ring: &Ring,
-    key: &SigningKey,
+    key: &RingSigner,
     name: &str,
     [ahead, online]: [&str; 2],
 ) {
@@ -201,10 +203,10 @@ fn building_tables(c: &mut Criterion<CpuTime>) {
 
 fn hashing(c: &mut Criterion<CpuTime>) {
     let mut rng = StdRng::seed_from_u64(7);
-    let keys: Vec<_> = keys(&mut rng, 64).iter().map(SigningKey::public_key).collect();
+    let keys: Vec<_> = keys(&mut rng, 64).iter().map(|key| *key.public_key()).collect();
     let mut turn = keys.iter().cycle();
     c.bench_function("ring/hash_to_curve", |b| {
-        b.iter(|| hash_to_curve(turn.next().expect("an endless turn").as_bytes()).expect("a point"));
+        b.iter(|| hash_to_curve(turn.next().expect("an endless turn")).expect("a point"));
     });
 }
 

@@ -4,11 +4,9 @@
 //! - a nonce's digits choose table entries: each window is read whole, the entry is taken out by masks ([`read`]);
 //! - the recoding has no zero digit, so every scalar makes the same additions, without a branch ([`Halves`], [`Sum`], the lanes);
 //! - Z of the sums is blinded before it is inverted ([`inverted_blinded`]);
-//! - the key meets a point once, in its image, by k256's `ProjectivePoint * Scalar`, which is constant-time; so are k256's
-//!   `mul_by_generator` and `to_affine`, the way out for sums that the fast formulas do not cover;
+//! - the key meets a point twice, in its public key and its image, by k256's `mul_by_generator` and `ProjectivePoint * Scalar`, which are
+//!   constant-time; so is `to_affine`. They are also the way out for sums that the fast formulas do not cover;
 //! - u − c·x and t − c·x are sums and products of k256's `Scalar`, constant-time as well.
-
-use std::sync::Arc;
 
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 use sha2::{Digest, Sha256};
@@ -23,14 +21,13 @@ use super::point::{Affine, Packed, Sum};
 use super::product::{narrow_generator, use_lanes};
 use super::recode::Halves;
 use super::table::{Table, Width};
-use crate::keys::SigningKey;
 
 /// Tables that are read whole: wider ones cost more to read than they save in additions (per product: 4 bits 9.6 µs, 5 8.1, 6 8.3, 8 12.8).
 const WIDTH: Width = Width::Six;
 const WINDOWS: usize = WIDTH.windows() as usize;
 
 /// What rings need of a signing key again and again; nothing of it is secret. Some 42 KiB.
-pub(crate) struct Own {
+pub(super) struct Own {
     /// The key's image: x·Hp(x·G), compressed.
     pub(super) image: [u8; 33],
     hashed: AffinePoint,
@@ -38,19 +35,15 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// Computed on first use of the key for a ring, which takes 150 µs.
-    pub(super) fn of(key: &SigningKey) -> Result<Arc<Self>, RingError> {
-        if let Some(own) = key.for_rings().get() {
-            return Ok(Arc::clone(own));
-        }
-        let hashed = hash_to_curve(key.public_key().as_bytes())?;
-        let image = (ProjectivePoint::from(hashed) * *key.scalar()).to_affine();
-        let own = Self {
+    /// Of the private key `secret`, whose public key is `public`: takes 150 µs.
+    pub(super) fn of(secret: &Scalar, public: &[u8; 33]) -> Result<Self, RingError> {
+        let hashed = hash_to_curve(public)?;
+        let image = (ProjectivePoint::from(hashed) * *secret).to_affine();
+        Ok(Self {
             image: compress(&image),
             table: Table::new(&hashed, WIDTH).ok_or(RingError::Point)?,
             hashed,
-        };
-        Ok(Arc::clone(key.for_rings().get_or_init(|| Arc::new(own))))
+        })
     }
 
     /// k·G and k·Hp(P) for the key's own P.

@@ -24,34 +24,34 @@ use super::point::{Affine, Sum, normalize, normalize_pair};
 use super::product::{generator, products_of_one};
 use super::recode::Halves;
 use super::secret::{Own, commit_plainly, inverted_blinded};
+use super::signer::RingSigner;
 use super::{Ring, RingError};
-use crate::keys::{PublicKey, SigningKey};
 
 /// A signature of a ring but for its message, for one use. Wiped on drop; `Debug` shows the ring only.
 ///
 /// ```
-/// use portico_protocol::SigningKey;
-/// use portico_protocol::ring::{Ring, RingSignature};
+/// use portico_ring::{Ring, RingSignature, RingSigner};
 /// # use rand::SeedableRng;
 /// # let mut rng = rand::rngs::StdRng::seed_from_u64(1); // for an example only
-/// let (application, gateway) = (SigningKey::generate(&mut rng), SigningKey::generate(&mut rng));
-/// let ring = Ring::new(vec![application.public_key(), gateway.public_key()])?;
+/// # let (application_secret, gateway_secret) = ([1; 32], [2; 32]);
+/// let (application, gateway) = (RingSigner::new(&application_secret)?, RingSigner::new(&gateway_secret)?);
+/// let ring = Ring::new([*application.public_key(), *gateway.public_key()])?;
 ///
 /// let prepared = ring.prepare(&gateway, &mut rng)?; // before the message is known
 /// let signature = prepared.sign(&[7; 32])?; // and it is used up
 ///
 /// RingSignature::parse(&signature)?.verify(&[7; 32])?;
-/// # Ok::<(), portico_protocol::ring::RingError>(())
+/// # Ok::<(), portico_ring::RingError>(())
 /// ```
 /// Two signatures of one nonce would give the key away, so there is no way to make them:
 /// ```compile_fail,E0382
-/// # fn twice(prepared: portico_protocol::ring::Prepared) {
+/// # fn twice(prepared: portico_ring::Prepared) {
 /// let one = prepared.sign(&[1; 32]);
 /// let other = prepared.sign(&[2; 32]);
 /// # }
 /// ```
 pub struct Prepared {
-    keys: Vec<PublicKey>,
+    keys: Vec<[u8; 33]>,
     image: [u8; 33],
     secret: Zeroizing<Scalar>,
     nonces: Nonces,
@@ -94,7 +94,7 @@ impl std::fmt::Debug for Prepared {
 impl Prepared {
     /// The ring's keys.
     #[must_use]
-    pub fn keys(&self) -> &[PublicKey] {
+    pub fn keys(&self) -> &[[u8; 33]] {
         &self.keys
     }
 
@@ -207,13 +207,13 @@ impl Ring {
     /// [`RingError::NotAMember`]; [`RingError::Point`] for keys that no point of the curve comes of.
     pub fn prepare(
         &self,
-        key: &SigningKey,
+        key: &RingSigner,
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<Prepared, RingError> {
         let own = key.public_key();
-        match self.keys().iter().all(|member| *member == own) {
+        match self.keys().iter().all(|member| member == own) {
             true => self.prepare_for_all(key, rng),
-            false => self.prepare_at(self.place_of(&own)?, key, rng),
+            false => self.prepare_at(self.place_of(own)?, key, rng),
         }
     }
 
@@ -221,13 +221,13 @@ impl Ring {
     pub(super) fn prepare_at(
         &self,
         signer: usize,
-        key: &SigningKey,
+        key: &RingSigner,
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<Prepared, RingError> {
         let n = self.keys().len();
-        let others = (1..n).map(|step| Entry::of_key(self.keys()[(signer + step) % n].as_bytes()));
+        let others = (1..n).map(|step| Entry::of_key(&self.keys()[(signer + step) % n]));
         let others: Vec<Arc<Entry>> = others.collect::<Result<_, _>>()?;
-        let image = Entry::of_image(&Own::of(key)?.image)?;
+        let image = Entry::of_image(&key.own().image)?;
         // Who signs for a ring was told by the chain who is in it.
         KEPT.used(others.iter().chain([&image]));
         self.prepare_with(signer, key, others, image, rng)
@@ -237,18 +237,18 @@ impl Ring {
     pub(super) fn prepare_with(
         &self,
         signer: usize,
-        key: &SigningKey,
+        key: &RingSigner,
         others: Vec<Arc<Entry>>,
         image: Arc<Entry>,
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<Prepared, RingError> {
-        let own = Own::of(key)?;
+        let own = key.own();
         let nonce = random_scalar(rng);
         let others: Vec<(Scalar, Arc<Entry>)> = others
             .into_iter()
             .map(|other| (*random_scalar(rng), other))
             .collect();
-        let points = points_ahead(&own, std::slice::from_ref(&nonce), &others);
+        let points = points_ahead(own, std::slice::from_ref(&nonce), &others);
         let (committed, rest) = points.split_first().expect("the nonce's pair");
         let others = others.into_iter().zip(rest).map(|((s, member), points)| Other {
             s,
@@ -261,30 +261,30 @@ impl Ring {
             nonce: Nonce::new(nonce, committed),
             image,
         };
-        Ok(self.prepared(key, &own, nonces))
+        Ok(self.prepared(key, nonces))
     }
 
     fn prepare_for_all(
         &self,
-        key: &SigningKey,
+        key: &RingSigner,
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<Prepared, RingError> {
-        let own = Own::of(key)?;
+        let own = key.own();
         let scalars: Vec<_> = self.keys().iter().map(|_| random_scalar(rng)).collect();
-        let points = points_ahead(&own, &scalars, &[]);
+        let points = points_ahead(own, &scalars, &[]);
         let nonces = scalars
             .into_iter()
             .zip(&points)
             .map(|(scalar, points)| Nonce::new(scalar, points));
         let nonces = Nonces::OfAll(nonces.collect());
-        Ok(self.prepared(key, &own, nonces))
+        Ok(self.prepared(key, nonces))
     }
 
-    fn prepared(&self, key: &SigningKey, own: &Own, nonces: Nonces) -> Prepared {
+    fn prepared(&self, key: &RingSigner, nonces: Nonces) -> Prepared {
         Prepared {
             keys: self.keys().to_vec(),
-            image: own.image,
-            secret: key.scalar(),
+            image: key.own().image,
+            secret: Zeroizing::new(*key.scalar()),
             nonces,
         }
     }

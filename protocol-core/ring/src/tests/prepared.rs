@@ -12,7 +12,7 @@ use super::super::curve::{challenge, compress, hash_to_curve, random_scalar, ste
 use super::super::point::Affine;
 use super::super::prepared::{Other, points_ahead};
 use super::super::product::force_scalar;
-use super::super::secret::{Own, commit_plainly};
+use super::super::secret::commit_plainly;
 use super::super::table::Width;
 use super::*;
 
@@ -20,7 +20,7 @@ use super::*;
 fn sign_plainly(
     ring: &Ring,
     signer: usize,
-    key: &SigningKey,
+    key: &RingSigner,
     message: &[u8; 32],
     rng: &mut StdRng,
 ) -> Vec<u8> {
@@ -28,7 +28,7 @@ fn sign_plainly(
     let members: Vec<_> = ring
         .keys()
         .iter()
-        .map(|key| Entry::of_key(key.as_bytes()).unwrap())
+        .map(|key| Entry::of_key(key).unwrap())
         .collect();
     let hashed = ProjectivePoint::from(*members[signer].hashed());
     let image = (hashed * *key.scalar()).to_affine();
@@ -76,8 +76,8 @@ proptest! {
         message in any::<[u8; 32]>(),
     ) {
         let mut rng = StdRng::seed_from_u64(seed);
-        let keys: Vec<SigningKey> = (0..n).map(|_| SigningKey::generate(&mut rng)).collect();
-        let ring = Ring::new(keys.iter().map(SigningKey::public_key).collect()).unwrap();
+        let keys: Vec<RingSigner> = (0..n).map(|_| drawn_signer(&mut rng)).collect();
+        let ring = Ring::new(keys.iter().map(|key| *key.public_key())).unwrap();
         let signer = place.index(n);
         let draws = || StdRng::seed_from_u64(seed ^ 1);
         let expected = sign_plainly(&ring, signer, &keys[signer], &message, &mut draws());
@@ -90,8 +90,8 @@ proptest! {
         for width in [None, Some(Width::Six), Some(Width::Eight), Some(Width::Ten)] {
             for scalar in [true, false] {
                 force_scalar(scalar);
-                let other = |step: usize| entry(ring.keys()[(signer + step) % n].as_bytes(), Entry::of_key, width);
-                let image = entry(&Own::of(&keys[signer]).unwrap().image, Entry::of_image, width);
+                let other = |step: usize| entry(&ring.keys()[(signer + step) % n], Entry::of_key, width);
+                let image = entry(&keys[signer].own().image, Entry::of_image, width);
                 let others = (1..n).map(other).collect();
                 let prepared = ring.prepare_with(signer, &keys[signer], others, image, &mut draws()).unwrap();
                 prop_assert_eq!(&prepared.sign(&message).unwrap(), &expected, "{:?}, scalar: {}", width, scalar);
@@ -106,8 +106,8 @@ proptest! {
         message in any::<[u8; 32]>(),
     ) {
         let mut rng = StdRng::seed_from_u64(seed);
-        let key = SigningKey::generate(&mut rng);
-        let ring = Ring::new(vec![key.public_key(); n]).unwrap();
+        let key = drawn_signer(&mut rng);
+        let ring = Ring::new(vec![*key.public_key(); n]).unwrap();
         let [one, other] = [(); 2].map(|()| ring.prepare(&key, &mut rng).unwrap().sign(&message).unwrap());
         prop_assert_ne!(&one, &other);
         let [one, other] = [one, other].map(|bytes| RingSignature::parse(&bytes).unwrap());
@@ -122,9 +122,9 @@ proptest! {
 
 #[test]
 fn secret_scalars_at_the_edges_give_the_curve_crates_products() {
-    let key = SigningKey::from_bytes(&[11; 32]).unwrap();
-    let own = Own::of(&key).unwrap();
-    let hashed = hash_to_curve(key.public_key().as_bytes()).unwrap();
+    let key = RingSigner::new(&[11; 32]).unwrap();
+    let own = key.own();
+    let hashed = hash_to_curve(key.public_key()).unwrap();
     let mut rng = StdRng::seed_from_u64(8);
     let mut scalars: Vec<Scalar> = (0..64).map(|_| *random_scalar(&mut rng)).collect();
     scalars.extend((1..=300_u64).flat_map(|k| [Scalar::from(k), -Scalar::from(k)]));
@@ -139,7 +139,7 @@ fn secret_scalars_at_the_edges_give_the_curve_crates_products() {
         let expected = commit_plainly(&hashed, &scalar).map(|point| point.compressed());
         for scalar_only in [true, false] {
             force_scalar(scalar_only);
-            let ours = points_ahead(&own, &[Zeroizing::new(scalar)], &[]);
+            let ours = points_ahead(own, &[Zeroizing::new(scalar)], &[]);
             assert_eq!(ours[0].map(|point| point.compressed()), expected, "{scalar:?}");
         }
     }
@@ -148,13 +148,13 @@ fn secret_scalars_at_the_edges_give_the_curve_crates_products() {
 #[test]
 fn additions_that_the_fast_formulas_do_not_cover_are_computed_or_refused() {
     let mut rng = StdRng::seed_from_u64(21);
-    let key = SigningKey::generate(&mut rng);
-    let stranger = SigningKey::generate(&mut rng).public_key();
-    let own = Own::of(&key).unwrap();
+    let key = drawn_signer(&mut rng);
+    let stranger = *drawn_signer(&mut rng).public_key();
+    let own = key.own();
     let message = [3; 32];
     let c = *random_scalar(&mut rng);
     for width in [None, Some(Width::Six), Some(Width::Eight), Some(Width::Ten)] {
-        let member = entry(stranger.as_bytes(), Entry::of_key, width);
+        let member = entry(&stranger, Entry::of_key, width);
         let image = entry(&own.image, Entry::of_image, width);
         let by_c = [member.point, image.point].map(|point| ProjectivePoint::from(point) * c);
         let other = |points: [ProjectivePoint; 2]| Other {
@@ -191,10 +191,10 @@ fn additions_that_the_fast_formulas_do_not_cover_are_computed_or_refused() {
 #[test]
 fn what_is_prepared_shows_no_secret() {
     let mut rng = StdRng::seed_from_u64(13);
-    let key = SigningKey::generate(&mut rng);
-    let stranger = SigningKey::generate(&mut rng).public_key();
-    for other in [stranger, key.public_key()] {
-        let ring = Ring::new(vec![key.public_key(), other]).unwrap();
+    let key = drawn_signer(&mut rng);
+    let stranger = *drawn_signer(&mut rng).public_key();
+    for other in [stranger, *key.public_key()] {
+        let ring = Ring::new([*key.public_key(), other]).unwrap();
         let prepared = ring.prepare(&key, &mut rng).unwrap();
         let keys = ring.keys();
         assert_eq!(
@@ -202,6 +202,6 @@ fn what_is_prepared_shows_no_secret() {
             format!("Prepared {{ keys: {keys:?}, .. }}")
         );
     }
-    let ring = Ring::new(vec![stranger, stranger]).unwrap();
+    let ring = Ring::new([stranger; 2]).unwrap();
     assert_eq!(ring.prepare(&key, &mut rng).unwrap_err(), RingError::NotAMember);
 }

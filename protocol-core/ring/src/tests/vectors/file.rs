@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::vectors::{Hex, Outcome};
+use portico_vectors::{Hex, Outcome};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

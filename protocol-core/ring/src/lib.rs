@@ -26,6 +26,7 @@ mod prepared;
 mod product;
 mod recode;
 mod secret;
+mod signer;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -35,15 +36,14 @@ use std::sync::Arc;
 
 use k256::Scalar;
 
-use crate::keys::{PublicKey, SigningKey};
 use cache::{Entry, KEPT};
 use curve::{challenge, reduce, step_points};
 use recode::Halves;
-pub(crate) use secret::Own;
 
 pub use cache::CacheSize;
 pub use prepared::Prepared;
 pub use product::{force_scalar, use_lanes};
+pub use signer::RingSigner;
 
 /// Largest ring that is parsed or signed. The network's default allows an application and 7 gateways.
 pub const MAX_RING_SIZE: usize = 64;
@@ -68,6 +68,9 @@ pub enum RingError {
     /// A point in it is not on the curve.
     #[error("ring signature holds an invalid point")]
     Point,
+    /// The signer's key is not a scalar between 1 and the curve order.
+    #[error("not a private key of the curve")]
+    Signer,
     /// The signer's key is not in the ring.
     #[error("the signing key is not a member of the ring")]
     NotAMember,
@@ -79,13 +82,14 @@ pub enum RingError {
     Invalid,
 }
 
-/// Public keys in signing order; duplicates are allowed ([P, P] is the ring of an application without delegation).
+/// Compressed public keys in signing order; duplicates are allowed ([P, P] is the ring of an application without delegation).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ring(Vec<PublicKey>);
+pub struct Ring(Vec<[u8; 33]>);
 
 impl Ring {
-    /// Takes 2 to [`MAX_RING_SIZE`] keys.
-    pub fn new(keys: Vec<PublicKey>) -> Result<Self, RingError> {
+    /// Takes 2 to [`MAX_RING_SIZE`] compressed keys. Whether they are points shows when the ring signs.
+    pub fn new<K: Into<[u8; 33]>>(keys: impl IntoIterator<Item = K>) -> Result<Self, RingError> {
+        let keys: Vec<[u8; 33]> = keys.into_iter().map(Into::into).collect();
         if keys.len() < 2 || keys.len() > MAX_RING_SIZE {
             return Err(RingError::Size(keys.len()));
         }
@@ -94,7 +98,7 @@ impl Ring {
 
     /// The keys in order.
     #[must_use]
-    pub fn keys(&self) -> &[PublicKey] {
+    pub fn keys(&self) -> &[[u8; 33]] {
         &self.0
     }
 
@@ -103,29 +107,29 @@ impl Ring {
     /// `rng` gives 32 bytes per member: first the nonce, then a scalar for each member after the signer, cyclically.
     pub fn sign(
         &self,
-        key: &SigningKey,
+        key: &RingSigner,
         message: &[u8; 32],
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<Vec<u8>, RingError> {
-        self.sign_at(self.place_of(&key.public_key())?, key, message, rng)
+        self.sign_at(self.place_of(key.public_key())?, key, message, rng)
     }
 
     /// Signs as the member at `signer`: matters only for a ring that holds the key twice.
     pub fn sign_at(
         &self,
         signer: usize,
-        key: &SigningKey,
+        key: &RingSigner,
         message: &[u8; 32],
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<Vec<u8>, RingError> {
-        if self.0.get(signer) != Some(&key.public_key()) {
+        if self.0.get(signer) != Some(key.public_key()) {
             return Err(RingError::NotAMember);
         }
         self.prepare_at(signer, key, rng)?.sign(message)
     }
 
     /// First place of a key.
-    fn place_of(&self, key: &PublicKey) -> Result<usize, RingError> {
+    fn place_of(&self, key: &[u8; 33]) -> Result<usize, RingError> {
         let place = self.0.iter().position(|member| member == key);
         place.ok_or(RingError::NotAMember)
     }
@@ -134,7 +138,7 @@ impl Ring {
 /// A parsed ring signature.
 #[derive(Clone, Debug)]
 pub struct RingSignature {
-    keys: Vec<PublicKey>,
+    keys: Vec<[u8; 33]>,
     members: Vec<Arc<Entry>>,
     scalars: Vec<Scalar>,
     first: Scalar,
@@ -150,7 +154,7 @@ impl RingSignature {
         let mut scalars = Vec::with_capacity(layout.members.len());
         for (scalar, key) in layout.members() {
             members.push(Entry::of_key(key)?);
-            keys.push(PublicKey::of_point(*key));
+            keys.push(*key);
             scalars.push(reduce(scalar));
         }
         Ok(Self {
@@ -180,7 +184,7 @@ impl RingSignature {
 
     /// Public keys embedded in the signature, in its order.
     #[must_use]
-    pub fn keys(&self) -> &[PublicKey] {
+    pub fn keys(&self) -> &[[u8; 33]] {
         &self.keys
     }
 
@@ -205,7 +209,7 @@ impl RingSignature {
 
     /// Keeps what was computed for the keys and the image: for valid signatures of rings that the chain expects. From the second one on
     /// tables are wanted, see [`build_tables`].
-    pub(crate) fn keep_members(&self) {
+    pub fn keep_members(&self) {
         KEPT.used(self.members.iter().chain([&self.image]));
     }
 }
@@ -272,7 +276,7 @@ pub fn clear_cache() {
 fn serialized<'a>(
     first: &Scalar,
     image: &[u8; 33],
-    members: impl ExactSizeIterator<Item = (&'a Scalar, &'a PublicKey)>,
+    members: impl ExactSizeIterator<Item = (&'a Scalar, &'a [u8; 33])>,
 ) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD_LEN + MEMBER_LEN * members.len());
     let size = u32::try_from(members.len()).expect("at most MAX_RING_SIZE");
@@ -281,7 +285,7 @@ fn serialized<'a>(
     bytes.extend_from_slice(image);
     for (scalar, key) in members {
         bytes.extend_from_slice(&scalar.to_bytes());
-        bytes.extend_from_slice(key.as_bytes());
+        bytes.extend_from_slice(key);
     }
     bytes
 }
@@ -329,17 +333,4 @@ impl<'a> Layout<'a> {
 /// [`RingError::Point`], when none of 128 rounds gives a point: never seen.
 pub fn hash_to_curve(key: &[u8; 33]) -> Result<[u8; 33], RingError> {
     curve::hash_to_curve(key).map(|point| curve::compress(&point))
-}
-
-/// The fixed key that the verifier adds for applications without gateways (`pkg/crypto/rings`).
-///
-/// # Panics
-/// Never: the constant is a point.
-#[must_use]
-pub fn placeholder_key() -> PublicKey {
-    const KEY: [u8; 33] = [
-        0x02, 0x10, 0x66, 0xf2, 0x93, 0x70, 0x93, 0x56, 0xa3, 0x3e, 0x9c, 0x13, 0x01, 0x78, 0x67, 0x58, 0x6b,
-        0xaf, 0x52, 0x51, 0x3e, 0x84, 0x5b, 0xc4, 0x33, 0x52, 0x33, 0xa1, 0x5e, 0xd1, 0xe0, 0x0b, 0xaf,
-    ];
-    PublicKey::from_slice(&KEY).expect("a point of the curve")
 }

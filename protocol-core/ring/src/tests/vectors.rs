@@ -10,22 +10,18 @@ use super::super::curve::{
     challenge, compress, decode_point, hash_to_curve, hash_to_scalar, reduced_digest, step_points,
 };
 use super::super::*;
-use super::verify;
-use crate::vectors::{Hex, Recorded, counted, read, read_json, seen};
+use super::{drawn_signer, verify};
 use file::{File, OtherBackend, Tampered};
+use portico_vectors::{Hex, Recorded, counted, read, read_json, seen};
 
 const FILE: &str = "ring.json";
 
 fn ring_of(keys: &[Hex]) -> Result<Ring, RingError> {
-    Ring::new(
-        keys.iter()
-            .map(|key| PublicKey::from_slice(&key.0).unwrap())
-            .collect(),
-    )
+    Ring::new(keys.iter().map(Hex::array::<33>))
 }
 
-fn signing_key(hex: &Hex) -> SigningKey {
-    SigningKey::from_bytes(&hex.array()).unwrap()
+fn signing_key(hex: &Hex) -> RingSigner {
+    RingSigner::new(&hex.array()).unwrap()
 }
 
 /// One step of a verification.
@@ -114,10 +110,10 @@ fn derives_key_images_as_go_does() {
     let mut rng = StdRng::seed_from_u64(1);
     for case in &file.key_image {
         let key = signing_key(&case.private_key);
-        assert_eq!(key.public_key().as_bytes().as_slice(), case.public_key.0);
-        let hashed = hash_to_curve(key.public_key().as_bytes()).unwrap();
+        assert_eq!(key.public_key().as_slice(), case.public_key.0);
+        let hashed = hash_to_curve(key.public_key()).unwrap();
         assert_eq!(compress(&hashed).as_slice(), case.hash_to_curve.0);
-        let ring = Ring::new(vec![key.public_key(); 2]).unwrap();
+        let ring = Ring::new([*key.public_key(); 2]).unwrap();
         let signature = RingSignature::parse(&ring.sign(&key, &[7; 32], &mut rng).unwrap()).unwrap();
         assert_eq!(signature.key_image().as_slice(), case.key_image.0);
     }
@@ -157,7 +153,7 @@ fn verifies_what_go_signed() {
         assert_eq!(signature.to_bytes(), case.signature.0, "{}", case.name);
         let key = signing_key(&case.private_key);
         assert_eq!(
-            signature.keys()[case.signer_index],
+            &signature.keys()[case.signer_index],
             key.public_key(),
             "{}",
             case.name
@@ -177,7 +173,7 @@ fn goes_through_the_steps_that_go_goes_through() {
         assert_eq!(steps.len(), trace.len(), "{}", case.name);
         for (index, (step, theirs)) in steps.iter().zip(trace).enumerate() {
             assert_eq!(theirs.index, index);
-            assert_eq!(signature.keys[index].as_bytes().as_slice(), theirs.public_key.0);
+            assert_eq!(signature.keys[index].as_slice(), theirs.public_key.0);
             assert_eq!(
                 compress(signature.members[index].hashed()).as_slice(),
                 theirs.hash_to_curve.0
@@ -231,20 +227,18 @@ fn judges_altered_signatures_as_go_does() {
 /// Cases without bytes: rings that cannot be made and keys that cannot sign.
 fn judges_an_attempt_to_sign(case: &Tampered) {
     let mut rng = StdRng::seed_from_u64(2);
-    let key = SigningKey::generate(&mut rng);
-    let twice = Ring::new(vec![key.public_key(); 2]).unwrap();
+    let key = drawn_signer(&mut rng);
+    let twice = Ring::new([*key.public_key(); 2]).unwrap();
     let ours = match case.name.as_str() {
         // Go compares pointers there; equal keys by value are the ring of an application without delegation, next case.
         "construct_ring_same_point_object_twice" => return assert!(!case.verify.ok),
         "construct_ring_equal_points_distinct_objects" => Ok(()),
-        "sign_with_ring_of_one" => Ring::new(vec![key.public_key()]).map(drop),
+        "sign_with_ring_of_one" => Ring::new([*key.public_key()]).map(drop),
         "sign_with_key_outside_ring" => {
-            let stranger = SigningKey::generate(&mut rng);
+            let stranger = drawn_signer(&mut rng);
             twice.sign(&stranger, &[0; 32], &mut rng).map(drop)
         }
-        "sign_with_zero_key" => SigningKey::from_bytes(&[0; 32])
-            .map(drop)
-            .map_err(|_| RingError::NotAMember),
+        "sign_with_zero_key" => RingSigner::new(&[0; 32]).map(drop),
         unknown => panic!("a case that no test knows: {unknown}"),
     };
     case.verify.agrees(&case.name, &ours);
@@ -387,4 +381,9 @@ fn verifies_four_thousand_signatures_of_the_network() {
         "records",
         records.len(),
     );
+}
+
+#[test]
+fn every_case_of_every_file_is_run() {
+    portico_vectors::every_case_is_run(&[FILE], &[]);
 }
