@@ -58,7 +58,7 @@ pub struct GatewayConfig {
     pub max_body_bytes: usize,
     /// Largest answer taken from a supplier, in bytes. Default 67108864 (64 MiB).
     pub max_response_bytes: usize,
-    /// Most entries of a batch. Default 100.
+    /// Most entries of a batch. Default 1000.
     pub max_batch: usize,
     /// Entries of one batch that are relayed at the same time. Default 16.
     pub max_batch_concurrency: usize,
@@ -87,7 +87,7 @@ impl Default for GatewayConfig {
             connect_timeout_ms: 2_000,
             max_body_bytes: 5 << 20,
             max_response_bytes: 64 << 20,
-            max_batch: 100,
+            max_batch: 1_000,
             max_batch_concurrency: 16,
             max_concurrent_relays: 1_024,
             max_connections: 10_000,

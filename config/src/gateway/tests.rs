@@ -20,7 +20,7 @@ fn refusal(text: &str) -> String {
 fn one_application_with_a_key_is_enough() {
     let config = read(&format!("applications: [{{key: \"{KEY}\", service_id: eth}}]")).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:3069");
-    assert_eq!((config.max_attempts, config.max_batch), (3, 100));
+    assert_eq!((config.max_attempts, config.max_batch), (3, 1_000));
     assert_eq!(
         config
             .services()
