@@ -37,4 +37,22 @@ await assert.rejects(client.request({ method: 'eth_noSuchMethod', params: [] }),
   return true;
 });
 
+// What the node refuses without an id to name (it cannot read the request) arrives as its error, under the caller's id, from one supplier.
+for (const [id, request] of [
+  [7, { id: 7, method: 'eth_chainId' }],
+  ['a', { jsonrpc: '2.0', id: 'a', method: 'eth_chainId', params: 'x' }],
+]) {
+  const answer = await fetch(url, { method: 'POST', body: JSON.stringify(request) });
+  const body = await answer.json();
+  assert.equal(answer.status, 200, JSON.stringify(body));
+  assert.equal(answer.headers.get('x-attempts'), '1');
+  assert.deepEqual([body.id, body.error?.code], [id, -32600], JSON.stringify(body));
+}
+
+// viem's default batch, 1,000 calls, is one HTTP call.
+const thousand = Array.from({ length: 1000 }, (_, id) => ({ jsonrpc: '2.0', id, method: 'eth_chainId' }));
+const answers = await (await fetch(url, { method: 'POST', body: JSON.stringify(thousand) })).json();
+assert.deepEqual(answers.map((answer) => answer.id), thousand.map((call) => call.id), JSON.stringify(answers).slice(0, 300));
+assert.ok(answers.every((answer) => answer.result === '0x7a69'), JSON.stringify(answers).slice(0, 300));
+
 console.log(JSON.stringify({ ok: true, hash, block: receipt.blockNumber.toString() }));

@@ -26,7 +26,7 @@ use crate::core::attempt::{Miss, Reply};
 use crate::core::call::Call;
 use crate::core::candidate::Candidate;
 use crate::core::error::{Closed, RelayError};
-use crate::core::fault::Fault;
+use crate::core::fault::{Fault, beginning};
 use crate::core::plan::{Decision, Plan};
 use crate::core::reputation::Reputation;
 use crate::metrics::Metrics;
@@ -91,7 +91,7 @@ impl Relayer {
             &mut rng,
         );
         loop {
-            match plan.decide(Instant::now()) {
+            match plan.decide(Instant::now(), self.sessions.height()) {
                 Decision::Open(application) => {
                     let session = self.session(&signers[application], service, call.deadline).await;
                     plan.opened(application, session, &self.reputation(), self.sessions.height());
@@ -104,7 +104,7 @@ impl Relayer {
                     let signer = &signers[candidate.application];
                     let request = self.sign(&candidate, signer, call, &mut rng)?; // our own fault ends here
                     match self.attempt(codec, candidate.clone(), request, call).await {
-                        Ok(reply) => return Ok(plan.done(reply)),
+                        Ok(reply) => return Ok(self.learn(plan.done(reply))),
                         Err(miss) => plan.failed(&candidate, miss), // theirs: try the next
                     }
                 }
@@ -169,6 +169,18 @@ impl Relayer {
         Err(Miss { fault, ms, fallback })
     }
 
+    /// Takes note of the suppliers that failed where this reply's did not.
+    fn learn(&self, reply: Reply) -> Reply {
+        if !reply.failed.is_empty() {
+            let height = self.sessions.height();
+            let mut reputation = self.reputation();
+            for failed in &reply.failed {
+                reputation.outdone(&failed.supplier, height, &failed.fault);
+            }
+        }
+        reply
+    }
+
     /// Sent, verified, judged: nothing of the supplier's gets past here unchecked. A fault beside a reply is the backend's.
     async fn exchange<C: Codec>(
         &self,
@@ -182,16 +194,22 @@ impl Relayer {
             .await?;
         let (header, key) = (&candidate.session.header, candidate.supplier().public_key);
         let Checked { response, verdict } = check(codec, received, header, key, call).await?;
-        let status = verdict.status;
+        let fault = verdict.failed.then(|| Fault::Backend {
+            status: verdict.status,
+            retry_after: verdict.retry_after,
+            text: beginning(&verdict.answer),
+        });
         let reply = Reply {
             answer: verdict.answer,
-            backend_status: status,
+            backend_status: verdict.status,
+            retry_after: verdict.retry_after,
             relay_hash: MinedRelay::new(&request, &response).hash,
             payload_hashed: !response.payload_hash.is_empty(),
             candidate,
             failed: Vec::new(),
+            is_fallback: false,
         };
-        Ok((reply, verdict.failed.then_some(Fault::Backend { status })))
+        Ok((reply, fault))
     }
 
     /// Sends `request` and waits for the first message, until the attempt's time or `deadline` is over.

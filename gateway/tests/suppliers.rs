@@ -38,10 +38,6 @@ fn failures() -> Vec<(Manner, &'static str)> {
             "bad_payload",
         ),
         (Manner::Backend(503, "busy".to_owned()), "backend"),
-        (
-            Manner::Backend(200, format!("{{\"id\":1,\"result\":\"{}\"}}", "x".repeat(5_000))),
-            "response_too_large",
-        ),
     ]
 }
 
@@ -156,7 +152,6 @@ async fn says_what_was_wrong_when_all_suppliers_fail() {
             "signature" | "payload_hash" | "session_header" => (502, "signature_invalid"),
             "bad_payload" => (502, "bad_payload"),
             "over_serviced" => (503, "stake_exhausted"),
-            "response_too_large" => (502, "response_too_large"),
             _ => (502, "suppliers_failed"),
         };
         assert_eq!(
@@ -354,15 +349,187 @@ async fn passes_errors_of_the_chain_through_untouched() {
 }
 
 #[tokio::test]
-async fn a_chain_error_with_a_failing_status_is_better_than_none() {
+async fn a_nodes_error_is_the_answer_whatever_its_status() {
     let said = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"internal"}}"#;
-    let net = net(vec![
-        Manner::Backend(500, said.to_owned()),
-        Manner::Backend(502, "<html>".to_owned()),
-    ])
-    .await;
+    let net = net(vec![Manner::Backend(500, said.to_owned()); 3]).await;
     let answer = net.post("/v1", call("1")).await;
     assert_eq!((answer.status, answer.text.as_str()), (200, said));
+    assert_eq!(answer.header("x-attempts"), Some("1"), "no other is asked");
+    assert_eq!(net.metric("gateway_supplier_failures_total", ""), 0);
+}
+
+#[tokio::test]
+async fn a_rate_limit_of_every_node_is_told_with_its_pause() {
+    let said = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"slow down"}}"#;
+    let limited = Manner::BackendWith(429, ("Retry-After", "7"), said.to_owned());
+    let net = net(vec![limited.clone(), limited]).await;
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, said));
+    assert_eq!(answer.header("retry-after"), Some("7"));
+    let both = net.suppliers.iter().map(|s| s.address().to_string());
+    let mut tried: Vec<_> = answer.header("x-suppliers-tried").unwrap().split(',').collect();
+    assert_eq!(tried.first().copied(), answer.header("x-supplier-address"));
+    tried.sort_unstable();
+    let mut both: Vec<_> = both.collect();
+    both.sort_unstable();
+    assert_eq!(tried, both, "each once");
+    assert_eq!(
+        (answer.header("x-attempts"), answer.header("x-retry-count")),
+        (Some("2"), Some("1"))
+    );
+}
+
+#[tokio::test]
+async fn a_rate_limit_without_json_is_told_with_its_pause() {
+    let limited = Manner::BackendWith(429, ("Retry-After", "7"), "slow down".to_owned());
+    let net = net(vec![limited]).await;
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (502, "suppliers_failed")
+    );
+    assert_eq!(answer.header("retry-after"), Some("7"));
+}
+
+#[tokio::test]
+async fn a_nodes_refusal_without_an_id_is_told_under_the_callers() {
+    for (status, said, told) in [
+        (
+            200,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid request"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Invalid request"}}"#,
+        ),
+        (
+            400,
+            r#"{"error":{"code":-32602,"message":"params"}}"#,
+            r#"{"id":1,"error":{"code":-32602,"message":"params"}}"#,
+        ),
+    ] {
+        let net = net(vec![Manner::Backend(status, said.to_owned()); 2]).await;
+        let answer = net.post("/v1", call("1")).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, told));
+        assert_eq!(answer.header("x-attempts"), Some("1"), "no other is asked");
+        assert_eq!(
+            net.metric("gateway_supplier_failures_total", ""),
+            0,
+            "nobody is blamed"
+        );
+    }
+}
+
+#[tokio::test]
+async fn answers_beyond_a_limit_are_not_asked_for_again() {
+    let large = format!("{{\"id\":1,\"result\":\"{}\"}}", "x".repeat(5_000));
+    for manner in [
+        Manner::Backend(200, large),
+        Manner::MinerError("relayer_proxy", 12),
+    ] {
+        let net = net_with(limits(), vec![manner.clone(); 3]).await;
+        for _ in 0..10 {
+            let answer = net.post("/v1", call("1")).await;
+            assert_eq!(
+                (answer.status, answer.reason().as_str()),
+                (502, "response_too_large"),
+                "{manner:?}"
+            );
+            assert_eq!(causes(&answer), ["response_too_large"], "{manner:?}");
+            assert_eq!(answer.json()["error"]["data"]["retryable"], false);
+        }
+        let tried = net.suppliers.iter().filter(|supplier| supplier.hits() > 0);
+        assert!(tried.count() > 1, "none loses its rank for it");
+    }
+}
+
+#[tokio::test]
+async fn shows_the_beginning_of_what_a_node_said_instead_of_an_answer() {
+    let long = format!("<html>no such key: {}</html>", "x".repeat(10_000));
+    let net = net(vec![Manner::Backend(401, long)]).await;
+    let answer = net.post("/v1", call("1")).await;
+    let detail = answer.json()["error"]["data"]["attempts"][0]["detail"].clone();
+    let detail = detail.as_str().unwrap();
+    assert!(
+        detail.contains("401") && detail.contains("<html>no such key: x"),
+        "{detail}"
+    );
+    assert!(answer.text.len() < 1_500, "{} bytes", answer.text.len());
+}
+
+#[tokio::test]
+async fn shows_what_a_supplier_said_but_no_bytes_that_are_no_relay_answer() {
+    for (manner, shown) in [
+        (Manner::MinerError("relayer_proxy", 5), "refused by the test"),
+        (
+            Manner::HttpError(502, "backend service error"),
+            "backend service error",
+        ),
+    ] {
+        let net = net(vec![manner]).await;
+        let answer = net.post("/v1", call("1")).await;
+        let detail = answer.json()["error"]["data"]["attempts"][0]["detail"].clone();
+        assert!(detail.as_str().unwrap().contains(shown), "{detail}");
+    }
+    let net = net(vec![Manner::Raw(b"root:x:0:0:secret of another host")]).await;
+    assert!(!net.post("/v1", call("1")).await.text.contains("secret"));
+}
+
+#[tokio::test]
+async fn a_retry_after_the_sessions_end_opens_the_current_session() {
+    let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(2));
+    let net = net_with(limits(), vec![Manner::SealsOthersThan(20, barrier.clone()); 3]).await;
+    let slow = net.post("/v1", call("1"));
+    let rollover = async {
+        while net.suppliers.iter().all(|supplier| supplier.hits() == 0) {
+            tokio::task::yield_now().await;
+        }
+        net.chain.advance_to(12); // the session ended at 10, its grace at 11
+        loop {
+            barrier.wait().await; // later attempts in the dead session would be refused as well
+        }
+    };
+    let answer = tokio::select! {
+        answer = slow => answer,
+        _ = rollover => unreachable!("it never ends"),
+    };
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.header("x-attempts"), Some("2"));
+}
+
+#[tokio::test]
+async fn a_supplier_that_others_outdo_is_asked_last() {
+    let net = net(vec![
+        Manner::Backend(404, "<html>no such page</html>".to_owned()),
+        Manner::Honest,
+    ])
+    .await;
+    for _ in 0..100 {
+        assert_eq!(net.post("/v1", call("1")).await.status, 200);
+    }
+    let tries = net.suppliers[0].hits();
+    assert!(
+        (1..30).contains(&tries),
+        "{tries} of 100 calls tried the bad one first"
+    );
+}
+
+#[tokio::test]
+async fn no_call_lowers_suppliers_scores() {
+    let bad = Manner::Backend(404, "<html>no such page</html>".to_owned());
+    let config = GatewayConfig {
+        max_attempts: 1,
+        ..config()
+    };
+    let net = net_with(config, vec![bad, Manner::Honest, Manner::Honest]).await;
+    // All these calls fail at the first supplier alone: the others are never asked to do better.
+    for _ in 0..60 {
+        net.post("/v1", call("1")).await;
+    }
+    net.suppliers[0].behave(Manner::Honest);
+    let before = net.suppliers[0].hits();
+    for _ in 0..90 {
+        assert_eq!(net.post("/v1", call("1")).await.status, 200);
+    }
+    let after = net.suppliers[0].hits() - before;
+    assert!(after > 15, "only {after} of 90 calls came back to it");
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub(crate) struct Verdict {
     pub(crate) status: u32,
     /// What the caller gets; empty if it wants no answer.
     pub(crate) answer: Bytes,
-    /// Whether the status says that the backend failed, although it answered: another supplier may do better.
+    /// Seconds after which the backend wants to be asked again.
+    pub(crate) retry_after: Option<u32>,
+    /// Whether the backend had no capacity for the call, although it said so in the caller's protocol: another supplier may do better.
     pub(crate) failed: bool,
 }

@@ -13,14 +13,18 @@ pub(crate) struct Reply {
     pub(crate) answer: Bytes,
     /// HTTP status that the supplier's backend gave.
     pub(crate) backend_status: u32,
+    /// Seconds after which the backend wants to be asked again.
+    pub(crate) retry_after: Option<u32>,
     /// Who answered, in which session.
     pub(crate) candidate: Candidate,
     /// Hash of the relay: the key of its leaf in the supplier's trie.
     pub(crate) relay_hash: [u8; 32],
     /// Whether the supplier's signature covers a hash of the payload, or (suppliers of old) the payload itself.
     pub(crate) payload_hashed: bool,
-    /// Tries that failed before.
+    /// Tries that failed before; if [`Reply::is_fallback`], all tries.
     pub(crate) failed: Vec<Failed>,
+    /// Whether this is what a failing backend said, since no supplier did better.
+    pub(crate) is_fallback: bool,
 }
 
 /// A try whose answer is not used, as long as another supplier may do better.

@@ -6,6 +6,8 @@ use portico_relay::{MessageFault, RefusalKind};
 
 /// Longest text of a supplier that is kept, in characters.
 const MAX_TEXT: usize = 200;
+/// Bytes of a body that are looked at for its beginning: as many as the longest text may take.
+const MAX_TEXT_BYTES: usize = 4 * MAX_TEXT;
 
 /// Why a supplier's answer to one relay was not used. All of these let the next supplier try.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -33,6 +35,9 @@ pub(crate) enum Fault {
     /// The answer is larger than allowed.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// The backend's answer is larger than the supplier takes.
+    #[error("the answer is larger than the supplier takes: {0}")]
+    TooLargeThere(String),
     /// The supplier does not serve more relays of this application in this session.
     #[error("over-serviced: {0}")]
     OverServiced(String),
@@ -53,13 +58,24 @@ pub(crate) enum Fault {
     #[error(transparent)]
     Unverified(ProtocolError),
     /// The verified payload is not an answer to the call.
-    #[error("bad payload: {0}")]
-    BadPayload(&'static str),
+    #[error("bad payload: {why} (HTTP status {status}){}", quoted(.text))]
+    BadPayload {
+        /// What is wrong with it.
+        why: &'static str,
+        /// HTTP status of the backend.
+        status: u32,
+        /// Its beginning.
+        text: String,
+    },
     /// The backend failed.
-    #[error("the backend answered with status {status}")]
+    #[error("the backend answered with HTTP status {status}{}", quoted(.text))]
     Backend {
         /// HTTP status of the backend.
         status: u32,
+        /// Seconds after which the backend wants to be asked again.
+        retry_after: Option<u32>,
+        /// The beginning of what it said.
+        text: String,
     },
 }
 
@@ -69,7 +85,6 @@ pub(crate) enum Kind {
     OverServiced,
     Unverified,
     BadPayload,
-    TooLarge,
     Other,
 }
 
@@ -82,14 +97,14 @@ impl Fault {
             Self::Timeout(_) => "timeout",
             Self::Http { .. } => "http_status",
             Self::Undecodable => "undecodable",
-            Self::TooLarge(_) => "response_too_large",
+            Self::TooLarge(_) | Self::TooLargeThere(_) => "response_too_large",
             Self::OverServiced(_) => "over_serviced",
             Self::Session(_) => "session",
             Self::Miner { .. } => "miner_error",
             Self::Unverified(ProtocolError::PayloadHash) => "payload_hash",
             Self::Unverified(ProtocolError::HeaderMismatch(_)) => "session_header",
             Self::Unverified(_) => "signature",
-            Self::BadPayload(_) => "bad_payload",
+            Self::BadPayload { .. } => "bad_payload",
             Self::Backend { .. } => "backend",
         }
     }
@@ -98,9 +113,16 @@ impl Fault {
         match self {
             Self::OverServiced(_) => Kind::OverServiced,
             Self::Unverified(_) => Kind::Unverified,
-            Self::BadPayload(_) => Kind::BadPayload,
-            Self::TooLarge(_) => Kind::TooLarge,
+            Self::BadPayload { .. } => Kind::BadPayload,
             _ => Kind::Other,
+        }
+    }
+
+    /// Seconds after which the backend wants to be asked again, if it said so.
+    pub(crate) const fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Backend { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -110,6 +132,7 @@ impl Fault {
         match RefusalKind::of_miner_error(&error.codespace, error.code) {
             RefusalKind::OverServiced => Self::OverServiced(text),
             RefusalKind::Session => Self::Session(text),
+            RefusalKind::ResponseTooLarge => Self::TooLargeThere(text),
             RefusalKind::Other => Self::Miner {
                 codespace: shortened(&error.codespace),
                 code: error.code,
@@ -124,6 +147,7 @@ impl Fault {
         match RefusalKind::of_http_status(status) {
             RefusalKind::OverServiced => Self::OverServiced(text),
             RefusalKind::Session => Self::Session(text),
+            RefusalKind::ResponseTooLarge => Self::TooLargeThere(text),
             RefusalKind::Other => Self::Http { status, text },
         }
     }
@@ -142,4 +166,17 @@ impl From<MessageFault> for Fault {
 /// A supplier's text, short enough for a log line and without control characters.
 pub(crate) fn shortened(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+}
+
+/// The beginning of a body, as [`shortened`] text.
+pub(crate) fn beginning(body: &[u8]) -> String {
+    let beginning = body.get(..MAX_TEXT_BYTES).unwrap_or(body);
+    shortened(String::from_utf8_lossy(beginning).trim())
+}
+
+fn quoted(text: &str) -> String {
+    match text.is_empty() {
+        true => String::new(),
+        false => format!(": {text}"),
+    }
 }

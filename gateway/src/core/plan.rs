@@ -53,6 +53,12 @@ pub(crate) struct Plan {
     /// The application whose suppliers refused our session, until its previous session was tried.
     lagging: Option<usize>,
     previous_opened: bool,
+    /// The application and the end of the session of the last attempt.
+    last_tried: Option<(usize, Height)>,
+    /// End of the session that was given up since it was over.
+    renewed: Option<Height>,
+    /// Whether no other supplier can do better.
+    settled: bool,
     filtered: Filtered,
     suppliers_seen: usize,
     closed: Option<Closed>,
@@ -89,6 +95,9 @@ impl Plan {
             fallback: None,
             lagging: None,
             previous_opened: false,
+            last_tried: None,
+            renewed: None,
+            settled: false,
             filtered: Filtered::default(),
             suppliers_seen: 0,
             closed: None,
@@ -98,14 +107,17 @@ impl Plan {
         }
     }
 
-    /// What to do next.
-    pub(crate) fn decide(&mut self, now: Instant) -> Decision {
-        if self.late.is_some() {
+    /// What to do next, when the newest block is the one at `height`.
+    pub(crate) fn decide(&mut self, now: Instant, height: Height) -> Decision {
+        if self.late.is_some() || self.settled {
             return Decision::GiveUp;
         }
         if now >= self.deadline {
             self.late = Some("supplier");
             return Decision::GiveUp;
+        }
+        if let Some(application) = self.over(height) {
+            return Decision::Open(application);
         }
         if let Some(application) = self
             .lagging
@@ -123,6 +135,21 @@ impl Plan {
         self.applications
             .pop_front()
             .map_or(Decision::GiveUp, Decision::Open)
+    }
+
+    /// The application whose session ended while its suppliers were tried, so that the next attempt belongs in the current one; once for
+    /// each session.
+    fn over(&mut self, height: Height) -> Option<usize> {
+        let (application, end) = self.last_tried?;
+        let over = end < height && self.renewed.is_none_or(|renewed| renewed < end);
+        if !over || self.previous_opened {
+            return None;
+        }
+        self.renewed = Some(end);
+        self.lagging = None;
+        self.candidates.clear();
+        self.budget = self.budget.max(1); // the session ended: that is nobody's fault
+        Some(application)
     }
 
     /// The application's session is there, and its suppliers are ranked; or it has none, and the next application may; or the
@@ -179,8 +206,10 @@ impl Plan {
 
     /// The candidate did not answer well.
     pub(crate) fn failed(&mut self, candidate: &Candidate, miss: Miss) {
+        self.last_tried = Some((candidate.application, candidate.session.end));
         match &miss.fault {
             Fault::OverServiced(_) => {}
+            Fault::TooLarge(_) | Fault::TooLargeThere(_) => self.settled = true, // it is as large everywhere
             Fault::Session(_) => {
                 self.lagging = Some(candidate.application);
                 self.budget = self.budget.saturating_sub(1);
@@ -210,7 +239,10 @@ impl Plan {
     /// that says it all.
     pub(crate) fn into_outcome(mut self) -> Result<Reply, RelayError> {
         match self.fallback.take() {
-            Some(reply) => Ok(self.done(*reply)),
+            Some(reply) => Ok(Reply {
+                is_fallback: true,
+                ..self.done(*reply)
+            }),
             None => Err(self.into_error()),
         }
     }
@@ -219,6 +251,9 @@ impl Plan {
         let attempts = self.failed;
         if let Some(phase) = self.late {
             return RelayError::Deadline { phase, attempts };
+        }
+        if self.settled {
+            return RelayError::ResponseTooLarge { attempts };
         }
         let kinds: Vec<Kind> = attempts.iter().map(|failed| failed.fault.kind()).collect();
         let all = |kind: Kind| {
@@ -248,7 +283,6 @@ impl Plan {
         match () {
             () if all(Kind::Unverified) => RelayError::SignatureInvalid { attempts },
             () if all(Kind::BadPayload) => RelayError::BadPayload { attempts },
-            () if all(Kind::TooLarge) => RelayError::ResponseTooLarge { attempts },
             () => RelayError::SuppliersFailed { attempts },
         }
     }

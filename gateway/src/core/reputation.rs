@@ -72,26 +72,47 @@ impl Reputation {
         self.change(supplier, height, 1);
     }
 
-    /// Takes note of a fault of `supplier` in `session`.
+    /// Takes note of a fault that is the supplier's own, whatever was called. What a call may bring about at any supplier is
+    /// [`Reputation::outdone`]'s: no caller lowers suppliers' scores.
     pub(crate) fn blame(&mut self, session: &SessionView, supplier: &Address, height: Height, fault: &Fault) {
         match fault {
             Fault::OverServiced(_) => self.exhaust(session, supplier, height),
-            Fault::Session(_) => {}
             Fault::Unverified(_) => {
                 let blocks = session.end.0.saturating_sub(session.start.0).saturating_add(1);
                 let until = height.0.saturating_add(blocks.saturating_mul(EXCLUDED_SESSIONS));
                 self.change(supplier, height, -50).excluded_until = Height(until);
             }
-            Fault::TooLarge(_) => drop(self.change(supplier, height, -3)),
-            Fault::Miner { .. } => drop(self.change(supplier, height, -5)),
-            Fault::Connect(_)
-            | Fault::Lost(_)
+            Fault::Connect(_) | Fault::Lost(_) | Fault::Undecodable => {
+                self.change(supplier, height, -10);
+            }
+            Fault::Session(_)
+            | Fault::TooLarge(_)
+            | Fault::TooLargeThere(_)
             | Fault::Timeout(_)
             | Fault::Http { .. }
-            | Fault::Undecodable
-            | Fault::BadPayload(_)
-            | Fault::Backend { .. } => drop(self.change(supplier, height, -10)),
+            | Fault::Miner { .. }
+            | Fault::BadPayload { .. }
+            | Fault::Backend { .. } => {}
         }
+    }
+
+    /// Takes note that another supplier answered the call at which `supplier` failed: then it was not the call's fault.
+    pub(crate) fn outdone(&mut self, supplier: &Address, height: Height, fault: &Fault) {
+        let by = match fault {
+            Fault::Timeout(_) | Fault::Http { .. } | Fault::BadPayload { .. } => -10,
+            Fault::Backend { status: 429, .. } => -3, // it is not broken, only busy
+            Fault::Backend { .. } => -10,
+            Fault::Miner { .. } => -5,
+            Fault::OverServiced(_)
+            | Fault::Session(_)
+            | Fault::TooLarge(_)
+            | Fault::TooLargeThere(_)
+            | Fault::Unverified(_)
+            | Fault::Connect(_)
+            | Fault::Lost(_)
+            | Fault::Undecodable => return,
+        };
+        self.change(supplier, height, by);
     }
 
     fn change(&mut self, supplier: &Address, height: Height, by: i32) -> &mut Standing {

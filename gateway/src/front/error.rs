@@ -19,6 +19,9 @@ pub(crate) use self::table::{ROWS, Row};
 /// Outcome, in metrics only, of a caller that went away before its answer.
 pub(crate) const CLIENT_GONE: &str = "client_gone";
 
+/// Longest text about one attempt, in characters.
+const MAX_DETAIL: usize = 300;
+
 /// Why a call gets an error for an answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -107,6 +110,14 @@ impl CallError {
         text
     }
 
+    /// `Retry-After` in seconds: the row's, or the shortest pause when every backend that was asked wants one.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        let pauses = self.attempts().iter().map(|failed| failed.fault.retry_after());
+        let pauses: Option<Vec<u32>> = pauses.collect();
+        let row = self.row().retry_after;
+        row.or_else(|| pauses.and_then(|pauses| pauses.into_iter().min()))
+    }
+
     /// Tries at suppliers that failed.
     pub(crate) fn attempts(&self) -> &[Failed] {
         match self {
@@ -172,6 +183,7 @@ fn attempt(failed: &Failed) -> Attempt {
     Attempt {
         supplier: failed.supplier.to_string(),
         cause: failed.fault.cause(),
+        detail: failed.fault.to_string().chars().take(MAX_DETAIL).collect(),
         ms: failed.ms,
     }
 }

@@ -12,9 +12,6 @@ use serde::Deserialize;
 use crate::core::candidate::Candidate;
 use crate::core::fault::Fault;
 
-/// Longest beginning of a refusal's body that is read as text, in bytes.
-const MAX_REFUSAL: usize = 512;
-
 /// A way to suppliers. The caller bounds the time of [`SupplierTransport::open`] and of each message.
 pub(crate) trait SupplierTransport {
     /// What an open request yields.
@@ -49,12 +46,11 @@ pub(crate) fn verify(
     })
 }
 
-/// The text of `{"error": "…"}`, or the body's beginning.
+/// The text of `{"error": "…"}`; of anything else nothing, since it may come from a host that is no supplier.
 fn refusal_text(body: &Bytes) -> String {
     #[derive(Deserialize)]
     struct Refusal {
         error: String,
     }
-    let text = || String::from_utf8_lossy(body.get(..MAX_REFUSAL).unwrap_or(body)).into_owned();
-    serde_json::from_slice::<Refusal>(body).map_or_else(|_| text(), |refusal| refusal.error)
+    serde_json::from_slice::<Refusal>(body).map_or_else(|_| String::new(), |refusal| refusal.error)
 }

@@ -16,7 +16,7 @@ use portico_protocol::relay::{sign_response, verify_request_signature};
 use portico_protocol::wire::pocket::service::{RelayMinerError, RelayRequest, RelayResponse};
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::wire::pocket::shared::RpcType;
-use portico_protocol::wire::sdk::types::{PokthttpRequest, PokthttpResponse};
+use portico_protocol::wire::sdk::types::{Header, PokthttpRequest, PokthttpResponse};
 use portico_protocol::{Address, ServiceId, SigningKey};
 use portico_session_cache::testkit::MemoryChain;
 use prost::Message;
@@ -45,6 +45,8 @@ pub enum Manner {
     Honest,
     /// The backend's HTTP status and body.
     Backend(u32, String),
+    /// The same with one header.
+    BackendWith(u32, (&'static str, &'static str), String),
     /// Signs with a key that is not its own.
     ForeignKey,
     /// The signature's bytes are no signature.
@@ -63,6 +65,8 @@ pub enum Manner {
     Silent,
     /// Refuses sessions but the one that ends here.
     OnlySessionEnding(i64),
+    /// As [`Manner::OnlySessionEnding`], but refuses others only when as many as the barrier wants have come.
+    SealsOthersThan(i64, Arc<tokio::sync::Barrier>),
     /// Answers, but waits for this many calls to be under way first.
     Barrier(Arc<tokio::sync::Barrier>),
 }
@@ -307,7 +311,10 @@ async fn behave(
     let honest = |key: &SigningKey| sign_response(header, backend(inner), key);
     match manner {
         Manner::Honest => bytes(&honest(own)),
-        Manner::Backend(status, body) => bytes(&sign_response(header, payload(status, body), own)),
+        Manner::Backend(status, body) => bytes(&sign_response(header, payload(status, None, body), own)),
+        Manner::BackendWith(status, field, body) => {
+            bytes(&sign_response(header, payload(status, Some(field), body), own))
+        }
         Manner::ForeignKey => bytes(&honest(&key(99))),
         Manner::Garbage => {
             let mut response = honest(own);
@@ -316,7 +323,11 @@ async fn behave(
         }
         Manner::TamperedPayload => {
             let mut response = honest(own);
-            response.payload = payload(200, r#"{"jsonrpc":"2.0","id":1,"result":"0xlie"}"#.to_owned());
+            response.payload = payload(
+                200,
+                None,
+                r#"{"jsonrpc":"2.0","id":1,"result":"0xlie"}"#.to_owned(),
+            );
             bytes(&response)
         }
         Manner::OtherHeader => {
@@ -338,6 +349,11 @@ async fn behave(
             bytes(&miner_error(header, "relay_authenticator", 1))
         }
         Manner::OnlySessionEnding(_) => bytes(&honest(own)),
+        Manner::SealsOthersThan(end, barrier) if header.session_end_block_height != end => {
+            barrier.wait().await;
+            bytes(&miner_error(header, "relay_authenticator", 1))
+        }
+        Manner::SealsOthersThan(..) => bytes(&honest(own)),
         Manner::Barrier(barrier) => {
             barrier.wait().await;
             bytes(&honest(own))
@@ -370,11 +386,16 @@ fn bytes(response: &RelayResponse) -> Response {
     response.encode_to_vec().into_response()
 }
 
-fn payload(status: u32, body: String) -> Bytes {
+fn payload(status: u32, field: Option<(&str, &str)>, body: String) -> Bytes {
+    let header = field.map(|(name, value)| {
+        let values = vec![value.to_owned()];
+        let key = name.to_owned();
+        (key.clone(), Header { key, values })
+    });
     let response = PokthttpResponse {
         status_code: status,
+        header: header.into_iter().collect(),
         body_bz: body.into_bytes().into(),
-        ..Default::default()
     };
     response.encode_to_vec().into()
 }
@@ -390,11 +411,12 @@ fn backend(inner: &PokthttpRequest) -> Bytes {
     let text = std::str::from_utf8(&inner.body_bz).unwrap();
     let request: Request<'_> = serde_json::from_str(text).unwrap();
     if !text.contains("\"id\"") {
-        return payload(200, String::new());
+        return payload(200, None, String::new());
     }
     let id = request.id.map_or("null", RawValue::get);
     payload(
         200,
+        None,
         format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{}"}}"#, request.method),
     )
 }

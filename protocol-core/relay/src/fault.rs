@@ -7,6 +7,8 @@ pub enum RefusalKind {
     OverServiced,
     /// The supplier sees another session than the gateway: its chain is a block ahead or behind.
     Session,
+    /// The backend's answer is larger than the supplier takes; another supplier's backend gives the same one.
+    ResponseTooLarge,
     /// Anything else.
     Other,
 }
@@ -18,6 +20,7 @@ impl RefusalKind {
         match (codespace, code) {
             ("relayer_proxy", 7) => Self::OverServiced,
             ("relayer_proxy", 1 | 6) | ("relay_authenticator", 1) => Self::Session,
+            ("relayer_proxy", 12) => Self::ResponseTooLarge,
             _ => Self::Other,
         }
     }
@@ -51,6 +54,8 @@ mod tests {
             RefusalKind::of_http_status(403),
         ];
         assert_eq!(session, [RefusalKind::Session; 4]);
+        let too_large = RefusalKind::of_miner_error("relayer_proxy", 12);
+        assert_eq!(too_large, RefusalKind::ResponseTooLarge);
         let other = [
             RefusalKind::of_miner_error("relay_authenticator", 7),
             RefusalKind::of_miner_error("service", 1),

@@ -4,11 +4,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use portico_protocol::wire::sdk::types::PokthttpResponse;
 use prost::Message;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::read::present;
 use super::{Id, Verdict};
-use crate::core::fault::Fault;
+use crate::core::fault::{Fault, beginning};
 
 /// The members of an answer that the gateway reads.
 #[derive(Deserialize)]
@@ -21,38 +22,71 @@ struct Answer<'a> {
     error: Option<&'a RawValue>,
 }
 
+/// Longest pause that a backend may ask for, in seconds; a longer one is told as this.
+const MAX_RETRY_AFTER: u32 = 3_600;
+/// HTTP status of a backend that is asked too often.
+const TOO_MANY_REQUESTS: u32 = 429;
+
 /// Takes the backend's answer out of a verified payload, if it is one to the request with `id`.
 ///
-/// What the chain says stays byte for byte, errors of the chain too. An id that says the same in other bytes becomes the caller's.
+/// The body is judged first: what is an answer is passed on whatever the status. What the chain says stays byte for byte, errors of the
+/// chain too; an id that says the same in another form becomes the caller's. Each payload answers one request, so the id only confirms.
 pub(super) fn judge(payload: Bytes, id: &Id) -> Result<Verdict, Fault> {
-    let response =
-        PokthttpResponse::decode(payload).map_err(|_| Fault::BadPayload("it is no HTTP response"))?;
+    let response = PokthttpResponse::decode(payload.clone()).map_err(|_| Fault::BadPayload {
+        why: "it is no HTTP response",
+        status: 0,
+        text: beginning(&payload),
+    })?;
     let status = response.status_code;
-    let failed = status >= 500 || status == 429;
-    let Some(id) = id else {
-        return match failed {
-            true => Err(Fault::Backend { status }),
-            false => Ok(Verdict {
-                status,
-                answer: Bytes::new(),
-                failed,
-            }),
-        };
+    let judged = match id {
+        Some(id) => matched(&response.body_bz, id),
+        None if failing(status) => Err("nothing is asked of it"),
+        None => Ok(Matched::default()),
     };
-    matched(&response.body_bz, id)
-        .map(|answer| Verdict {
+    match judged {
+        Ok(matched) => Ok(Verdict {
             status,
-            answer,
-            failed,
-        })
-        .map_err(|why| match failed {
-            true => Fault::Backend { status },
-            false => Fault::BadPayload(why),
-        })
+            answer: matched.answer,
+            retry_after: retry_after(&response),
+            failed: status == TOO_MANY_REQUESTS && matched.is_error,
+        }),
+        Err(_) if failing(status) => Err(Fault::Backend {
+            status,
+            retry_after: retry_after(&response),
+            text: beginning(&response.body_bz),
+        }),
+        Err(why) => Err(Fault::BadPayload {
+            why,
+            status,
+            text: beginning(&response.body_bz),
+        }),
+    }
+}
+
+const fn failing(status: u32) -> bool {
+    status >= 500 || status == TOO_MANY_REQUESTS
+}
+
+/// `Retry-After` of a response that is no success, if it is in seconds.
+fn retry_after(response: &PokthttpResponse) -> Option<u32> {
+    if response.status_code < 400 {
+        return None;
+    }
+    let mut headers = response.header.iter();
+    let (_, header) = headers.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+    let seconds: u32 = header.values.first()?.trim().parse().ok()?;
+    Some(seconds.min(MAX_RETRY_AFTER))
+}
+
+/// An answer under the caller's id.
+#[derive(Default)]
+struct Matched {
+    answer: Bytes,
+    is_error: bool,
 }
 
 /// The answer with the caller's id, if it is a JSON-RPC answer to the request with `id`; otherwise what is wrong with it.
-fn matched(body: &Bytes, id: &Bytes) -> Result<Bytes, &'static str> {
+fn matched(body: &Bytes, id: &Bytes) -> Result<Matched, &'static str> {
     let text = body.trim_ascii();
     match text.first() {
         None => return Err("it is empty"),
@@ -61,31 +95,51 @@ fn matched(body: &Bytes, id: &Bytes) -> Result<Bytes, &'static str> {
         Some(_) => return Err("it is no JSON object"),
     }
     let answer: Answer<'_> = serde_json::from_slice(text).map_err(|_| "it is no JSON-RPC answer")?;
-    let error = answer.error.filter(|error| error.get() != "null");
-    if answer.result.is_none() && error.is_none() {
+    let is_error = answer.error.is_some_and(|error| error.get() != "null");
+    if answer.result.is_none() && !is_error {
         return Err("it has neither result nor error");
     }
-    let given = answer.id.ok_or("it has no id")?.get().as_bytes();
-    if given == &id[..] {
-        return Ok(body.clone());
-    }
-    if !same(given, id) {
-        return Err("its id is not the call's");
-    }
-    let at = given.as_ptr().addr().saturating_sub(body.as_ptr().addr());
-    let end = at.saturating_add(given.len());
-    let (head, tail) = (&body[..at], &body[end..]);
-    let mut spliced = BytesMut::with_capacity(head.len().saturating_add(id.len()).saturating_add(tail.len()));
-    for part in [head, &id[..], tail] {
-        spliced.put_slice(part);
-    }
-    Ok(spliced.freeze())
+    let answer = match answer.id.map(|given| given.get().as_bytes()) {
+        Some(given) if given == &id[..] => body.clone(),
+        // A node that cannot read a request refuses it without knowing its id.
+        Some(given) if same(given, id) || (is_error && given == b"null") => replaced(body, given, id),
+        Some(_) => return Err("its id is not the call's"),
+        None if is_error => inserted(body, text, id),
+        None => return Err("it has no id"),
+    };
+    Ok(Matched { answer, is_error })
 }
 
-/// Whether two ids are the same JSON value in different bytes, such as `"\u0061"` and `"a"`.
+/// `body` with `id` in the place of `given`, which is a part of it.
+fn replaced(body: &Bytes, given: &[u8], id: &[u8]) -> Bytes {
+    let at = given.as_ptr().addr().saturating_sub(body.as_ptr().addr());
+    let end = at.saturating_add(given.len());
+    joined(&[&body[..at], id, &body[end..]])
+}
+
+/// `body` with `id` as the first member of its object, whose text is `object`.
+fn inserted(body: &Bytes, object: &[u8], id: &[u8]) -> Bytes {
+    let brace = object.as_ptr().addr().saturating_sub(body.as_ptr().addr());
+    let at = brace.saturating_add(1);
+    joined(&[&body[..at], b"\"id\":", id, b",", &body[at..]])
+}
+
+fn joined(parts: &[&[u8]]) -> Bytes {
+    let mut joined = BytesMut::with_capacity(parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        joined.put_slice(part);
+    }
+    joined.freeze()
+}
+
+/// Whether two ids say the same in different bytes, such as `"\u0061"` and `"a"`, or `7` and `"7"`.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    let value = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok();
-    value(a).is_some() && value(a) == value(b)
+    let value = |bytes| serde_json::from_slice::<Value>(bytes).ok();
+    match (value(a), value(b)) {
+        (Some(Value::String(text)), Some(Value::Number(_))) => text.as_bytes() == b,
+        (Some(Value::Number(_)), Some(Value::String(text))) => text.as_bytes() == a,
+        (a, b) => a.is_some() && a == b,
+    }
 }
 
 #[cfg(test)]

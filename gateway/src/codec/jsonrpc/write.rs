@@ -43,6 +43,8 @@ pub(crate) struct Data {
 pub(crate) struct Attempt {
     pub(crate) supplier: String,
     pub(crate) cause: &'static str,
+    /// The cause for people, with the beginning of what was said instead of an answer.
+    pub(crate) detail: String,
     pub(crate) ms: u64,
 }
 

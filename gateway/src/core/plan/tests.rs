@@ -45,7 +45,11 @@ fn fault(kind: u8) -> Fault {
         0 => Fault::OverServiced(String::new()),
         1 => Fault::Session(String::new()),
         2 => Fault::Unverified(ProtocolError::SupplierSignature),
-        3 => Fault::BadPayload("no"),
+        3 => Fault::BadPayload {
+            why: "no",
+            status: 200,
+            text: String::new(),
+        },
         4 => Fault::Timeout(1),
         5 => Fault::Connect(String::new()),
         _ => Fault::Undecodable,
@@ -71,7 +75,7 @@ fn run(
     let mut tried = Vec::new();
     loop {
         assert!(tried.len() <= 2 * suppliers, "it ends");
-        match plan.decide(Instant::now()) {
+        match plan.decide(Instant::now(), Height(11)) {
             Decision::Open(index) => {
                 plan.opened(index, Some(Ok(view(11, suppliers))), &reputation, Height(11))
             }
@@ -122,7 +126,7 @@ proptest! {
 fn a_late_plan_tries_nobody() {
     let now = Instant::now();
     let mut plan = Plan::new(RpcType::JsonRpc, 1, 3, now, &mut StdRng::seed_from_u64(1));
-    assert!(matches!(plan.decide(now), Decision::GiveUp));
+    assert!(matches!(plan.decide(now, Height(11)), Decision::GiveUp));
     assert!(matches!(plan.into_outcome(), Err(RelayError::Deadline { .. })));
 }
 
@@ -133,7 +137,7 @@ fn begins_with_any_of_the_applications_and_opens_each_once() {
     for seed in 0..50 {
         let mut plan = Plan::new(RpcType::JsonRpc, 3, 3, deadline, &mut StdRng::seed_from_u64(seed));
         let mut opened = Vec::new();
-        while let Decision::Open(index) = plan.decide(Instant::now()) {
+        while let Decision::Open(index) = plan.decide(Instant::now(), Height(11)) {
             opened.push(index);
             plan.opened(index, Some(Ok(view(11, 0))), &Reputation::default(), Height(11));
         }
@@ -151,7 +155,7 @@ fn a_supplier_comes_back_by_answering() {
     let supplier = session.suppliers[0].operator;
     let mut reputation = Reputation::default();
     for _ in 0..6 {
-        reputation.blame(&session, &supplier, Height(11), &Fault::Timeout(1));
+        reputation.outdone(&supplier, Height(11), &Fault::Timeout(1));
     }
     assert_eq!(
         reputation.rank(&session, &supplier, Height(11)),
@@ -164,4 +168,61 @@ fn a_supplier_comes_back_by_answering() {
         reputation.rank(&session, &supplier, Height(11)),
         crate::core::reputation::Rank::Tier(0)
     );
+}
+
+#[test]
+fn a_call_that_fails_everywhere_blames_nobody() {
+    let session = view(11, 1);
+    let supplier = session.suppliers[0].operator;
+    let mut reputation = Reputation::default();
+    for _ in 0..10 {
+        let text = String::new();
+        let page = Fault::BadPayload {
+            why: "no",
+            status: 404,
+            text,
+        };
+        for fault in [Fault::Timeout(1), page, Fault::TooLarge(1)] {
+            reputation.blame(&session, &supplier, Height(11), &fault);
+        }
+    }
+    let rank = reputation.rank(&session, &supplier, Height(11));
+    assert_eq!(rank, crate::core::reputation::Rank::Tier(0));
+}
+
+#[test]
+fn a_session_that_ended_is_given_up_once() {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (reputation, rng) = (Reputation::default(), &mut StdRng::seed_from_u64(1));
+    let mut plan = Plan::new(RpcType::JsonRpc, 1, 3, deadline, rng);
+    let mut now = Height(11);
+    let mut opened = Vec::new();
+    loop {
+        match plan.decide(Instant::now(), now) {
+            Decision::Open(index) => {
+                // The cache has no newer session yet when it is asked again.
+                opened.push(now);
+                plan.opened(index, Some(Ok(view(11, 5))), &reputation, now);
+            }
+            Decision::OpenPrevious(_) => panic!("the session is over, its suppliers are not behind"),
+            Decision::Try(candidate) => {
+                now = Height(22); // the session ended at 20
+                let fault = Fault::Session(String::new());
+                plan.failed(
+                    &candidate,
+                    Miss {
+                        fault,
+                        ms: 1,
+                        fallback: None,
+                    },
+                );
+            }
+            Decision::GiveUp => break,
+        }
+        assert!(opened.len() < 10, "it ends");
+        if plan.failed.len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(opened, [Height(11), Height(22)]);
 }

@@ -139,7 +139,7 @@ pub(super) const SUPPLIERS_FAILED: Row = row(
     code::SUPPLIERS_FAILED,
     "suppliers_failed",
     Source::Supplier,
-    "Several suppliers were tried and none answered; `data.attempts` has the cause of each.",
+    "Several suppliers were tried and none answered; `data.attempts` has cause and detail of each.",
 )
 .retryable();
 pub(super) const SIGNATURE_INVALID: Row = row(
@@ -171,7 +171,7 @@ pub(super) const RESPONSE_TOO_LARGE: Row = row(
     code::RESPONSE_TOO_LARGE,
     "response_too_large",
     Source::Gateway,
-    "The answer is larger than `max_response_bytes`. Ask for less.",
+    "The answer is larger than `max_response_bytes`, or than the supplier takes. Other suppliers would say the same. Ask for less.",
 );
 pub(super) const OVERLOADED: Row = row(
     StatusCode::SERVICE_UNAVAILABLE,

@@ -55,11 +55,7 @@ pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response {
 pub(crate) fn error_response(error: &CallError, id: &Id, request_id: &str) -> Response {
     let status = error.status(id);
     let mut response = json_response(status, error.body(id, request_id));
-    if let Some(seconds) = error.row().retry_after {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
+    retry_after(&mut response, error.retry_after());
     if matches!(error, CallError::BodyTooLarge { .. } | CallError::BodyLate) {
         response
             .headers_mut()
@@ -84,7 +80,12 @@ pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Bytes)
             &reply.candidate.supplier().operator.to_string(),
         );
         set(&mut response, RELAY_ID, &hex::encode(reply.relay_hash));
-        tried(&mut response, &reply.failed, Some(reply));
+        tried(
+            &mut response,
+            &reply.failed,
+            Some(reply).filter(|reply| !reply.is_fallback),
+        );
+        retry_after(&mut response, reply.retry_after);
     }
     if let Some((first, rest)) = replies.split_first()
         && rest
@@ -96,6 +97,14 @@ pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Bytes)
         set(&mut response, APPLICATION, &session.header.application_address);
     }
     response
+}
+
+fn retry_after(response: &mut Response, seconds: Option<u32>) {
+    if let Some(seconds) = seconds {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
 }
 
 /// Who was tried, in order.

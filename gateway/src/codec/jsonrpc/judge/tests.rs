@@ -44,8 +44,9 @@ fn refuses_what_is_no_answer_to_the_call() {
         r#"{"id":7,"error":null}"#,
         r#"{"result":1}"#,
         r#"{"id":8,"result":1}"#,
-        r#"{"id":"7","result":1}"#,
-        r#"{"id":null,"error":{"code":-32700,"message":"parse error"}}"#,
+        r#"{"id":null,"result":1}"#,
+        r#"{"id":"8","result":1}"#,
+        r#"{"id":8,"error":{"code":-32700,"message":"parse error"}}"#,
         "{\"id\":7,\"result\":\"\u{1}\"}",
     ] {
         assert_eq!(
@@ -65,10 +66,31 @@ fn gives_the_caller_back_its_own_id() {
 }
 
 #[test]
-fn blames_the_backend_for_a_server_error_and_keeps_what_it_said() {
+fn an_answer_of_another_form_is_an_answer() {
+    for (id, body, told) in [
+        ("7", r#"{"id":"7","result":1}"#, r#"{"id":7,"result":1}"#),
+        (r#""7""#, r#"{"id":7,"result":1}"#, r#"{"id":"7","result":1}"#),
+        (
+            "7",
+            r#"{"id":null,"error":{"code":-32700,"message":"parse error"}}"#,
+            r#"{"id":7,"error":{"code":-32700,"message":"parse error"}}"#,
+        ),
+        (
+            "7",
+            r#" {"error":{"code":-32700,"message":"parse error"}}"#,
+            r#" {"id":7,"error":{"code":-32700,"message":"parse error"}}"#,
+        ),
+    ] {
+        assert_eq!(judge(400, body, id).unwrap().answer, told);
+    }
+}
+
+#[test]
+fn judges_the_body_first_and_tells_a_rate_limit() {
     let body = r#"{"id":7,"error":{"code":-32603,"message":"internal"}}"#;
     let judged = judge(500, body, "7").unwrap();
-    assert_eq!((judged.failed, &judged.answer[..]), (true, body.as_bytes()));
+    assert_eq!((judged.failed, &judged.answer[..]), (false, body.as_bytes()));
+    assert!(judge(429, body, "7").unwrap().failed);
     assert_eq!(judge(503, "<html>", "7").unwrap_err().cause(), "backend");
     assert_eq!(judge(429, "slow down", "7").unwrap_err().cause(), "backend");
 }
