@@ -20,6 +20,7 @@ mod remote;
 mod settle;
 mod start;
 mod supply;
+mod tables;
 mod watch;
 
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ use banner::Banner;
 use home::Home;
 use money::Pots;
 use ports::Wanted;
+use progress::Progress;
 use settle::Before;
 use start::Network;
 use supply::Supply;
@@ -185,10 +187,14 @@ impl Story {
             println!("Ctrl-C stops the network; the next start continues here.");
             return std::future::pending().await;
         }
-        let verdict = settle::follow(self, &pots, &supply, &before, &tally).await?;
-        println!("{}", verdict.text);
+        let mut progress = Progress::new();
+        let mut say = |height, what| progress.say(height, what);
+        let (money, moved) = ((&pots, &supply), (&before, &tally));
+        let verdict = settle::follow(&self.network, &self.actors, money, moved, &mut say).await?;
+        progress.clear();
+        println!("{}", tables::text(&verdict));
         for disagreement in &verdict.disagreements {
-            println!("  DISAGREES  {disagreement}");
+            println!("  DISAGREES  {}", tables::disagreement(disagreement));
         }
         if !verdict.disagreements.is_empty() {
             println!(

@@ -1,4 +1,4 @@
-//! The money table: what the chain says happened, beside what arithmetic says should have.
+//! The money of settled sessions: what the chain says happened, beside what arithmetic says should have.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,6 @@ use super::expected::{ClaimMoney, Rates};
 use super::load::{Served, Tally};
 use super::supply::Supply;
 use super::watch::{Seen, Settlement};
-use crate::table::{Table, grouped};
 
 /// How often reading all balances is tried: a block in between makes them those of two heights.
 const SNAPSHOT_TRIES: usize = 100;
@@ -116,7 +115,7 @@ pub(super) struct Snapshot {
     amounts: Vec<u128>,
 }
 
-/// All that the table is made of.
+/// All that is compared.
 pub(super) struct Money<'a> {
     pub(super) actors: &'a Actors,
     pub(super) pots: &'a Pots,
@@ -134,20 +133,74 @@ pub(super) struct Money<'a> {
     pub(super) units: &'a BTreeMap<ServiceId, u64>,
 }
 
-/// The printed tables, and what does not agree.
+/// Every figure, and what does not agree.
 pub(super) struct Verdict {
-    pub(super) text: String,
-    pub(super) disagreements: Vec<String>,
+    pub(super) sessions: Vec<SessionLine>,
+    pub(super) pots: Vec<PotLine>,
+    pub(super) disagreements: Vec<Disagreement>,
+}
+
+/// A settled session and supplier.
+pub(super) struct SessionLine {
+    pub(super) settlement: Settlement,
+    /// Leaves before the client began.
+    pub(super) earlier: u64,
+    /// Answers that the client received.
+    pub(super) relays: u64,
+    /// Leaves that the servicer has on disk.
+    pub(super) leaves: u64,
+    /// What the claim should be worth, in upokt.
+    pub(super) expected: u128,
+}
+
+/// A pot before and after, in upokt.
+pub(super) struct PotLine {
+    pub(super) actor: String,
+    /// Stake, balance or supply.
+    pub(super) kind: &'static str,
+    pub(super) before: u128,
+    pub(super) after: u128,
+    pub(super) change: i128,
+    /// By how much it should have changed.
+    pub(super) expected: i128,
+}
+
+/// A figure that is not as expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Disagreement {
+    /// What should not happen, as the chain's events tell it.
+    Loss(String),
+    /// A session with this many relays was not settled.
+    NotSettled {
+        session: String,
+        relays: u64,
+    },
+    /// A figure of a settled session.
+    Session {
+        session: String,
+        what: &'static str,
+        found: u128,
+        expected: u128,
+    },
+    /// The change of a pot, in upokt.
+    Pot {
+        actor: String,
+        kind: &'static str,
+        change: i128,
+        expected: i128,
+    },
+    /// The change of all the actors' tokens together, and that of the supply, in upokt.
+    Supply { held: i128, supply: i128 },
 }
 
 impl Money<'_> {
     /// Compares every figure with its expectation.
     pub(super) fn verdict(&self) -> Verdict {
-        let mut disagreements = self.seen.losses.clone();
-        let sessions = self.sessions(&mut disagreements);
-        let balances = self.balances(&mut disagreements);
+        let losses = self.seen.losses.iter().cloned();
+        let mut disagreements: Vec<_> = losses.map(Disagreement::Loss).collect();
         Verdict {
-            text: format!("{sessions}\n{balances}"),
+            sessions: self.sessions(&mut disagreements),
+            pots: self.pots(&mut disagreements),
             disagreements,
         }
     }
@@ -163,52 +216,29 @@ impl Money<'_> {
         ClaimMoney::of(self.relays(settlement), units, self.rates)
     }
 
-    fn sessions(&self, disagreements: &mut Vec<String>) -> String {
-        let mut table = Table::new(&[
-            "session",
-            "service",
-            ">earlier",
-            ">relays",
-            ">leaves",
-            ">claimed",
-            "proof",
-            ">compute units",
-            ">claimed upokt",
-            ">settled upokt",
-            ">expected upokt",
-            ">height",
-        ]);
+    fn sessions(&self, disagreements: &mut Vec<Disagreement>) -> Vec<SessionLine> {
+        let mut lines = Vec::new();
         for settlement in &self.seen.settlements {
             let count = |tally: &Tally| tally.get(&settlement.served).copied().unwrap_or_default();
             let leaves = count(self.leaves);
             let money = self.expected(settlement);
             self.check(settlement, &money, leaves, disagreements);
-            table.row([
-                short(&settlement.served.session),
-                settlement.service.to_string(),
-                count(self.earlier).to_string(),
-                count(self.tally).to_string(),
-                leaves.to_string(),
-                settlement.relays.to_string(),
-                if settlement.proved { "valid" } else { "none" }.to_owned(),
-                grouped(settlement.compute_units),
-                grouped(settlement.claimed),
-                grouped(settlement.settled),
-                grouped(money.claimed),
-                settlement.height.to_string(),
-            ]);
+            lines.push(SessionLine {
+                settlement: settlement.clone(),
+                earlier: count(self.earlier),
+                relays: count(self.tally),
+                leaves,
+                expected: money.claimed,
+            });
         }
-        for (served, relays) in self
-            .tally
-            .iter()
-            .filter(|(served, _)| self.seen.settlement(served).is_none())
-        {
-            disagreements.push(format!(
-                "session {} with {relays} relays was not settled",
-                short(&served.session)
-            ));
+        let unsettled = |served: &Served| self.seen.settlement(served).is_none();
+        for (served, relays) in self.tally.iter().filter(|(served, _)| unsettled(served)) {
+            disagreements.push(Disagreement::NotSettled {
+                session: served.session.clone(),
+                relays: *relays,
+            });
         }
-        table.text(2)
+        lines
     }
 
     fn check(
@@ -216,14 +246,18 @@ impl Money<'_> {
         settlement: &Settlement,
         money: &ClaimMoney,
         leaves: u64,
-        disagreements: &mut Vec<String>,
+        disagreements: &mut Vec<Disagreement>,
     ) {
         let relays = self.relays(settlement);
-        let mut agree = |what: &str, found: u128, expected: u128| {
+        let mut agree = |what, found: u128, expected: u128| {
             if found != expected {
-                let session = short(&settlement.served.session);
-                let (found, expected) = (grouped(found), grouped(expected));
-                disagreements.push(format!("session {session}: {what} {found}, expected {expected}"));
+                let session = settlement.served.session.clone();
+                disagreements.push(Disagreement::Session {
+                    session,
+                    what,
+                    found,
+                    expected,
+                });
             }
         };
         agree("relays claimed", settlement.relays.into(), relays.into());
@@ -243,26 +277,18 @@ impl Money<'_> {
     fn changes(&self) -> BTreeMap<Pot, i128> {
         let mut changes: BTreeMap<Pot, i128> = BTreeMap::new();
         let mut add = |pot: Pot, change: i128| *changes.entry(pot).or_default() += change;
-        let mut give = |key: &portico_protocol::SigningKey, amount: u128| {
-            add(Pot::Balance(key.address()), amount.cast_signed());
-        };
-        let all: Vec<(&Settlement, ClaimMoney)> = self
-            .seen
-            .settlements
-            .iter()
-            .map(|settlement| (settlement, self.expected(settlement)))
-            .collect();
-        for (_, money) in &all {
-            give(&self.actors.supplier, money.rewards.supplier);
-            give(&self.actors.service_owner, money.rewards.source_owner);
-            give(&self.actors.validator, money.rewards.validator);
-            give(&self.actors.dao, money.rewards.dao);
-        }
-        for (settlement, money) in &all {
-            add(
-                Pot::Balance(settlement.application),
-                money.rewards.application.cast_signed(),
-            );
+        for settlement in &self.seen.settlements {
+            let money = self.expected(settlement);
+            let rewards = [
+                (self.actors.supplier.address(), money.rewards.supplier),
+                (self.actors.service_owner.address(), money.rewards.source_owner),
+                (self.actors.validator.address(), money.rewards.validator),
+                (self.actors.dao.address(), money.rewards.dao),
+                (settlement.application, money.rewards.application),
+            ];
+            for (address, amount) in rewards {
+                add(Pot::Balance(address), amount.cast_signed());
+            }
             add(
                 Pot::ApplicationStake(settlement.application),
                 -money.paid.cast_signed(),
@@ -272,63 +298,41 @@ impl Money<'_> {
         changes
     }
 
-    fn balances(&self, disagreements: &mut Vec<String>) -> String {
+    fn pots(&self, disagreements: &mut Vec<Disagreement>) -> Vec<PotLine> {
         let changes = self.changes();
-        let mut table = Table::new(&[
-            "actor",
-            "upokt of",
-            ">before",
-            ">after",
-            ">change",
-            ">expected",
-            "",
-        ]);
+        let mut lines = Vec::new();
         let mut held = 0_i128;
         for (index, (actor, kind, pot)) in self.pots.0.iter().enumerate() {
             let (before, after) = (self.before.amounts[index], self.after.amounts[index]);
             let change = after.cast_signed() - before.cast_signed();
             let expected = changes.get(pot).copied().unwrap_or_default();
             if change != expected {
-                disagreements.push(format!(
-                    "{actor} {kind}: changed by {}, expected {}",
-                    signed(change),
-                    signed(expected)
-                ));
+                disagreements.push(Disagreement::Pot {
+                    actor: actor.clone(),
+                    kind,
+                    change,
+                    expected,
+                });
             }
-            let mark = if change == expected { "" } else { "!" };
-            table.row([
-                actor.clone(),
-                (*kind).to_owned(),
-                grouped(before),
-                grouped(after),
-                signed(change),
-                signed(expected),
-                mark.to_owned(),
-            ]);
+            lines.push(PotLine {
+                actor: actor.clone(),
+                kind,
+                before,
+                after,
+                change,
+                expected,
+            });
             match pot {
                 Pot::Supply if held != change => {
-                    disagreements.push(format!(
-                        "the actors' tokens changed by {}, the supply by {}",
-                        signed(held),
-                        signed(change)
-                    ));
+                    let supply = change;
+                    disagreements.push(Disagreement::Supply { held, supply });
                 }
                 Pot::Supply => {}
                 _ => held += change,
             }
         }
-        table.text(2)
+        lines
     }
-}
-
-fn signed(change: i128) -> String {
-    let plus = if change > 0 { "+" } else { "" };
-    format!("{plus}{}", grouped(change))
-}
-
-/// The first characters of a session id, enough to tell sessions apart.
-fn short(session: &str) -> String {
-    session.chars().take(12).collect()
 }
 
 /// Leaves on disk per session and supplier, from the servicer's ledger.

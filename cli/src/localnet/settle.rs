@@ -7,11 +7,11 @@ use portico_client::Chain;
 use portico_protocol::session::Timing;
 use portico_protocol::{Height, ServiceId};
 
-use super::Story;
+use super::actors::Actors;
 use super::expected::Rates;
 use super::load::Tally;
 use super::money::{Money, Pots, Snapshot, Verdict, leaves};
-use super::progress::Progress;
+use super::start::Network;
 use super::supply::Supply;
 use super::watch::{Seen, Watch};
 
@@ -26,18 +26,19 @@ pub(super) struct Before {
     pub(super) leaves: Tally,
 }
 
-/// Waits until every session of `tally` is settled (or is overdue), and compares all figures with what they should be after `before`.
+/// Waits until every session of `tally` is settled (or is overdue), and compares all figures with what they should be after `before`;
+/// `say` is told how far the sessions are.
 pub(super) async fn follow(
-    story: &Story,
-    pots: &Pots,
-    supply: &Supply,
-    before: &Before,
-    tally: &Tally,
+    network: &Network,
+    actors: &Actors,
+    (pots, supply): (&Pots, &Supply),
+    (before, tally): (&Before, &Tally),
+    say: &mut dyn FnMut(Height, String),
 ) -> Result<Verdict> {
-    let chain = &story.network.chain;
+    let chain = &network.chain;
     let mut watch = Watch::after(chain.clone(), before.amounts.height);
-    wait(&**chain, &mut watch, tally).await?;
-    let leaves = leaves(&story.network.books.ledger().await?);
+    wait(&**chain, &mut watch, tally, say).await?;
+    let leaves = leaves(&network.books.ledger().await?);
     let after = pots.read(&**chain, supply).await?;
     watch.catch_up(after.height).await?;
     let rates = Rates::of(
@@ -46,7 +47,7 @@ pub(super) async fn follow(
     )?;
     let units = units(&**chain, &watch.seen).await?;
     let money = Money {
-        actors: &story.actors,
+        actors,
         pots,
         before: &before.amounts,
         after: &after,
@@ -60,13 +61,12 @@ pub(super) async fn follow(
     Ok(money.verdict())
 }
 
-async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally) -> Result<()> {
+async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally, say: &mut dyn FnMut(Height, String)) -> Result<()> {
     let params = chain.shared_params(None).await?;
     let timing = Timing::new(&params);
     let mut head = chain.head();
     let sent_at = chain.status().await?.head.height; // asked: the head of a remote chain may lag behind
     let last = timing.proof_close(sent_at);
-    let mut progress = Progress::new();
     loop {
         let height = head.borrow_and_update().height;
         watch.catch_up(height).await?;
@@ -84,7 +84,7 @@ async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally) -> Result<()>
             watch.seen.proofs,
             tally.len(),
         );
-        progress.say(height, what);
+        say(height, what);
         head.changed()
             .await
             .context("the chain's blocks can no longer be followed")?;
