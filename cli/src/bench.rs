@@ -9,20 +9,26 @@
 mod backend;
 mod client;
 mod cpu;
-mod network;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
+use portico_localnet::{Output, Plan, Processes, Program, Spec, free_ports, local};
+use portico_protocol::ServiceId;
+use serde_json::json;
+use tempfile::TempDir;
 
 use crate::table::{Table, grouped};
 use client::Measured;
 use cpu::CpuTime;
-use network::Network;
 
 /// Relays before the measurement: connections open, caches and key tables fill.
 const WARM_UP_RELAYS: u64 = 500;
+/// The service whose relays are measured.
+const SERVICE: &str = "bench";
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
@@ -82,11 +88,50 @@ impl BenchArgs {
         );
         let backend = backend::start(args.answer_bytes).await?;
         eprintln!("starting node, servicer and gateway …");
-        let network = Network::start(backend, args.durability.name()).await?;
+        let network = Network::start(&args, backend).await?;
         let outcome = measure(&args, &network).await;
-        network.stop().await;
+        drop(network);
         print!("{}", outcome?);
         Ok(())
+    }
+}
+
+/// Node, servicer and gateway as processes, in a folder that goes with them.
+struct Network {
+    gateway: SocketAddr,
+    processes: Processes,
+    _folder: TempDir,
+}
+
+impl Network {
+    /// Starts everything with `backend` behind the servicer and waits until the gateway is ready.
+    async fn start(args: &RelayArgs, backend: SocketAddr) -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let service: ServiceId = SERVICE.parse()?;
+        let mut spec = Spec::new(BTreeMap::from([(service, Some(format!("http://{backend}")))]));
+        spec.settings.servicer = json!({"services": {SERVICE: {"durability": args.durability.name()}}});
+        let plan = Plan::open(folder.path(), free_ports()?, spec, &mut rand::rng())?;
+        let program = Program {
+            output: Output::Logged(folder.path().to_owned()),
+            log_level: Some("warn".to_owned()),
+            ..Program::this()?
+        };
+        let (_, mut processes) = Processes::start(&plan, program).await?;
+        processes.ready(&plan).await?;
+        Ok(Self {
+            gateway: local(plan.ports.gateway),
+            processes,
+            _folder: folder,
+        })
+    }
+
+    /// CPU time of each role, and of this process (clients and backend).
+    fn cpu(&self) -> Result<Vec<(&'static str, CpuTime)>> {
+        let own = ("clients and backend", std::process::id());
+        let roles = self.processes.ids();
+        let roles = roles.iter().map(|(role, pid)| (role.name(), *pid));
+        let all = roles.chain([own]);
+        all.map(|(name, pid)| Ok((name, CpuTime::of(pid)?))).collect()
     }
 }
 

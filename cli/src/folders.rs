@@ -30,11 +30,6 @@ fn user_data_dir() -> Option<PathBuf> {
     })
 }
 
-/// File of the key `name` in the local network's folder `data_dir`.
-pub(crate) fn localnet_key(data_dir: &Path, name: &str) -> PathBuf {
-    data_dir.join("keys").join(format!("{name}.hex"))
-}
-
 /// Reads a private key: `text` is a key file, or the name of an actor of the local network (`application`, `gateway`, `faucet`, …).
 pub(crate) fn key(text: &str) -> Result<SigningKey> {
     Ok(read_key_file(&key_file(text)?)?)
@@ -58,7 +53,7 @@ fn actor_key_file(name: &str) -> Option<PathBuf> {
     let plain = name
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    let path = localnet_key(&localnet_data_dir().ok()?, name);
+    let path = portico_localnet::key_file(&localnet_data_dir().ok()?, name);
     (plain && path.exists()).then_some(path)
 }
 

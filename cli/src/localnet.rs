@@ -1,27 +1,16 @@
 //! `portico localnet`: a whole network in one process, and what its relays cost to the last token.
 //!
 //! ```text
-//! home     the folder: keys, genesis, ports, data                     actors   who takes part
-//! start    node ─► servicer ─► gateway, each a part that can stop all
+//! home     the folder: whose it is, ports, services, when it may be deleted
 //! banner   who is who, session timing, one curl
-//! load     relays through the gateway ─► watch  claims, proofs, settlements ─► money  figures beside expected ones
+//! tables   the figures of money, and what does not agree          progress   how far the sessions are
 //! ```
+//! The network itself and the figures are of `portico-localnet`.
 
-mod actors;
 mod banner;
-mod expected;
-mod genesis;
 mod home;
-mod load;
-mod money;
-mod ports;
 mod progress;
-mod remote;
-mod settle;
-mod start;
-mod supply;
 mod tables;
-mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,28 +19,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use portico_localnet::money::{self, Before, Moved, Pots, Supply, Tally};
+use portico_localnet::ports::Wanted;
+use portico_localnet::{Network, Plan, Processes, Program, Spec, chain_service, in_process, ready};
 use tokio_util::sync::CancellationToken;
 
 use crate::folders;
 use crate::parts::{Parts, signals};
 use crate::tx::ServiceUrl;
-pub(crate) use actors::{Actors, consensus_key};
-pub(crate) use genesis::genesis;
-pub(crate) use ports::{Ports, free_ports, local};
 
 use banner::Banner;
 use home::Home;
-use money::Pots;
-use ports::Wanted;
 use progress::Progress;
-use settle::Before;
-use start::Network;
-use supply::Supply;
-
-/// Longest wait for the gateway's first session.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause between two looks at the gateway's readiness.
-const READY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Starts a chain, a gateway and a servicer in this process, with a staked application, gateway and supplier. Stops on Ctrl-C; the next
 /// start continues where it was.
@@ -101,20 +80,25 @@ impl LocalnetArgs {
             .clone()
             .map_or_else(folders::localnet_data_dir, Ok)?;
         let home = Home::open(&dir, self.reset, self.wanted_ports(), &self.backends)?;
-        let actors = Actors::open(&home.dir, home.saved.backends.keys())?;
-        let genesis = genesis::open(&home, &actors)?;
+        let plan = Plan::open(&home.dir, home.saved.ports, self.spec(&home), &mut rand::rng())?;
         home.save()?;
         let mut parts = Parts::new();
-        let network = match self.remote {
-            true => remote::network(&home, &actors, self.block_time, &mut parts).await?,
-            false => start::network(&home, &actors, genesis, self.block_time, &mut parts).await?,
+        let (network, roles) = match self.remote {
+            true => {
+                let (network, processes) = Processes::start(&plan, Program::this()?).await?;
+                (network, processes.into_parts(&parts.stop()))
+            }
+            false => in_process::start(&plan, &parts.stop()).await?,
         };
+        for role in roles {
+            parts.start(role.name, role.run);
+        }
         let verdict = Arc::new(OnceLock::new());
         let until_settled = self.until_settled;
         let story = Story {
             args: self,
             home,
-            actors,
+            plan,
             network,
             verdict: verdict.clone(),
         };
@@ -126,6 +110,13 @@ impl LocalnetArgs {
             Some(false) => Ok(ExitCode::FAILURE),
             None if until_settled => bail!("stopped before the relays were settled"),
             _ => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    fn spec(&self, home: &Home) -> Spec {
+        Spec {
+            block_time: self.block_time,
+            ..Spec::new(home.saved.backends.clone())
         }
     }
 
@@ -143,7 +134,7 @@ impl LocalnetArgs {
 struct Story {
     args: LocalnetArgs,
     home: Home,
-    actors: Actors,
+    plan: Plan,
     network: Network,
     /// Whether every figure agreed, once that is known.
     verdict: Arc<OnceLock<bool>>,
@@ -159,19 +150,16 @@ impl Story {
     }
 
     async fn tell(&self) -> Result<()> {
-        let ports = self.home.saved.ports;
-        ready(&format!("http://{}/ready", ports::local(ports.gateway))).await?;
-        let supply = Supply::at(format!("http://{}", ports::local(ports.rpc)))?;
-        let pots = Pots::of(&self.actors);
+        let gateway = format!("{}/ready", self.plan.gateway_url());
+        ready(&gateway).await.context("the gateway is not ready")?;
+        let supply = Supply::at(self.plan.rpc_url())?;
+        let pots = Pots::of(&self.plan.actors);
         let amounts = pots.read(&*self.network.chain, &supply).await?;
         let banner = Banner {
-            dir: &self.home.dir,
+            plan: &self.plan,
             fresh: self.home.fresh,
-            saved: &self.home.saved,
-            actors: &self.actors,
             pots: &pots,
             amounts: &amounts,
-            block_time_ms: u64::try_from(self.args.block_time.as_millis()).unwrap_or(u64::MAX),
         };
         println!("{}", banner.text(&*self.network.chain).await?);
         let Some(relays) = self.args.relays else {
@@ -179,7 +167,7 @@ impl Story {
             return std::future::pending().await;
         };
         let before = Before {
-            leaves: money::leaves(&self.network.books.ledger().await?),
+            leaves: money::leaves(&self.network.ledger.rows().await?),
             amounts,
         };
         let tally = self.send(relays).await?;
@@ -189,8 +177,13 @@ impl Story {
         }
         let mut progress = Progress::new();
         let mut say = |height, what| progress.say(height, what);
-        let (money, moved) = ((&pots, &supply), (&before, &tally));
-        let verdict = settle::follow(&self.network, &self.actors, money, moved, &mut say).await?;
+        let moved = Moved {
+            actors: &self.plan.actors,
+            pots: &pots,
+            before: &before,
+            tally: &tally,
+        };
+        let verdict = money::follow(&self.network, &supply, &moved, &mut say).await?;
         progress.clear();
         println!("{}", tables::text(&verdict));
         for disagreement in &verdict.disagreements {
@@ -207,9 +200,9 @@ impl Story {
         Ok(())
     }
 
-    async fn send(&self, relays: u64) -> Result<load::Tally> {
-        let url = banner::front_door(&self.home.saved, &banner::chain_service());
-        let tally = load::send(&url, relays).await?;
+    async fn send(&self, relays: u64) -> Result<Tally> {
+        let url = banner::front_door(&self.plan, &chain_service());
+        let tally = money::send(&url, relays).await?;
         let sessions = match tally.len() {
             1 => "1 session".to_owned(),
             sessions => format!("{sessions} sessions"),
@@ -217,26 +210,6 @@ impl Story {
         println!("{relays} relays answered and verified in {sessions}.");
         Ok(tally)
     }
-}
-
-async fn ready(url: &str) -> Result<()> {
-    let client = crate::http::client()?;
-    let ask = async {
-        loop {
-            let answer = client.get(url).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return;
-            }
-            tokio::time::sleep(READY_INTERVAL).await;
-        }
-    };
-    let waited = tokio::time::timeout(READY_TIMEOUT, ask).await;
-    waited.with_context(|| {
-        format!(
-            "the gateway is not ready after {} s; see {url}",
-            READY_TIMEOUT.as_secs()
-        )
-    })
 }
 
 /// Reads `500ms`, `2s`, `1m`.

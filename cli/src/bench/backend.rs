@@ -6,9 +6,8 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
+use portico_localnet::local;
 use tokio::net::TcpListener;
-
-use crate::localnet::local;
 
 /// Starts a backend whose answers have `bytes` bytes (at least those of an empty JSON-RPC answer) and returns its address.
 pub(super) async fn start(bytes: usize) -> Result<SocketAddr> {

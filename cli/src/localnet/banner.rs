@@ -1,28 +1,23 @@
 //! What a local network says when it is ready.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::Result;
 use portico_client::Chain;
+use portico_localnet::money::{Pots, Snapshot};
+use portico_localnet::{CHAIN_SERVICE, Plan, chain_service};
 use portico_protocol::session::Timing;
 use portico_protocol::{Height, ServiceId};
 
-use super::actors::Actors;
-use super::home::{CHAIN_SERVICE, Saved};
-use super::money::{Pots, Snapshot};
-use super::ports;
 use crate::table::{Table, grouped};
 
 /// Everything that is told.
 pub(super) struct Banner<'a> {
-    pub(super) dir: &'a Path,
+    pub(super) plan: &'a Plan,
+    /// Whether the network begins now.
     pub(super) fresh: bool,
-    pub(super) saved: &'a Saved,
-    pub(super) actors: &'a Actors,
     pub(super) pots: &'a Pots,
     pub(super) amounts: &'a Snapshot,
-    pub(super) block_time_ms: u64,
 }
 
 impl Banner<'_> {
@@ -35,12 +30,13 @@ impl Banner<'_> {
             "Portico local network ({begun}), chain id {}, block {}\ndata in {}\n\n",
             status.chain_id,
             status.head.height,
-            self.dir.display()
+            self.plan.folder.display()
         );
+        let block_time_ms = u64::try_from(self.plan.spec.block_time.as_millis()).unwrap_or(u64::MAX);
         let parts = [
             self.parts(),
             self.actors(),
-            timing(&Timing::new(&params), status.head.height, self.block_time_ms),
+            timing(&Timing::new(&params), status.head.height, block_time_ms),
         ];
         text.extend(parts.iter().map(|part| format!("{part}\n")));
         write!(text, "First relay:\n\n  {}\n", self.curl())?;
@@ -48,22 +44,21 @@ impl Banner<'_> {
     }
 
     fn parts(&self) -> String {
-        let ports = &self.saved.ports;
-        let url = |port| format!("http://{}", ports::local(port));
+        let plan = self.plan;
         let mut table = Table::new(&["part", "where", "what"]);
         table.row([
             "gateway",
-            &url(ports.gateway),
+            &plan.gateway_url(),
             "takes JSON-RPC calls at /v1/<service>",
         ]);
-        table.row(["servicer", &url(ports.servicer), "answers relays"]);
-        table.row(["chain RPC", &url(ports.rpc), "CometBFT-style JSON-RPC"]);
-        table.row(["chain gRPC", &url(ports.grpc), "queries and transactions"]);
-        for service in self.saved.backends.keys() {
+        table.row(["servicer", &plan.servicer_url(), "answers relays"]);
+        table.row(["chain RPC", &plan.rpc_url(), "CometBFT-style JSON-RPC"]);
+        table.row(["chain gRPC", &plan.grpc_url(), "queries and transactions"]);
+        for (service, url) in &plan.spec.services {
             table.row([
                 format!("backend {service}"),
-                self.saved.backend(service),
-                backend_of(service),
+                url.clone().unwrap_or_else(|| plan.rpc_url()),
+                backend_of(service).to_owned(),
             ]);
         }
         table.text(2)
@@ -71,7 +66,7 @@ impl Banner<'_> {
 
     fn actors(&self) -> String {
         let mut table = Table::new(&["actor", "address", ">stake upokt", ">balance upokt"]);
-        for (name, key) in self.actors.all() {
+        for (name, key) in self.plan.actors.all() {
             let address = key.address();
             let stake = self
                 .pots
@@ -88,7 +83,7 @@ impl Banner<'_> {
 
     /// A command that works as printed.
     fn curl(&self) -> String {
-        let url = front_door(self.saved, &chain_service());
+        let url = front_door(self.plan, &chain_service());
         format!(
             "curl -i {url} -H 'Content-Type: application/json' -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\",\"params\":{{}}}}'"
         )
@@ -102,15 +97,10 @@ fn backend_of(service: &ServiceId) -> String {
     }
 }
 
-/// The service that is always there.
-pub(super) fn chain_service() -> ServiceId {
-    CHAIN_SERVICE.parse().expect("the constant is a service id")
-}
-
 /// Where calls for `service` are sent; the id is left out where there is only one service.
-pub(super) fn front_door(saved: &Saved, service: &ServiceId) -> String {
-    let base = format!("http://{}/v1", ports::local(saved.ports.gateway));
-    match saved.backends.len() {
+pub(super) fn front_door(plan: &Plan, service: &ServiceId) -> String {
+    let base = format!("{}/v1", plan.gateway_url());
+    match plan.spec.services.len() {
         1 => base,
         _ => format!("{base}/{service}"),
     }

@@ -2,10 +2,8 @@
 //!
 //! ```text
 //! .portico-localnet   marks the folder as ours: only such a folder is ever deleted
-//! keys/*.hex          one private key per actor, mode 0600
-//! genesis.json        the first state
 //! localnet.yaml       ports and services; written last, so that a folder without it is half made
-//! chain/ servicer/    data of the parts
+//! everything else     is the network's own: see `portico_localnet::Plan`
 //! ```
 
 use std::collections::BTreeMap;
@@ -13,10 +11,11 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use portico_localnet::chain_service;
+use portico_localnet::ports::{self, Ports, Wanted};
 use portico_protocol::ServiceId;
 use serde::{Deserialize, Serialize};
 
-use super::ports::{self, Ports, Wanted};
 use crate::tx::ServiceUrl;
 
 const MARKER: &str = ".portico-localnet";
@@ -26,25 +25,14 @@ const SAVED: &str = "localnet.yaml";
 /// Version of the folder's layout.
 const LAYOUT: u32 = 1;
 
-/// The service that needs no node of the user's.
-pub(super) const CHAIN_SERVICE: &str = "pocket";
-
 /// What a network remembers from one start to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Saved {
     layout: u32,
     pub(super) ports: Ports,
-    /// URL of the node behind each service; none for [`CHAIN_SERVICE`], which the embedded chain answers.
+    /// URL of the node behind each service; none for the one that the chain itself answers.
     pub(super) backends: BTreeMap<ServiceId, Option<String>>,
-}
-
-impl Saved {
-    /// URL of the node behind `service`.
-    pub(super) fn backend(&self, service: &ServiceId) -> String {
-        let own = || format!("http://{}", ports::local(self.ports.rpc));
-        self.backends.get(service).cloned().flatten().unwrap_or_else(own)
-    }
 }
 
 /// The folder of a local network.
@@ -91,11 +79,6 @@ impl Home {
             .and_then(|()| std::fs::rename(&draft, self.dir.join(SAVED)))
             .with_context(|| format!("{} cannot be written", self.dir.join(SAVED).display()))
     }
-
-    /// The genesis file.
-    pub(super) fn genesis(&self) -> PathBuf {
-        self.dir.join("genesis.json")
-    }
 }
 
 /// Services of the network: an existing one keeps its set, though a backend may move.
@@ -103,8 +86,8 @@ fn merge(
     before: Option<&BTreeMap<ServiceId, Option<String>>>,
     wanted: &[ServiceUrl],
 ) -> Result<BTreeMap<ServiceId, Option<String>>> {
-    let fresh = || Ok::<_, anyhow::Error>(BTreeMap::from([(CHAIN_SERVICE.parse()?, None)]));
-    let mut backends = before.cloned().map_or_else(fresh, Ok)?;
+    let fresh = || BTreeMap::from([(chain_service(), None)]);
+    let mut backends = before.cloned().unwrap_or_else(fresh);
     for ServiceUrl { id, url } in wanted {
         if before.is_some_and(|before| !before.contains_key(id)) {
             let known: Vec<&str> = backends.keys().map(ServiceId::as_str).collect();
@@ -210,16 +193,9 @@ mod tests {
     use super::{Home, Wanted};
     use crate::tx::ServiceUrl;
 
-    const FREE: Wanted = Wanted {
-        gateway: Some(0),
-        rpc: Some(0),
-        grpc: Some(0),
-        servicer: Some(0),
-    };
-
     fn open(dir: &Path, reset: bool, backends: &[&str]) -> anyhow::Result<Home> {
         let backends: Vec<ServiceUrl> = backends.iter().map(|text| text.parse().unwrap()).collect();
-        Home::open(dir, reset, FREE, &backends)
+        Home::open(dir, reset, Wanted::FREE, &backends)
     }
 
     #[test]
@@ -242,7 +218,8 @@ mod tests {
             .save()
             .unwrap();
         let home = open(dir.path(), false, &["eth=http://b"]).unwrap();
-        assert_eq!(home.saved.backend(&"eth".parse().unwrap()), "http://b");
+        let backend = &home.saved.backends[&"eth".parse().unwrap()];
+        assert_eq!(backend.as_deref(), Some("http://b"));
     }
 
     #[test]
@@ -303,7 +280,7 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let wanted = Wanted {
             rpc: Some(port),
-            ..FREE
+            ..Wanted::FREE
         };
         assert!(Home::open(dir.path(), true, wanted, &[]).is_err());
         assert!(dir.path().join("localnet.yaml").exists());

@@ -1,6 +1,7 @@
 //! The money tables as text: what happened beside what was expected, and what does not agree.
 
-use super::money::{Disagreement, PotLine, SessionLine, Verdict};
+use portico_localnet::money::{Disagreement, PotLine, SessionLine, Verdict};
+
 use crate::table::{Table, grouped};
 
 /// Both tables.
@@ -112,11 +113,8 @@ fn short(session: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use portico_localnet::money::{PotLine, Served, SessionLine, Settlement, Verdict};
     use portico_protocol::Height;
-
-    use super::super::load::Served;
-    use super::super::money::{PotLine, SessionLine, Verdict};
-    use super::super::watch::Settlement;
 
     const ADDRESS: &str = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4";
 

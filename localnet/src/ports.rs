@@ -1,4 +1,4 @@
-//! The four ports of a local network.
+//! The four ports of a network.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 /// A port per endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Ports {
+pub struct Ports {
     /// Front door of the gateway.
-    pub(crate) gateway: u16,
+    pub gateway: u16,
     /// CometBFT-style RPC of the chain.
-    pub(crate) rpc: u16,
+    pub rpc: u16,
     /// gRPC of the chain.
-    pub(crate) grpc: u16,
+    pub grpc: u16,
     /// Relay endpoint of the servicer.
-    pub(crate) servicer: u16,
+    pub servicer: u16,
 }
 
 /// What people are used to.
-pub(super) const DEFAULT: Ports = Ports {
+const DEFAULT: Ports = Ports {
     gateway: 3069,
     rpc: 26657,
     grpc: 9090,
@@ -29,16 +29,30 @@ pub(super) const DEFAULT: Ports = Ports {
 
 /// The same, as asked for on the command line; 0 asks for a free one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) gateway: Option<u16>,
-    pub(super) rpc: Option<u16>,
-    pub(super) grpc: Option<u16>,
-    pub(super) servicer: Option<u16>,
+pub struct Wanted {
+    /// Front door of the gateway.
+    pub gateway: Option<u16>,
+    /// RPC of the chain.
+    pub rpc: Option<u16>,
+    /// gRPC of the chain.
+    pub grpc: Option<u16>,
+    /// Relay endpoint of the servicer.
+    pub servicer: Option<u16>,
+}
+
+impl Wanted {
+    /// Four free ports.
+    pub const FREE: Self = Self {
+        gateway: Some(0),
+        rpc: Some(0),
+        grpc: Some(0),
+        servicer: Some(0),
+    };
 }
 
 /// Chooses ports: what is wanted, else what the network had before, else the usual ones. The supplier is staked with the servicer's
 /// port, so an existing network keeps that one.
-pub(super) fn choose(wanted: Wanted, before: Option<Ports>) -> Result<Ports> {
+pub fn choose(wanted: Wanted, before: Option<Ports>) -> Result<Ports> {
     if let (Some(port), Some(before)) = (wanted.servicer, before)
         && port != 0
         && port != before.servicer
@@ -70,16 +84,8 @@ pub(super) fn choose(wanted: Wanted, before: Option<Ports>) -> Result<Ports> {
 }
 
 /// Four free ports.
-pub(crate) fn free_ports() -> Result<Ports> {
-    choose(
-        Wanted {
-            gateway: Some(0),
-            rpc: Some(0),
-            grpc: Some(0),
-            servicer: Some(0),
-        },
-        None,
-    )
+pub fn free_ports() -> Result<Ports> {
+    choose(Wanted::FREE, None)
 }
 
 fn listen(flag: &str, port: u16) -> Result<TcpListener> {
@@ -95,7 +101,8 @@ fn listen(flag: &str, port: u16) -> Result<TcpListener> {
 }
 
 /// `port` on this machine only.
-pub(crate) fn local(port: u16) -> SocketAddr {
+#[must_use]
+pub fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
@@ -105,16 +112,9 @@ mod tests {
 
     use super::{Ports, Wanted, choose, local};
 
-    const FREE: Wanted = Wanted {
-        gateway: Some(0),
-        rpc: Some(0),
-        grpc: Some(0),
-        servicer: Some(0),
-    };
-
     #[test]
     fn zero_takes_a_free_port_of_each_kind() {
-        let ports = choose(FREE, None).unwrap();
+        let ports = choose(Wanted::FREE, None).unwrap();
         let mut all = vec![ports.gateway, ports.rpc, ports.grpc, ports.servicer];
         all.sort_unstable();
         all.dedup();
@@ -128,7 +128,7 @@ mod tests {
         let error = choose(
             Wanted {
                 gateway: Some(port),
-                ..FREE
+                ..Wanted::FREE
             },
             None,
         )
@@ -142,8 +142,11 @@ mod tests {
 
     #[test]
     fn an_existing_network_keeps_the_servicers_port() {
-        let before = choose(FREE, None).unwrap();
-        assert_eq!(choose(FREE, Some(before)).unwrap().servicer, before.servicer);
+        let before = choose(Wanted::FREE, None).unwrap();
+        assert_eq!(
+            choose(Wanted::FREE, Some(before)).unwrap().servicer,
+            before.servicer
+        );
     }
 
     #[test]
@@ -157,7 +160,7 @@ mod tests {
         let error = choose(
             Wanted {
                 servicer: Some(5),
-                ..FREE
+                ..Wanted::FREE
             },
             Some(before),
         )

@@ -11,27 +11,27 @@ use super::load::Served;
 
 /// A settled claim, as the chain tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Settlement {
+pub struct Settlement {
     /// Session and supplier.
-    pub(super) served: Served,
+    pub served: Served,
     /// Who paid.
-    pub(super) application: Address,
+    pub application: Address,
     /// For what.
-    pub(super) service: ServiceId,
+    pub service: ServiceId,
     /// Leaves of the claim's root.
-    pub(super) relays: u64,
+    pub relays: u64,
     /// Their weight.
-    pub(super) compute_units: u64,
+    pub compute_units: u64,
     /// Worth of the claim, in upokt.
-    pub(super) claimed: u128,
+    pub claimed: u128,
     /// What was settled of it, in upokt.
-    pub(super) settled: u128,
+    pub settled: u128,
     /// What was minted for it, in upokt, without inflation.
-    pub(super) minted: u128,
+    pub minted: u128,
     /// Whether the chain found its proof valid.
-    pub(super) proved: bool,
+    pub proved: bool,
     /// Block that settled it.
-    pub(super) height: Height,
+    pub height: Height,
 }
 
 /// What the events said so far.

@@ -7,23 +7,25 @@ use portico_protocol::types::DENOM;
 use portico_protocol::wire::cosmos::bank::v1beta1::{QuerySupplyOfRequest, QuerySupplyOfResponse};
 use prost::Message;
 
+use crate::http::client;
+
 /// Asks the RPC at a URL.
-pub(super) struct Supply {
+pub struct Supply {
     client: reqwest::Client,
     url: String,
 }
 
 impl Supply {
     /// Will ask the RPC at `url`.
-    pub(super) fn at(url: String) -> Result<Self> {
+    pub fn at(url: String) -> Result<Self> {
         Ok(Self {
-            client: crate::http::client()?,
+            client: client()?,
             url,
         })
     }
 
     /// All upokt that exist.
-    pub(super) async fn total(&self) -> Result<u128> {
+    pub async fn total(&self) -> Result<u128> {
         let request = QuerySupplyOfRequest {
             denom: DENOM.to_owned(),
         }

@@ -7,39 +7,51 @@ use portico_client::Chain;
 use portico_protocol::session::Timing;
 use portico_protocol::{Height, ServiceId};
 
-use super::actors::Actors;
 use super::expected::Rates;
+use super::figures::{Money, Verdict, leaves};
 use super::load::Tally;
-use super::money::{Money, Pots, Snapshot, Verdict, leaves};
-use super::start::Network;
+use super::pots::{Pots, Snapshot};
 use super::supply::Supply;
 use super::watch::{Seen, Watch};
+use crate::actors::Actors;
+use crate::network::Network;
 
 /// Blocks that are waited beyond the last session's settlement, before its absence is told.
 const PATIENCE_BLOCKS: i64 = 2;
 
 /// What there was before the client began.
-pub(super) struct Before {
+pub struct Before {
     /// Stakes and balances.
-    pub(super) amounts: Snapshot,
+    pub amounts: Snapshot,
     /// Leaves of the servicer.
-    pub(super) leaves: Tally,
+    pub leaves: Tally,
 }
 
-/// Waits until every session of `tally` is settled (or is overdue), and compares all figures with what they should be after `before`;
-/// `say` is told how far the sessions are.
-pub(super) async fn follow(
+/// What a client did, and what there was before.
+pub struct Moved<'a> {
+    /// Who takes part.
+    pub actors: &'a Actors,
+    /// Where their tokens lie.
+    pub pots: &'a Pots,
+    /// What there was.
+    pub before: &'a Before,
+    /// Answers that the client received.
+    pub tally: &'a Tally,
+}
+
+/// Waits until every session of the client's is settled (or is overdue), and compares all figures with what they should be; `say` is
+/// told how far the sessions are.
+pub async fn follow(
     network: &Network,
-    actors: &Actors,
-    (pots, supply): (&Pots, &Supply),
-    (before, tally): (&Before, &Tally),
-    say: &mut dyn FnMut(Height, String),
+    supply: &Supply,
+    moved: &Moved<'_>,
+    say: &mut (dyn FnMut(Height, String) + Send),
 ) -> Result<Verdict> {
     let chain = &network.chain;
-    let mut watch = Watch::after(chain.clone(), before.amounts.height);
-    wait(&**chain, &mut watch, tally, say).await?;
-    let leaves = leaves(&network.books.ledger().await?);
-    let after = pots.read(&**chain, supply).await?;
+    let mut watch = Watch::after(chain.clone(), moved.before.amounts.height);
+    wait(&**chain, &mut watch, moved.tally, say).await?;
+    let leaves = leaves(&network.ledger.rows().await?);
+    let after = moved.pots.read(&**chain, supply).await?;
     watch.catch_up(after.height).await?;
     let rates = Rates::of(
         &chain.shared_params(None).await?,
@@ -47,12 +59,12 @@ pub(super) async fn follow(
     )?;
     let units = units(&**chain, &watch.seen).await?;
     let money = Money {
-        actors,
-        pots,
-        before: &before.amounts,
+        pots: moved.pots,
+        before: &moved.before.amounts,
         after: &after,
-        earlier: &before.leaves,
-        tally,
+        earlier: &moved.before.leaves,
+        actors: moved.actors,
+        tally: moved.tally,
         leaves: &leaves,
         seen: &watch.seen,
         rates: &rates,
@@ -61,7 +73,12 @@ pub(super) async fn follow(
     Ok(money.verdict())
 }
 
-async fn wait(chain: &dyn Chain, watch: &mut Watch, tally: &Tally, say: &mut dyn FnMut(Height, String)) -> Result<()> {
+async fn wait(
+    chain: &dyn Chain,
+    watch: &mut Watch,
+    tally: &Tally,
+    say: &mut (dyn FnMut(Height, String) + Send),
+) -> Result<()> {
     let params = chain.shared_params(None).await?;
     let timing = Timing::new(&params);
     let mut head = chain.head();

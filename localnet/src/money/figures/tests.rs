@@ -3,11 +3,13 @@ use std::collections::BTreeMap;
 use portico_protocol::wire::pocket::{shared, tokenomics};
 use portico_protocol::{Height, ServiceId};
 
-use super::{Disagreement, Money, Pot, Pots, Snapshot, Verdict};
-use crate::localnet::actors::Actors;
-use crate::localnet::expected::Rates;
-use crate::localnet::load::{Served, Tally};
-use crate::localnet::watch::{Seen, Settlement};
+use super::{Disagreement, Money, Verdict};
+use crate::actors::Actors;
+use crate::money::expected::Rates;
+use crate::money::load::{Served, Tally};
+use crate::money::pots::{Pot, Pots, Snapshot};
+use crate::money::watch::{Seen, Settlement};
+use crate::spec::{Spec, chain_service};
 
 /// Fifty relays of ten units in one settled session, and what everybody had before.
 struct Scene {
@@ -26,13 +28,13 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("keys")).unwrap();
-        let service: ServiceId = "pocket".parse().unwrap();
-        let actors = Actors::open(folder.path(), [&service].into_iter()).unwrap();
+        let service = chain_service();
+        let spec = Spec::new(BTreeMap::from([(service.clone(), None)]));
+        let actors = Actors::open(folder.path(), &spec, &mut rand::rng()).unwrap();
         let pots = Pots::of(&actors);
         let served = Served {
             session: "ab".repeat(32),
-            supplier: actors.supplier.address(),
+            supplier: actors.suppliers[0].address(),
         };
         let tally = Tally::from([(served.clone(), 50)]);
         let seen = Seen {
@@ -60,7 +62,7 @@ impl Scene {
         // 21,000 claimed, 2,100 inflation.
         let application = scene.actors.applications.values().next().unwrap().address();
         scene.give(&Pot::ApplicationStake(application), -23_100);
-        scene.give(&Pot::Balance(scene.actors.supplier.address()), 16_170);
+        scene.give(&Pot::Balance(scene.actors.suppliers[0].address()), 16_170);
         scene.give(&Pot::Balance(scene.actors.service_owner.address()), 3_465);
         scene.give(&Pot::Balance(scene.actors.validator.address()), 1_155);
         scene.give(&Pot::Balance(scene.actors.dao.address()), 4_410);
@@ -152,7 +154,10 @@ fn figures_that_agree_are_told_and_not_complained_about() {
     let scene = Scene::new();
     let verdict = scene.verdict();
     assert_eq!(verdict.disagreements, []);
-    assert_eq!((verdict.sessions.len(), verdict.sessions[0].expected), (1, 21_000));
+    assert_eq!(
+        (verdict.sessions.len(), verdict.sessions[0].expected),
+        (1, 21_000)
+    );
     assert_eq!(verdict.pots.len(), scene.pots.0.len());
 }
 

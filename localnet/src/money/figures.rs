@@ -1,119 +1,14 @@
-//! The money of settled sessions: what the chain says happened, beside what arithmetic says should have.
+//! What the chain says happened, beside what arithmetic says should have.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
-use portico_client::Chain;
-use portico_protocol::{Address, Height, ServiceId};
+use portico_protocol::ServiceId;
 
-use super::actors::{Actors, application_name};
 use super::expected::{ClaimMoney, Rates};
 use super::load::{Served, Tally};
-use super::supply::Supply;
+use super::pots::{Pot, Pots, Snapshot};
 use super::watch::{Seen, Settlement};
-
-/// How often reading all balances is tried: a block in between makes them those of two heights.
-const SNAPSHOT_TRIES: usize = 100;
-
-/// Where tokens lie.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Pot {
-    ApplicationStake(Address),
-    GatewayStake(Address),
-    SupplierStake(Address),
-    Balance(Address),
-    Supply,
-}
-
-/// The pots of a local network, in the order of the table, with actor and kind.
-pub(super) struct Pots(Vec<(String, &'static str, Pot)>);
-
-impl Pots {
-    /// All pots of `actors`, and the total supply.
-    pub(super) fn of(actors: &Actors) -> Self {
-        let mut pots = Vec::new();
-        for (service, key) in &actors.applications {
-            pots.push((
-                application_name(service),
-                "stake",
-                Pot::ApplicationStake(key.address()),
-            ));
-        }
-        pots.push((
-            "gateway".to_owned(),
-            "stake",
-            Pot::GatewayStake(actors.gateway.address()),
-        ));
-        pots.push((
-            "supplier".to_owned(),
-            "stake",
-            Pot::SupplierStake(actors.supplier.address()),
-        ));
-        for (name, key) in actors.all() {
-            pots.push((name, "balance", Pot::Balance(key.address())));
-        }
-        pots.push(("all tokens".to_owned(), "supply", Pot::Supply));
-        Self(pots)
-    }
-
-    /// What is in each pot, all at one height, which is returned too.
-    pub(super) async fn read(&self, chain: &dyn Chain, supply: &Supply) -> Result<Snapshot> {
-        for _ in 0..SNAPSHOT_TRIES {
-            let height = chain.status().await?.head.height; // asked: the head of a remote chain may lag behind
-            let mut amounts = Vec::with_capacity(self.0.len());
-            for (actor, _, pot) in &self.0 {
-                amounts.push(
-                    pot.amount(chain, supply)
-                        .await
-                        .with_context(|| format!("tokens of {actor}"))?,
-                );
-            }
-            if chain.status().await?.head.height == height {
-                return Ok(Snapshot { height, amounts });
-            }
-        }
-        anyhow::bail!("blocks come faster than balances can be read: use a longer --block-time")
-    }
-
-    /// Stake of an actor at the time of `snapshot`.
-    pub(super) fn stake_of(&self, actor: &Address, snapshot: &Snapshot) -> Option<u128> {
-        self.find(snapshot, |pot| match pot {
-            Pot::ApplicationStake(address) | Pot::GatewayStake(address) | Pot::SupplierStake(address) => {
-                address == actor
-            }
-            Pot::Balance(_) | Pot::Supply => false,
-        })
-    }
-
-    /// Balance of an actor at the time of `snapshot`.
-    pub(super) fn balance_of(&self, actor: &Address, snapshot: &Snapshot) -> Option<u128> {
-        self.find(snapshot, |pot| *pot == Pot::Balance(*actor))
-    }
-
-    fn find(&self, snapshot: &Snapshot, wanted: impl Fn(&Pot) -> bool) -> Option<u128> {
-        let index = self.0.iter().position(|(_, _, pot)| wanted(pot))?;
-        snapshot.amounts.get(index).copied()
-    }
-}
-
-impl Pot {
-    async fn amount(&self, chain: &dyn Chain, supply: &Supply) -> Result<u128> {
-        let stake = match self {
-            Self::Balance(address) => return Ok(chain.balance(address).await?.0),
-            Self::Supply => return supply.total().await,
-            Self::ApplicationStake(address) => chain.application(address).await?.stake,
-            Self::GatewayStake(address) => chain.gateway(address).await?.stake,
-            Self::SupplierStake(address) => chain.supplier(address).await?.stake,
-        };
-        Ok(stake.context("no stake")?.amount.parse()?)
-    }
-}
-
-/// What was in each pot at one height.
-pub(super) struct Snapshot {
-    pub(super) height: Height,
-    amounts: Vec<u128>,
-}
+use crate::actors::Actors;
 
 /// All that is compared.
 pub(super) struct Money<'a> {
@@ -134,63 +29,86 @@ pub(super) struct Money<'a> {
 }
 
 /// Every figure, and what does not agree.
-pub(super) struct Verdict {
-    pub(super) sessions: Vec<SessionLine>,
-    pub(super) pots: Vec<PotLine>,
-    pub(super) disagreements: Vec<Disagreement>,
+pub struct Verdict {
+    /// Settled sessions, in the order of their settlement.
+    pub sessions: Vec<SessionLine>,
+    /// Stakes, balances and the supply.
+    pub pots: Vec<PotLine>,
+    /// Empty when every figure is as expected.
+    pub disagreements: Vec<Disagreement>,
 }
 
 /// A settled session and supplier.
-pub(super) struct SessionLine {
-    pub(super) settlement: Settlement,
+pub struct SessionLine {
+    /// What the chain says.
+    pub settlement: Settlement,
     /// Leaves before the client began.
-    pub(super) earlier: u64,
+    pub earlier: u64,
     /// Answers that the client received.
-    pub(super) relays: u64,
+    pub relays: u64,
     /// Leaves that the servicer has on disk.
-    pub(super) leaves: u64,
+    pub leaves: u64,
     /// What the claim should be worth, in upokt.
-    pub(super) expected: u128,
+    pub expected: u128,
 }
 
 /// A pot before and after, in upokt.
-pub(super) struct PotLine {
-    pub(super) actor: String,
+pub struct PotLine {
+    /// Whose it is.
+    pub actor: String,
     /// Stake, balance or supply.
-    pub(super) kind: &'static str,
-    pub(super) before: u128,
-    pub(super) after: u128,
-    pub(super) change: i128,
+    pub kind: &'static str,
+    /// When the client began.
+    pub before: u128,
+    /// When all was settled.
+    pub after: u128,
+    /// The difference.
+    pub change: i128,
     /// By how much it should have changed.
-    pub(super) expected: i128,
+    pub expected: i128,
 }
 
 /// A figure that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Disagreement {
+pub enum Disagreement {
     /// What should not happen, as the chain's events tell it.
     Loss(String),
     /// A session with this many relays was not settled.
     NotSettled {
+        /// Session id.
         session: String,
+        /// Answers that the client received.
         relays: u64,
     },
     /// A figure of a settled session.
     Session {
+        /// Session id.
         session: String,
+        /// Name of the figure.
         what: &'static str,
+        /// What it is.
         found: u128,
+        /// What it should be.
         expected: u128,
     },
     /// The change of a pot, in upokt.
     Pot {
+        /// Whose it is.
         actor: String,
+        /// Stake, balance or supply.
         kind: &'static str,
+        /// By how much it changed.
         change: i128,
+        /// By how much it should have.
         expected: i128,
     },
     /// The change of all the actors' tokens together, and that of the supply, in upokt.
-    Supply { held: i128, supply: i128 },
+    Supply {
+        /// Change of the actors' tokens.
+        held: i128,
+        /// Change of the supply.
+        supply: i128,
+    },
 }
 
 impl Money<'_> {
@@ -280,7 +198,7 @@ impl Money<'_> {
         for settlement in &self.seen.settlements {
             let money = self.expected(settlement);
             let rewards = [
-                (self.actors.supplier.address(), money.rewards.supplier),
+                (settlement.served.supplier, money.rewards.supplier),
                 (self.actors.service_owner.address(), money.rewards.source_owner),
                 (self.actors.validator.address(), money.rewards.validator),
                 (self.actors.dao.address(), money.rewards.dao),
@@ -336,7 +254,8 @@ impl Money<'_> {
 }
 
 /// Leaves on disk per session and supplier, from the servicer's ledger.
-pub(super) fn leaves(ledger: &[portico_servicer::LedgerRow]) -> Tally {
+#[must_use]
+pub fn leaves(ledger: &[portico_servicer::LedgerRow]) -> Tally {
     let served = |row: &portico_servicer::LedgerRow| Served {
         session: row.session_id.clone(),
         supplier: row.supplier,

@@ -1,4 +1,4 @@
-//! Relays that the local network sends itself, as a dApp would: over HTTP through the gateway.
+//! Relays that a network is sent for the sake of its figures, as a dApp would: over HTTP through the gateway.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,26 @@ use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, stream};
 use portico_protocol::Address;
 
+use crate::http::client;
+
 /// Calls under way at the same time.
 const CONCURRENCY: usize = 8;
 
 /// A session as one supplier serves it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Served {
+pub struct Served {
     /// Session id.
-    pub(super) session: String,
+    pub session: String,
     /// Operator address of the supplier.
-    pub(super) supplier: Address,
+    pub supplier: Address,
 }
 
 /// Answers received, per session and supplier.
-pub(super) type Tally = BTreeMap<Served, u64>;
+pub type Tally = BTreeMap<Served, u64>;
 
 /// Sends `relays` calls to `url` and counts the answers; errs at the first call that is not answered.
-pub(super) async fn send(url: &str, relays: u64) -> Result<Tally> {
-    let client = crate::http::client()?;
+pub async fn send(url: &str, relays: u64) -> Result<Tally> {
+    let client = client()?;
     let mut answers = stream::iter(0..relays)
         .map(|number| {
             let call = one(&client, url, number);

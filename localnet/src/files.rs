@@ -1,0 +1,126 @@
+//! The roles' configuration files. Secrets are named by their files only.
+
+use anyhow::{Context, Result};
+use portico_protocol::{ServiceId, SigningKey};
+use serde_json::{Map, Value, json};
+
+use crate::actors::{consensus_key_file, key_file, supplier_name};
+use crate::plan::{Plan, genesis_file};
+use crate::ports::local;
+use crate::spec::Role;
+
+/// Writes the configuration file of `role`.
+pub(crate) fn write(plan: &Plan, role: Role) -> Result<()> {
+    let (mut config, settings) = match role {
+        Role::Node => (node(plan)?, &plan.spec.settings.node),
+        Role::Servicer => (servicer(plan), &plan.spec.settings.servicer),
+        Role::Gateway => (gateway(plan), &plan.spec.settings.gateway),
+    };
+    merge(&mut config, settings);
+    let file = plan.config_file(role);
+    std::fs::write(&file, serde_saphyr::to_string(&config)?)
+        .with_context(|| format!("{} cannot be written", file.display()))
+}
+
+fn node(plan: &Plan) -> Result<Value> {
+    Ok(json!({
+        "data_dir": plan.folder.join("chain"),
+        "genesis": genesis_file(&plan.folder),
+        "rpc_listen": local(plan.ports.rpc),
+        "grpc_listen": local(plan.ports.grpc),
+        "block_time_ms": u64::try_from(plan.spec.block_time.as_millis())?,
+        "validator_key": {"file": consensus_key_file(&plan.folder)},
+    }))
+}
+
+fn servicer(plan: &Plan) -> Value {
+    let services = plan.spec.services.iter().map(|(id, url)| {
+        let url = url.clone().unwrap_or_else(|| plan.rpc_url());
+        (id.to_string(), json!({"backend": {"url": url}}))
+    });
+    let suppliers = plan.spec.suppliers.iter().enumerate();
+    let here = suppliers.filter(|(_, supplier)| supplier.elsewhere.is_none());
+    let keys = here.map(|(index, _)| json!({"file": key_file(&plan.folder, &supplier_name(index))}));
+    json!({
+        "listen": local(plan.ports.servicer),
+        "data_dir": plan.folder.join("servicer"),
+        "chain": chain(plan),
+        "suppliers": keys.collect::<Vec<_>>(),
+        "services": services.collect::<Map<_, _>>(),
+    })
+}
+
+fn gateway(plan: &Plan) -> Value {
+    let application =
+        |(service, key): (&ServiceId, &SigningKey)| json!({"address": key.address(), "service_id": service});
+    json!({
+        "listen": local(plan.ports.gateway),
+        "chain": chain(plan),
+        "gateway_key": {"file": key_file(&plan.folder, "gateway")},
+        "applications": plan.actors.applications.iter().map(application).collect::<Vec<_>>(),
+    })
+}
+
+fn chain(plan: &Plan) -> Value {
+    json!({"rpc_url": plan.rpc_url(), "grpc_url": plan.grpc_url()})
+}
+
+/// Puts `more` over `config`: objects key by key, anything else as a whole; null changes nothing.
+fn merge(config: &mut Value, more: &Value) {
+    match (config, more) {
+        (_, Value::Null) => {}
+        (Value::Object(config), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(config.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (config, more) => *config = more.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use portico_config::gateway::GatewayConfig;
+    use portico_config::load;
+    use portico_config::node::NodeConfig;
+    use portico_config::servicer::{Durability, ServicerConfig};
+    use serde_json::json;
+
+    use crate::spec::{Role, Spec, SupplierSpec, chain_service};
+    use crate::{Plan, free_ports, local};
+
+    #[test]
+    fn the_roles_accept_their_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let eth = "eth".parse().unwrap();
+        let services = BTreeMap::from([
+            (chain_service(), None),
+            (eth, Some("http://node:8545".to_owned())),
+        ]);
+        let mut spec = Spec::new(services);
+        let elsewhere = SupplierSpec {
+            elsewhere: Some(local(1)),
+            ..spec.suppliers[0].clone()
+        };
+        spec.suppliers.push(elsewhere);
+        spec.settings.servicer = json!({"services": {"eth": {"durability": "bounded"}}});
+        let plan = Plan::open(folder.path(), free_ports().unwrap(), spec, &mut rand::rng()).unwrap();
+
+        let node: NodeConfig = load(&plan.config_file(Role::Node)).unwrap();
+        assert_eq!(node.rpc_listen, local(plan.ports.rpc));
+        let servicer: ServicerConfig = load(&plan.config_file(Role::Servicer)).unwrap();
+        assert_eq!(servicer.suppliers.len(), 1, "the other one is served elsewhere");
+        let urls: Vec<_> = servicer
+            .services
+            .values()
+            .map(|s| s.backend.url.clone())
+            .collect();
+        assert_eq!(urls, ["http://node:8545".to_owned(), plan.rpc_url()]);
+        let durability: Vec<_> = servicer.services.values().map(|s| s.durability).collect();
+        assert_eq!(durability, [Durability::Bounded, Durability::Strict]);
+        let gateway: GatewayConfig = load(&plan.config_file(Role::Gateway)).unwrap();
+        assert_eq!(gateway.applications.len(), 2);
+    }
+}

@@ -1,0 +1,117 @@
+//! The folder of a network: its keys, its first state, and a configuration file per role.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use portico_chain::genesis::Genesis;
+use rand::CryptoRng;
+
+use crate::actors::Actors;
+use crate::files;
+use crate::genesis::genesis;
+use crate::ports::{Ports, local};
+use crate::spec::{Role, Spec};
+
+/// All that is decided before a network starts, written into its folder.
+///
+/// ```text
+/// keys/*.hex                                   one private key per actor, mode 0600
+/// genesis.json                                 the first state
+/// node.yaml servicer.yaml gateway.yaml         configuration of the roles, written anew at each start
+/// chain/ servicer/                             data of the roles
+/// ```
+#[derive(Debug)]
+pub struct Plan {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Where the roles listen.
+    pub ports: Ports,
+    /// What the network consists of.
+    pub spec: Spec,
+    /// Keys of everybody.
+    pub actors: Actors,
+    /// The chain's first state.
+    pub genesis: Genesis,
+}
+
+impl Plan {
+    /// Reads keys and genesis of the network in `folder`, or makes them, keys drawn from `rng`; then writes the configuration files.
+    pub fn open(folder: &Path, ports: Ports, spec: Spec, rng: &mut impl CryptoRng) -> Result<Self> {
+        let actors = Actors::open(folder, &spec, rng)?;
+        let genesis = open_genesis(folder, ports, &spec, &actors)?;
+        let plan = Self {
+            folder: folder.to_owned(),
+            ports,
+            spec,
+            actors,
+            genesis,
+        };
+        for role in Role::ALL {
+            files::write(&plan, role)?;
+        }
+        Ok(plan)
+    }
+
+    /// Configuration file of a role.
+    #[must_use]
+    pub fn config_file(&self, role: Role) -> PathBuf {
+        self.folder.join(role.name()).with_extension("yaml")
+    }
+
+    /// URL of the gateway's front door.
+    #[must_use]
+    pub fn gateway_url(&self) -> String {
+        url(self.ports.gateway)
+    }
+
+    /// URL of the servicer's relay endpoint.
+    #[must_use]
+    pub fn servicer_url(&self) -> String {
+        url(self.ports.servicer)
+    }
+
+    /// URL of the chain's RPC.
+    #[must_use]
+    pub fn rpc_url(&self) -> String {
+        url(self.ports.rpc)
+    }
+
+    /// URL of the chain's gRPC.
+    #[must_use]
+    pub fn grpc_url(&self) -> String {
+        url(self.ports.grpc)
+    }
+
+    /// URL of the servicer's ledger.
+    #[must_use]
+    pub fn ledger_url(&self) -> String {
+        format!("{}/ledger", self.servicer_url())
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("http://{}", local(port))
+}
+
+pub(crate) fn genesis_file(folder: &Path) -> PathBuf {
+    folder.join("genesis.json")
+}
+
+fn open_genesis(folder: &Path, ports: Ports, spec: &Spec, actors: &Actors) -> Result<Genesis> {
+    let path = genesis_file(folder);
+    if !path.exists() {
+        let genesis = genesis(spec, actors, &url(ports.servicer))?;
+        let text = serde_json::to_string_pretty(&genesis)?;
+        std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+        return Ok(genesis);
+    }
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let genesis = serde_json::from_str(&text);
+    genesis.with_context(|| {
+        format!(
+            "{} is damaged or of another version; start over with --reset",
+            path.display()
+        )
+    })
+}

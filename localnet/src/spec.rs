@@ -1,0 +1,131 @@
+//! What a network consists of.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use portico_protocol::{ServiceId, Upokt};
+use serde_json::Value;
+
+/// The service that needs no node of the user's: the chain's own RPC answers it.
+pub const CHAIN_SERVICE: &str = "pocket";
+
+/// [`CHAIN_SERVICE`] as an id.
+///
+/// # Panics
+/// Never: the constant is a service id.
+#[must_use]
+pub fn chain_service() -> ServiceId {
+    CHAIN_SERVICE.parse().expect("the constant is a service id")
+}
+
+/// One POKT in upokt.
+pub(crate) const POKT: u128 = 1_000_000;
+
+/// What a network consists of: one node, one servicer, one gateway, and who is staked.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Services on the chain and behind the servicer, with the URL of the node behind each; none takes the chain's own RPC.
+    pub services: BTreeMap<ServiceId, Option<String>>,
+    /// Services that an application is staked for, which the gateway serves.
+    pub applications: Vec<ServiceId>,
+    /// Suppliers, in the order of their keys.
+    pub suppliers: Vec<SupplierSpec>,
+    /// Stake of each application. The default pays for some 200 million relays.
+    pub application_stake: Upokt,
+    /// Weight of a relay. Not 1 by default, so that relays and compute units cannot be mixed up unnoticed.
+    pub compute_units_per_relay: u64,
+    /// Which claims must be proved. By default all, so that the whole line is seen.
+    pub proofs: ProofPolicy,
+    /// Time from block to block.
+    pub block_time: Duration,
+    /// Settings of the roles beyond what a network needs.
+    pub settings: Settings,
+}
+
+impl Spec {
+    /// A network with these services, an application for each, and one supplier of all.
+    #[must_use]
+    pub fn new(services: BTreeMap<ServiceId, Option<String>>) -> Self {
+        let ids: Vec<ServiceId> = services.keys().cloned().collect();
+        Self {
+            services,
+            applications: ids.clone(),
+            suppliers: vec![SupplierSpec::here(ids)],
+            application_stake: Upokt(100_000 * POKT),
+            compute_units_per_relay: 10,
+            proofs: ProofPolicy::Always,
+            block_time: Duration::from_secs(1),
+            settings: Settings::default(),
+        }
+    }
+}
+
+/// A staked supplier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupplierSpec {
+    /// Services it is staked for.
+    pub services: Vec<ServiceId>,
+    /// Where its relays go when it is not the network's servicer that serves it.
+    pub elsewhere: Option<SocketAddr>,
+}
+
+impl SupplierSpec {
+    /// A supplier of `services` that the network's servicer serves.
+    #[must_use]
+    pub const fn here(services: Vec<ServiceId>) -> Self {
+        Self {
+            services,
+            elsewhere: None,
+        }
+    }
+}
+
+/// Which claims must be proved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProofPolicy {
+    /// As the network's default params draw it.
+    #[default]
+    Default,
+    /// All of them.
+    Always,
+    /// None.
+    Never,
+}
+
+/// Keys of the roles' configuration files that replace or complete what a network writes, as JSON objects; null changes nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Of the node.
+    pub node: Value,
+    /// Of the servicer.
+    pub servicer: Value,
+    /// Of the gateway.
+    pub gateway: Value,
+}
+
+/// The roles of a network, in the order in which they start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The chain.
+    Node,
+    /// Answers relays.
+    Servicer,
+    /// Takes calls.
+    Gateway,
+}
+
+impl Role {
+    /// All, in the order in which they start.
+    pub const ALL: [Self; 3] = [Self::Node, Self::Servicer, Self::Gateway];
+
+    /// Its sub-command, and the stem of its files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Servicer => "servicer",
+            Self::Gateway => "gateway",
+        }
+    }
+}
