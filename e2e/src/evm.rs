@@ -1,11 +1,13 @@
 //! A real EVM node from npm.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
+use portico_localnet::ports::free_address;
+use portico_localnet::{Output, Process};
+use tokio::process::Command;
 
-use crate::process::{Process, eventually, free_addr, workspace};
+use crate::process::{eventually, workspace};
 
 /// A running node with an in-memory chain of id 31337.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub struct EvmNode {
 impl EvmNode {
     /// Starts it on a free port and awaits its first answer.
     pub async fn start() -> Result<Self> {
-        let addr = free_addr()?;
+        let addr = free_address()?;
         let url = format!("http://{addr}");
         let dir = tempfile::tempdir()?;
         let mut process = spawn(dir.path(), addr.port())?;
@@ -50,6 +52,6 @@ fn spawn(dir: &Path, port: u16) -> Result<Process> {
         .current_dir(&js)
         .args(["node", "--hostname", "127.0.0.1", "--port", &port.to_string()])
         .env("HARDHAT_DISABLE_TELEMETRY_PROMPT", "true");
-    Process::spawn("evm-node", dir, command)
+    Process::start("evm-node", command, &Output::Logged(dir.to_owned()))
         .with_context(|| format!("{}: run e2e/run, or npm install in e2e/js", program.display()))
 }

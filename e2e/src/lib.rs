@@ -10,11 +10,11 @@
 pub mod backend;
 pub mod dapp;
 pub mod evm;
-pub mod genesis;
 pub mod network;
 pub mod process;
 pub mod supplier;
 
 pub use dapp::{Answer, DApp};
 pub use evm::EvmNode;
-pub use network::{Forgery, Network, NetworkSpec, ProofPolicy};
+pub use network::{Forgery, Network, NetworkSpec};
+pub use portico_localnet::ProofPolicy;

@@ -5,12 +5,20 @@ mod ledger;
 mod load;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use portico_client::{BlockHead, Chain, RemoteChain};
-use portico_protocol::Height;
+use portico_client::{BlockHead, Chain};
+use portico_localnet::ports::free_address;
+use portico_localnet::{
+    Actors, Output, Plan, Processes, Program, ProofPolicy, Role, Spec, SupplierSpec, free_ports, local,
+};
 use portico_protocol::wire::pocket::session::Session;
+use portico_protocol::{Address, Height, ServiceId, SigningKey, Upokt};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::json;
 
 pub use forgery::Forgery;
 pub use ledger::{Claimed, Settled};
@@ -18,24 +26,30 @@ pub use load::LoadOutcome;
 
 use crate::backend::Backend;
 use crate::evm::EvmNode;
-use crate::genesis::{self, Actors};
-use crate::process::{Process, binary, eventually, free_addr};
+use crate::process::{binary, eventually};
 use crate::supplier::LyingSupplier;
 use crate::{Answer, DApp};
 
+/// The service that the application is staked for.
+pub const SERVICE: &str = "anvil";
+/// Another one, of suppliers outside its sessions.
+const OTHER_SERVICE: &str = "elsewhere";
 /// Block time of test networks: short, so that a session with its settlement takes seconds.
-pub const BLOCK_TIME_MS: u64 = 250;
+const BLOCK_TIME: Duration = Duration::from_millis(250);
+/// Weight of a relay.
+const COMPUTE_UNITS_PER_RELAY: u64 = 100;
+/// Price of a relay at the default params: 100 compute units of 42 upokt.
+const RELAY_UPOKT: u128 = 4_200;
+/// Seed of the actors' keys, fixed so that a failing run can be repeated.
+const KEYS_SEED: u64 = 3;
 
-/// Which claims must be proved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProofPolicy {
-    /// As the network's default params draw it.
-    #[default]
-    Default,
-    /// All of them.
-    Always,
-    /// None.
-    Never,
+/// The application's service.
+///
+/// # Panics
+/// Never: the constant is a service id.
+#[must_use]
+pub fn service() -> ServiceId {
+    ServiceId::new(SERVICE).expect("a service id")
 }
 
 /// What a scenario wants.
@@ -55,30 +69,57 @@ pub struct NetworkSpec {
     pub evm_node: Option<EvmNode>,
 }
 
+impl NetworkSpec {
+    /// The network to start, `backend` behind its servicer: honest suppliers first, then foreign ones, then liars.
+    fn plan(&self, backend: String) -> Result<Spec> {
+        let (own, other) = (service(), ServiceId::new(OTHER_SERVICE)?);
+        let services = [own.clone(), other.clone()];
+        let mut spec = Spec::new(services.map(|id| (id, Some(backend.clone()))).into());
+        spec.suppliers = vec![SupplierSpec::here(vec![own.clone()]); self.suppliers];
+        spec.suppliers
+            .extend(vec![SupplierSpec::here(vec![other]); self.foreign_suppliers]);
+        for _ in 0..self.lying_suppliers {
+            spec.suppliers.push(SupplierSpec {
+                services: vec![own.clone()],
+                elsewhere: Some(free_address()?),
+            });
+        }
+        if self.suppliers + self.foreign_suppliers == 0 {
+            // A servicer serves somebody, staked or not.
+            spec.settings.servicer = json!({"suppliers": [{"file": "keys/faucet.hex"}]});
+        }
+        spec.applications = vec![own];
+        spec.compute_units_per_relay = COMPUTE_UNITS_PER_RELAY;
+        spec.proofs = self.proofs;
+        spec.block_time = BLOCK_TIME;
+        // The meter gives a supplier stake / suppliers per session / (pending sessions + 1); with the default params 1/30.
+        if let Some(relays) = self.relays_per_session {
+            spec.application_stake = Upokt(u128::from(relays) * RELAY_UPOKT * 30);
+        }
+        Ok(spec)
+    }
+}
+
 /// Running processes: node, gateway, servicer; with their backend and, if wanted, lying suppliers.
 #[derive(Debug)]
 pub struct Network {
-    dir: tempfile::TempDir,
-    actors: Actors,
-    chain: RemoteChainDebug,
+    plan: Plan,
+    chain: Chained,
     backend: Backend,
-    rpc: String,
-    grpc: String,
-    gateway_url: String,
-    servicer_url: String,
     liars: Vec<LyingSupplier>,
-    gateway: Process,
-    servicer: Process,
-    node: Process,
+    honest: usize,
+    foreign: usize,
+    processes: Processes,
     genesis_supply: u128,
+    _dir: tempfile::TempDir, // last: what the processes write is deleted after they have ended
 }
 
 /// The chain client, which has nothing worth printing.
-struct RemoteChainDebug(RemoteChain);
+struct Chained(Arc<dyn Chain>);
 
-impl std::fmt::Debug for RemoteChainDebug {
+impl std::fmt::Debug for Chained {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RemoteChain")
+        f.write_str("Chain")
     }
 }
 
@@ -87,108 +128,95 @@ impl Network {
     pub async fn start(spec: &NetworkSpec) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let backend = Backend::start().await?;
-        let backend_url = spec
-            .evm_node
-            .as_ref()
-            .map_or_else(|| backend.url(), |node| node.url().to_owned());
-        let (servicer_addr, gateway_addr) = (free_addr()?, free_addr()?);
-        let (rpc, grpc) = (free_addr()?, free_addr()?);
-        let actors = Actors::draw(spec, servicer_addr)?;
-
-        let genesis_path = dir.path().join("genesis.json");
-        let genesis = genesis::build(spec, &actors);
-        std::fs::write(&genesis_path, serde_json::to_vec_pretty(&genesis)?)?;
-
+        let evm_node = spec.evm_node.as_ref().map(|node| node.url().to_owned());
+        let planned = spec.plan(evm_node.unwrap_or_else(|| backend.url()))?;
+        let mut rng = StdRng::seed_from_u64(KEYS_SEED);
+        let plan = Plan::open(dir.path(), free_ports()?, planned, &mut rng)?;
         let mut liars = Vec::new();
-        for liar in &actors.liars {
-            liars.push(LyingSupplier::start(liar.endpoint, liar.key.clone()).await?);
+        for (supplier, key) in plan.spec.suppliers.iter().zip(&plan.actors.suppliers) {
+            if let Some(address) = supplier.elsewhere {
+                liars.push(LyingSupplier::start(address, key.clone()).await?);
+            }
         }
-        let configs = Configs {
-            dir: dir.path(),
-            rpc: rpc.to_string(),
-            grpc: grpc.to_string(),
+        let program = Program {
+            path: binary()?.to_owned(),
+            output: Output::Logged(dir.path().to_owned()),
+            log_level: Some(std::env::var("PORTICO_E2E_LOG").unwrap_or_else(|_| "info".into())),
         };
-        let mut node = configs.node(&genesis_path)?;
-        let chain = connect(&rpc.to_string(), &grpc.to_string(), &mut node).await?;
-        let servicer = configs.servicer(&actors, servicer_addr, &backend_url)?;
-        let gateway = configs.gateway(&actors, gateway_addr)?;
+        let (network, processes) = Processes::start(&plan, program).await?;
         let mut network = Self {
-            dir,
-            actors,
-            chain: RemoteChainDebug(chain),
+            _dir: dir,
+            plan,
+            chain: Chained(network.chain),
             backend,
-            rpc: rpc.to_string(),
-            grpc: grpc.to_string(),
-            gateway_url: format!("http://{gateway_addr}"),
-            servicer_url: format!("http://{servicer_addr}"),
             liars,
-            gateway,
-            servicer,
-            node,
+            honest: spec.suppliers,
+            foreign: spec.foreign_suppliers,
+            processes,
             genesis_supply: 0,
         };
         network.genesis_supply = network.supply().await?;
-        network.await_ready().await?;
+        network.processes.ready(&network.plan).await?;
         Ok(network)
-    }
-
-    async fn await_ready(&mut self) -> Result<()> {
-        for url in [
-            format!("{}/ready", self.gateway_url),
-            format!("{}/ready", self.servicer_url),
-        ] {
-            eventually(&format!("{url} says 200"), || async {
-                let status = reqwest::get(&url).await?.status();
-                Ok((status == 200).then_some(()))
-            })
-            .await
-            .with_context(|| self.logs())?;
-        }
-        self.node.must_run()?;
-        self.gateway.must_run()?;
-        self.servicer.must_run()
     }
 
     /// The last lines of every process, for a failing case.
     #[must_use]
     pub fn logs(&self) -> String {
-        [
-            ("node", &self.node),
-            ("servicer", &self.servicer),
-            ("gateway", &self.gateway),
-        ]
-        .map(|(name, process)| format!("--- {name}\n{}", process.tail()))
-        .join("\n")
+        self.processes.logs()
     }
 
     /// The chain.
     #[must_use]
     pub fn chain(&self) -> &dyn Chain {
-        &self.chain.0
+        &*self.chain.0
     }
 
     /// Keys of everybody.
     #[must_use]
     pub const fn actors(&self) -> &Actors {
-        &self.actors
+        &self.plan.actors
+    }
+
+    /// Address of the application.
+    ///
+    /// # Panics
+    /// Never: it is staked for the service.
+    #[must_use]
+    pub fn application(&self) -> Address {
+        self.actors()
+            .application(&service())
+            .expect("staked for the service")
+    }
+
+    /// Keys of the honest suppliers of the application's service.
+    #[must_use]
+    pub fn suppliers(&self) -> &[SigningKey] {
+        &self.actors().suppliers[..self.honest]
+    }
+
+    /// Keys of the suppliers of the other service.
+    #[must_use]
+    pub fn foreign_suppliers(&self) -> &[SigningKey] {
+        &self.actors().suppliers[self.honest..][..self.foreign]
     }
 
     /// URL of the node's CometBFT RPC.
     #[must_use]
     pub fn rpc_url(&self) -> String {
-        format!("http://{}", self.rpc)
+        self.plan.rpc_url()
     }
 
     /// Host and port of the node's gRPC.
     #[must_use]
-    pub fn grpc_addr(&self) -> &str {
-        &self.grpc
+    pub fn grpc_addr(&self) -> String {
+        local(self.plan.ports.grpc).to_string()
     }
 
     /// A dApp that uses the gateway.
     #[must_use]
     pub fn dapp(&self) -> DApp {
-        DApp::new(format!("{}/v1", self.gateway_url))
+        DApp::new(format!("{}/v1", self.plan.gateway_url()))
     }
 
     /// Calls that reached the backend.
@@ -219,14 +247,8 @@ impl Network {
 
     /// Address of the honest supplier number `index`.
     pub fn supplier_address(&self, index: usize) -> Result<String> {
-        Ok(self
-            .actors
-            .suppliers
-            .get(index)
-            .context("no such supplier")?
-            .key
-            .address()
-            .to_string())
+        let key = self.suppliers().get(index).context("no such supplier")?;
+        Ok(key.address().to_string())
     }
 
     /// Whether a lying supplier was asked.
@@ -242,11 +264,8 @@ impl Network {
 
     /// The session of the application at `height`.
     pub async fn session(&self, height: Height) -> Result<Session> {
-        let application = self.actors.application.address();
-        Ok(self
-            .chain()
-            .session(&application, &genesis::service(), height)
-            .await?)
+        let application = self.application();
+        Ok(self.chain().session(&application, &service(), height).await?)
     }
 
     /// The session with this id, the current one or the one before.
@@ -263,7 +282,7 @@ impl Network {
 
     /// Text of the gateway's metrics.
     pub async fn gateway_metrics(&self) -> Result<String> {
-        Ok(reqwest::get(format!("{}/metrics", self.gateway_url))
+        Ok(reqwest::get(format!("{}/metrics", self.plan.gateway_url()))
             .await?
             .text()
             .await?)
@@ -271,7 +290,7 @@ impl Network {
 
     /// Text of the servicer's metrics.
     pub async fn servicer_metrics(&self) -> Result<String> {
-        Ok(reqwest::get(format!("{}/metrics", self.servicer_url))
+        Ok(reqwest::get(format!("{}/metrics", self.plan.servicer_url()))
             .await?
             .text()
             .await?)
@@ -290,11 +309,11 @@ impl Network {
     /// Keys (relay hashes, in hex) of the leaves that the servicer has recorded for `session`, read from its log.
     pub async fn leaves(&self, session: &str) -> Result<BTreeSet<String>> {
         let mut keys = BTreeSet::new();
-        for supplier in &self.actors.suppliers {
-            let supplier = supplier.key.address();
+        for supplier in self.suppliers() {
+            let supplier = supplier.address();
             let url = format!(
                 "{}/leaves?session={session}&supplier={supplier}",
-                self.servicer_url
+                self.plan.servicer_url()
             );
             let leaves: Vec<serde_json::Value> = reqwest::get(url).await?.error_for_status()?.json().await?;
             keys.extend(
@@ -327,8 +346,8 @@ impl Network {
         const MORE: i64 = 3; // the node goes on until it is killed
         let claimed = self.claim_height(session).await?;
         let blocks = self.head().await?.height.0 - claimed.0 + 1 + MORE;
-        self.node.kill_dash_nine()?;
-        let config = self.dir.path().join("node.yaml");
+        self.processes.of(Role::Node).kill().await?;
+        let config = self.plan.config_file(Role::Node);
         let rollback = tokio::process::Command::new(binary()?)
             .args(["node", "rollback", "--blocks", &blocks.to_string(), "--config"])
             .arg(&config)
@@ -350,15 +369,10 @@ impl Network {
             "the claim of block {} is left at height {height}",
             claimed.0
         );
-        self.node = start_role(self.dir.path(), "node")?;
+        self.processes.restart(&self.plan, Role::Node)?;
         let answers = || async { Ok(self.head().await.ok()) };
         let head = eventually("the node answers again", answers).await;
         head.map(|_| ()).with_context(|| self.logs())
-    }
-
-    /// Starts the servicer again, with the same data and port.
-    fn restart_servicer(&self) -> Result<Process> {
-        start_role(self.dir.path(), "servicer")
     }
 
     /// Sends a forged relay request straight to the servicer; returns the text of its refusal.
@@ -380,101 +394,6 @@ pub fn sum_metric(text: &str, name: &str) -> Result<u64> {
     ensure!(!values.is_empty(), "no metric {name} in:\n{text}");
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a counter of whole events
     Ok(values.iter().sum::<f64>() as u64)
-}
-
-async fn connect(rpc: &str, grpc: &str, node: &mut Process) -> Result<RemoteChain> {
-    let (rpc, grpc) = (format!("http://{rpc}"), format!("http://{grpc}"));
-    let connected = eventually("the node answers", || async {
-        let Ok(chain) = RemoteChain::connect(&rpc, &grpc).await else {
-            return Ok(None);
-        };
-        Ok(chain
-            .status()
-            .await
-            .ok()
-            .filter(|status| status.head.height.0 > 0)
-            .map(|_| chain))
-    })
-    .await;
-    node.must_run()?;
-    connected.with_context(|| node.tail())
-}
-
-/// Starts a role with its configuration file in `dir`, for the first time or again.
-fn start_role(dir: &Path, role: &str) -> Result<Process> {
-    let config = dir.join(role).with_extension("yaml");
-    Process::portico(
-        role,
-        dir,
-        [role.as_ref(), "--config".as_ref(), config.as_os_str()],
-    )
-}
-
-/// Writes the roles' configuration files and starts them.
-struct Configs<'a> {
-    dir: &'a Path,
-    rpc: String,
-    grpc: String,
-}
-
-impl Configs<'_> {
-    fn start(&self, role: &str, text: &str) -> Result<Process> {
-        std::fs::write(self.dir.join(role).with_extension("yaml"), text)?;
-        start_role(self.dir, role)
-    }
-
-    fn node(&self, genesis_path: &Path) -> Result<Process> {
-        let text = format!(
-            "data_dir: {}\ngenesis: {}\nrpc_listen: {}\ngrpc_listen: {}\nblock_time_ms: {BLOCK_TIME_MS}\nvalidator_key: \"{}\"\n",
-            self.dir.join("node").display(),
-            genesis_path.display(),
-            self.rpc,
-            self.grpc,
-            hex::encode(genesis::VALIDATOR_SEED)
-        );
-        self.start("node", &text)
-    }
-
-    fn servicer(&self, actors: &Actors, listen: std::net::SocketAddr, backend: &str) -> Result<Process> {
-        let keys: String = actors
-            .suppliers
-            .iter()
-            .chain(&actors.foreign)
-            .map(|s| format!("  - \"{}\"\n", s.key.to_hex()))
-            .collect();
-        let services: String = [genesis::SERVICE, genesis::OTHER_SERVICE]
-            .map(|id| format!("  {id}:\n    backend: {{url: \"{backend}\"}}\n"))
-            .concat();
-        let suppliers = if keys.is_empty() {
-            format!("  - \"{}\"\n", actors.spare.to_hex())
-        } else {
-            keys
-        };
-        let text = format!(
-            "listen: {listen}\ndata_dir: {}\n{}suppliers:\n{suppliers}services:\n{services}",
-            self.dir.join("servicer").display(),
-            self.chain_keys()
-        );
-        self.start("servicer", &text)
-    }
-
-    fn gateway(&self, actors: &Actors, listen: std::net::SocketAddr) -> Result<Process> {
-        let text = format!(
-            "listen: {listen}\n{}gateway_key: \"{}\"\napplications:\n  - {{address: {}, service_id: {}}}\n",
-            self.chain_keys(),
-            actors.gateway.to_hex(),
-            actors.application.address(),
-            genesis::SERVICE
-        );
-        self.start("gateway", &text)
-    }
-
-    fn chain_keys(&self) -> String {
-        format!(
-            "chain:\n  rpc_url: http://{}\n  grpc_url: http://{}\n",
-            self.rpc, self.grpc
-        )
-    }
 }
 
 /// One answer that is a result, or what it was instead.

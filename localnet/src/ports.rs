@@ -88,6 +88,11 @@ pub fn free_ports() -> Result<Ports> {
     choose(Wanted::FREE, None)
 }
 
+/// An address of this machine only, with a port that was free a moment ago.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind(local(0))?.local_addr()?)
+}
+
 fn listen(flag: &str, port: u16) -> Result<TcpListener> {
     TcpListener::bind(local(port)).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => anyhow::anyhow!(

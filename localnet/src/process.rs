@@ -154,6 +154,7 @@ impl Process {
 
 impl Drop for Process {
     /// Kills it and waits for the end: what it holds (its folder, its ports) is free afterwards.
+    #[expect(clippy::disallowed_methods, reason = "a destructor cannot await the end")]
     fn drop(&mut self) {
         let _ = self.child.start_kill();
         let begun = Instant::now();

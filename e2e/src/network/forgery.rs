@@ -44,7 +44,7 @@ pub(super) async fn send(network: &Network, forgery: Forgery) -> Result<String> 
 async fn ask(network: &Network, forgery: Forgery) -> Result<RelayResponse> {
     let request = build(network, forgery).await?;
     let body = reqwest::Client::new()
-        .post(&network.servicer_url)
+        .post(network.plan.servicer_url())
         .header("Content-Type", "application/json")
         .header("Rpc-Type", "3")
         .body(request.encode_to_vec())
@@ -59,30 +59,29 @@ async fn build(network: &Network, forgery: Forgery) -> Result<RelayRequest> {
     let head = network.head().await?.height;
     let session = network.session(head).await?;
     let header = session.header.context("a session has a header")?;
-    let actors = &network.actors;
+    let gateway = &network.actors().gateway;
+    let application = &network.actors().applications[&super::service()];
     let supplier = match forgery {
-        Forgery::ForeignSupplier => actors
-            .foreign
-            .first()
-            .context("the network has no foreign supplier")?,
-        _ => actors.suppliers.first().context("the network has no supplier")?,
-    };
+        Forgery::ForeignSupplier => network.foreign_suppliers().first(),
+        _ => network.suppliers().first(),
+    }
+    .context("the network has no such supplier")?;
     let mut rng = rand::rngs::StdRng::seed_from_u64(7);
     let key = match forgery {
         Forgery::StrangersRing => SigningKey::generate(&mut rng),
-        _ => actors.gateway.clone(),
+        _ => gateway.clone(),
     };
     let ring = match forgery {
         Forgery::StrangersRing => Ring::new(vec![key.public_key(), key.public_key()])?,
-        _ => Ring::new(vec![actors.application.public_key(), actors.gateway.public_key()])?,
+        _ => Ring::new(vec![application.public_key(), gateway.public_key()])?,
     };
     let call = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#);
-    let url = format!("{}/", network.servicer_url);
+    let url = format!("{}/", network.plan.servicer_url());
     let payload =
         http_payload::encode_http_request("POST", &url, [("Content-Type", "application/json")], call);
     let mut request = sign_request(
         &header,
-        &supplier.key.address().to_string(),
+        &supplier.address().to_string(),
         payload,
         &ring,
         &key,

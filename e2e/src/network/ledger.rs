@@ -131,42 +131,37 @@ impl Network {
         Ok(self.chain().balance(address).await?.0)
     }
 
+    /// Balance of an account in the first state.
+    fn genesis_balance(&self, address: &Address) -> u128 {
+        let accounts = self.plan.genesis.accounts.iter();
+        let own = accounts.filter(|account| account.address == *address);
+        own.map(|account| account.balance.0).sum()
+    }
+
     /// That one settlement of `settled` upokt moved every balance as the default params say: of the mint 70 % to the supplier, 15 % to
     /// the service's owner, 10 % to the DAO, 5 % to the proposer; of 10 % inflation the same; and the application pays both.
     pub async fn check_default_distribution(&self, settled: u128) -> Result<()> {
         let inflation = settled / 10;
         let minted = settled + inflation;
-        let actors = &self.actors;
-        let supplier = &actors.suppliers.first().context("no supplier")?.key;
+        let actors = self.actors();
+        let supplier = self.suppliers().first().context("no supplier")?;
         let expected = [
-            (
-                "supplier",
-                supplier.address(),
-                actors.supplier_balance,
-                minted * 70 / 100,
-            ),
-            (
-                "service owner",
-                actors.service_owner.address(),
-                actors.service_owner_balance,
-                minted * 15 / 100,
-            ),
-            ("dao", actors.dao.address(), 0, minted * 10 / 100 + inflation),
-            ("proposer", actors.validator.address(), 0, minted * 5 / 100),
+            ("supplier", supplier.address(), minted * 70 / 100),
+            ("service owner", actors.service_owner.address(), minted * 15 / 100),
+            ("dao", actors.dao.address(), minted * 10 / 100 + inflation),
+            ("proposer", actors.validator.address(), minted * 5 / 100),
         ];
-        for (who, address, before, gain) in expected {
-            let after = self.balance(&address).await?;
+        for (who, address, gain) in expected {
+            let (before, after) = (self.genesis_balance(&address), self.balance(&address).await?);
             ensure!(
                 after == before + gain,
                 "{who}: {before} + {gain} expected, has {after}"
             );
         }
-        let application = self.chain().application(&actors.application.address()).await?;
+        let application = self.chain().application(&self.application()).await?;
         let stake = application.stake.context("a stake")?.amount.parse::<u128>()?;
-        let paid = actors
-            .application_stake
-            .checked_sub(stake)
-            .context("the stake grew")?;
+        let before = self.plan.spec.application_stake.0;
+        let paid = before.checked_sub(stake).context("the stake grew")?;
         ensure!(
             paid == settled + inflation,
             "the application paid {paid}, not {settled} + {inflation}"

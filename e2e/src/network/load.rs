@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
+use portico_localnet::Role;
 use portico_protocol::session::Timing;
 
 use super::{Network, expect_result};
@@ -102,8 +103,8 @@ impl Network {
             .collect();
         for _ in 0..kills {
             await_more(&answered).await?;
-            self.servicer.kill_dash_nine()?;
-            self.servicer = self.restart_servicer()?;
+            self.processes.of(Role::Servicer).kill().await?;
+            self.processes.restart(&self.plan, Role::Servicer)?;
         }
         let recovered = await_more(&answered).await;
         stop.store(true, Ordering::SeqCst);

@@ -22,8 +22,8 @@ async fn cosmjs(world: &mut World) -> Result<()> {
         .arg(actors.service_owner.address().to_string())
         .arg(actors.gateway.address().to_string())
         .arg(workspace().join("protocol-core/protocol/proto"))
-        .env("KEY", actors.spare.to_hex())
-        .env("SERVICE", portico_e2e::genesis::service().to_string());
+        .env("KEY", actors.faucet.to_hex())
+        .env("SERVICE", portico_e2e::network::service().to_string());
     world.relay_error = Some(run(command).await?);
     Ok(())
 }
@@ -34,8 +34,8 @@ async fn reflection(world: &mut World) -> Result<()> {
     let mut command = script("reflection.mjs");
     command
         .arg(network.grpc_addr())
-        .arg(network.actors().application.address().to_string())
-        .arg(portico_e2e::genesis::service().to_string());
+        .arg(network.application().to_string())
+        .arg(portico_e2e::network::service().to_string());
     world.relay_error = Some(run(command).await?);
     Ok(())
 }
