@@ -39,6 +39,10 @@ pub struct GatewayConfig {
     /// Address and port of the front door. Default 127.0.0.1:3069; port 0 takes a free one.
     #[schemars(with = "String")]
     pub listen: SocketAddr,
+    /// Address and port for operators: `/metrics`, `/ready` with every service's state, `/health`. Not for the public. Default: none; then
+    /// the front door serves them itself if it listens on a loopback address, and nobody does otherwise.
+    #[schemars(with = "Option<String>")]
+    pub admin_listen: Option<SocketAddr>,
     /// The chain that is asked, for a gateway in a process of its own. Default: a node on this machine.
     pub chain: ChainConfig,
     /// The gateway's private key; signs for every application without a key of its own, which must have delegated to this
@@ -50,7 +54,8 @@ pub struct GatewayConfig {
     pub max_attempts: u32,
     /// Time for one call with all its attempts, in milliseconds. Default 30000.
     pub relay_timeout_ms: u64,
-    /// Time for one supplier's answer, in milliseconds; then the next supplier is tried. Default 10000.
+    /// Time for one supplier's answer, in milliseconds; then the next supplier is tried. Default 12000: more than the 10000 that
+    /// servicers give their backends, so that their word on a slow one still arrives.
     pub attempt_timeout_ms: u64,
     /// Time to connect to a supplier, in milliseconds. Default 2000.
     pub connect_timeout_ms: u64,
@@ -78,12 +83,13 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3069)),
+            admin_listen: None,
             chain: ChainConfig::default(),
             gateway_key: None,
             applications: Vec::new(),
             max_attempts: 3,
             relay_timeout_ms: 30_000,
-            attempt_timeout_ms: 10_000,
+            attempt_timeout_ms: 12_000,
             connect_timeout_ms: 2_000,
             max_body_bytes: 5 << 20,
             max_response_bytes: 64 << 20,
@@ -115,6 +121,12 @@ pub struct ApplicationConfig {
 }
 
 impl GatewayConfig {
+    /// Whether the front door serves operators too: only this machine can reach it, and they have no address of their own.
+    #[must_use]
+    pub fn front_door_is_admin(&self) -> bool {
+        self.admin_listen.is_none() && self.listen.ip().is_loopback()
+    }
+
     /// Ids of the services that are served: those of the applications, in order of the alphabet.
     #[must_use]
     pub fn services(&self) -> BTreeSet<ServiceId> {
@@ -141,6 +153,12 @@ impl Config for GatewayConfig {
                 application.validate(self.gateway_key.is_some(), faults);
             });
         }
+        let same_port = |admin: SocketAddr| admin == self.listen && admin.port() != 0;
+        faults.expect(
+            !self.admin_listen.is_some_and(same_port),
+            "admin_listen",
+            "must be another address than `listen`",
+        );
         self.validate_limits(faults);
         self.validate_origins(faults);
     }

@@ -8,9 +8,11 @@ use portico_protocol::keys::KeyError;
 /// Why a gateway does not start or stops.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The front door's address cannot be taken.
-    #[error("cannot listen on {address}: {hint} (configuration key `listen`)")]
+    /// An address cannot be taken.
+    #[error("cannot listen on {address}: {hint} (configuration key `{key}`)")]
     Listen {
+        /// The configuration key that names it.
+        key: &'static str,
         /// The configured address and port.
         address: SocketAddr,
         /// What that means and what to do.

@@ -82,11 +82,19 @@ async fn finds_the_service_by_path_header_or_because_it_is_the_only_one() {
         assert_eq!(net.post(path, call("1")).await.status, 200, "{path}");
     }
     let deep = net
-        .post_with("/v1/ext/bc/C/rpc?k=v", call("1"), &[("Target-Service-Id", "eth")])
+        .post_with(
+            "/v1/ext//bc%2FC/rpc/?z=a%20b&k=v",
+            call("1"),
+            &[("Target-Service-Id", "eth")],
+        )
         .await;
     assert_eq!(deep.status, 200);
     let seen = net.suppliers[0].seen.lock().unwrap().last().unwrap().url.clone();
-    assert_eq!(seen, format!("{}/ext/bc/C/rpc?k=v", net.suppliers[0].url));
+    assert_eq!(
+        seen,
+        format!("{}/ext//bc%2FC/rpc/?z=a%20b&k=v", net.suppliers[0].url),
+        "as it was called"
+    );
 }
 
 #[tokio::test]
@@ -433,6 +441,84 @@ async fn says_that_it_lives_and_when_it_is_ready() {
     ] {
         assert!(metrics.contains(name), "{name} in\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn operators_pages_are_apart_from_the_public() {
+    let admin = GatewayConfig {
+        admin_listen: Some("127.0.0.1:0".parse().unwrap()),
+        ..config()
+    };
+    let public = GatewayConfig {
+        listen: "0.0.0.0:0".parse().unwrap(),
+        ..config()
+    };
+    for config in [admin, public] {
+        let own = config.admin_listen.is_some();
+        let mut net = net_with(config, vec![Manner::Honest]).await;
+        net.url = net.url.replace("0.0.0.0", "127.0.0.1");
+        assert_eq!(net.get("/metrics").await.status, 404);
+        let ready = net.get("/ready").await;
+        assert_eq!((ready.status, ready.text.as_str()), (200, r#"{"ready":true}"#));
+        assert_eq!(net.get("/health").await.status, 200);
+        assert_eq!(net.post("/v1", call("1")).await.status, 200);
+        assert_eq!(net.admin.is_some(), own);
+        if let Some(admin) = net.admin.clone() {
+            net.url = admin;
+            let metrics = net.get("/metrics").await;
+            assert!(
+                metrics
+                    .text
+                    .contains(r#"gateway_relays_total{outcome="ok",service="eth"} 1"#)
+            );
+            assert_eq!(net.get("/ready").await.json()["services"]["eth"]["suppliers"], 1);
+            assert_eq!(net.post("/v1", call("1")).await.status, 404, "no calls here");
+        }
+    }
+}
+
+#[tokio::test]
+async fn keeps_a_callers_request_id_if_it_is_sane() {
+    let net = net(vec![Manner::Honest]).await;
+    for id in ["5f0c9f9e-4b7c-4c1e-9d5e-0a0a0a0a0a0a", "trace:01/a_b.c=", "x"] {
+        let answer = net.post_with("/v1", call("1"), &[("X-Request-Id", id)]).await;
+        assert_eq!(answer.header("x-request-id"), Some(id));
+        let refused = net.post_with("/v1", "{", &[("X-Request-Id", id)]).await;
+        assert_eq!(refused.json()["error"]["data"]["request_id"], id);
+    }
+    let long = "x".repeat(129);
+    for id in ["", "a b", "<script>", "a\"b", long.as_str()] {
+        let answer = net.post_with("/v1", call("1"), &[("X-Request-Id", id)]).await;
+        assert_ne!(answer.header("x-request-id"), Some(id));
+        assert!(answer.header("x-request-id").unwrap().len() > 8);
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_names_the_headers_that_may_be_sent() {
+    let net = net(vec![Manner::Honest]).await;
+    let preflight = net.client.request(Method::OPTIONS, format!("{}/v1", net.url));
+    let preflight = preflight
+        .header("Origin", "https://app.example")
+        .header("Access-Control-Request-Method", "POST")
+        .header("Access-Control-Request-Headers", "authorization,content-type");
+    let preflight = net.send(preflight).await;
+    let allowed = preflight.header("access-control-allow-headers");
+    assert_eq!(allowed, Some("authorization,content-type"));
+}
+
+#[tokio::test]
+async fn relays_a_call_with_a_member_whose_name_is_no_text() {
+    let net = net(vec![Manner::Backend(
+        200,
+        r#"{"id":1,"result":2,"\ud800":3}"#.to_owned(),
+    )])
+    .await;
+    let answer = net.post("/v1", r#"{"\ud800":1,"id":1,"method":"m"}"#).await;
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (200, r#"{"id":1,"result":2,"\ud800":3}"#)
+    );
 }
 
 #[tokio::test]

@@ -543,3 +543,42 @@ async fn counts_callers_that_go_away() {
         tokio::task::yield_now().await;
     }
 }
+
+/// A network whose only supplier is reached through a proxy that closes connections after so many requests.
+async fn net_behind_a_closing_proxy(served: usize) -> (Net, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    let (chain, _) = staked(vec![]).await;
+    let supplier = support::supplier(support::FIRST_SUPPLIER, Manner::Honest).await;
+    let (url, connections) = support::closing_proxy(&supplier, served).await;
+    let rpc_type = portico_protocol::wire::pocket::shared::RpcType::JsonRpc;
+    chain.stake_supplier(supplier.key.public_key(), &service("eth"), &url, rpc_type);
+    (net_on(config(), chain, vec![supplier]).await, connections)
+}
+
+#[tokio::test]
+async fn a_reused_connection_that_ends_is_replaced_without_an_attempt() {
+    let (net, connections) = net_behind_a_closing_proxy(1).await;
+    for expected in [1, 2, 3] {
+        let answer = net.post("/v1", call("1")).await;
+        assert_eq!(
+            (answer.status, answer.header("x-attempts")),
+            (200, Some("1")),
+            "{}",
+            answer.text
+        );
+        assert_eq!(net.suppliers[0].hits(), expected, "no request is served twice");
+    }
+    assert!(connections.load(std::sync::atomic::Ordering::SeqCst) >= 2);
+    assert_eq!(net.metric("gateway_supplier_failures_total", ""), 0);
+}
+
+#[tokio::test]
+async fn a_fresh_connection_that_ends_is_the_suppliers_fault() {
+    let (net, connections) = net_behind_a_closing_proxy(0).await;
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!(causes(&answer), ["connection_lost"]);
+    assert_eq!(
+        connections.load(std::sync::atomic::Ordering::SeqCst),
+        1,
+        "asked once"
+    );
+}

@@ -1,6 +1,7 @@
 //! JSON-RPC 2.0.
 
 mod judge;
+mod members;
 mod read;
 mod write;
 

@@ -1,13 +1,16 @@
 //! Relay requests by HTTP POST to a supplier's endpoint: one request, one message.
 
+mod reuse;
+
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_config::gateway::GatewayConfig;
 use portico_relay::Exchange;
 use reqwest::redirect::Policy;
 
+use self::reuse::{ObserveConnects, ended_early, observed};
 use super::{Message, SupplierTransport};
 use crate::core::candidate::Candidate;
 use crate::core::fault::{Fault, shortened};
@@ -16,8 +19,9 @@ use crate::core::fault::{Fault, shortened};
 const RPC_TYPE: HeaderName = HeaderName::from_static("rpc-type");
 /// What the network's gateways declare for relay bytes.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Idle connections are closed after this time: less than the usual minute of servers and proxies, so that ours is the first to close.
-const IDLE: Duration = Duration::from_secs(50);
+/// Idle connections are closed after this time: less than the 5 seconds of common servers (Node.js, Apache), so that ours is the first to
+/// close.
+const IDLE: Duration = Duration::from_secs(4);
 /// Buffer kept back for an answer whose length is announced, at most.
 const MAX_RESERVED: usize = 1 << 20;
 
@@ -25,37 +29,58 @@ const MAX_RESERVED: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct HttpTransport {
     client: reqwest::Client,
+    /// Opens a connection for each request: a pooled one may have been closed by the supplier a moment ago, and the next one too.
+    fresh: reqwest::Client,
     max_response_bytes: usize,
 }
 
 impl HttpTransport {
     pub(crate) fn new(config: &GatewayConfig) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .no_proxy() // a relay goes to the supplier that the chain names, whatever the environment says
-            .redirect(Policy::none()) // and nowhere else
-            .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+        let client = client(config)
             .pool_max_idle_per_host(config.max_idle_per_supplier)
             .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true)
-            .build()?;
+            .connector_layer(ObserveConnects);
         Ok(Self {
-            client,
+            client: client.build()?,
+            fresh: client_without_pool(config)?,
             max_response_bytes: config.max_response_bytes,
         })
     }
+
+    /// Posts `request`; once more if the supplier ended the connection, idle until then, instead of answering.
+    async fn post(&self, candidate: &Candidate, request: Bytes) -> Result<reqwest::Response, reqwest::Error> {
+        let post = |client: &reqwest::Client| {
+            let post = client.post(candidate.url()).header(CONTENT_TYPE, JSON);
+            let kind = HeaderValue::from_static(candidate.rpc_type.digits());
+            post.header(RPC_TYPE, kind).body(request.clone()).send()
+        };
+        match observed(post(&self.client)).await {
+            (Err(error), true) if ended_early(&error) => post(&self.fresh).await,
+            (outcome, _) => outcome,
+        }
+    }
+}
+
+fn client(config: &GatewayConfig) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .no_proxy() // a relay goes to the supplier that the chain names, whatever the environment says
+        .redirect(Policy::none()) // and nowhere else
+        .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+        .tcp_nodelay(true)
+}
+
+fn client_without_pool(config: &GatewayConfig) -> Result<reqwest::Client, reqwest::Error> {
+    client(config).pool_max_idle_per_host(0).build()
 }
 
 impl SupplierTransport for HttpTransport {
     type Exchange = HttpExchange;
 
     async fn open(&self, candidate: &Candidate, request: Vec<u8>) -> Result<HttpExchange, Fault> {
-        let post = self
-            .client
-            .post(candidate.url())
-            .header(CONTENT_TYPE, JSON)
-            .header(RPC_TYPE, HeaderValue::from_static(candidate.rpc_type.digits()))
-            .body(request);
-        let response = post.send().await.map_err(|error| fault(&error))?;
+        let response = self
+            .post(candidate, request.into())
+            .await
+            .map_err(|error| fault(&error))?;
         let announced = response.content_length().unwrap_or(0);
         if announced > self.max_response_bytes as u64 {
             return Err(Fault::TooLarge(self.max_response_bytes));

@@ -22,7 +22,8 @@ use portico_session_cache::testkit::MemoryChain;
 use prost::Message;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -102,6 +103,8 @@ pub struct Net {
     pub suppliers: Vec<Arc<Supplier>>,
     pub client: reqwest::Client,
     pub url: String,
+    /// The operators' address, if the configuration gave them one.
+    pub admin: Option<String>,
     pub stop: CancellationToken,
     pub gateway: JoinHandle<Result<(), portico_gateway::GatewayError>>,
     pub registry: prometheus::Registry,
@@ -183,6 +186,7 @@ fn running(
     registry: prometheus::Registry,
 ) -> Net {
     let url = format!("http://{}", gateway.local_addr());
+    let admin = gateway.admin_addr().map(|address| format!("http://{address}"));
     let stop = CancellationToken::new();
     let gateway = tokio::spawn(gateway.run(stop.clone()));
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -191,6 +195,7 @@ fn running(
         suppliers,
         client,
         url,
+        admin,
         stop,
         gateway,
         registry,
@@ -272,7 +277,7 @@ pub fn call(id: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_blockNumber","params":[]}}"#)
 }
 
-async fn supplier(number: u8, manner: Manner) -> Arc<Supplier> {
+pub async fn supplier(number: u8, manner: Manner) -> Arc<Supplier> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let supplier = Arc::new(Supplier {
         key: key(number),
@@ -419,4 +424,47 @@ fn backend(inner: &PokthttpRequest) -> Bytes {
         None,
         format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{}"}}"#, request.method),
     )
+}
+
+/// A proxy in front of `supplier` that closes a connection, without an answer, at the request after `served` ones; its URL and the number
+/// of connections that came.
+pub async fn closing_proxy(supplier: &Supplier, served: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let (target, count) = (
+        supplier.url.trim_start_matches("http://").to_owned(),
+        connections.clone(),
+    );
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            let server = TcpStream::connect(&target).await.unwrap();
+            tokio::spawn(proxied(client, server, served));
+        }
+    });
+    (url, connections)
+}
+
+async fn proxied(mut client: TcpStream, mut server: TcpStream, served: usize) {
+    let (mut answered, mut asking) = (0, false);
+    let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut from_client) => match read {
+                Ok(length) if length > 0 && (asking || answered < served) => {
+                    asking = true;
+                    server.write_all(&from_client[..length]).await.unwrap();
+                }
+                _ => return,
+            },
+            read = server.read(&mut from_server) => match read {
+                Ok(length) if length > 0 => {
+                    answered += usize::from(std::mem::take(&mut asking));
+                    client.write_all(&from_server[..length]).await.unwrap();
+                }
+                _ => return,
+            },
+        }
+    }
 }

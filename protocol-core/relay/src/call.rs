@@ -7,7 +7,7 @@ use bytes::Bytes;
 use portico_protocol::wire::sdk::types::{Header, PokthttpRequest};
 use prost::Message;
 
-use crate::RpcType;
+use crate::{RpcType, target};
 
 /// Name and value of a request header, the name in canonical case (`Content-Type`).
 pub type HeaderField = (Cow<'static, str>, Cow<'static, str>);
@@ -46,14 +46,10 @@ impl Call {
     /// The relay's payload: the HTTP request that the supplier behind `endpoint` is to make of its backend.
     #[must_use]
     pub fn payload(&self, endpoint: &str) -> Bytes {
-        let url = match self.path.is_empty() {
-            true => endpoint.to_owned(),
-            false => format!("{}{}", endpoint.trim_end_matches('/'), self.path),
-        };
         let request = PokthttpRequest {
             method: self.method.to_string(),
             header: self.header_map(),
-            url,
+            url: target::join(endpoint, &self.path),
             body_bz: self.body.clone(),
         };
         request.encode_to_vec().into()

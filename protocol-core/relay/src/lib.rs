@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod fault;
 pub mod message;
 pub mod rpc_type;
+pub mod target;
 
 pub use call::Call;
 pub use exchange::Exchange;

@@ -3,24 +3,11 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use portico_protocol::wire::sdk::types::PokthttpResponse;
 use prost::Message;
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::read::present;
+use super::members::members;
 use super::{Id, Verdict};
 use crate::core::fault::{Fault, beginning};
-
-/// The members of an answer that the gateway reads.
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    error: Option<&'a RawValue>,
-}
 
 /// Longest pause that a backend may ask for, in seconds; a longer one is told as this.
 const MAX_RETRY_AFTER: u32 = 3_600;
@@ -94,12 +81,14 @@ fn matched(body: &Bytes, id: &Bytes) -> Result<Matched, &'static str> {
         Some(b'<') => return Err("it is HTML or XML"),
         Some(_) => return Err("it is no JSON object"),
     }
-    let answer: Answer<'_> = serde_json::from_slice(text).map_err(|_| "it is no JSON-RPC answer")?;
-    let is_error = answer.error.is_some_and(|error| error.get() != "null");
-    if answer.result.is_none() && !is_error {
+    let object = std::str::from_utf8(text).map_err(|_| "it is no JSON-RPC answer")?;
+    let [given, result, error] =
+        members(object, ["id", "result", "error"]).map_err(|_| "it is no JSON-RPC answer")?;
+    let is_error = error.is_some_and(|error| error.get() != "null");
+    if result.is_none() && !is_error {
         return Err("it has neither result nor error");
     }
-    let answer = match answer.id.map(|given| given.get().as_bytes()) {
+    let answer = match given.map(|given| given.get().as_bytes()) {
         Some(given) if given == &id[..] => body.clone(),
         // A node that cannot read a request refuses it without knowing its id.
         Some(given) if same(given, id) || (is_error && given == b"null") => replaced(body, given, id),

@@ -1,11 +1,11 @@
 //! Calls out of a body: ids and requests are slices of what the caller sent, never re-encoded.
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Id;
+use super::members::members;
 
 /// Most entries of a batch that is too long that get an entry each in the refusal; a longer one gets a single refusal.
 pub(crate) const MAX_REFUSED_ENTRIES: usize = 1_000;
@@ -39,19 +39,6 @@ pub(crate) enum Body {
     Batch(Vec<Result<Item, NotARequest>>),
     /// A batch beyond the limit: the ids of its requests, unless there are more than [`MAX_REFUSED_ENTRIES`] entries.
     TooLong(Option<Vec<Bytes>>),
-}
-
-/// The members of a request that the gateway reads; `null` and absent differ for ids.
-#[derive(Deserialize)]
-struct Request<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    method: Option<&'a RawValue>,
-}
-
-pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Reads a body; a batch has at most `max_batch` entries.
@@ -117,16 +104,16 @@ fn item(body: &Bytes, text: &str) -> Result<Item, NotARequest> {
     if !text.starts_with('{') {
         return Err(no(None, "a JSON-RPC request is an object"));
     }
-    let request: Request<'_> =
-        serde_json::from_str(text).map_err(|_| no(None, "`id` or `method` is given twice"))?;
-    let id = request.id.map(|id| body.slice_ref(id.get().as_bytes()));
+    let [id, method] =
+        members(text, ["id", "method"]).map_err(|_| no(None, "`id` or `method` is given twice"))?;
+    let id = id.map(|id| body.slice_ref(id.get().as_bytes()));
     if id
         .as_ref()
         .is_some_and(|id| matches!(id.first(), Some(b'{' | b'[' | b't' | b'f')))
     {
         return Err(no(None, "`id` must be a string, a number or null"));
     }
-    match request.method {
+    match method {
         Some(method) if method.get().starts_with('"') => Ok(Item {
             id,
             body: body.slice_ref(text.as_bytes()),
@@ -195,9 +182,18 @@ mod tests {
             (r#"{"id":[1],"method":"m"}"#, None),
             (r#"{"id":true,"method":"m"}"#, None),
             (r#"{"id":1,"id":2,"method":"m"}"#, None),
+            (r#"{"id":1,"method":"m","\u006dethod":"n"}"#, None),
         ] {
             let error = single(text).unwrap_err();
             assert_eq!(error.id.as_deref(), id.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn relays_a_request_whatever_its_other_members_are_called() {
+        for key in [r"\ud800", r"\ud800\udc00", r"a\u0000", ""] {
+            let text = format!(r#"{{"{key}":1,"id":7,"method":"m","{key}":2}}"#);
+            assert_eq!(single(&text).unwrap().id.as_deref(), Some(&b"7"[..]), "{text}");
         }
     }
 

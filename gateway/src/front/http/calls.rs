@@ -28,7 +28,7 @@ use crate::relayer::Relayer;
 
 /// A call: everything that is not a probe.
 pub(super) async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
-    let request_id = front.request_id();
+    let request_id = front.request_id(request.headers());
     let mut response = match admit(&front, &request) {
         Ok(()) => front.serve(request, &request_id).await,
         Err(error) => front.refuse(None, &None, &error, &request_id),

@@ -30,22 +30,36 @@ pub(crate) async fn health(State(front): State<Arc<Front>>) -> Response {
 
 /// 200 once every service has a session to relay in; 503 before, and while stopping.
 pub(crate) async fn ready(State(front): State<Arc<Front>>) -> Response {
-    let mut services = Map::new();
-    let mut ready = !front.is_draining();
-    for service in front.relayer.signers.services() {
-        let state = service_state(&front, service).await;
-        ready &= state["ready"] == true;
-        services.insert(service.to_string(), state);
-    }
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let (ready, _) = readiness(&front).await;
+    json(ready_status(ready), &json!({ "ready": ready }))
+}
+
+/// The same with the state of each service.
+pub(crate) async fn ready_in_detail(State(front): State<Arc<Front>>) -> Response {
+    let (ready, services) = readiness(&front).await;
     let height = front.relayer.sessions.height().0;
     let body =
         json!({ "ready": ready, "draining": front.is_draining(), "height": height, "services": services });
-    json(status, &body)
+    json(ready_status(ready), &body)
+}
+
+const fn ready_status(ready: bool) -> StatusCode {
+    if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+async fn readiness(front: &Front) -> (bool, Map<String, Value>) {
+    let mut services = Map::new();
+    let mut ready = !front.is_draining();
+    for service in front.relayer.signers.services() {
+        let state = service_state(front, service).await;
+        ready &= state["ready"] == true;
+        services.insert(service.to_string(), state);
+    }
+    (ready, services)
 }
 
 async fn service_state(front: &Front, service: &ServiceId) -> Value {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::state::REQUEST_ID;
 use crate::codec::jsonrpc::Id;
 use crate::core::attempt::{Failed, Reply};
 use crate::front::error::CallError;
@@ -22,7 +23,6 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
 const RETRIES: HeaderName = HeaderName::from_static("x-retry-count");
 /// Their addresses, in order.
 const TRIED: HeaderName = HeaderName::from_static("x-suppliers-tried");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Headers that pages may read.
 pub(crate) const EXPOSED: [HeaderName; 9] = [
     SUPPLIER,

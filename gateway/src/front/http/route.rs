@@ -28,12 +28,8 @@ pub(crate) struct Route {
 /// `/v1/eth/a/b?c` and `/v1/a/b?c` with `Target-Service-Id: eth` both are `/a/b?c` of `eth`.
 pub(crate) fn route(uri: &Uri, headers: &HeaderMap, signers: &Signers) -> Result<Route, CallError> {
     check_rpc_type(headers)?;
-    let below = uri
-        .path()
-        .strip_prefix(ROOT)
-        .unwrap_or("")
-        .trim_start_matches('/');
-    let (first, rest) = below.split_once('/').unwrap_or((below, ""));
+    let below = uri.path().strip_prefix(ROOT).unwrap_or("");
+    let (first, rest) = first_segment(below);
     let header = headers
         .get(TARGET_SERVICE)
         .map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -43,12 +39,18 @@ pub(crate) fn route(uri: &Uri, headers: &HeaderMap, signers: &Signers) -> Result
         None if first.is_empty() => (None, ""),
         None => (Some(first), rest),
     };
+    let path = if path == "/" { "" } else { path }; // behind a service's name it says nothing
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let slash = if path.is_empty() { "" } else { "/" };
     Ok(Route {
         service: service(asked, signers)?,
-        path: format!("{slash}{path}{query}"),
+        path: format!("{path}{query}"),
     })
+}
+
+/// The first segment of a path, and what follows it as it was written.
+fn first_segment(path: &str) -> (&str, &str) {
+    let path = path.trim_start_matches('/');
+    path.split_at(path.find('/').unwrap_or(path.len()))
 }
 
 fn service(asked: Option<&str>, signers: &Signers) -> Result<ServiceId, CallError> {
@@ -121,6 +123,15 @@ mod tests {
             (both, "/v1/ext/bc", Some("eth"), "eth", "/ext/bc"),
             (both, "/v1/eth/ext", Some("eth"), "eth", "/ext"),
             (both, "/v1/pocket", Some("eth"), "eth", "/pocket"),
+            (
+                both,
+                "/v1/eth/a%2Fb//c/?z=a%20b&a=",
+                None,
+                "eth",
+                "/a%2Fb//c/?z=a%20b&a=",
+            ),
+            (both, "/v1//a/", Some("eth"), "eth", "//a/"),
+            (both, "/v1//eth", None, "eth", ""),
         ] {
             assert_eq!(
                 found(services, uri, header),

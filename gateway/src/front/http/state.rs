@@ -3,10 +3,16 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName};
 use portico_config::gateway::GatewayConfig;
 use tokio::time::Instant;
 
 use crate::relayer::Relayer;
+
+/// Id of a call, of the caller's or of ours.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id of a caller that is kept, in characters.
+const MAX_REQUEST_ID: usize = 128;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -51,12 +57,22 @@ impl Front {
         Instant::now() + Duration::from_millis(self.config.relay_timeout_ms)
     }
 
-    /// An id for the next call.
-    pub(crate) fn request_id(&self) -> String {
-        format!(
-            "{:08x}-{:x}",
-            self.run,
-            self.calls.fetch_add(1, Ordering::Relaxed)
-        )
+    /// The caller's id for its call, if it gave a sane one; else a new one.
+    pub(crate) fn request_id(&self, headers: &HeaderMap) -> String {
+        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        match given.filter(|given| is_sane(given)) {
+            Some(given) => given.to_owned(),
+            None => format!(
+                "{:08x}-{:x}",
+                self.run,
+                self.calls.fetch_add(1, Ordering::Relaxed)
+            ),
+        }
     }
+}
+
+/// Whether a request id may stand in logs, headers and JSON as it is: UUIDs, ULIDs, trace ids.
+fn is_sane(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
+    (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(plain)
 }
