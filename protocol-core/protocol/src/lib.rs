@@ -29,6 +29,7 @@ pub mod difficulty;
 pub mod http_payload;
 pub mod keys;
 pub mod proof;
+pub mod receipt;
 pub mod relay;
 #[cfg(test)]
 mod rules_vectors;
