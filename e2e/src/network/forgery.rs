@@ -6,7 +6,7 @@ use portico_protocol::SigningKey;
 use portico_protocol::http_payload;
 use portico_protocol::relay::sign_request;
 use portico_protocol::ring::Ring;
-use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
+use portico_protocol::wire::pocket::service::RelayRequest;
 use prost::Message;
 use rand::SeedableRng;
 
@@ -25,34 +25,22 @@ pub enum Forgery {
 
 /// Sends the forgery and returns the text of the refusal; errs when it is answered.
 pub(super) async fn send(network: &Network, forgery: Forgery) -> Result<String> {
-    let response = ask(network, forgery).await?;
-    let error = response
-        .relay_miner_error
-        .context("the forged request was answered")?;
-    if response
-        .meta
-        .is_some_and(|meta| !meta.supplier_operator_signature.is_empty())
-    {
-        bail!("a refusal must not be signed");
-    }
-    Ok(format!(
-        "{}/{}: {} {}",
-        error.codespace, error.code, error.description, error.message
-    ))
-}
-
-async fn ask(network: &Network, forgery: Forgery) -> Result<RelayResponse> {
     let request = build(network, forgery).await?;
-    let body = reqwest::Client::new()
+    let response = reqwest::Client::new()
         .post(network.plan.servicer_url())
         .header("Content-Type", "application/json")
         .header("Rpc-Type", "3")
         .body(request.encode_to_vec())
         .send()
-        .await?
-        .bytes()
         .await?;
-    Ok(RelayResponse::decode(body)?)
+    let status = response.status();
+    let body = response.bytes().await?;
+    if status.is_success() {
+        bail!("the forged request was answered");
+    }
+    let refusal: serde_json::Value = serde_json::from_slice(&body).context("a refusal is JSON")?;
+    let error = refusal["error"].as_str().context("a refusal has an error")?;
+    Ok(format!("{}: {error}", status.as_u16()))
 }
 
 async fn build(network: &Network, forgery: Forgery) -> Result<RelayRequest> {

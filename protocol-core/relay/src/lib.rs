@@ -4,7 +4,7 @@
 //!  gateway                                                    servicer
 //!  Call ── payload ──► RelayRequest ═══ any transport ═══► payload ── Call ──► backend
 //!                      ◄══ Exchange: one or many signed messages ══
-//!                      ◄══ or a refusal, sorted by RefusalKind ════
+//!                      ◄══ or a refusal: Reason here, RefusalKind there
 //! ```
 //! - An HTTP answer, a WebSocket frame, an event of a stream and a gRPC message are all a [`message`]: signed and verified alone.
 //! - Nothing here opens a socket, reads a clock or allocates per transport; the shells at both ends do.
@@ -15,6 +15,7 @@ pub mod call;
 pub mod exchange;
 pub mod fault;
 pub mod message;
+pub mod refusal;
 pub mod rpc_type;
 pub mod target;
 

@@ -154,14 +154,11 @@ impl HttpBackend {
 
 impl HttpExchange {
     /// The whole answer as one message; `None` after it.
-    pub(super) async fn next(&mut self) -> Result<Option<Message>, BackendError> {
-        let Some(response) = self.response.take() else {
-            return Ok(None);
-        };
-        match tokio::time::timeout_at(self.deadline, self.read(response)).await {
-            Ok(outcome) => outcome.map(Some),
-            Err(_) => Err(BackendError::Timeout(self.limits.timeout_ms)),
-        }
+    pub(super) async fn next(&mut self) -> Option<Result<Message, BackendError>> {
+        let response = self.response.take()?;
+        let reading = tokio::time::timeout_at(self.deadline, self.read(response));
+        let late = |_| Err(BackendError::Timeout(self.limits.timeout_ms));
+        Some(reading.await.unwrap_or_else(late))
     }
 
     async fn read(&self, mut response: reqwest::Response) -> Result<Message, BackendError> {

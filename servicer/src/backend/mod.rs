@@ -109,9 +109,12 @@ impl Backends {
     }
 }
 
-impl Exchange {
-    /// The next message to sign; `None` after the last.
-    pub(crate) async fn next(&mut self) -> Result<Option<Message>, BackendError> {
+/// Each message is signed alone.
+impl portico_relay::Exchange for Exchange {
+    type Message = Message;
+    type Fault = BackendError;
+
+    async fn next(&mut self) -> Option<Result<Message, BackendError>> {
         match self {
             Self::Http(exchange) => exchange.next().await,
         }

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::buffers::Room;
 use crate::metrics::Metrics;
-use crate::relay::refusal::{Refusal, Refused};
+use crate::relay::refusal::{HttpRefusal, Refusal};
 use crate::relay::serve::Relays;
 
 /// Time for reading a request's body; a relay is in progress, and counted as such, only after it.
@@ -72,9 +72,14 @@ impl RelayEndpoint {
             .map_err(|_| Refusal::Overloaded("relays in progress"))
     }
 
-    async fn answer(self, request: Request) -> Result<RelayResponse, Refused> {
+    async fn answer(self, request: Request) -> Result<RelayResponse, Refusal> {
         let rpc_type = match request.headers().get(RPC_TYPE) {
-            Some(value) => Some(value.to_str().map_err(|_| Refusal::RpcType)?.to_owned()),
+            Some(value) => Some(
+                value
+                    .to_str()
+                    .map_err(|_| Refusal::RpcType("is not text"))?
+                    .to_owned(),
+            ),
             None => None,
         };
         let reading = self.read(request);
@@ -124,22 +129,21 @@ async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Respo
             response.encode_to_vec(),
         )
             .into_response(),
-        Err(refused) => {
-            metrics.relay(refused.refusal.outcome());
-            tracing::debug!(refusal = %refused.refusal, "relay refused");
-            let (status, response) = refused.answer();
-            let mut response = (
-                status,
-                [(CONTENT_TYPE, "application/octet-stream")],
-                response.encode_to_vec(),
-            )
-                .into_response();
-            if status.is_server_error() {
-                response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-            }
-            response
+        Err(refusal) => {
+            metrics.relay(refusal.reason().row().name);
+            tracing::debug!(refusal = &refusal as &dyn std::error::Error, "relay refused");
+            refused(refusal.http())
         }
     }
+}
+
+fn refused(refusal: HttpRefusal) -> Response {
+    let json = (refusal.status, [(CONTENT_TYPE, "application/json")], refusal.json);
+    let mut response = json.into_response();
+    if refusal.retry {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    response
 }
 
 fn content_length(request: &Request) -> Option<usize> {

@@ -1,28 +1,22 @@
-//! Refusals and how they are answered: the one place that knows codes.
+//! What is wrong with a relay request, and how the servicer says so: by a status and `{"error": "…"}`, as the HA relay miner does.
 //!
-//! Gateways of the network read failures from the body of an HTTP 200: an unsigned `RelayResponse` with a `relay_miner_error` of the
-//! code space and number that the network's relay miner uses. Only overload changes the outer status, to 503 with `Retry-After`, which
-//! any HTTP client and load balancer understands; the body is the same.
+//! Statuses, codes and texts are rows of [`portico_relay::refusal`]. A client is told what it can mend; what the chain or a backend said goes
+//! to the log only, as it may name hosts of the operator's network.
 
 use http::StatusCode;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::RelayError;
-use portico_protocol::wire::pocket::service::{RelayMinerError, RelayResponse, RelayResponseMetadata};
-use portico_protocol::wire::pocket::session::SessionHeader;
+use portico_relay::refusal::Reason;
 
 use crate::backend::BackendError;
 use crate::leaf_log::LeafLogError;
 use crate::relay::writer::AppendError;
 use crate::session::lookup::SessionError;
 
-/// Code space of the relay miner's proxy.
-const PROXY: &str = "relayer_proxy";
-/// Code space of its authenticator.
-const AUTHENTICATOR: &str = "relay_authenticator";
-/// Code space of the on-chain service module.
-const SERVICE: &str = "service";
-/// Code space of ring signatures.
-const RINGS: &str = "rings";
+/// Blocks between a session's heights and the chain's beyond which nobody can mean it.
+const MAX_DISTANCE: i64 = 10_000;
+/// Longest detail that a client is told, in characters: parts of it come from requests.
+const MAX_DETAIL: usize = 200;
 
 /// Why a relay was not served.
 #[derive(Debug, thiserror::Error)]
@@ -42,21 +36,21 @@ pub(crate) enum Refusal {
     /// The body is not a relay request.
     #[error("not a relay request: {0}")]
     Decode(String),
-    /// A field is missing or malformed.
+    /// Session header or supplier are missing.
     #[error("{0}")]
-    Basic(String),
+    Malformed(&'static str),
+    /// A field that is signed does not hold by itself.
+    #[error("{0}")]
+    Invalid(String),
     /// The supplier is not one of ours.
     #[error("supplier {0:?} is not served here")]
     ForeignSupplier(String),
     /// The service is not configured.
     #[error("service {0} is not configured")]
     UnknownService(ServiceId),
-    /// `Rpc-Type` asks for a transport that is not served.
-    #[error("WebSocket relays are not served")]
-    Transport,
-    /// `Rpc-Type` is neither a number nor a known name.
-    #[error("the Rpc-Type header is malformed")]
-    RpcType,
+    /// `Rpc-Type` asks for a transport that is not served, or is neither a number nor a known name.
+    #[error("Rpc-Type {0}")]
+    RpcType(&'static str),
     /// There is no session to serve in.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -75,22 +69,6 @@ pub(crate) enum Refusal {
     /// The relay could not be recorded.
     #[error("the relay could not be recorded")]
     Recording,
-}
-
-/// A refusal with the request's session header, as far as it is known.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) header: Option<SessionHeader>,
-    pub(crate) refusal: Refusal,
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            header: None,
-            refusal,
-        }
-    }
 }
 
 impl From<AppendError> for Refusal {
@@ -112,105 +90,108 @@ impl From<LeafLogError> for Refusal {
     }
 }
 
-/// How a refusal is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Code {
+/// A refusal as HTTP says it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HttpRefusal {
     pub(crate) status: StatusCode,
-    pub(crate) codespace: &'static str,
-    pub(crate) code: u32,
-    pub(crate) description: &'static str,
+    /// Whether a moment later may be better.
+    pub(crate) retry: bool,
+    /// `{"error": "…"}`
+    pub(crate) json: String,
 }
 
 impl Refusal {
-    /// Status, code space, number and registered text of this refusal; nothing else in the crate chooses them.
-    pub(crate) const fn code(&self) -> Code {
-        let ok = StatusCode::OK;
-        let busy = StatusCode::SERVICE_UNAVAILABLE;
-        let (status, codespace, code, description) = match self {
-            Self::Overloaded(_)
-            | Self::Stopping
-            | Self::Session(SessionError::TooMany)
-            | Self::Backend(BackendError::NoRoom) => (busy, PROXY, 5, "internal error"),
-            Self::Body | Self::RpcType | Self::Recording => (ok, PROXY, 5, "internal error"),
-            Self::Session(SessionError::Chain(_)) => (ok, PROXY, 5, "internal error"),
-            Self::RequestTooLarge(_) => (ok, PROXY, 13, "request limit exceeded"),
-            Self::Decode(_) => (ok, PROXY, 14, "failed to unmarshal relay request"),
-            Self::Basic(_) => (ok, SERVICE, 1111, "invalid relay request"),
-            Self::ForeignSupplier(_) => (ok, PROXY, 9, "supplier is not reachable"),
-            Self::UnknownService(_) => (ok, PROXY, 3, "service endpoint not handled by relayer proxy"),
-            Self::Transport => (ok, PROXY, 4, "unsupported proxy transport type"),
-            Self::Session(SessionError::Supplier(_)) => {
-                (ok, AUTHENTICATOR, 2, "supplier does not belong to session")
-            }
-            Self::Session(_) | Self::Sealed => (ok, AUTHENTICATOR, 1, "invalid session in relayer request"),
-            Self::OverServiced => (ok, PROXY, 7, "offchain rate limit hit by relayer proxy"),
-            Self::Signature(_) => (ok, RINGS, 3, "invalid relay request signature"),
-            Self::Backend(BackendError::Timeout(_)) => (ok, PROXY, 10, "request to the backend timed out"),
-            Self::Backend(BackendError::TooLarge(_)) => (ok, PROXY, 12, "response limit exceeded"),
-            Self::Backend(_) => (ok, PROXY, 5, "internal error"),
-        };
-        Code {
-            status,
-            codespace,
-            code,
-            description,
+    /// The row of this refusal in the table.
+    pub(crate) const fn reason(&self) -> Reason {
+        match self {
+            Self::Overloaded(_) => Reason::Overloaded,
+            Self::Stopping => Reason::Stopping,
+            Self::Body => Reason::UnreadableBody,
+            Self::RequestTooLarge(_) => Reason::RequestTooLarge,
+            Self::Decode(_) => Reason::Undecodable,
+            Self::Malformed(_) => Reason::Malformed,
+            Self::Invalid(_) => Reason::Invalid,
+            Self::ForeignSupplier(_) => Reason::ForeignSupplier,
+            Self::UnknownService(_) => Reason::UnknownService,
+            Self::RpcType(_) => Reason::RpcType,
+            Self::Session(error) => session_reason(error),
+            Self::OverServiced => Reason::OverServiced,
+            Self::Signature(_) => Reason::Signature,
+            Self::Sealed => Reason::Sealed,
+            Self::Backend(error) => backend_reason(error),
+            Self::Recording => Reason::RecordingFailed,
         }
     }
 
-    /// Name of the refusal in metrics.
-    pub(crate) const fn outcome(&self) -> &'static str {
-        match self {
-            Self::Overloaded(_) => "overloaded",
-            Self::Stopping => "stopping",
-            Self::Body => "unreadable_body",
-            Self::RequestTooLarge(_) => "request_too_large",
-            Self::Decode(_) => "undecodable",
-            Self::Basic(_) => "malformed",
-            Self::ForeignSupplier(_) => "foreign_supplier",
-            Self::UnknownService(_) => "unknown_service",
-            Self::Transport | Self::RpcType => "rpc_type",
-            Self::Session(SessionError::NotActive { .. }) => "session_not_active",
-            Self::Session(SessionError::Unknown(_)) => "session_unknown",
-            Self::Session(SessionError::Header(_)) => "session_header",
-            Self::Session(SessionError::Supplier(_)) => "supplier_not_in_session",
-            Self::Session(SessionError::TooMany) => "too_many_sessions",
-            Self::Session(SessionError::Chain(_)) => "chain_unavailable",
-            Self::OverServiced => "over_serviced",
-            Self::Signature(_) => "signature",
-            Self::Sealed => "sealed",
-            Self::Backend(BackendError::Payload(_)) => "payload",
-            Self::Backend(BackendError::Unreachable(_)) => "backend_unreachable",
-            Self::Backend(BackendError::Timeout(_)) => "backend_timeout",
-            Self::Backend(BackendError::TooLarge(_)) => "response_too_large",
-            Self::Backend(BackendError::NoRoom) => "response_no_room",
-            Self::Backend(BackendError::NoMessage) => "backend_no_answer",
-            Self::Recording => "recording_failed",
+    /// What a client may know beyond the row's text.
+    fn detail(&self) -> Option<String> {
+        let detail = match self {
+            Self::Session(SessionError::Unknown(_)) => "the chain has no such session".to_owned(),
+            Self::Overloaded(_)
+            | Self::RequestTooLarge(_)
+            | Self::Malformed(_)
+            | Self::Invalid(_)
+            | Self::ForeignSupplier(_)
+            | Self::UnknownService(_)
+            | Self::RpcType(_)
+            | Self::Session(
+                SessionError::NotActive { .. } | SessionError::Header(_) | SessionError::Supplier(_),
+            )
+            | Self::Signature(_)
+            | Self::Sealed
+            | Self::Backend(_) => self.to_string(),
+            Self::Stopping
+            | Self::Body
+            | Self::Decode(_)
+            | Self::Session(SessionError::Chain(_) | SessionError::TooMany)
+            | Self::OverServiced
+            | Self::Recording => return None,
+        };
+        Some(detail.chars().take(MAX_DETAIL).collect())
+    }
+
+    /// Status and body.
+    pub(crate) fn http(&self) -> HttpRefusal {
+        let row = self.reason().row();
+        let text = match self.detail() {
+            Some(detail) => format!("{}: {detail}", row.text),
+            None => row.text.to_owned(),
+        };
+        HttpRefusal {
+            status: StatusCode::from_u16(row.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            retry: row.retry,
+            json: serde_json::json!({ "error": text }).to_string(),
         }
     }
 }
 
-impl Refused {
-    /// Outer status and body.
-    pub(crate) fn answer(self) -> (StatusCode, RelayResponse) {
-        let code = self.refusal.code();
-        let message = format!("{}: {}", self.refusal, code.description);
-        let error = RelayMinerError {
-            codespace: code.codespace.to_owned(),
-            code: code.code,
-            description: code.description.to_owned(),
-            message: message.clone(),
-        };
-        let meta = RelayResponseMetadata {
-            session_header: self.header,
-            ..RelayResponseMetadata::default()
-        };
-        let response = RelayResponse {
-            meta: Some(meta),
-            payload: message.into(),
-            relay_miner_error: Some(error),
-            ..RelayResponse::default()
-        };
-        (code.status, response)
+const fn session_reason(error: &SessionError) -> Reason {
+    match error {
+        SessionError::NotActive { start, end, height } => {
+            let far = start.abs_diff(*height) > MAX_DISTANCE.unsigned_abs()
+                || end.abs_diff(*height) > MAX_DISTANCE.unsigned_abs();
+            if far || *end < *start {
+                Reason::ImplausibleHeights
+            } else {
+                Reason::SessionNotActive
+            }
+        }
+        SessionError::Unknown(_) => Reason::SessionUnknown,
+        SessionError::Header(_) => Reason::SessionHeader,
+        SessionError::Supplier(_) => Reason::SupplierNotInSession,
+        SessionError::TooMany => Reason::TooManySessions,
+        SessionError::Chain(_) => Reason::ChainUnavailable,
+    }
+}
+
+const fn backend_reason(error: &BackendError) -> Reason {
+    match error {
+        BackendError::Payload(_) => Reason::Payload,
+        BackendError::Unreachable(_) => Reason::BackendUnreachable,
+        BackendError::Timeout(_) => Reason::BackendTimeout,
+        BackendError::NoMessage => Reason::BackendNoAnswer,
+        BackendError::TooLarge(_) => Reason::ResponseTooLarge,
+        BackendError::NoRoom => Reason::ResponseNoRoom,
     }
 }
 
@@ -220,105 +201,49 @@ mod tests {
 
     use super::*;
 
-    fn every_refusal() -> Vec<Refusal> {
-        let address = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4".parse().unwrap();
-        vec![
-            Refusal::Overloaded("relays in progress"),
-            Refusal::Stopping,
-            Refusal::Body,
-            Refusal::RequestTooLarge(10),
-            Refusal::Decode("x".into()),
-            Refusal::Basic("x".into()),
-            Refusal::ForeignSupplier("x".into()),
-            Refusal::UnknownService("eth".parse().unwrap()),
-            Refusal::Transport,
-            Refusal::RpcType,
-            SessionError::NotActive {
-                start: 1,
-                end: 10,
-                height: 12,
-            }
-            .into(),
-            SessionError::Unknown(ChainError::NotFound("x".into())).into(),
-            SessionError::Chain(ChainError::Unavailable("x".into())).into(),
-            SessionError::Header("session_id").into(),
-            SessionError::Supplier(address).into(),
-            SessionError::TooMany.into(),
-            Refusal::OverServiced,
-            Refusal::Signature(RelayError::PayloadHash),
-            Refusal::Sealed,
-            BackendError::Payload("x".into()).into(),
-            BackendError::Timeout(10).into(),
-            BackendError::TooLarge(10).into(),
-            BackendError::NoRoom.into(),
-            BackendError::NoMessage.into(),
-            Refusal::Recording,
-        ]
-    }
-
-    /// Gateways act on these numbers: a change is a decision.
     #[test]
-    fn the_table_of_refusals() {
-        let line = |refusal: Refusal| {
-            let (code, outcome) = (refusal.code(), refusal.outcome());
-            format!(
-                "{} {}/{} {outcome}",
-                code.status.as_u16(),
-                code.codespace,
-                code.code
-            )
-        };
-        let table: Vec<String> = every_refusal().into_iter().map(line).collect();
-        insta::assert_snapshot!(table.join("\n"), @r"
-        503 relayer_proxy/5 overloaded
-        503 relayer_proxy/5 stopping
-        200 relayer_proxy/5 unreadable_body
-        200 relayer_proxy/13 request_too_large
-        200 relayer_proxy/14 undecodable
-        200 service/1111 malformed
-        200 relayer_proxy/9 foreign_supplier
-        200 relayer_proxy/3 unknown_service
-        200 relayer_proxy/4 rpc_type
-        200 relayer_proxy/5 rpc_type
-        200 relay_authenticator/1 session_not_active
-        200 relay_authenticator/1 session_unknown
-        200 relayer_proxy/5 chain_unavailable
-        200 relay_authenticator/1 session_header
-        200 relay_authenticator/2 supplier_not_in_session
-        503 relayer_proxy/5 too_many_sessions
-        200 relayer_proxy/7 over_serviced
-        200 rings/3 signature
-        200 relay_authenticator/1 sealed
-        200 relayer_proxy/5 payload
-        200 relayer_proxy/10 backend_timeout
-        200 relayer_proxy/12 response_too_large
-        503 relayer_proxy/5 response_no_room
-        200 relayer_proxy/5 backend_no_answer
-        200 relayer_proxy/5 recording_failed
-        ");
+    fn a_refusal_is_a_status_and_json() {
+        let refusal = Refusal::UnknownService("eth".parse().unwrap()).http();
+        assert_eq!((refusal.status.as_u16(), refusal.retry), (404, false));
+        assert_eq!(
+            refusal.json,
+            r#"{"error":"unknown service: service eth is not configured"}"#
+        );
+        let busy = Refusal::Overloaded("leaf writer").http();
+        assert_eq!((busy.status.as_u16(), busy.retry), (503, true));
     }
 
     #[test]
-    fn a_refusal_carries_header_codes_and_text_unsigned() {
-        let header = SessionHeader {
-            session_id: "ab".into(),
-            ..SessionHeader::default()
+    fn tells_nothing_that_a_chain_or_backend_said() {
+        let said = || "http://10.0.0.7:9090/?key=k".to_owned();
+        for refusal in [
+            Refusal::Session(SessionError::Unknown(ChainError::NotFound(said()))),
+            Refusal::Session(SessionError::Chain(ChainError::Unavailable(said()))),
+            LeafLogError::Io(std::io::Error::other(said())).into(),
+        ] {
+            let json = refusal.http().json;
+            assert!(!json.contains("10.0.0.7"), "{json}");
+        }
+    }
+
+    #[test]
+    fn does_not_repeat_what_a_request_makes_up_at_length() {
+        let refusal = Refusal::ForeignSupplier("x".repeat(1_000_000)).http();
+        assert!(refusal.json.len() < 400, "{}", refusal.json.len());
+    }
+
+    #[test]
+    fn heights_that_nobody_can_mean_are_malformed() {
+        let at = |start, end| {
+            Refusal::Session(SessionError::NotActive {
+                start,
+                end,
+                height: 100,
+            })
+            .reason()
         };
-        let refused = Refused {
-            header: Some(header.clone()),
-            refusal: Refusal::OverServiced,
-        };
-        let (status, response) = refused.answer();
-        let error = response.relay_miner_error.unwrap();
-        assert_eq!(
-            (status, error.codespace.as_str(), error.code),
-            (StatusCode::OK, "relayer_proxy", 7)
-        );
-        assert_eq!(error.message.as_bytes(), &response.payload[..]);
-        let meta = response.meta.unwrap();
-        assert_eq!(
-            (meta.session_header, meta.supplier_operator_signature),
-            (Some(header), Vec::new())
-        );
+        assert_eq!(at(61, 90), Reason::SessionNotActive);
+        assert_eq!(at(121, 61), Reason::ImplausibleHeights);
+        assert_eq!(at(20_101, 20_160), Reason::ImplausibleHeights);
     }
 }

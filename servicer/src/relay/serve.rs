@@ -6,13 +6,14 @@ use bytes::Bytes;
 use portico_client::Chain;
 use portico_protocol::relay::{RelayError, sign_response};
 use portico_protocol::wire::pocket::service::RelayResponse;
+use portico_relay::Exchange as _;
 use tokio::time::Instant;
 
 use crate::backend::{BackendError, Call};
 use crate::buffers::Buffers;
 use crate::metrics::Metrics;
 use crate::relay::recorder::{Recorder, Signed};
-use crate::relay::refusal::{Refusal, Refused};
+use crate::relay::refusal::Refusal;
 use crate::relay::served::{self, Request, Served};
 use crate::relay::verify::Verifier;
 use crate::session::lookup::{SessionInfo, Sessions};
@@ -29,15 +30,10 @@ pub(crate) struct Relays {
 
 impl Relays {
     /// Serves one relay request. `rpc_type` is the value of its `Rpc-Type` header.
-    pub(crate) async fn serve(&self, body: Bytes, rpc_type: Option<&str>) -> Result<RelayResponse, Refused> {
+    pub(crate) async fn serve(&self, body: Bytes, rpc_type: Option<&str>) -> Result<RelayResponse, Refusal> {
         let bytes = body.len();
-        let request = served::decode(body)?;
-        let header = request.meta.as_ref().and_then(|meta| meta.session_header.clone());
-        let outcome = async {
-            let request = self.served.accept(request, bytes, rpc_type)?;
-            self.answer(&request).await
-        };
-        outcome.await.map_err(|refusal| Refused { header, refusal })
+        let request = self.served.accept(served::decode(body)?, bytes, rpc_type)?;
+        self.answer(&request).await
     }
 
     /// Every check is made before the backend is asked; the answer leaves after its leaf is on disk.
@@ -59,7 +55,7 @@ impl Relays {
             payload: &request.relay.payload,
         };
         let mut exchange = request.service.backends.open(call).await?;
-        let message = exchange.next().await?.ok_or(BackendError::NoMessage)?;
+        let message = exchange.next().await.unwrap_or(Err(BackendError::NoMessage))?;
         self.metrics.backend(asked.elapsed());
 
         let response = sign_response(header, message.payload, &request.key);

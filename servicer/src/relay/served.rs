@@ -46,16 +46,19 @@ pub(crate) fn decode(body: Bytes) -> Result<RelayRequest, Refusal> {
     RelayRequest::decode(body).map_err(|error| Refusal::Decode(error.to_string()))
 }
 
-/// Metadata and header of a request that passed [`relay::validate_request_basic`].
+/// Metadata and header of a request.
 pub(crate) fn parts(request: &RelayRequest) -> Result<(&RelayRequestMetadata, &SessionHeader), Refusal> {
-    let meta = request
-        .meta
-        .as_ref()
-        .ok_or_else(|| Refusal::Basic("no metadata".to_owned()))?;
+    let meta = request.meta.as_ref().ok_or(Refusal::Malformed("no metadata"))?;
     let header = meta
         .session_header
         .as_ref()
-        .ok_or_else(|| Refusal::Basic("no session header".to_owned()))?;
+        .ok_or(Refusal::Malformed("no session header"))?;
+    if meta.supplier_operator_address.is_empty() {
+        return Err(Refusal::Malformed("no supplier"));
+    }
+    if header.session_end_block_height < header.session_start_block_height {
+        return Err(Refusal::Malformed("the session ends before it starts"));
+    }
     Ok((meta, header))
 }
 
@@ -67,22 +70,21 @@ impl Served {
         bytes: usize,
         rpc_type: Option<&str>,
     ) -> Result<Request, Refusal> {
-        relay::validate_request_basic(&request).map_err(|error| Refusal::Basic(error.to_string()))?;
         let (meta, header) = parts(&request)?;
+        let service_id = ServiceId::new(&header.service_id).map_err(|_| Refusal::Malformed("no service"))?;
+        let service = self.services.get(&service_id);
+        let service = Arc::clone(service.ok_or_else(|| Refusal::UnknownService(service_id.clone()))?);
         let foreign = || Refusal::ForeignSupplier(meta.supplier_operator_address.clone());
         let supplier: Address = meta.supplier_operator_address.parse().map_err(|_| foreign())?;
         let key = Arc::clone(self.keys.get(&supplier).ok_or_else(foreign)?);
-        let application = header
-            .application_address
-            .parse()
-            .map_err(|_| malformed("application address"))?;
-        let service_id = ServiceId::new(&header.service_id).map_err(|_| malformed("service id"))?;
-        let service = self.services.get(&service_id);
-        let service = Arc::clone(service.ok_or_else(|| Refusal::UnknownService(service_id.clone()))?);
         if bytes > service.max_request_bytes {
             return Err(Refusal::RequestTooLarge(service.max_request_bytes));
         }
         let rpc_type = rpc_type_of(rpc_type)?;
+        relay::validate_request_basic(&request).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let application = header.application_address.parse();
+        let application =
+            application.map_err(|_| Refusal::Invalid("malformed application address".to_owned()))?;
         Ok(Request {
             relay: Arc::new(request),
             supplier,
@@ -95,23 +97,17 @@ impl Served {
     }
 }
 
-fn malformed(what: &str) -> Refusal {
-    Refusal::Basic(format!("malformed {what}"))
-}
-
 /// Reads the `Rpc-Type` header: a number as gateways send it, or a name.
 fn rpc_type_of(header: Option<&str>) -> Result<RpcType, Refusal> {
-    let Some(text) = header else {
-        return Ok(RpcType::JsonRpc);
-    };
-    match text.trim().to_ascii_lowercase().as_str() {
-        "0" | "3" | "" | "json_rpc" | "jsonrpc" => Ok(RpcType::JsonRpc),
-        "1" | "grpc" => Ok(RpcType::Grpc),
-        "4" | "rest" => Ok(RpcType::Rest),
-        "5" | "comet_bft" | "cometbft" => Ok(RpcType::CometBft),
-        "2" | "websocket" => Err(Refusal::Transport),
+    let text = header.unwrap_or_default().trim();
+    match portico_relay::RpcType::parse(text) {
+        Some(portico_relay::RpcType::Grpc) => Ok(RpcType::Grpc),
+        Some(portico_relay::RpcType::Rest) => Ok(RpcType::Rest),
+        Some(portico_relay::RpcType::CometBft) => Ok(RpcType::CometBft),
+        Some(portico_relay::RpcType::JsonRpc) => Ok(RpcType::JsonRpc),
+        Some(portico_relay::RpcType::WebSocket) => Err(Refusal::RpcType("2, WebSocket, is not served")),
         // Numbers of later versions of the network use the default backend, as numbers without a backend of their own do.
-        other if other.parse::<u32>().is_ok() => Ok(RpcType::JsonRpc),
-        _ => Err(Refusal::RpcType),
+        None if text.is_empty() || text.parse::<u32>().is_ok() => Ok(RpcType::JsonRpc),
+        None => Err(Refusal::RpcType("is neither a number nor a known name")),
     }
 }

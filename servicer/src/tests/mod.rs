@@ -2,6 +2,7 @@
 
 mod chain;
 mod crash;
+mod refusals;
 mod relays;
 mod settle;
 mod vectors;
@@ -21,7 +22,7 @@ use portico_config::servicer::{ServiceConfig, ServicerConfig};
 use portico_protocol::relay::sign_request;
 use portico_protocol::ring::Ring;
 use portico_protocol::wire::pocket::application::Application;
-use portico_protocol::wire::pocket::service::{RelayMinerError, RelayRequest, RelayResponse};
+use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::wire::sdk::types::{PokthttpRequest, PokthttpResponse};
@@ -104,6 +105,38 @@ struct Running {
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<Result<(), crate::ServicerError>>,
+}
+
+/// A refusal as a client gets it: never an HTTP success, which PATH would take for a bad signature.
+#[derive(Debug, PartialEq, Eq)]
+struct Refused {
+    status: u16,
+    error: String,
+    retry_after: Option<String>,
+}
+
+impl Refused {
+    async fn read(response: reqwest::Response) -> Self {
+        let status = response.status().as_u16();
+        assert!(status >= 400, "status {status} of a refusal");
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.map(|value| value.to_str().unwrap().to_owned());
+        let body: serde_json::Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        Self {
+            status,
+            error: body["error"].as_str().unwrap().to_owned(),
+            retry_after,
+        }
+    }
+
+    #[track_caller]
+    fn is(&self, status: u16, part: &str) {
+        assert!(
+            self.status == status && self.error.contains(part),
+            "{self:?} is not {status} with {part:?}"
+        );
+    }
 }
 
 fn key(n: u8) -> SigningKey {
@@ -293,8 +326,10 @@ impl World {
             .unwrap()
     }
 
+    /// Sends a request that must be served.
     async fn send(&self, request: &RelayRequest) -> RelayResponse {
         let response = self.post(request.encode_to_vec()).await;
+        assert_eq!(response.status(), 200);
         RelayResponse::decode(response.bytes().await.unwrap()).unwrap()
     }
 
@@ -308,13 +343,13 @@ impl World {
         PokthttpResponse::decode(response.payload).unwrap()
     }
 
-    async fn refused(&self, request: &RelayRequest) -> RelayMinerError {
-        let response = self.send(request).await;
-        assert!(
-            response.meta.unwrap().supplier_operator_signature.is_empty(),
-            "a refusal is not signed"
-        );
-        response.relay_miner_error.expect("the request is refused")
+    /// Sends a request that must be refused, and reads the refusal.
+    async fn refused(&self, request: &RelayRequest) -> Refused {
+        Refused::read(self.post(request.encode_to_vec()).await).await
+    }
+
+    async fn is_served(&self, request: &RelayRequest) -> bool {
+        self.post(request.encode_to_vec()).await.status() == 200
     }
 
     fn rows(&self) -> Vec<LedgerRow> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portico_config::servicer::{BackendConfig, RpcType};
 use portico_protocol::relay::{MinedRelay, sign_request};
 use portico_protocol::ring::Ring;
-use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
+use portico_protocol::wire::pocket::service::RelayRequest;
 use portico_protocol::wire::sdk::types::{Header, PokthttpRequest};
 use prost::Message;
 
@@ -46,29 +46,34 @@ async fn serves_a_relay_and_records_exactly_what_was_sent() {
     );
 }
 
-/// What is wrong with a request, how it is made so, and code space and number it is refused with; in the order of the checks.
-type Case = (&'static str, fn(&World, &mut RelayRequest), (&'static str, u32));
+/// What is wrong with a request, how it is made so, and the status and words it is refused with; in the order of the checks.
+type Case = (&'static str, fn(&World, &mut RelayRequest), (u16, &'static str));
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 13] = [
     (
         "no header",
         |_, request| meta(request).session_header = None,
-        ("service", 1111),
+        (400, "invalid relay request: no session header"),
     ),
     (
-        "no signature",
-        |_, request| meta(request).signature.clear(),
-        ("service", 1111),
-    ),
-    (
-        "another supplier's",
-        |_, request| meta(request).supplier_operator_address = key(9).address().to_string(),
-        ("relayer_proxy", 9),
+        "no supplier",
+        |_, request| meta(request).supplier_operator_address.clear(),
+        (400, "invalid relay request: no supplier"),
     ),
     (
         "unknown service",
         |_, request| header(request).service_id = "other".into(),
-        ("relayer_proxy", 3),
+        (404, "unknown service"),
+    ),
+    (
+        "another supplier's",
+        |_, request| meta(request).supplier_operator_address = key(9).address().to_string(),
+        (503, "supplier not served here"),
+    ),
+    (
+        "no signature",
+        |_, request| meta(request).signature.clear(),
+        (403, "relay validation failed: missing application signature"),
     ),
     (
         "heights off the grid",
@@ -76,37 +81,54 @@ const CASES: [Case; 11] = [
             header(request).session_start_block_height = 2;
             header(request).session_end_block_height = 11;
         },
-        ("relay_authenticator", 1),
+        (403, "neither active nor"),
     ),
     (
         "wrong end",
         |_, request| header(request).session_end_block_height = 20,
-        ("relay_authenticator", 1),
+        (403, "neither active nor"),
     ),
     (
         "a session of the future",
         |world, request| *header(request) = world.chain.header(11, SERVICE),
-        ("relay_authenticator", 1),
-    ),
-    (
-        "wrong session id",
-        |_, request| header(request).session_id = "ab".repeat(32),
-        ("relay_authenticator", 1),
+        (403, "neither active nor"),
     ),
     (
         "unknown application",
         |_, request| header(request).application_address = key(9).address().to_string(),
-        ("relay_authenticator", 1),
+        (403, "the chain has no such session"),
+    ),
+    (
+        "wrong session id",
+        |_, request| header(request).session_id = "ab".repeat(32),
+        (403, "differs from the chain's in session_id"),
+    ),
+    (
+        "another ring",
+        |world, request| {
+            let ring = Ring::new(vec![key(8).public_key(), key(9).public_key()]).unwrap();
+            let supplier = world.supplier().to_string();
+            let signed = sign_request(
+                &world.header(),
+                &supplier,
+                payload("/", "x"),
+                &ring,
+                &key(9),
+                &mut rng(),
+            );
+            meta(request).signature = signed.unwrap().meta.unwrap().signature;
+        },
+        (403, "belongs neither to the application"),
     ),
     (
         "tampered payload",
         |_, request| request.payload = payload("/", "tampered"),
-        ("rings", 3),
+        (403, "relay validation failed: ring"),
     ),
     (
         "tampered signature",
         |_, request| *meta(request).signature.last_mut().unwrap() ^= 1,
-        ("rings", 3),
+        (403, "relay validation failed: ring"),
     ),
 ];
 
@@ -121,21 +143,14 @@ fn header(request: &mut RelayRequest) -> &mut SessionHeader {
 #[tokio::test]
 async fn refuses_every_wrong_request_before_the_backend_is_touched() {
     let world = World::start().await;
-    for (name, change, (codespace, code)) in CASES {
+    for (name, change, (status, words)) in CASES {
         let mut request = world.request("/", name);
         change(&world, &mut request);
-        let error = world.refused(&request).await;
-        assert_eq!(
-            (error.codespace.as_str(), error.code),
-            (codespace, code),
-            "{name}: {error:?}"
-        );
+        world.refused(&request).await.is(status, words);
         assert_eq!(world.backend.hits(), 0, "{name}: the backend was asked");
     }
-    let undecodable = world.post(&b"\xff\xff\xff"[..]).await;
-    assert_eq!(undecodable.status(), 200, "as the network's relay miner answers");
-    let answer = RelayResponse::decode(undecodable.bytes().await.unwrap()).unwrap();
-    assert_eq!(answer.relay_miner_error.unwrap().code, 14);
+    let undecodable = Refused::read(world.post(&b"\xff\xff\xff"[..]).await).await;
+    undecodable.is(400, "must be a valid RelayRequest protobuf");
     assert_eq!(world.backend.hits(), 0);
     assert!(world.rows().is_empty(), "nothing of a refused request is stored");
 }
@@ -144,16 +159,15 @@ async fn refuses_every_wrong_request_before_the_backend_is_touched() {
 #[tokio::test]
 async fn checks_in_order_of_their_cost() {
     let world = World::start().await;
-    for (earlier, (name, change, (codespace, code))) in CASES.iter().enumerate() {
+    for (earlier, (name, change, (status, words))) in CASES.iter().enumerate() {
         for (other, break_also, _) in &CASES[earlier + 1..] {
             let mut request = world.request("/", name);
             break_also(&world, &mut request);
             change(&world, &mut request);
-            let error = world.refused(&request).await;
-            assert_eq!(
-                (error.codespace.as_str(), error.code),
-                (*codespace, *code),
-                "{name} with {other}: {error:?}"
+            let refused = world.refused(&request).await;
+            assert!(
+                refused.status == *status && refused.error.contains(words),
+                "{name} with {other}: {refused:?}"
             );
         }
     }
@@ -175,8 +189,7 @@ async fn refuses_a_ring_with_a_stranger_in_it() {
         &mut rng(),
     )
     .unwrap();
-    let error = world.refused(&request).await;
-    assert_eq!((error.codespace.as_str(), error.code), ("rings", 3));
+    world.refused(&request).await.is(403, "belongs neither");
     assert_eq!(world.backend.hits(), 0);
 }
 
@@ -195,7 +208,7 @@ async fn a_gateway_delegated_to_within_the_session_is_known_at_the_next_block() 
         &mut rng(),
     )
     .unwrap();
-    assert_eq!(world.refused(&request).await.codespace, "rings");
+    world.refused(&request).await.is(403, "belongs neither");
     let address = newcomer.address().to_string();
     world
         .chain
@@ -203,13 +216,10 @@ async fn a_gateway_delegated_to_within_the_session_is_known_at_the_next_block() 
         .application
         .delegatee_gateway_addresses
         .push(address);
-    assert_eq!(
-        world.refused(&request).await.codespace,
-        "rings",
-        "asked once per block"
-    );
+    let refused = world.refused(&request).await;
+    assert_eq!(refused.status, 403, "asked once per block");
     world.go_to(2).await;
-    assert!(world.send(&request).await.relay_miner_error.is_none());
+    assert!(world.is_served(&request).await);
 }
 
 #[tokio::test]
@@ -218,8 +228,10 @@ async fn refuses_when_its_supplier_is_not_in_the_session() {
     world.chain.state().suppliers.remove(0);
     let mut world = world;
     world.run(world.config());
-    let error = world.refused(&world.request("/", "x")).await;
-    assert_eq!((error.codespace.as_str(), error.code), ("relay_authenticator", 2));
+    world
+        .refused(&world.request("/", "x"))
+        .await
+        .is(403, "is not in the session");
     assert_eq!(world.backend.hits(), 0);
 }
 
@@ -229,10 +241,12 @@ async fn serves_until_the_grace_period_ends() {
     let header = world.header();
     let request = |body| world.request_in(&header, &world.supplier().to_string(), "/", body);
     world.go_to(11).await;
-    assert!(world.send(&request("in grace")).await.relay_miner_error.is_none());
+    assert!(world.is_served(&request("in grace")).await);
     world.go_to(12).await;
-    let error = world.refused(&request("too late")).await;
-    assert_eq!((error.codespace.as_str(), error.code), ("relay_authenticator", 1));
+    world
+        .refused(&request("too late"))
+        .await
+        .is(403, "neither active nor");
     assert_eq!(world.backend.hits(), 1);
 }
 
@@ -246,23 +260,24 @@ async fn refuses_beyond_the_budget_and_forged_requests_do_not_burn_it() {
     for n in 0..20 {
         let mut forged = world.request("/", &n.to_string());
         forged.payload = payload("/", "forged");
-        assert_eq!(world.refused(&forged).await.codespace, "rings");
+        world.refused(&forged).await.is(403, "ring signature refused");
     }
     world.relay("/", "one").await;
     assert_eq!(world.relay("/500", "answered, not mined").await.status_code, 500);
     world.relay("/", "two").await;
-    let error = world.refused(&world.request("/", "three")).await;
-    assert_eq!((error.codespace.as_str(), error.code), ("relayer_proxy", 7));
+    world
+        .refused(&world.request("/", "three"))
+        .await
+        .is(429, "session relay limit reached");
     assert_eq!(world.backend.hits(), 3);
     // The other supplier has a budget of its own.
     let other = world.suppliers[1].address().to_string();
-    let response = world
+    world
         .send(&world.request_in(&world.header(), &other, "/", "four"))
         .await;
-    assert!(response.relay_miner_error.is_none());
     // A restart knows what was spent.
     world.restart().await;
-    assert_eq!(world.refused(&world.request("/", "three")).await.code, 7);
+    assert_eq!(world.refused(&world.request("/", "three")).await.status, 429);
 }
 
 #[tokio::test]
@@ -298,7 +313,10 @@ async fn gives_up_on_a_backend_that_does_not_answer() {
             .timeout_ms = 50;
     })
     .await;
-    assert_eq!(world.refused(&world.request("/never", "x")).await.code, 10);
+    world
+        .refused(&world.request("/never", "x"))
+        .await
+        .is(502, "did not answer within 50 ms");
     assert_eq!(world.row().served, 0);
 }
 
@@ -312,7 +330,10 @@ async fn tells_a_large_answer_and_an_absent_backend_apart() {
             .insert(RpcType::Rest, BackendConfig::new("http://127.0.0.1:1/"));
     })
     .await;
-    assert_eq!(world.refused(&world.request("/large", "x")).await.code, 12);
+    world
+        .refused(&world.request("/large", "x"))
+        .await
+        .is(502, "larger than 1000 bytes");
     let url = format!("http://{}/any/path", world.running().address);
     let request = world.request("/", "x").encode_to_vec();
     let absent = world
@@ -323,8 +344,9 @@ async fn tells_a_large_answer_and_an_absent_backend_apart() {
         .send()
         .await
         .unwrap();
-    let absent = RelayResponse::decode(absent.bytes().await.unwrap()).unwrap();
-    assert_eq!(absent.relay_miner_error.unwrap().code, 5);
+    Refused::read(absent)
+        .await
+        .is(502, "backend error: the backend cannot be reached");
     assert_eq!(world.row().served, 0);
 }
 
@@ -396,21 +418,13 @@ async fn refuses_at_once_what_exceeds_its_bounds() {
     while world.backend.hits() == 0 {
         tokio::task::yield_now().await;
     }
-    let second = world.post(world.request("/", "second").encode_to_vec()).await;
-    assert_eq!(second.status(), 503);
-    assert_eq!(second.headers()["retry-after"], "1");
-    let refusal = RelayResponse::decode(second.bytes().await.unwrap()).unwrap();
-    assert!(
-        refusal
-            .relay_miner_error
-            .unwrap()
-            .message
-            .starts_with("overloaded: relays in progress")
-    );
+    let second = world.refused(&world.request("/", "second")).await;
+    second.is(503, "overloaded: relays in progress");
+    assert_eq!(second.retry_after.as_deref(), Some("1"));
     world.backend.gate.add_permits(1);
     assert_eq!(first.await.unwrap().unwrap().status(), 200);
     let large = world.request("/", &"x".repeat(3_000));
-    assert_eq!(world.refused(&large).await.code, 13);
+    world.refused(&large).await.is(413, "larger than 2000 bytes");
     assert_eq!(world.backend.hits(), 1);
 }
 
@@ -440,8 +454,8 @@ async fn a_session_above_the_followed_head_is_served_once_the_chain_confirms_it(
     let supplier = world.supplier().to_string();
     let early = world.request_in(&next, &supplier, "/", "early");
     assert_eq!(
-        world.refused(&early).await.code,
-        1,
+        world.refused(&early).await.status,
+        403,
         "nobody has committed block 11"
     );
     assert_eq!(world.chain.state().status_queries, 1);
@@ -455,11 +469,11 @@ async fn a_session_above_the_followed_head_is_served_once_the_chain_confirms_it(
         .map(|n| {
             let request = world.request_in(&next, &supplier, "/", &format!("client {n}"));
             let world = Arc::clone(&world);
-            tokio::spawn(async move { world.send(&request).await.relay_miner_error })
+            tokio::spawn(async move { world.is_served(&request).await })
         })
         .collect();
     for client in clients {
-        assert_eq!(client.await.unwrap(), None);
+        assert!(client.await.unwrap());
     }
     assert_eq!(world.chain.state().status_queries, 2, "one question for all");
 }
@@ -468,7 +482,10 @@ async fn a_session_above_the_followed_head_is_served_once_the_chain_confirms_it(
 async fn remembers_what_the_chain_refused_for_a_block_and_what_it_failed_to_answer_not_at_all() {
     let world = World::start().await;
     world.chain.state().away = true;
-    assert_eq!(world.refused(&world.request("/", "x")).await.code, 5);
+    world
+        .refused(&world.request("/", "x"))
+        .await
+        .is(503, "relay validation unavailable");
     world.chain.state().away = false;
     world.relay("/", "x").await;
 
@@ -476,11 +493,11 @@ async fn remembers_what_the_chain_refused_for_a_block_and_what_it_failed_to_answ
     let mut unknown = world.request("/", "x");
     header(&mut unknown).application_address = key(9).address().to_string();
     for _ in 0..3 {
-        assert_eq!(world.refused(&unknown).await.codespace, "relay_authenticator");
+        assert_eq!(world.refused(&unknown).await.status, 403);
     }
     assert_eq!(world.chain.state().session_queries, asked + 1);
     world.go_to(2).await;
-    assert_eq!(world.refused(&unknown).await.codespace, "relay_authenticator");
+    assert_eq!(world.refused(&unknown).await.status, 403);
     assert_eq!(world.chain.state().session_queries, asked + 2);
 }
 
@@ -590,7 +607,7 @@ async fn bounds_a_body_of_unannounced_length() {
     for _ in 0..3 {
         socket.write_all(&chunk).await.unwrap();
     }
-    while !answer.windows(13).any(|part| part == b"request limit") {
+    while !answer.windows(14).any(|part| part == b"body too large") {
         assert!(
             socket.read_buf(&mut answer).await.unwrap() > 0,
             "{}",
@@ -613,6 +630,6 @@ async fn shows_leaves_only_to_this_machine() {
     let get = |path: String| world.client.get(format!("http://127.0.0.1:{port}{path}")).send();
     assert_eq!(get("/metrics".into()).await.unwrap().status(), 200);
     let query = format!("/leaves?session={}&supplier={}", row.session_id, row.supplier);
-    let answer = RelayResponse::decode(get(query).await.unwrap().bytes().await.unwrap()).unwrap();
-    assert!(answer.relay_miner_error.is_some(), "it is taken for a relay");
+    let answer = Refused::read(get(query).await.unwrap()).await;
+    answer.is(400, "invalid relay request"); // it is taken for a relay
 }

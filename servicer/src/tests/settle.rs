@@ -125,7 +125,7 @@ async fn sends_the_claims_of_several_sessions_and_suppliers_in_one_transaction_e
         for service in [SERVICE, "second"] {
             let header = world.chain.header(1, service);
             let request = world.request_in(&header, &supplier.address().to_string(), "/", "x");
-            assert!(world.send(&request).await.relay_miner_error.is_none());
+            assert!(world.is_served(&request).await);
         }
     }
     world.go_to(20).await;
@@ -148,7 +148,7 @@ async fn a_message_that_the_chain_refuses_does_not_take_others_with_it() {
     for service in [SERVICE, "b", "c", "d"] {
         let header = world.chain.header(1, service);
         let request = world.request_in(&header, &world.supplier().to_string(), "/", "x");
-        assert!(world.send(&request).await.relay_miner_error.is_none());
+        assert!(world.is_served(&request).await);
     }
     let bad = world.chain.header(1, "c").session_id;
     world.chain.state().poisoned.push(bad.clone());
@@ -490,7 +490,7 @@ async fn a_relay_that_is_late_for_its_seal_is_not_answered_as_if_it_counted() {
     let world = Arc::new(World::start().await);
     world.relays(1).await;
     let (late, request) = (Arc::clone(&world), world.request("/wait", "late"));
-    let late = tokio::spawn(async move { late.send(&request).await });
+    let late = tokio::spawn(async move { late.refused(&request).await });
     while world.backend.hits() < 2 {
         tokio::task::yield_now().await;
     }
@@ -507,8 +507,8 @@ async fn a_relay_that_is_late_for_its_seal_is_not_answered_as_if_it_counted() {
         "but not longer than half of the claim window"
     );
     world.backend.gate.add_permits(1);
-    let answer = late.await.unwrap();
-    assert_eq!(answer.relay_miner_error.unwrap().codespace, "relay_authenticator");
+    let refused = late.await.unwrap();
+    refused.is(403, "sealed while the relay was in progress");
     world.go_to(20).await;
     assert_eq!(
         (world.row().committed, world.row().settled_upokt),
