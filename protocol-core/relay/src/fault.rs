@@ -63,4 +63,23 @@ mod tests {
         ];
         assert_eq!(other, [RefusalKind::Other; 3]);
     }
+    #[test]
+    fn our_own_refusals_are_sorted_by_their_status() {
+        use crate::refusal::Reason;
+        for reason in Reason::ALL {
+            let kind = RefusalKind::of_http_status(reason.row().http);
+            let expected = match reason {
+                Reason::OverServiced => RefusalKind::OverServiced,
+                Reason::Invalid
+                | Reason::SessionNotActive
+                | Reason::SessionUnknown
+                | Reason::SessionHeader
+                | Reason::SupplierNotInSession
+                | Reason::Signature
+                | Reason::Sealed => RefusalKind::Session,
+                _ => RefusalKind::Other,
+            };
+            assert_eq!(kind, expected, "{reason:?}");
+        }
+    }
 }
