@@ -35,6 +35,12 @@ pub enum ReceiptError {
     Signature,
 }
 
+/// Whether a [`REQUEST_HEADER`] with this value asks for a receipt: only `true` does, in any case.
+#[must_use]
+pub const fn is_wanted(value: &[u8]) -> bool {
+    value.trim_ascii().eq_ignore_ascii_case(b"true")
+}
+
 /// What a receipt's signature is over; the signature hashes it once more.
 #[must_use]
 pub fn digest(request_signature: &[u8], payload_hash: &[u8]) -> [u8; 32] {
@@ -135,6 +141,16 @@ mod tests {
             hex::encode(digest_of(&request(), &response()).unwrap()),
             "5bb8a3914486e4ff4ecde225a4c13d2939419fb5621b320bd33f44b5ac854319"
         );
+    }
+
+    #[test]
+    fn only_true_asks_for_a_receipt() {
+        for yes in ["true", "TRUE", "True", " true "] {
+            assert!(is_wanted(yes.as_bytes()), "{yes}");
+        }
+        for no in ["", "false", "1", "yes", "on", "true,true", "\u{0}\u{ff}"] {
+            assert!(!is_wanted(no.as_bytes()), "{no}");
+        }
     }
 
     #[test]
