@@ -26,6 +26,7 @@ use crate::lifecycle::driver::Driver;
 use crate::lifecycle::submit::Submitter;
 use crate::metrics::Metrics;
 use crate::readiness::Progress;
+use crate::relay::admittance::Admittance;
 use crate::relay::recorder::Recorder;
 use crate::relay::recovery::restore;
 use crate::relay::serve::Relays;
@@ -126,6 +127,8 @@ impl Servicer {
         };
         let relays = Arc::new(Relays {
             served,
+            admittance: Admittance::new(config.limits.max_in_flight),
+            replays: Arc::default(),
             verifier: Verifier::new(verify_threads(&config)),
             sessions: Arc::clone(&sessions),
             recorder,
@@ -201,7 +204,7 @@ impl Servicer {
             (None, false) => admin::probes(&admin).merge(admin::metrics_only(&admin)),
         };
         let metrics = Arc::clone(&self.relays.metrics);
-        let endpoint = RelayEndpoint::new(self.relays, metrics, &self.config.limits, relay_tasks.clone());
+        let endpoint = RelayEndpoint::new(self.relays, metrics, relay_tasks.clone());
         let relays = serve(self.listener, endpoint.router(beside), stop.clone());
         let admin_endpoint = async {
             match self.admin_listener {

@@ -7,20 +7,19 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
-use portico_protocol::wire::pocket::service::RelayResponse;
+use portico_protocol::receipt;
 use prost::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::buffers::Room;
 use crate::metrics::Metrics;
 use crate::relay::refusal::{HttpRefusal, Refusal};
-use crate::relay::serve::Relays;
+use crate::relay::serve::{Answer, Asked, Relays};
 
-/// Time for reading a request's body; a relay is in progress, and counted as such, only after it.
+/// Time for reading a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -32,19 +31,13 @@ const RPC_TYPE: &str = "rpc-type";
 pub(crate) struct RelayEndpoint {
     relays: Arc<Relays>,
     metrics: Arc<Metrics>,
-    places: Arc<Semaphore>,
     max_body_bytes: usize,
     /// Relays run as tasks of their own: a client that goes away does not tear down a relay between backend and leaf log.
     tasks: TaskTracker,
 }
 
 impl RelayEndpoint {
-    pub(crate) fn new(
-        relays: Arc<Relays>,
-        metrics: Arc<Metrics>,
-        limits: &portico_config::servicer::LimitsConfig,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub(crate) fn new(relays: Arc<Relays>, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
         let max_body_bytes = relays
             .served
             .services
@@ -54,7 +47,6 @@ impl RelayEndpoint {
         Self {
             relays,
             metrics,
-            places: Arc::new(Semaphore::new(limits.max_in_flight)),
             max_body_bytes: max_body_bytes.unwrap_or(0),
             tasks,
         }
@@ -65,32 +57,17 @@ impl RelayEndpoint {
         Router::new().fallback(relay).with_state(self).merge(others)
     }
 
-    /// A place for a relay in progress; `None` when all are taken.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| Refusal::Overloaded("relays in progress"))
-    }
-
-    async fn answer(self, request: Request) -> Result<RelayResponse, Refusal> {
-        let rpc_type = match request.headers().get(RPC_TYPE) {
-            Some(value) => Some(
-                value
-                    .to_str()
-                    .map_err(|_| Refusal::RpcType("is not text"))?
-                    .to_owned(),
-            ),
-            None => None,
+    async fn answer(self, request: Request) -> Result<Answer, Refusal> {
+        let asked = asked(request.headers())?;
+        let reading = {
+            let _place = self.relays.admittance.reading()?;
+            tokio::time::timeout(BODY_TIMEOUT, self.read(request)).await
         };
-        let reading = self.read(request);
-        let (body, room) = tokio::time::timeout(BODY_TIMEOUT, reading)
-            .await
-            .map_err(|_| Refusal::Body)??;
-        let place = self.place()?;
+        let (body, room) = reading.map_err(|_| Refusal::Body)??;
         let relays = Arc::clone(&self.relays);
         let work = async move {
-            let _held = (place, room);
-            relays.serve(body, rpc_type.as_deref()).await
+            let _room = room;
+            relays.serve(body, &asked).await
         };
         self.tasks.spawn(work).await.map_err(|_| Refusal::Stopping)?
     }
@@ -124,17 +101,31 @@ impl RelayEndpoint {
 async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Response {
     let metrics = Arc::clone(&endpoint.metrics);
     match endpoint.answer(request).await {
-        Ok(response) => (
-            [(CONTENT_TYPE, "application/octet-stream")],
-            response.encode_to_vec(),
-        )
-            .into_response(),
+        Ok(answer) => served(&answer),
         Err(refusal) => {
             metrics.relay(refusal.reason().row().name);
             tracing::debug!(refusal = &refusal as &dyn std::error::Error, "relay refused");
             refused(refusal.http())
         }
     }
+}
+
+fn served(answer: &Answer) -> Response {
+    let mut response = (
+        [(CONTENT_TYPE, "application/octet-stream")],
+        answer.response.encode_to_vec(),
+    )
+        .into_response();
+    let receipt = answer
+        .receipt
+        .as_deref()
+        .map(|text| HeaderValue::try_from(text).ok());
+    if let Some(receipt) = receipt.flatten() {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(receipt::HEADER), receipt);
+    }
+    response
 }
 
 fn refused(refusal: HttpRefusal) -> Response {
@@ -144,6 +135,22 @@ fn refused(refusal: HttpRefusal) -> Response {
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response
+}
+
+fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
+    let rpc_type = match headers.get(RPC_TYPE) {
+        Some(value) => Some(
+            value
+                .to_str()
+                .map_err(|_| Refusal::RpcType("is not text"))?
+                .to_owned(),
+        ),
+        None => None,
+    };
+    let receipt = headers
+        .get(receipt::REQUEST_HEADER)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    Ok(Asked { rpc_type, receipt })
 }
 
 fn content_length(request: &Request) -> Option<usize> {

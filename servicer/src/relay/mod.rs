@@ -1,8 +1,10 @@
 //! One relay: checked, served, recorded.
 
+pub(crate) mod admittance;
 pub(crate) mod recorder;
 pub(crate) mod recovery;
 pub(crate) mod refusal;
+pub(crate) mod replays;
 pub(crate) mod serve;
 pub(crate) mod served;
 pub(crate) mod verify;

@@ -60,6 +60,9 @@ pub(crate) enum Refusal {
     /// The ring signature does not hold.
     #[error("{0}")]
     Signature(RelayError),
+    /// The very same request was served before, or is being served.
+    #[error("the same request was sent before")]
+    Replayed,
     /// The session was sealed while the relay was in progress.
     #[error("the session was sealed while the relay was in progress")]
     Sealed,
@@ -117,6 +120,7 @@ impl Refusal {
             Self::Session(error) => session_reason(error),
             Self::OverServiced => Reason::OverServiced,
             Self::Signature(_) => Reason::Signature,
+            Self::Replayed => Reason::Replayed,
             Self::Sealed => Reason::Sealed,
             Self::Backend(error) => backend_reason(error),
             Self::Recording => Reason::RecordingFailed,
@@ -145,6 +149,7 @@ impl Refusal {
             | Self::Decode(_)
             | Self::Session(SessionError::Chain(_) | SessionError::TooMany)
             | Self::OverServiced
+            | Self::Replayed
             | Self::Recording => return None,
         };
         Some(detail.chars().take(MAX_DETAIL).collect())

@@ -1,9 +1,12 @@
 //! One relay, from bytes to bytes. Start reading here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use portico_client::Chain;
+use portico_protocol::Height;
+use portico_protocol::receipt;
 use portico_protocol::relay::{RelayError, sign_response};
 use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_relay::Exchange as _;
@@ -12,41 +15,74 @@ use tokio::time::Instant;
 use crate::backend::{BackendError, Call};
 use crate::buffers::Buffers;
 use crate::metrics::Metrics;
+use crate::relay::admittance::Admittance;
 use crate::relay::recorder::{Recorder, Signed};
 use crate::relay::refusal::Refusal;
+use crate::relay::replays::Replays;
 use crate::relay::served::{self, Request, Served};
 use crate::relay::verify::Verifier;
-use crate::session::lookup::{SessionInfo, Sessions};
+use crate::session::lookup::{SessionError, SessionInfo, Sessions};
+
+/// How long a request may wait for the block that begins its session.
+const EARLY: Duration = Duration::from_secs(2);
 
 /// What the hot path works with.
 pub(crate) struct Relays {
     pub(crate) served: Served,
+    pub(crate) admittance: Admittance,
     pub(crate) verifier: Verifier,
     pub(crate) sessions: Arc<Sessions<dyn Chain>>,
+    pub(crate) replays: Arc<Replays>,
     pub(crate) recorder: Recorder,
     pub(crate) buffers: Buffers,
     pub(crate) metrics: Arc<Metrics>,
 }
 
+/// What a client asks for beside the relay request itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Value of the `Rpc-Type` header.
+    pub(crate) rpc_type: Option<String>,
+    /// Whether it wants a receipt.
+    pub(crate) receipt: bool,
+}
+
+/// What a served relay is answered with.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: RelayResponse,
+    /// Ties the response to its request, when that was asked for.
+    pub(crate) receipt: Option<String>,
+}
+
 impl Relays {
-    /// Serves one relay request. `rpc_type` is the value of its `Rpc-Type` header.
-    pub(crate) async fn serve(&self, body: Bytes, rpc_type: Option<&str>) -> Result<RelayResponse, Refusal> {
+    /// Serves one relay request.
+    pub(crate) async fn serve(&self, body: Bytes, asked: &Asked) -> Result<Answer, Refusal> {
         let bytes = body.len();
+        let rpc_type = asked.rpc_type.as_deref();
         let request = self.served.accept(served::decode(body)?, bytes, rpc_type)?;
-        self.answer(&request).await
+        let response = self.answer(&request).await?;
+        let receipt = match asked.receipt {
+            true => receipt::sign(&request.relay, &response, &request.key).ok(),
+            false => None,
+        };
+        Ok(Answer { response, receipt })
     }
 
     /// Every check is made before the backend is asked; the answer leaves after its leaf is on disk.
     async fn answer(&self, request: &Request) -> Result<RelayResponse, Refusal> {
         let started = Instant::now();
         let (meta, header) = served::parts(&request.relay)?;
-        let session = self
-            .sessions
-            .find(header, request.application, &request.service_id)
-            .await?;
-        let reserved = self.recorder.reserve(session.supplier(&request.supplier)?)?;
+        let session = self.session(request).await?;
+        let supplier = session.supplier(&request.supplier)?;
+        let _place = self.admittance.relay()?;
         self.check_signature(request, &session).await?;
+        // Verified first, reserved after: a forged request holds no budget.
+        let first_sight = self.replays.first_sight(&meta.signature);
+        let first_sight = first_sight.ok_or(Refusal::Replayed)?;
+        let reserved = self.recorder.reserve(supplier)?;
         let admission = self.recorder.admit(&session, request.supplier, reserved).await?;
+        first_sight.keep();
 
         let asked = Instant::now();
         let call = Call {
@@ -68,6 +104,61 @@ impl Relays {
         self.recorder.record(admission, &signed).await?;
         self.metrics.served(started.elapsed());
         Ok(response)
+    }
+
+    /// The request's session. One that has to be asked for waits in places of its own.
+    async fn session(&self, request: &Request) -> Result<Arc<SessionInfo>, Refusal> {
+        let (_, header) = served::parts(&request.relay)?;
+        let mut found = std::pin::pin!(
+            self.sessions
+                .find(header, request.application, &request.service_id)
+        );
+        let known = tokio::select! {
+            biased;
+            known = &mut found => Some(known),
+            () = std::future::ready(()) => None,
+        };
+        let outcome = match known {
+            Some(known) => known,
+            None => {
+                let _place = self.admittance.lookup(&request.application)?;
+                let found = found.await;
+                if found.is_ok() {
+                    self.admittance.remember(request.application);
+                }
+                found
+            }
+        };
+        match outcome {
+            Err(early @ SessionError::NotActive { .. }) => Ok(self.once_begun(request, early).await?),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// The session of a request that comes one block early: its gateway heard of the block before we did, as the nodes of a chain do within
+    /// moments of each other. It is served once the block is here, as the reference relay miner serves it.
+    async fn once_begun(
+        &self,
+        request: &Request,
+        early: SessionError,
+    ) -> Result<Arc<SessionInfo>, SessionError> {
+        let SessionError::NotActive { start, height, .. } = early else {
+            return Err(early);
+        };
+        let begins_next = start == height.saturating_add(1) && self.sessions.may_begin(Height(start));
+        let Some(_place) = begins_next.then(|| self.admittance.early()).flatten() else {
+            return Err(early);
+        };
+        let begun = self.sessions.reach(Height(start));
+        if tokio::time::timeout(EARLY, begun).await.is_err() {
+            return Err(early);
+        }
+        let Ok((_, header)) = served::parts(&request.relay) else {
+            return Err(early);
+        };
+        self.sessions
+            .find(header, request.application, &request.service_id)
+            .await
     }
 
     /// The ring signature, with a second look at who may sign when a stranger did.

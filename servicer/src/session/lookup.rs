@@ -185,8 +185,17 @@ impl<C: Chain + ?Sized> Sessions<C> {
         in_time(async { self.head.at(start).await.map_err(SessionError::Chain) }).await
     }
 
+    /// Waits until the followed head is at `height`.
+    pub(crate) async fn reach(&self, height: Height) {
+        let mut head = self.chain.head();
+        // A chain that is gone reaches nothing: who waits has a time-out.
+        if head.wait_for(|head| head.height >= height).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Whether the grid of sessions, as far as it is known, has one from here on.
-    fn may_begin(&self, start: Height) -> bool {
+    pub(crate) fn may_begin(&self, start: Height) -> bool {
         let params = lock(&self.params).clone();
         params.is_none_or(|(_, params)| Timing::new(&params).start(start) == start)
     }
@@ -230,6 +239,10 @@ impl<C: Chain + ?Sized> Sessions<C> {
         let mut entries = lock(&self.entries);
         if entries.len() >= self.rules.max_sessions {
             entries.retain(|_, entry| entry.counts_at(height));
+        }
+        // Refusals make room for sessions: what is invented may be asked for again, what is real must not wait for the next block.
+        if entries.len() >= self.rules.max_sessions {
+            entries.retain(|_, entry| !matches!(entry.cell.get(), Some(Err(_))));
         }
         if entries.len() >= self.rules.max_sessions {
             return Err(SessionError::TooMany);

@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) poisoned: Vec<String>,
     /// Every call fails as if the node were away.
     pub(super) away: bool,
+    /// Questions for sessions of invented applications are not answered.
+    pub(super) hangs_for_strangers: bool,
     /// Heights that the chain was rolled back to: the blocks above are others since.
     pub(super) forks: Vec<i64>,
 }
@@ -413,8 +415,15 @@ impl Chain for FakeChain {
         service: &ServiceId,
         height: Height,
     ) -> Result<pocket::session::Session, ChainError> {
-        let mut state = self.up()?;
-        state.session_queries += 1;
+        let hangs = {
+            let mut state = self.up()?;
+            state.session_queries += 1;
+            state.hangs_for_strangers && state.application.address != application.to_string()
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        let state = self.up()?;
         if state.application.address != application.to_string() {
             return Err(ChainError::InvalidArgument("application not found".into()));
         }

@@ -2,6 +2,7 @@
 
 mod chain;
 mod crash;
+mod floods;
 mod refusals;
 mod relays;
 mod settle;
@@ -214,6 +215,7 @@ impl World {
             lose: 0,
             poisoned: Vec::new(),
             away: false,
+            hangs_for_strangers: false,
             forks: Vec::new(),
         });
         Self {
