@@ -10,6 +10,7 @@
 //!  └──────────── definition of type 64 ───────┘                 └──────────────── value ────────────────┘
 //! ```
 
+mod proofs;
 mod read;
 mod schema;
 mod write;

@@ -8,7 +8,7 @@ mod types;
 
 use std::collections::BTreeSet;
 
-use super::schema::{BYTES, FieldType, INT, Message};
+use super::schema::{BYTES, FieldType, INT};
 use super::{GobError, MAX_STREAM_LEN};
 
 use self::input::Input;
@@ -19,8 +19,16 @@ const MAX_NESTING: usize = 256;
 /// Most elements of a list; a proof has at most 256 side nodes and as many flipped bits.
 const MAX_ELEMENTS: usize = 1 << 16;
 
+/// A struct that is read from a stream, field by field.
+pub(super) trait Decode: Default {
+    /// Type of the field with this name.
+    fn field_type(name: &str) -> Option<FieldType>;
+    /// Reads one field.
+    fn read_field(&mut self, name: &str, reader: &mut Reader<'_>) -> Result<(), GobError>;
+}
+
 /// Reads definitions up to the first value, then that value.
-pub(super) fn stream<T: Message>(bytes: &[u8]) -> Result<T, GobError> {
+pub(super) fn stream<T: Decode>(bytes: &[u8]) -> Result<T, GobError> {
     if bytes.len() > MAX_STREAM_LEN {
         return Err(GobError::TooLong { got: bytes.len() });
     }
@@ -150,7 +158,7 @@ impl Reader<'_> {
         Ok(list)
     }
 
-    pub(super) fn message<T: Message>(&mut self) -> Result<T, GobError> {
+    pub(super) fn message<T: Decode>(&mut self) -> Result<T, GobError> {
         let declared = self.types.structure(self.id).ok_or(GobError::Type)?;
         let fields = declared.fields.as_ref().ok_or(GobError::Type)?;
         let (mut message, mut next) = (T::default(), 0);

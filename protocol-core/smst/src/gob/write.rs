@@ -2,10 +2,18 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "lengths of what is in memory")]
 
-use super::schema::{Definition, FIRST_ID, Message};
+use super::schema::{Definition, FIRST_ID};
+
+/// A struct that is written as the one value of a stream.
+pub(super) trait Encode {
+    /// What a fresh process defines when it writes one; the first has id [`FIRST_ID`], and so on.
+    const DEFINITIONS: &'static [Definition];
+    /// Writes the fields that are not empty.
+    fn write_fields(&self, body: &mut Body);
+}
 
 /// The definitions of `T` and one value.
-pub(super) fn stream<T: Message>(value: &T) -> Vec<u8> {
+pub(super) fn stream<T: Encode>(value: &T) -> Vec<u8> {
     let mut out = Vec::new();
     for (id, definition) in (FIRST_ID..).zip(T::DEFINITIONS) {
         push_message(&mut out, -id, &definition.body(id));
@@ -78,7 +86,7 @@ impl Body {
     }
 
     /// A pointer to a struct: written when there is one, even when all its fields are zero.
-    pub(super) fn message<T: Message>(&mut self, field: u64, message: Option<&T>) {
+    pub(super) fn message<T: Encode>(&mut self, field: u64, message: Option<&T>) {
         if let Some(message) = message {
             self.nested(field, |body| message.write_fields(body));
         }
