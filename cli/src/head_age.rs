@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::Result;
-use portico_client::{BlockHead, Chain};
+use portico_client::{BlockHead, Blocks};
 use portico_engine::{Clock, SystemClock};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -20,7 +20,7 @@ const STALE_AFTER: Duration = Duration::from_secs(10 * 60);
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// A registry for one role, with the age of the newest block of `chain`.
-pub(crate) fn registry(chain: &dyn Chain) -> Result<Registry> {
+pub(crate) fn registry(chain: &dyn Blocks) -> Result<Registry> {
     let registry = Registry::new();
     let age = HeadAge::new(chain.head(), SystemClock)?;
     registry.register(Box::new(age))?;

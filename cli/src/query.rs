@@ -4,7 +4,7 @@ mod views;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use portico_client::Chain;
+use portico_client::{Actors, Blocks, Chain, Claims, ModuleParams};
 use portico_protocol::session::Timing;
 use portico_protocol::{Address, Height, ServiceId};
 
@@ -181,7 +181,7 @@ async fn session(
 }
 
 /// The application that is staked for `service`, when there is exactly one.
-pub(crate) async fn only_application(chain: &dyn Chain, service: &ServiceId) -> Result<Address> {
+pub(crate) async fn only_application(chain: &dyn Actors, service: &ServiceId) -> Result<Address> {
     let all = chain.applications().await?;
     let staked_for_it = |application: &&portico_protocol::wire::pocket::application::Application| {
         application
@@ -202,7 +202,7 @@ pub(crate) async fn only_application(chain: &dyn Chain, service: &ServiceId) -> 
     }
 }
 
-async fn claims(chain: &dyn Chain, session: Option<String>, supplier: Option<String>) -> Result<View> {
+async fn claims(chain: &dyn Claims, session: Option<String>, supplier: Option<String>) -> Result<View> {
     let supplier = supplier
         .map(|actor| folders::address(&actor))
         .transpose()?
@@ -221,7 +221,7 @@ async fn claims(chain: &dyn Chain, session: Option<String>, supplier: Option<Str
     Ok(claims.iter().filter(wanted).map(views::claim).collect())
 }
 
-async fn params(chain: &dyn Chain, module: Option<Module>) -> Result<View> {
+async fn params(chain: &dyn ModuleParams, module: Option<Module>) -> Result<View> {
     let wanted = |candidate| module.is_none_or(|module| module == candidate);
     let mut fields = Vec::new();
     if wanted(Module::Shared) {
@@ -242,7 +242,7 @@ async fn params(chain: &dyn Chain, module: Option<Module>) -> Result<View> {
     Ok(View::Fields(fields))
 }
 
-async fn block(chain: &dyn Chain, height: Option<i64>) -> Result<View> {
+async fn block(chain: &dyn Blocks, height: Option<i64>) -> Result<View> {
     let height = match height {
         Some(height) => Height(height),
         None => chain.status().await?.head.height,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use portico_client::{Chain, RemoteChain};
+use portico_client::{Blocks, RemoteChain};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::ready;

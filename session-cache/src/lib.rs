@@ -7,7 +7,7 @@
 //!                   └ block 11 is committed: the cache's task asks for k+1
 //! ```
 //! - A caller gets everything that relaying needs: the header, the ring that signs, and the suppliers with endpoints and public keys.
-//! - Nothing expires by the clock; only [`Chain::head`](portico_client::Chain::head) moves sessions on.
+//! - Nothing expires by the clock; only [`Blocks::head`](portico_client::Blocks::head) moves sessions on.
 //! - What the chain refuses is refused to callers for one block; what it could not answer, for half a second.
 //! - Everything is bounded: [`MAX_ENTRIES`] pairs, three sessions each, public keys.
 //!

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use portico_client::{Chain, ChainError};
+use portico_client::{Accounts, ChainError, ModuleParams, Sessions};
 use portico_protocol::relay::ring_gateways;
 use portico_protocol::ring::Ring;
 use portico_protocol::session::Timing;
@@ -40,7 +40,7 @@ impl Question {
 
 /// Asks for a session and completes it with keys and params.
 pub(crate) async fn read(
-    chain: &dyn Chain,
+    chain: &(impl Sessions + ModuleParams + Accounts + ?Sized),
     keys: &PublicKeys,
     question: &Question,
 ) -> Result<SessionView, SessionError> {
@@ -101,7 +101,7 @@ fn check<'a>(question: &Question, session: &'a Session) -> Result<&'a SessionHea
 
 /// Keys of the application and of those of its gateways that have one; the application's twice when it has no gateway.
 async fn ring(
-    chain: &dyn Chain,
+    chain: &(impl Accounts + ?Sized),
     keys: &PublicKeys,
     question: &Question,
     session: &Session,
@@ -128,7 +128,7 @@ async fn ring(
 
 /// The suppliers whose answers can be verified, in session order.
 async fn suppliers(
-    chain: &dyn Chain,
+    chain: &(impl Accounts + ?Sized),
     keys: &PublicKeys,
     question: &Question,
     suppliers: &[Supplier],
@@ -146,7 +146,7 @@ async fn suppliers(
 }
 
 async fn view(
-    chain: &dyn Chain,
+    chain: &(impl Accounts + ?Sized),
     keys: &PublicKeys,
     service: &ServiceId,
     supplier: &Supplier,
@@ -189,7 +189,11 @@ pub(crate) struct PublicKeys(Mutex<BTreeMap<Address, PublicKey>>);
 
 impl PublicKeys {
     /// Key of the account; `None` when the chain has no such account or it never signed. That is not remembered: it may sign any time.
-    async fn of(&self, chain: &dyn Chain, address: &Address) -> Result<Option<PublicKey>, ChainError> {
+    async fn of(
+        &self,
+        chain: &(impl Accounts + ?Sized),
+        address: &Address,
+    ) -> Result<Option<PublicKey>, ChainError> {
         let known = self.lock().get(address).copied();
         if known.is_some() {
             return Ok(known);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use portico_client::{
-    Account, BlockHead, BlockResults, BroadcastResult, Chain, ChainError, ChainStatus, TxResult,
+    Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError, ChainStatus,
+    Claims, ModuleParams, Sessions, Transactions, TxResult,
 };
 use portico_protocol::session::{Timing, header};
 use portico_protocol::wire::pocket;
@@ -169,7 +170,7 @@ impl MemoryChain {
 }
 
 #[async_trait]
-impl Chain for MemoryChain {
+impl Blocks for MemoryChain {
     fn head(&self) -> watch::Receiver<BlockHead> {
         self.head.subscribe()
     }
@@ -190,7 +191,10 @@ impl Chain for MemoryChain {
     async fn block_results(&self, _: Height) -> Result<BlockResults, ChainError> {
         Ok(BlockResults::default())
     }
+}
 
+#[async_trait]
+impl ModuleParams for MemoryChain {
     async fn shared_params(&self, _: Option<Height>) -> Result<pocket::shared::Params, ChainError> {
         Ok(params())
     }
@@ -206,7 +210,10 @@ impl Chain for MemoryChain {
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
         absent("tokenomics params")
     }
+}
 
+#[async_trait]
+impl Sessions for MemoryChain {
     async fn session(
         &self,
         application: &Address,
@@ -234,6 +241,21 @@ impl Chain for MemoryChain {
         }
     }
 
+    async fn compute_units_per_relay(&self, _: &ServiceId, _: Height) -> Result<u64, ChainError> {
+        absent("compute units")
+    }
+
+    async fn difficulty(
+        &self,
+        _: &ServiceId,
+        _: Height,
+    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
+        absent("difficulty")
+    }
+}
+
+#[async_trait]
+impl Actors for MemoryChain {
     async fn application(&self, _: &Address) -> Result<Application, ChainError> {
         absent("application")
     }
@@ -265,19 +287,10 @@ impl Chain for MemoryChain {
     async fn services(&self) -> Result<Vec<pocket::shared::Service>, ChainError> {
         absent("services")
     }
+}
 
-    async fn compute_units_per_relay(&self, _: &ServiceId, _: Height) -> Result<u64, ChainError> {
-        absent("compute units")
-    }
-
-    async fn difficulty(
-        &self,
-        _: &ServiceId,
-        _: Height,
-    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
-        absent("difficulty")
-    }
-
+#[async_trait]
+impl Claims for MemoryChain {
     async fn claim(&self, _: &str, _: &Address) -> Result<Option<pocket::proof::Claim>, ChainError> {
         Ok(None)
     }
@@ -289,7 +302,10 @@ impl Chain for MemoryChain {
     async fn proof(&self, _: &str, _: &Address) -> Result<Option<pocket::proof::Proof>, ChainError> {
         Ok(None)
     }
+}
 
+#[async_trait]
+impl Accounts for MemoryChain {
     async fn account(&self, address: &Address) -> Result<Account, ChainError> {
         let public_key = self.state().accounts.get(address).copied();
         let public_key = public_key.ok_or_else(|| ChainError::NotFound(format!("account {address}")))?;
@@ -308,7 +324,10 @@ impl Chain for MemoryChain {
     async fn total_supply(&self) -> Result<Upokt, ChainError> {
         Ok(Upokt::default())
     }
+}
 
+#[async_trait]
+impl Transactions for MemoryChain {
     async fn broadcast(&self, _: Bytes) -> Result<BroadcastResult, ChainError> {
         absent("mempool")
     }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use portico_protocol::Height;
 use tokio::sync::watch;
 
-use crate::{BlockHead, Chain, ChainError};
+use crate::{BlockHead, Blocks, ChainError};
 
 /// The blocks of a chain by height, without gaps: a head that jumps (a poll late, a node changed) leaves none out.
-pub struct Blocks {
-    chain: Arc<dyn Chain>,
+pub struct BlockStream {
+    chain: Arc<dyn Blocks>,
     head: watch::Receiver<BlockHead>,
     next: Height,
 }
 
-impl Blocks {
+impl BlockStream {
     /// The blocks above `height`.
     #[must_use]
-    pub fn after(chain: Arc<dyn Chain>, height: Height) -> Self {
+    pub fn after(chain: Arc<dyn Blocks>, height: Height) -> Self {
         Self {
             head: chain.head(),
             chain,
@@ -25,7 +25,7 @@ impl Blocks {
         }
     }
 
-    /// Waits for the next block. Errs as [`Chain::block`] does; the same block is then asked for again by the next call, and a call that
+    /// Waits for the next block. Errs as [`Blocks::block`] does; the same block is then asked for again by the next call, and a call that
     /// is dropped loses none.
     pub async fn next(&mut self) -> Result<BlockHead, ChainError> {
         let next = self.next;

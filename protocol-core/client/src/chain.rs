@@ -19,7 +19,7 @@ pub struct BlockHead {
     pub time_ms: u64,
 }
 
-/// Answer of [`Chain::status`].
+/// Answer of [`Blocks::status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainStatus {
     /// Chain id, which transactions commit to.
@@ -102,10 +102,10 @@ pub struct BlockResults {
     pub txs: Vec<TxResult>,
 }
 
-/// A chain as gateways, servicers and tools see it. All reads are of committed state.
+/// The blocks of a chain: where it is, and what happened in each.
 #[async_trait]
-pub trait Chain: Send + Sync + 'static {
-    /// Follows the newest committed block. Only the newest is kept: a reader that needs every height fills gaps with [`Chain::block`].
+pub trait Blocks: Send + Sync + 'static {
+    /// Follows the newest committed block. Only the newest is kept: a reader that needs every height fills gaps with [`Blocks::block`].
     fn head(&self) -> watch::Receiver<BlockHead>;
 
     /// Chain id, newest block, sync state.
@@ -116,7 +116,11 @@ pub trait Chain: Send + Sync + 'static {
 
     /// Events and transaction outcomes of the block at `height`.
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError>;
+}
 
+/// The params of the network's modules.
+#[async_trait]
+pub trait ModuleParams: Send + Sync + 'static {
     /// Shared params in force at `height`, or the live ones.
     async fn shared_params(&self, height: Option<Height>) -> Result<pocket::shared::Params, ChainError>;
 
@@ -128,7 +132,11 @@ pub trait Chain: Send + Sync + 'static {
 
     /// Live tokenomics params.
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError>;
+}
 
+/// Who relays for whom, and at which price.
+#[async_trait]
+pub trait Sessions: Send + Sync + 'static {
     /// The session of (application, service) that contains `height`; height 0 means the newest.
     async fn session(
         &self,
@@ -137,6 +145,20 @@ pub trait Chain: Send + Sync + 'static {
         height: Height,
     ) -> Result<pocket::session::Session, ChainError>;
 
+    /// Compute units per relay of the service at `height`.
+    async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError>;
+
+    /// Relay mining difficulty of the service in force at `height`.
+    async fn difficulty(
+        &self,
+        service: &ServiceId,
+        height: Height,
+    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError>;
+}
+
+/// Who is staked, and the services that they are staked for.
+#[async_trait]
+pub trait Actors: Send + Sync + 'static {
     /// A staked application.
     async fn application(&self, address: &Address) -> Result<pocket::application::Application, ChainError>;
 
@@ -160,17 +182,11 @@ pub trait Chain: Send + Sync + 'static {
 
     /// All services.
     async fn services(&self) -> Result<Vec<pocket::shared::Service>, ChainError>;
+}
 
-    /// Compute units per relay of the service at `height`.
-    async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError>;
-
-    /// Relay mining difficulty of the service in force at `height`.
-    async fn difficulty(
-        &self,
-        service: &ServiceId,
-        height: Height,
-    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError>;
-
+/// Claims of sessions, and their proofs.
+#[async_trait]
+pub trait Claims: Send + Sync + 'static {
     /// The claim of (session, supplier), if it exists.
     async fn claim(
         &self,
@@ -187,7 +203,11 @@ pub trait Chain: Send + Sync + 'static {
         session_id: &str,
         supplier: &Address,
     ) -> Result<Option<pocket::proof::Proof>, ChainError>;
+}
 
+/// Accounts and what they hold.
+#[async_trait]
+pub trait Accounts: Send + Sync + 'static {
     /// An account; [`ChainError::NotFound`] for an address that never received tokens.
     async fn account(&self, address: &Address) -> Result<Account, ChainError>;
 
@@ -196,7 +216,11 @@ pub trait Chain: Send + Sync + 'static {
 
     /// All upokt there are (`cosmos.bank`, `SupplyOf`).
     async fn total_supply(&self) -> Result<Upokt, ChainError>;
+}
 
+/// Handing transactions over, and what became of them.
+#[async_trait]
+pub trait Transactions: Send + Sync + 'static {
     /// Hands a signed transaction to the mempool and returns its check's outcome (`broadcast_tx_sync`).
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError>;
 
@@ -205,4 +229,12 @@ pub trait Chain: Send + Sync + 'static {
 
     /// Outcome of an included transaction by its upper-case hex hash; `None` while it is not in a block.
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError>;
+}
+
+/// A chain with all that is asked of one: for wiring. A user names the traits that it needs; all reads are of committed state.
+pub trait Chain: Blocks + ModuleParams + Sessions + Actors + Claims + Accounts + Transactions {}
+
+impl<C: ?Sized> Chain for C where
+    C: Blocks + ModuleParams + Sessions + Actors + Claims + Accounts + Transactions
+{
 }

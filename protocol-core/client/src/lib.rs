@@ -1,12 +1,22 @@
-//! The [`Chain`] trait: all that a gateway, a servicer or a tool asks of a chain, and its remote implementation.
+//! What a gateway, a servicer or a tool asks of a chain, in traits by use, and its remote implementation.
 //!
 //! ```text
 //! gateway ─┐                       ┌─ the embedded node (in process)
 //! servicer ├─► dyn Chain ──────────┤
 //! cli     ─┘                       └─ full nodes over gRPC and CometBFT RPC
 //! ```
-//! A [`Transport`] passes queries on; every transport is a [`Chain`].
-//! Nothing above this trait knows which one it talks to.
+//! | trait | asked for |
+//! |---|---|
+//! | [`Blocks`] | the head, blocks and their results |
+//! | [`ModuleParams`] | params of the modules |
+//! | [`Sessions`] | sessions, compute units, difficulty |
+//! | [`Actors`] | applications, gateways, suppliers, services |
+//! | [`Claims`] | claims and proofs |
+//! | [`Accounts`] | keys, sequences, balances |
+//! | [`Transactions`] | simulation, broadcast, outcome |
+//!
+//! A user takes the ones that it needs (`&dyn Blocks`, `impl Sessions + Accounts`); [`Chain`] is all of them, for who wires parts together.
+//! A [`Transport`] passes queries on; every transport is a [`Chain`]. Nothing above these traits knows which one it talks to.
 
 mod blocks;
 mod chain;
@@ -15,8 +25,11 @@ mod error;
 mod remote;
 mod transport;
 
-pub use blocks::Blocks;
-pub use chain::{Account, BlockHead, BlockResults, BroadcastResult, Chain, ChainStatus, Event, TxResult};
+pub use blocks::BlockStream;
+pub use chain::{
+    Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, Chain, ChainStatus, Claims,
+    Event, ModuleParams, Sessions, Transactions, TxResult,
+};
 pub use codec::RawCodec;
 pub use error::ChainError;
 pub use remote::{RemoteChain, RemoteConfig};

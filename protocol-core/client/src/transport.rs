@@ -1,4 +1,4 @@
-//! The [`Chain`] of whoever can pass on a query: types and paths of all calls are written once, here.
+//! The [`Chain`](crate::Chain) of whoever can pass on a query: types and paths of all calls are written once, here.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,31 +15,34 @@ use portico_protocol::{Address, Height, PublicKey, ServiceId, Upokt, tx};
 use prost::Message;
 use tokio::sync::watch;
 
-use crate::{Account, BlockHead, BlockResults, BroadcastResult, Chain, ChainError, ChainStatus, TxResult};
+use crate::{
+    Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError, ChainStatus,
+    Claims, ModuleParams, Sessions, Transactions, TxResult,
+};
 
 /// Entries asked for per page of a list.
 const PAGE: u64 = 500;
 /// Most pages of a list: beyond it the other end is not telling the truth.
 const MAX_PAGES: usize = 2_000;
 
-/// What a [`Chain`] is made of: queries by gRPC path and encoded messages, and what is not a query.
+/// What a [`Chain`](crate::Chain) is made of: queries by gRPC path and encoded messages, and what is not a query.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Answers the gRPC method `path` (e.g. `/pocket.session.Query/GetSession`) from the newest committed state.
     async fn query(&self, path: &'static str, request: Bytes) -> Result<Bytes, ChainError>;
-    /// As [`Chain::head`].
+    /// As [`Blocks::head`].
     fn head(&self) -> watch::Receiver<BlockHead>;
-    /// As [`Chain::status`].
+    /// As [`Blocks::status`].
     async fn status(&self) -> Result<ChainStatus, ChainError>;
-    /// As [`Chain::block`].
+    /// As [`Blocks::block`].
     async fn block(&self, height: Height) -> Result<BlockHead, ChainError>;
-    /// As [`Chain::block_results`].
+    /// As [`Blocks::block_results`].
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError>;
-    /// As [`Chain::broadcast`].
+    /// As [`Transactions::broadcast`].
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError>;
-    /// As [`Chain::simulate`].
+    /// As [`Transactions::simulate`].
     async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError>;
-    /// As [`Chain::tx`].
+    /// As [`Transactions::tx`].
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError>;
 }
 
@@ -129,7 +132,7 @@ macro_rules! params {
 }
 
 #[async_trait]
-impl<T: Transport> Chain for T {
+impl<T: Transport> Blocks for T {
     fn head(&self) -> watch::Receiver<BlockHead> {
         Transport::head(self)
     }
@@ -145,7 +148,10 @@ impl<T: Transport> Chain for T {
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
         Transport::block_results(self, height).await
     }
+}
 
+#[async_trait]
+impl<T: Transport> ModuleParams for T {
     async fn shared_params(&self, height: Option<Height>) -> Result<pocket::shared::Params, ChainError> {
         use pocket::shared::{QueryParamsAtHeightRequest, QueryParamsAtHeightResponse};
         let Some(height) = height else {
@@ -168,7 +174,10 @@ impl<T: Transport> Chain for T {
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
         params!(self, tokenomics)
     }
+}
 
+#[async_trait]
+impl<T: Transport> Sessions for T {
     async fn session(
         &self,
         application: &Address,
@@ -185,6 +194,39 @@ impl<T: Transport> Chain for T {
         held(answer.session, "session")
     }
 
+    async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError> {
+        use pocket::service::{
+            QueryComputeUnitsPerRelayAtHeightRequest, QueryComputeUnitsPerRelayAtHeightResponse,
+        };
+        let request = QueryComputeUnitsPerRelayAtHeightRequest {
+            service_id: service.to_string(),
+            block_height: height.0,
+        };
+        let path = "/pocket.service.Query/ComputeUnitsPerRelayAtHeight";
+        let answer: QueryComputeUnitsPerRelayAtHeightResponse = ask(self, path, &request).await?;
+        Ok(answer.compute_units_per_relay)
+    }
+
+    async fn difficulty(
+        &self,
+        service: &ServiceId,
+        height: Height,
+    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
+        use pocket::service::{
+            QueryGetRelayMiningDifficultyAtHeightRequest, QueryGetRelayMiningDifficultyAtHeightResponse,
+        };
+        let request = QueryGetRelayMiningDifficultyAtHeightRequest {
+            service_id: service.to_string(),
+            block_height: height.0,
+        };
+        let path = "/pocket.service.Query/RelayMiningDifficultyAtHeight";
+        let answer: QueryGetRelayMiningDifficultyAtHeightResponse = ask(self, path, &request).await?;
+        held(answer.relay_mining_difficulty, "difficulty")
+    }
+}
+
+#[async_trait]
+impl<T: Transport> Actors for T {
     async fn application(&self, address: &Address) -> Result<pocket::application::Application, ChainError> {
         use pocket::application::{QueryGetApplicationRequest, QueryGetApplicationResponse};
         let request = QueryGetApplicationRequest {
@@ -264,37 +306,10 @@ impl<T: Transport> Chain for T {
         let page = |answer: QueryAllServicesResponse| (answer.service, answer.pagination);
         all(self, "/pocket.service.Query/AllServices", request, page).await
     }
+}
 
-    async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError> {
-        use pocket::service::{
-            QueryComputeUnitsPerRelayAtHeightRequest, QueryComputeUnitsPerRelayAtHeightResponse,
-        };
-        let request = QueryComputeUnitsPerRelayAtHeightRequest {
-            service_id: service.to_string(),
-            block_height: height.0,
-        };
-        let path = "/pocket.service.Query/ComputeUnitsPerRelayAtHeight";
-        let answer: QueryComputeUnitsPerRelayAtHeightResponse = ask(self, path, &request).await?;
-        Ok(answer.compute_units_per_relay)
-    }
-
-    async fn difficulty(
-        &self,
-        service: &ServiceId,
-        height: Height,
-    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
-        use pocket::service::{
-            QueryGetRelayMiningDifficultyAtHeightRequest, QueryGetRelayMiningDifficultyAtHeightResponse,
-        };
-        let request = QueryGetRelayMiningDifficultyAtHeightRequest {
-            service_id: service.to_string(),
-            block_height: height.0,
-        };
-        let path = "/pocket.service.Query/RelayMiningDifficultyAtHeight";
-        let answer: QueryGetRelayMiningDifficultyAtHeightResponse = ask(self, path, &request).await?;
-        held(answer.relay_mining_difficulty, "difficulty")
-    }
-
+#[async_trait]
+impl<T: Transport> Claims for T {
     async fn claim(
         &self,
         session_id: &str,
@@ -332,7 +347,10 @@ impl<T: Transport> Chain for T {
         let answer = ask::<QueryGetProofResponse>(self, "/pocket.proof.Query/Proof", &request).await;
         Ok(optional(answer)?.and_then(|answer| answer.proof))
     }
+}
 
+#[async_trait]
+impl<T: Transport> Accounts for T {
     async fn account(&self, address: &Address) -> Result<Account, ChainError> {
         let request = QueryAccountRequest {
             address: address.to_string(),
@@ -358,7 +376,10 @@ impl<T: Transport> Chain for T {
             ask(self, "/cosmos.bank.v1beta1.Query/SupplyOf", &request).await?;
         amount(answer.amount.as_ref())
     }
+}
 
+#[async_trait]
+impl<T: Transport> Transactions for T {
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError> {
         Transport::broadcast(self, tx).await
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{CHAIN_ID, Running, config, genesis, key, soon};
-use portico_client::{Blocks, Chain, RemoteChain, RemoteConfig};
+use portico_client::{Accounts, BlockStream, Blocks, RemoteChain, RemoteConfig};
 use portico_protocol::{Height, Upokt};
 
 async fn over(nodes: &[&Running]) -> RemoteChain {
@@ -35,7 +35,7 @@ async fn another_node_answers_when_the_chosen_one_is_gone() {
         remote.balance(&target).await.expect("answered"),
         Upokt(at_first.0 + 7)
     );
-    let mut head = Chain::head(&remote);
+    let mut head = Blocks::head(&remote);
     soon(head.wait_for(|head| head.height == Height(2)))
         .await
         .expect("it follows");
@@ -49,12 +49,12 @@ async fn a_node_that_falls_behind_is_left() {
     for amount in 1..=3 {
         block(&second, amount).await;
     }
-    let mut head = Chain::head(&remote);
+    let mut head = Blocks::head(&remote);
     soon(head.wait_for(|head| head.height == Height(4)))
         .await
         .expect("it follows");
     assert_eq!(
-        Chain::status(&remote).await.expect("answered").head.height,
+        Blocks::status(&remote).await.expect("answered").head.height,
         Height(4)
     );
     first.stop().await.expect("in order");
@@ -71,10 +71,10 @@ async fn a_node_that_comes_back_is_asked_again() {
     let address = |url: &str| url.trim_start_matches("http://").parse().expect("an address");
     (again.rpc_listen, again.grpc_listen) = (address(&first.rpc), address(&first.grpc));
     first.stop().await.expect("in order");
-    Chain::status(&remote).await.expect("the second answers");
+    Blocks::status(&remote).await.expect("the second answers");
     let first = Running::at(again, genesis(CHAIN_ID)).await;
     second.stop().await.expect("in order");
-    Chain::status(&remote).await.expect("the first answers again");
+    Blocks::status(&remote).await.expect("the first answers again");
     first.stop().await.expect("in order");
 }
 
@@ -82,7 +82,7 @@ async fn a_node_that_comes_back_is_asked_again() {
 async fn every_block_is_told_once_and_in_order_across_a_change_of_nodes() {
     let (first, second) = (Running::new().await, Running::new().await);
     let remote = over(&[&first, &second]).await;
-    let mut blocks = Blocks::after(std::sync::Arc::new(remote), Height(0));
+    let mut blocks = BlockStream::after(std::sync::Arc::new(remote), Height(0));
     assert_eq!(soon(blocks.next()).await.expect("told").height, Height(1));
     for amount in 1..=4 {
         block(&second, amount).await;

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use common::{Running, config, key, service};
 use portico_chain::genesis::GenesisGateway;
-use portico_client::{Chain, ChainError, RemoteChain};
+use portico_client::{Accounts, Blocks, Chain, ChainError, ModuleParams, RemoteChain, Transactions};
 use portico_protocol::{Address, Height, ServiceId, Upokt};
 
 /// Both answers, which must be the same; errors of the same kind count as such.
@@ -35,7 +35,7 @@ macro_rules! same {
         same(
             stringify!($call($($argument),*)),
             $local.$call($($argument),*).await,
-            Chain::$call(&$remote, $($argument),*).await,
+            (&$remote as &dyn Chain).$call($($argument),*).await,
         )
     };
 }
@@ -46,7 +46,7 @@ async fn every_call_gives_the_same_answer_in_process_and_remotely() {
     let (local, remote) = (node.chain.clone(), node.remote().await);
     let tx = node.transfer(1, 5).await;
     same!(local, remote, simulate(tx.clone())).expect("it would work");
-    let sent = Chain::broadcast(&remote, tx).await.expect("answered");
+    let sent = Transactions::broadcast(&remote, tx).await.expect("answered");
     assert_eq!(sent.code, 0, "{}", sent.log);
     node.reach(Height(2)).await;
 
@@ -133,7 +133,7 @@ async fn errors_are_of_the_same_kind_in_process_and_remotely() {
     );
     assert_eq!(same!(local, remote, tx("no hash")), None);
     assert!(matches!(
-        Chain::block(&remote, Height(99)).await,
+        Blocks::block(&remote, Height(99)).await,
         Err(ChainError::NotFound(_))
     ));
     node.stop().await.expect("in order");
@@ -152,7 +152,7 @@ async fn refused_transactions_have_the_same_code_in_process_and_remotely() {
     let large = vec![0; (1 << 20) + 1];
     for (tx, code) in [(known, Some(19)), (large.into(), Some(21)), (forged.into(), None)] {
         let here = local.broadcast(tx.clone()).await.expect("answered");
-        let there = Chain::broadcast(&remote, tx).await.expect("answered");
+        let there = Transactions::broadcast(&remote, tx).await.expect("answered");
         assert_ne!(here.code, 0);
         assert!(code.is_none_or(|code| code == here.code), "{}", here.log);
         assert_eq!(
@@ -167,10 +167,13 @@ async fn refused_transactions_have_the_same_code_in_process_and_remotely() {
 async fn a_remote_chain_follows_the_head() {
     let node = Running::new().await;
     let remote = node.remote().await;
-    let mut head = Chain::head(&remote);
+    let mut head = Blocks::head(&remote);
     for height in 2..5 {
         let tx = node.transfer(1, 5).await;
-        assert_eq!(Chain::broadcast(&remote, tx).await.expect("answered").code, 0);
+        assert_eq!(
+            Transactions::broadcast(&remote, tx).await.expect("answered").code,
+            0
+        );
         let seen = head
             .wait_for(|head| head.height == Height(height))
             .await
@@ -209,7 +212,7 @@ async fn a_remote_chain_goes_on_when_its_node_comes_back() {
     (again.rpc_listen, again.grpc_listen) = (address(&first.rpc), address(&first.grpc));
     first.stop().await.expect("in order");
     for error in [
-        Chain::status(&remote)
+        Blocks::status(&remote)
             .await
             .map(drop)
             .expect_err("nobody is there"),
@@ -225,7 +228,7 @@ async fn a_remote_chain_goes_on_when_its_node_comes_back() {
         );
     }
     let second = Running::at(again, common::genesis(common::CHAIN_ID)).await;
-    let mut head = Chain::head(&remote);
+    let mut head = Blocks::head(&remote);
     head.wait_for(|head| head.height == Height(2))
         .await
         .expect("it follows");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Running, soon};
-use portico_client::{BlockHead, Chain, RemoteChain, RemoteConfig};
+use portico_client::{BlockHead, Blocks, RemoteChain, RemoteConfig};
 use portico_protocol::Height;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -118,7 +118,7 @@ async fn told(node: &Running, head: &mut watch::Receiver<BlockHead>, height: i64
 async fn a_block_is_told_without_a_poll() {
     let node = Running::new().await;
     let remote = over(&node.rpc, &node, NEVER_MS).await;
-    let mut head = Chain::head(&remote);
+    let mut head = Blocks::head(&remote);
     for height in 2..=5 {
         told(&node, &mut head, height).await;
     }
@@ -130,7 +130,7 @@ async fn blocks_go_on_when_the_socket_is_cut() {
     let node = Running::new().await;
     let mut way = Way::to(&node).await;
     let remote = over(&way.rpc, &node, NEVER_MS).await;
-    let mut head = Chain::head(&remote);
+    let mut head = Blocks::head(&remote);
     for round in 1..=3 {
         way.opened(round).await;
         told(&node, &mut head, 1 + i64::try_from(round).expect("small")).await;
@@ -154,7 +154,7 @@ async fn a_node_without_websockets_is_polled() {
     let way = Way::to(&node).await;
     way.forbidden.store(true, Ordering::SeqCst);
     let remote = over(&way.rpc, &node, 20).await;
-    let mut head = Chain::head(&remote);
+    let mut head = Blocks::head(&remote);
     for height in 2..=4 {
         told(&node, &mut head, height).await;
     }

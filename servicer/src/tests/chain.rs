@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use portico_client::{
-    Account, BlockHead, BlockResults, BroadcastResult, Chain, ChainError, ChainStatus, Event, TxResult,
+    Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError, ChainStatus,
+    Claims, Event, ModuleParams, Sessions, Transactions, TxResult,
 };
 use portico_protocol::session::{self, Timing};
 use portico_protocol::wire::cosmos::base::v1beta1::Coin;
@@ -354,7 +355,7 @@ fn missing<T>(what: &str) -> Result<T, ChainError> {
 }
 
 #[async_trait]
-impl Chain for FakeChain {
+impl Blocks for FakeChain {
     fn head(&self) -> watch::Receiver<BlockHead> {
         self.head.subscribe()
     }
@@ -390,7 +391,10 @@ impl Chain for FakeChain {
             txs: Vec::new(),
         })
     }
+}
 
+#[async_trait]
+impl ModuleParams for FakeChain {
     async fn shared_params(&self, _: Option<Height>) -> Result<Params, ChainError> {
         Ok(self.up()?.params)
     }
@@ -408,7 +412,10 @@ impl Chain for FakeChain {
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
         missing("tokenomics params")
     }
+}
 
+#[async_trait]
+impl Sessions for FakeChain {
     async fn session(
         &self,
         application: &Address,
@@ -441,6 +448,26 @@ impl Chain for FakeChain {
         })
     }
 
+    async fn compute_units_per_relay(&self, _: &ServiceId, _: Height) -> Result<u64, ChainError> {
+        Ok(self.up()?.compute_units_per_relay)
+    }
+
+    async fn difficulty(
+        &self,
+        service: &ServiceId,
+        _: Height,
+    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
+        let target_hash = self.up()?.target_hash.to_vec();
+        Ok(pocket::service::RelayMiningDifficulty {
+            service_id: service.to_string(),
+            target_hash,
+            ..Default::default()
+        })
+    }
+}
+
+#[async_trait]
+impl Actors for FakeChain {
     async fn application(&self, _: &Address) -> Result<pocket::application::Application, ChainError> {
         Ok(self.up()?.application.clone())
     }
@@ -472,24 +499,10 @@ impl Chain for FakeChain {
     async fn services(&self) -> Result<Vec<pocket::shared::Service>, ChainError> {
         Ok(Vec::new())
     }
+}
 
-    async fn compute_units_per_relay(&self, _: &ServiceId, _: Height) -> Result<u64, ChainError> {
-        Ok(self.up()?.compute_units_per_relay)
-    }
-
-    async fn difficulty(
-        &self,
-        service: &ServiceId,
-        _: Height,
-    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
-        let target_hash = self.up()?.target_hash.to_vec();
-        Ok(pocket::service::RelayMiningDifficulty {
-            service_id: service.to_string(),
-            target_hash,
-            ..Default::default()
-        })
-    }
-
+#[async_trait]
+impl Claims for FakeChain {
     async fn claim(&self, session_id: &str, supplier: &Address) -> Result<Option<Claim>, ChainError> {
         Ok(self
             .up()?
@@ -505,7 +518,10 @@ impl Chain for FakeChain {
     async fn proof(&self, _: &str, _: &Address) -> Result<Option<pocket::proof::Proof>, ChainError> {
         Ok(None)
     }
+}
 
+#[async_trait]
+impl Accounts for FakeChain {
     async fn account(&self, address: &Address) -> Result<Account, ChainError> {
         drop(self.up()?);
         Ok(Account {
@@ -523,7 +539,10 @@ impl Chain for FakeChain {
     async fn total_supply(&self) -> Result<Upokt, ChainError> {
         Ok(Upokt::default())
     }
+}
 
+#[async_trait]
+impl Transactions for FakeChain {
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError> {
         let height = self.height();
         let mut state = self.up()?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use portico_chain::block::init;
 use portico_chain::genesis::{Genesis, GenesisAccount, GenesisParams, GenesisValidator};
 use portico_chain::query::query;
-use portico_client::Chain;
+use portico_client::{Accounts, Blocks, Transactions};
 use portico_engine::{
     Certify, Clock, MAX_OVERLAYS, MachineError, Pace, Solo, StateMachine, TxSource, Verdict,
 };
@@ -227,15 +227,20 @@ async fn a_transfer_is_included_and_moves_tokens() {
         api: Api::new(machine.clone(), metrics),
         chain_id: "portico-test".into(),
     };
-    let head = Chain::head(&chain);
+    let head = Blocks::head(&chain);
     engine.step().expect("made");
     let tx = transfer(1, 0, 5);
-    let sent = Chain::broadcast(&chain, tx.clone()).await.expect("answered");
+    let sent = Transactions::broadcast(&chain, tx.clone())
+        .await
+        .expect("answered");
     assert_eq!(sent.code, 0, "{}", sent.log);
-    assert_eq!(Chain::tx(&chain, &sent.hash).await.expect("answered"), None);
+    assert_eq!(
+        Transactions::tx(&chain, &sent.hash).await.expect("answered"),
+        None
+    );
     engine.step().expect("made");
     assert_eq!(head.borrow().height.0, 2);
-    let included = Chain::tx(&chain, &sent.hash)
+    let included = Transactions::tx(&chain, &sent.hash)
         .await
         .expect("answered")
         .expect("in a block");
@@ -244,7 +249,7 @@ async fn a_transfer_is_included_and_moves_tokens() {
     assert_eq!(balance, Upokt(1_000_005));
     let account = chain.account(&account(1).address()).await.expect("answered");
     assert_eq!((account.number, account.sequence), (number(1), 1));
-    let again = Chain::broadcast(&chain, tx).await.expect("answered");
+    let again = Transactions::broadcast(&chain, tx).await.expect("answered");
     assert_eq!((again.code, again.codespace.as_str()), (19, "sdk"));
 }
 
@@ -304,7 +309,7 @@ async fn a_full_disk_stops_blocks_and_nothing_else() {
     let first = build(&machine, &ROOT, 1, GENESIS_MS + 1);
     commit(&machine, &first).expect("next");
     disk.full.store(true, Ordering::SeqCst);
-    let sent = Chain::broadcast(&chain, transfer(1, 0, 5))
+    let sent = Transactions::broadcast(&chain, transfer(1, 0, 5))
         .await
         .expect("answered");
     assert_eq!(sent.code, 0, "{}", sent.log);
@@ -321,20 +326,23 @@ async fn a_full_disk_stops_blocks_and_nothing_else() {
         assert_eq!(machine.tip().block_id, first.id);
         let balance = chain.balance(&account(2).address()).await.expect("answered");
         assert_eq!(balance, Upokt(1_000_000));
-        assert_eq!(Chain::tx(&chain, &sent.hash).await.expect("answered"), None);
-        let known = Chain::broadcast(&chain, transfer(1, 0, 5))
+        assert_eq!(
+            Transactions::tx(&chain, &sent.hash).await.expect("answered"),
+            None
+        );
+        let known = Transactions::broadcast(&chain, transfer(1, 0, 5))
             .await
             .expect("answered");
         assert_eq!(known.code, 19, "it still waits");
     }
-    let more = Chain::broadcast(&chain, transfer(1, 1, 5))
+    let more = Transactions::broadcast(&chain, transfer(1, 1, 5))
         .await
         .expect("answered");
     assert_eq!(more.code, 0, "{}", more.log);
     disk.full.store(false, Ordering::SeqCst);
     assert!(commit(&machine, &second).expect("space again"));
     assert_eq!(machine.metrics.writable.get(), 1);
-    let included = Chain::tx(&chain, &sent.hash)
+    let included = Transactions::tx(&chain, &sent.hash)
         .await
         .expect("answered")
         .expect("in a block");
