@@ -13,6 +13,7 @@
 
 pub mod chain;
 pub mod gateway;
+pub mod listener;
 pub mod load;
 mod locate;
 pub mod node;

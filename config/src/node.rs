@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 
@@ -58,6 +59,8 @@ pub struct NodeConfig {
     pub validator_key: Option<Secret>,
     /// Bounds of the transactions that wait.
     pub mempool: MempoolConfig,
+    /// Time-outs and bounds of clients' connections, at the RPC and at gRPC.
+    pub listener: ListenerConfig,
 }
 
 /// Bounds of the transactions that wait for a block.
@@ -86,6 +89,7 @@ impl Default for NodeConfig {
             retain_blocks: 1_000,
             validator_key: None,
             mempool: MempoolConfig::default(),
+            listener: ListenerConfig::default(),
         }
     }
 }
@@ -116,6 +120,7 @@ impl Config for NodeConfig {
         );
         let taken = self.rpc_listen == self.grpc_listen && self.rpc_listen.port() != 0;
         faults.expect(!taken, "grpc_listen", "must differ from rpc_listen");
+        self.listener.validate(faults);
         faults.within("mempool", |faults| self.mempool.validate(faults));
     }
 

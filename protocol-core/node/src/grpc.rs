@@ -8,7 +8,6 @@ mod tx;
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::LazyLock;
 
@@ -18,6 +17,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use portico_chain::query::QueryError;
 use portico_client::RawCodec;
+use portico_net::Listener;
 use portico_protocol::wire::FILE_DESCRIPTOR_SET;
 use prost::Message;
 use prost_types::FileDescriptorSet;
@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Status};
 
+use crate::NodeError;
 use crate::api::{Api, ApiError};
-use crate::{NodeError, accept};
 
 /// Largest request, in bytes: a transaction of the largest size that may be configured, and a little.
 const MAX_REQUEST_BYTES: usize = 9 << 20;
@@ -48,16 +48,14 @@ static METHODS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 });
 
 /// Serves until `stop`.
-pub(crate) async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), NodeError> {
+pub(crate) async fn serve(listener: Listener, api: Api, stop: CancellationToken) -> Result<(), NodeError> {
     let failed = |source| NodeError::Serve {
         server: "gRPC",
         source,
     };
     let router =
         reflection(Router::new().fallback(unary)).map_err(|error| failed(std::io::Error::other(error)))?;
-    accept::serve(listener, router.with_state(api), stop)
-        .await
-        .map_err(failed)
+    listener.serve(router.with_state(api), stop).await.map_err(failed)
 }
 
 /// Adds reflection, by both names that clients use.

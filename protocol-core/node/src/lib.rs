@@ -23,7 +23,6 @@
 //! Deliberately absent: peers and votes, an index of events (a search reads results).
 //! Start reading at [`Node`], then `machine.rs`; `block.rs` has the formats.
 
-mod accept;
 mod api;
 mod block;
 mod error;

@@ -8,8 +8,10 @@ use std::time::Duration;
 use portico_chain::block::init;
 use portico_chain::genesis::Genesis;
 use portico_client::Chain;
+use portico_config::listener::ListenerConfig;
 use portico_config::node::NodeConfig;
 use portico_engine::{Engine as _, Pace, Solo, SystemClock};
+use portico_net::{Listener, ListenerMetrics};
 use portico_store::{ChainStore, StateTries};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +27,8 @@ use crate::{NodeError, ValidatorKey, grpc, rpc};
 
 /// File of the chain in the data folder.
 pub(crate) const STORE_FILE: &str = "chain.redb";
+/// Time for calls under way to finish when the node stops.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// File of the validator's key in the data folder, unless the configuration holds the key.
 const KEY_FILE: &str = "validator.hex";
 
@@ -41,7 +45,7 @@ pub struct Node {
 
 /// A listener and where it listens.
 struct Bound {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
 }
 
@@ -55,8 +59,9 @@ impl Node {
         registry: &prometheus::Registry,
     ) -> Result<Self, NodeError> {
         let metrics = Metrics::new(registry)?;
-        let rpc = bind(config.rpc_listen, "rpc_listen")?;
-        let grpc = bind(config.grpc_listen, "grpc_listen")?;
+        let counts = ListenerMetrics::new(registry)?;
+        let rpc = bind("rpc_listen", config.rpc_listen, &config.listener, &counts)?;
+        let grpc = bind("grpc_listen", config.grpc_listen, &config.listener, &counts)?;
         std::fs::create_dir_all(&config.data_dir).map_err(|source| NodeError::DataDir {
             path: config.data_dir.clone(),
             source,
@@ -126,6 +131,7 @@ impl Node {
         };
         let rpc = rpc::serve(
             self.rpc.listener,
+            self.rpc.address,
             self.api.clone(),
             self.genesis.clone(),
             all.clone(),
@@ -143,13 +149,19 @@ impl Node {
     }
 }
 
-fn bind(address: SocketAddr, key: &'static str) -> Result<Bound, NodeError> {
+/// Takes an address; `key` is its key in the configuration.
+fn bind(
+    key: &'static str,
+    address: SocketAddr,
+    config: &ListenerConfig,
+    counts: &ListenerMetrics,
+) -> Result<Bound, NodeError> {
+    let name = key.trim_end_matches("_listen");
     let bound = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
+        let socket = TcpListener::bind(address)?;
         Ok(Bound {
-            address: listener.local_addr()?,
-            listener,
+            address: socket.local_addr()?,
+            listener: Listener::new(name, socket, config, counts).grace(GRACE),
         })
     };
     bound().map_err(|source| NodeError::Bind { address, key, source })

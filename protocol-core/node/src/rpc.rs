@@ -12,7 +12,7 @@ mod shape;
 mod subscriptions;
 mod websocket;
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +23,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use portico_chain::genesis::Genesis;
+use portico_net::Listener;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::NodeError;
 use crate::api::Api;
-use crate::{NodeError, accept};
+use crate::node::GRACE;
 pub use front::read_rpc;
 
 use error::RpcError;
@@ -42,14 +44,15 @@ pub(crate) const NO_PEERS_ADDR: &str = "tcp://127.0.0.1:0";
 
 /// Largest body of a call, in bytes: a transaction of 1 MiB in base64, and its envelope.
 const MAX_BODY_BYTES: usize = 2 << 20;
-/// Time for a body to arrive.
+/// Time for a whole body to arrive, however steadily it does.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most calls of a batch.
 const MAX_BATCH: usize = 20;
 
 /// Serves until `stop`.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: Listener,
+    address: SocketAddr,
     api: Api,
     genesis: Arc<Genesis>,
     stop: CancellationToken,
@@ -58,7 +61,6 @@ pub(crate) async fn serve(
         server: "RPC",
         source,
     };
-    let address = listener.local_addr().map_err(failed)?;
     let methods = Arc::new(Methods::new(api.clone(), genesis, address, stop.clone()));
     let metrics = api.metrics.clone();
     let hub = Hub::new(methods.clone(), Feed::new(api), metrics, stop.clone());
@@ -72,12 +74,9 @@ pub(crate) async fn serve(
         .route("/websocket", upgrade)
         .route("/{method}", get(uri))
         .with_state(methods);
-    let served = accept::serve(listener, router, stop).await;
+    let served = listener.errors(error_body).serve(router, stop).await;
     connections.close();
-    if tokio::time::timeout(accept::GRACE, connections.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
         tracing::debug!("WebSockets are left behind");
     }
     served.map_err(failed)
@@ -191,6 +190,11 @@ fn envelope(id: &Value, result: Result<Value, RpcError>) -> Value {
         Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
         Err(error) => json!({"jsonrpc": "2.0", "id": id, "error": error.json()}),
     }
+}
+
+/// Body of an error that the listener answers by itself.
+fn error_body(_: StatusCode, reason: &str) -> String {
+    envelope(&Value::Null, Err(RpcError::invalid_request(reason.to_owned()))).to_string()
 }
 
 fn answer(status: StatusCode, value: &Value) -> Response {

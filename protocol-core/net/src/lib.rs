@@ -1,0 +1,33 @@
+//! What every listening process shares: one bounded listener.
+//!
+//! ```text
+//! accept ─► gate ──────► first byte ─► hyper (HTTP/1.1 or HTTP/2) ─► service ─► the role's router
+//!           connections                  │                              │
+//!           in all, per IP               io: bytes in and out           body: pauses, bytes in flight
+//!                                        └──────► activity ◄────────────┘
+//!                                                 one deadline per connection: first byte, head, idle, write
+//! ```
+//! Invariants:
+//! - Every connection has a deadline: none can be held open by doing nothing, by half a head, half an HTTP/2 preface, pings, or by not
+//!   reading the answer.
+//! - What a client may make a process hold is bounded: connections in all and per IP, streams per connection, head, bytes of bodies.
+//! - A refusal reaches a client that is still sending: what is left of the body is discarded, within bounds, before the socket is closed.
+//! - No global state: each [`Listener`] belongs to the runtime that runs it, and a process may have several.
+//!
+//! Deliberately absent: rate limits by key or address (a role's own), PROXY protocol.
+//! Start reading at [`Listener::serve`], then `activity.rs`.
+
+mod activity;
+mod answer;
+mod body;
+mod gate;
+mod io;
+mod limits;
+mod linger;
+mod listener;
+mod metrics;
+mod service;
+
+pub use listener::Listener;
+pub use metrics::ListenerMetrics;
+pub use service::{ErrorBody, PeerAddr};
