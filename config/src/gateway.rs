@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::chain::ChainConfig;
+use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 
@@ -27,7 +28,7 @@ const MAX_RESPONSE_BYTES: usize = 256 << 20;
 const MAX_BATCH: usize = 10_000;
 /// Most suppliers that one call may try: no session of the network holds more.
 const MAX_ATTEMPTS: u32 = 50;
-/// Most relays or connections at the same time that may be set.
+/// Most relays at the same time that may be set.
 const MAX_AT_ONCE: u64 = 1_000_000;
 /// Longest time that may be set, in milliseconds: one hour.
 const MAX_TIME_MS: u64 = 3_600_000;
@@ -69,8 +70,8 @@ pub struct GatewayConfig {
     pub max_batch_concurrency: usize,
     /// Relays under way at the same time, over all callers; beyond it callers are told to come back. Default 1024.
     pub max_concurrent_relays: usize,
-    /// Connections of callers held at the same time; beyond it callers wait. Default 10000.
-    pub max_connections: usize,
+    /// Time-outs and bounds of callers' connections.
+    pub listener: ListenerConfig,
     /// Idle connections kept to one supplier. Default 64.
     pub max_idle_per_supplier: usize,
     /// Web origins whose pages may call, e.g. `https://app.example`; `*` allows all. Default `["*"]`.
@@ -96,7 +97,7 @@ impl Default for GatewayConfig {
             max_batch: 1_000,
             max_batch_concurrency: 16,
             max_concurrent_relays: 1_024,
-            max_connections: 10_000,
+            listener: ListenerConfig::default(),
             max_idle_per_supplier: 64,
             cors_allowed_origins: vec!["*".to_owned()],
             shutdown_grace_ms: 10_000,
@@ -140,6 +141,7 @@ impl GatewayConfig {
 impl Config for GatewayConfig {
     fn validate(&self, faults: &mut Faults) {
         self.chain.validate(faults);
+        self.listener.validate(faults);
         if let Some(Err(error)) = self.gateway_key.as_ref().map(Secret::signing_key) {
             faults.add("gateway_key", error.to_string());
         }
@@ -200,7 +202,6 @@ impl GatewayConfig {
                 self.max_concurrent_relays as u64,
                 MAX_AT_ONCE,
             ),
-            ("max_connections", self.max_connections as u64, MAX_AT_ONCE),
         ];
         for (key, value, most) in bounds {
             faults.expect((1..=most).contains(&value), key, format!("must be 1 to {most}"));

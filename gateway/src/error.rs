@@ -21,6 +21,9 @@ pub enum GatewayError {
         #[source]
         source: io::Error,
     },
+    /// The front door cannot be served.
+    #[error("the front door failed")]
+    Serve(#[source] io::Error),
     /// A configured private key is malformed; the text names the configuration key.
     #[error("{0} is not a private key")]
     Key(String, #[source] KeyError),

@@ -1,33 +1,29 @@
 //! The running gateway: address taken, then served until told to stop.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
+use portico_net::{Listener, ListenerMetrics};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::GatewayError;
-use crate::front::http::{Front, admin_router, router};
-use crate::http::accept::serve;
+use crate::front::http::{Front, admin_router, http_layer_error, router};
 use crate::relayer::Relayer;
-
-/// Connections of operators held at the same time.
-const MAX_ADMIN_CONNECTIONS: usize = 256;
 
 /// A gateway whose address is taken and which is not serving yet.
 #[derive(Debug)]
 pub struct Gateway {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     /// For operators, if they have an address of their own.
-    admin: Option<(TcpListener, SocketAddr)>,
+    admin: Option<(Listener, SocketAddr)>,
     front: Arc<Front>,
 }
 
@@ -64,11 +60,13 @@ impl Gateway {
         let mut chance = StdRng::from_seed(seed);
         let run = chance.next_u32();
         let relayer = Relayer::new(&config, chain, &registry, chance, ahead)?;
-        let (listener, address) = listen("listen", config.listen).await?;
-        let admin = match config.admin_listen {
-            Some(address) => Some(listen("admin_listen", address).await?),
-            None => None,
-        };
+        let metrics = ListenerMetrics::new(&registry)?;
+        let listening = |name, key, address| listening(name, key, address, &config, &metrics);
+        let (listener, address) = listening("gateway", "listen", config.listen)?;
+        let admin = config
+            .admin_listen
+            .map(|address| listening("admin", "admin_listen", address))
+            .transpose()?;
         Ok(Self {
             listener,
             address,
@@ -102,37 +100,51 @@ impl Gateway {
             info!("nobody is served metrics: set admin_listen to an address that only operators reach");
         }
         let router = router(Arc::clone(&front));
-        let served = serve(listener, router, front.config.max_connections, stop.clone());
+        let served = listener.serve(router, stop.clone());
         let admin = serve_admin(admin, Arc::clone(&front), stop.clone());
-        let served = async { tokio::join!(served, admin) };
+        let served = async { tokio::try_join!(served, admin) };
         tokio::select! {
-            _ = served => Ok(()),
+            served = served => served.map(|_| ()).map_err(GatewayError::Serve),
             () = front.relayer.sessions.run(CancellationToken::new()) => Ok(()), // never: sessions roll over until the last call
-            () = drain(&front, &stop) => Ok(()),
+            () = drain(&front, &stop) => Ok(()), // never either: the listeners end by themselves
         }
     }
 }
 
-/// Refuses calls from `stop` on; ends `shutdown_grace_ms` later.
+/// Refuses calls from `stop` on.
 async fn drain(front: &Front, stop: &CancellationToken) {
     stop.cancelled().await;
     front.drain();
-    tokio::time::sleep(Duration::from_millis(front.config.shutdown_grace_ms)).await;
-    warn!("calls still under way are broken off");
+    std::future::pending().await
 }
 
 /// Serves operators until `stop`.
-async fn serve_admin(admin: Option<(TcpListener, SocketAddr)>, front: Arc<Front>, stop: CancellationToken) {
-    let Some((listener, address)) = admin else { return };
+async fn serve_admin(
+    admin: Option<(Listener, SocketAddr)>,
+    front: Arc<Front>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let Some((listener, address)) = admin else {
+        return Ok(());
+    };
     info!(%address, "operators are served");
-    serve(listener, admin_router(front), MAX_ADMIN_CONNECTIONS, stop).await;
+    listener.serve(admin_router(front), stop).await
 }
 
-/// Takes `address`, which the configuration's `key` names; returns the address with its real port.
-async fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
+/// Takes `address`, which the configuration has at `key`; `name` is the listener's in metrics. Returns the address with its real port.
+fn listening(
+    name: &'static str,
+    key: &'static str,
+    address: SocketAddr,
+    config: &GatewayConfig,
+    metrics: &ListenerMetrics,
+) -> Result<(Listener, SocketAddr), GatewayError> {
     let error = |source| refused(key, address, source);
-    let listener = TcpListener::bind(address).await.map_err(error)?;
-    let taken = listener.local_addr().map_err(error)?;
+    let socket = TcpListener::bind(address).map_err(error)?;
+    let taken = socket.local_addr().map_err(error)?;
+    let listener = Listener::new(name, socket, &config.listener, metrics)
+        .errors(http_layer_error)
+        .grace(Duration::from_millis(config.shutdown_grace_ms));
     Ok((listener, taken))
 }
 

@@ -24,7 +24,6 @@ mod core;
 mod error;
 mod front;
 mod gateway;
-mod http;
 mod metrics;
 mod presign;
 mod relay_once;

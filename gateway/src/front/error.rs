@@ -46,6 +46,9 @@ pub(crate) enum CallError {
     BodyLate,
     #[error("the gateway is stopping")]
     Draining,
+    /// The HTTP layer's own, with the status that it chose.
+    #[error("{1}")]
+    Http(StatusCode, String),
     #[error(transparent)]
     Relay(#[from] RelayError),
 }
@@ -69,7 +72,10 @@ impl CallError {
             Self::RpcType(_) => &table::RPC_TYPE_UNSUPPORTED,
             Self::Origin => &table::UNAUTHORIZED,
             Self::BodyLate => &table::DEADLINE,
-            Self::Draining => &table::OVERLOADED,
+            Self::Draining | Self::Http(StatusCode::SERVICE_UNAVAILABLE, _) => &table::OVERLOADED,
+            Self::Http(StatusCode::REQUEST_TIMEOUT, _) => &table::DEADLINE,
+            Self::Http(StatusCode::METHOD_NOT_ALLOWED, _) => &table::RPC_TYPE_UNSUPPORTED,
+            Self::Http(..) => &table::INVALID_REQUEST,
             Self::Relay(error) => error.row(),
         }
     }
@@ -80,6 +86,7 @@ impl CallError {
         match self {
             Self::Invalid(_) | Self::BatchTooLarge { .. } if id.is_none() => StatusCode::BAD_REQUEST,
             Self::RpcType(_) if id.is_none() => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Http(status, _) => *status,
             _ => self.row().status,
         }
     }

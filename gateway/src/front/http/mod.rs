@@ -14,6 +14,7 @@ use axum::routing::get;
 use http::Method;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+pub(crate) use self::response::http_layer_error;
 pub(crate) use self::state::Front;
 
 /// How long browsers remember what they may send.

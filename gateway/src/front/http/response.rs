@@ -70,6 +70,13 @@ pub(crate) fn error_response(error: &CallError, id: &Id, request_id: &str) -> Re
     response
 }
 
+/// Body of an error that the listener answers by itself: a head that cannot be read, a method that no route has, a body that stands
+/// still, too many bytes in flight.
+pub(crate) fn http_layer_error(status: StatusCode, reason: &str) -> String {
+    let body = CallError::Http(status, reason.to_owned()).body(&None, "");
+    String::from_utf8_lossy(&body).into_owned()
+}
+
 /// An answer with the headers that say how it came about; of a batch, those that all its entries share.
 pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Bytes) -> Response {
     let mut response = json_response(status, body);

@@ -1,3 +1,0 @@
-//! The accept loop of the front door.
-
-pub(crate) mod accept;
