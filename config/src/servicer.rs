@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::chain::ChainConfig;
+use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 
@@ -46,6 +47,8 @@ pub struct ServicerConfig {
     pub tx: TxConfig,
     /// Bounds of queues and pools.
     pub limits: LimitsConfig,
+    /// Time-outs and bounds of clients' connections, at `listen` and at `admin_listen`.
+    pub listener: ListenerConfig,
     /// Blocks for which the leaves of a settled or expired session are kept. Default 120.
     pub keep_leaves_blocks: u32,
 }
@@ -62,6 +65,7 @@ impl Default for ServicerConfig {
             meter: MeterConfig::default(),
             tx: TxConfig::default(),
             limits: LimitsConfig::default(),
+            listener: ListenerConfig::default(),
             keep_leaves_blocks: 120,
         }
     }
@@ -303,6 +307,7 @@ impl ServicerConfig {
 impl Config for ServicerConfig {
     fn validate(&self, faults: &mut Faults) {
         self.chain.validate(faults);
+        self.listener.validate(faults);
         for (key, message) in self.faults() {
             faults.add(&key, message);
         }

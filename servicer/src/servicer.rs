@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
 use portico_client::Chain;
 use portico_config::servicer::ServicerConfig;
+use portico_net::{Listener, ListenerMetrics};
 use portico_protocol::{Address, SigningKey};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +18,6 @@ use crate::backend::{self, Backends};
 use crate::buffers::Buffers;
 use crate::error::ServicerError;
 use crate::front::admin::{self, Admin};
-use crate::front::listen::Bounded;
 use crate::front::relay::RelayEndpoint;
 use crate::handle::ServicerHandle;
 use crate::leaf_log::{LeafLog, LeafLogError, RedbLog};
@@ -42,8 +41,8 @@ pub struct Servicer {
     relays: Arc<Relays>,
     driver: Driver,
     writer_thread: JoinHandle<()>,
-    listener: std::net::TcpListener,
-    admin_listener: Option<std::net::TcpListener>,
+    listener: Listener,
+    admin_listener: Option<Listener>,
     local_addr: SocketAddr,
     registry: prometheus::Registry,
     config: ServicerConfig,
@@ -85,10 +84,12 @@ impl Servicer {
         let client = backend::client().map_err(|error| setup("the backend client", error))?;
         let buffers = Buffers::new(config.limits.max_buffered_bytes);
         let services = services(&config, &client, &buffers)?;
-        let (listener, local_addr) = bind("listen", config.listen)?;
+        let connections = ListenerMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
+        let listening = |name, key, address| listening(name, key, address, &config, &connections);
+        let (listener, local_addr) = listening("relays", "listen", config.listen)?;
         let admin_listener = config
             .admin_listen
-            .map(|address| bind("admin_listen", address))
+            .map(|address| listening("admin", "admin_listen", address))
             .transpose()?;
         let metrics = Arc::new(Metrics::new(&registry).map_err(|error| setup("metrics", error))?);
         let trees = restore(log.as_ref()).map_err(|source| log_error(&config.data_dir, source))?;
@@ -205,15 +206,19 @@ impl Servicer {
         };
         let metrics = Arc::clone(&self.relays.metrics);
         let endpoint = RelayEndpoint::new(self.relays, metrics, relay_tasks.clone());
-        let relays = serve(self.listener, endpoint.router(beside), stop.clone());
+        let relays = self.listener.serve(endpoint.router(beside), stop.clone());
         let admin_endpoint = async {
             match self.admin_listener {
-                Some(listener) => serve(listener, admin::all(&admin), stop.clone()).await,
+                Some(listener) => listener.serve(admin::all(&admin), stop.clone()).await,
                 None => Ok(()),
             }
         };
         let grace = Duration::from_millis(self.config.limits.shutdown_grace_ms);
-        let endpoints = async { tokio::try_join!(relays, admin_endpoint).map(|_| ()) };
+        let endpoints = async {
+            tokio::try_join!(relays, admin_endpoint)
+                .map(|_| ())
+                .map_err(ServicerError::Serve)
+        };
         let driver = self.driver.run(stop.clone());
         let outcome = tokio::select! {
             outcome = async { tokio::join!(endpoints, driver).0 } => outcome,
@@ -235,19 +240,6 @@ impl Servicer {
         }
         outcome
     }
-}
-
-async fn serve(
-    listener: std::net::TcpListener,
-    app: Router,
-    stop: CancellationToken,
-) -> Result<(), ServicerError> {
-    let listener = Bounded::new(listener).map_err(ServicerError::Serve)?;
-    let stopped = async move { stop.cancelled().await };
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stopped)
-        .await
-        .map_err(ServicerError::Serve)
 }
 
 fn check(config: &ServicerConfig) -> Result<(), ServicerError> {
@@ -290,16 +282,20 @@ fn services(
     config.services.iter().map(read).collect()
 }
 
-fn bind(
+/// Takes an address; `name` is the listener's in metrics, `key` the address's in the configuration.
+fn listening(
+    name: &'static str,
     key: &'static str,
     address: SocketAddr,
-) -> Result<(std::net::TcpListener, SocketAddr), ServicerError> {
-    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        let local = listener.local_addr()?;
-        Ok((listener, local))
-    });
-    bound.map_err(|source| ServicerError::Bind { key, address, source })
+    config: &ServicerConfig,
+    metrics: &ListenerMetrics,
+) -> Result<(Listener, SocketAddr), ServicerError> {
+    let failed = |source| ServicerError::Bind { key, address, source };
+    let socket = std::net::TcpListener::bind(address).map_err(failed)?;
+    let local = socket.local_addr().map_err(failed)?;
+    let grace = Duration::from_millis(config.limits.shutdown_grace_ms);
+    let listener = Listener::new(name, socket, &config.listener, metrics).grace(grace);
+    Ok((listener, local))
 }
 
 fn verify_threads(config: &ServicerConfig) -> usize {
