@@ -46,9 +46,13 @@ count *ARGS:
 localnet *ARGS:
     cargo run --release -- localnet {{ARGS}}
 
-# relays per second and CPU per relay of gateway and servicer
+# what a relay costs beside a plain proxy's request: `just bench-relay --suppliers 50`, `just bench-relay --versus PATH`
 bench-relay *ARGS:
     cargo run --release -- bench relay {{ARGS}}
+
+# the binary for servers, in target/dist: slower to build, less CPU per relay
+dist:
+    cargo build --profile dist -p portico-cli --features mimalloc
 
 # coverage-guided fuzzing of what reads bytes of the network: `just fuzz all 100000`, `just fuzz ring`
 fuzz TARGET *ARGS:

@@ -1,34 +1,42 @@
-//! `portico bench`: what a relay costs on this machine.
+//! `portico bench`: what a relay costs on this machine, beside what a plain proxy's request costs.
 //!
 //! ```text
 //! this process: clients ──HTTP──► gateway ══relay══► servicer ──► static backend :this process
-//!                                    └──── node ────────┘           (each role a child process of this binary)
+//!                  │                 └──── node ────────┘             (each role a child process)
+//!                  ├─────────────► the same roles of another binary, with --versus
+//!                  └─────────────► nginx, haproxy or a minimal proxy ──► the same backend
 //! ```
-//! Roles are processes of their own, so that the system tells the CPU time of each.
+//! Roles are processes of their own, so that the system tells what each uses. All are up at once and measured in turn, in rounds of
+//! alternating order: what disturbs the machine for a while disturbs all of them.
 
 mod backend;
 mod client;
-mod cpu;
+mod forward;
+mod lane;
+mod proxy;
+mod report;
+mod syscalls;
+mod usage;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use portico_localnet::{Output, Plan, Processes, Program, Spec, free_ports, local};
-use portico_protocol::ServiceId;
-use serde_json::json;
-use tempfile::TempDir;
 
-use crate::table::{Table, grouped};
-use client::Measured;
-use cpu::CpuTime;
+use lane::Lane;
+use proxy::{Kind, Proxy};
+use report::{Measurements, Report};
+use syscalls::Tool;
 
-/// Relays before the measurement: connections open, caches and key tables fill.
-const WARM_UP_RELAYS: u64 = 500;
 /// The service whose relays are measured.
 const SERVICE: &str = "bench";
+/// Most calls of each lane while system calls are counted.
+const SYSCALL_CALLS: u64 = 1_000;
+/// Longest wait for the proxy.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause between two tries to connect to it.
+const CONNECT_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
@@ -38,27 +46,43 @@ pub(crate) struct BenchArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// Relays per second, latency, and CPU seconds per relay for gateway and servicer separately
+    /// Relays per second, latency, and what a relay costs in gateway and servicer: CPU, system calls, context switches, allocations;
+    /// beside a plain proxy's request
     Relay(RelayArgs),
+    /// Forward HTTP to a backend and nothing else: what relays are measured beside where neither nginx nor haproxy is installed
+    #[command(hide = true)]
+    Proxy(forward::ProxyArgs),
 }
 
 #[derive(Args)]
 struct RelayArgs {
-    /// Keep-alive connections to the gateway, each with one call at a time
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    /// Keep-alive connections, each with one call at a time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// Relays to send
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    /// Relays to send, in all rounds together
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     relays: u64,
-    /// Stop after so many seconds, even if relays are left
+    /// Rounds; every figure is the median of theirs
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+    /// Stop a round after so many seconds, even if relays are left
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     seconds: u64,
     /// Size of the backend's answers in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     answer_bytes: usize,
+    /// Suppliers of the service, all served by one servicer
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    suppliers: u16,
     /// What an answer of the servicer waits for
     #[arg(long, value_enum, default_value_t = Durability::Strict)]
     durability: Durability,
+    /// Measure another portico binary too, in the same rounds, and print CPU ratios per role
+    #[arg(long, value_name = "PATH")]
+    versus: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// As in the servicer's configuration.
@@ -81,95 +105,89 @@ impl Durability {
 
 impl BenchArgs {
     pub(crate) async fn run(self) -> Result<()> {
-        let What::Relay(args) = self.what;
-        ensure!(
-            args.connections > 0 && args.relays > 0,
-            "at least one connection and one relay are needed"
-        );
-        let backend = backend::start(args.answer_bytes).await?;
-        eprintln!("starting node, servicer and gateway …");
-        let network = Network::start(&args, backend).await?;
-        let outcome = measure(&args, &network).await;
-        drop(network);
-        print!("{}", outcome?);
+        let args = match self.what {
+            What::Relay(args) => args,
+            What::Proxy(args) => return args.run().await,
+        };
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let lanes = start(&args, folder.path()).await?;
+        let report = measure(&args, lanes, folder.path()).await?;
+        match args.json {
+            true => println!("{}", serde_json::to_string_pretty(&report)?),
+            false => print!("{}", report.text()),
+        }
         Ok(())
     }
 }
 
-/// Node, servicer and gateway as processes, in a folder that goes with them.
-struct Network {
-    gateway: SocketAddr,
-    processes: Processes,
-    _folder: TempDir,
-}
-
-impl Network {
-    /// Starts everything with `backend` behind the servicer and waits until the gateway is ready.
-    async fn start(args: &RelayArgs, backend: SocketAddr) -> Result<Self> {
-        let folder = tempfile::tempdir().context("no temporary folder")?;
-        let service: ServiceId = SERVICE.parse()?;
-        let mut spec = Spec::new(BTreeMap::from([(service, Some(format!("http://{backend}")))]));
-        spec.settings.servicer = json!({"services": {SERVICE: {"durability": args.durability.name()}}});
-        let plan = Plan::open(folder.path(), free_ports()?, spec, &mut rand::rng())?;
-        let program = Program {
-            output: Output::Logged(folder.path().to_owned()),
-            log_level: Some("warn".to_owned()),
-            ..Program::this()?
-        };
-        let (_, mut processes) = Processes::start(&plan, program).await?;
-        processes.ready(&plan).await?;
-        Ok(Self {
-            gateway: local(plan.ports.gateway),
-            processes,
-            _folder: folder,
-        })
+/// Starts everything that is measured: this binary's network, the other binary's if wanted, the proxy last.
+async fn start(args: &RelayArgs, folder: &std::path::Path) -> Result<Vec<Lane>> {
+    let backend = backend::start(args.answer_bytes).await?;
+    eprintln!("starting node, servicer and gateway …");
+    let this = std::env::current_exe().context("this program cannot be found")?;
+    let mut lanes = vec![Lane::network("this binary", this, &folder.join("this"), args, backend).await?];
+    if let Some(other) = &args.versus {
+        ensure!(other.is_file(), "there is no program at {}", other.display());
+        let (name, folder) = (other.display().to_string(), folder.join("versus"));
+        let program = std::path::absolute(other)?;
+        lanes.push(Lane::network(&name, program, &folder, args, backend).await?);
     }
+    let proxy = Proxy::start(Kind::find().await, folder, backend).await?;
+    lanes.push(Lane::proxy(proxy)?);
+    Ok(lanes)
+}
 
-    /// CPU time of each role, and of this process (clients and backend).
-    fn cpu(&self) -> Result<Vec<(&'static str, CpuTime)>> {
-        let own = ("clients and backend", std::process::id());
-        let roles = self.processes.ids();
-        let roles = roles.iter().map(|(role, pid)| (role.name(), *pid));
-        let all = roles.chain([own]);
-        all.map(|(name, pid)| Ok((name, CpuTime::of(pid)?))).collect()
+async fn measure(args: &RelayArgs, lanes: Vec<Lane>, folder: &std::path::Path) -> Result<Report> {
+    let unmeasured = |lane| Measurements {
+        lane,
+        rounds: Vec::new(),
+        syscalls: std::collections::BTreeMap::new(),
+    };
+    let mut lanes: Vec<Measurements> = lanes.into_iter().map(unmeasured).collect();
+    let calls = args.relays.div_ceil(args.rounds.into());
+    for lane in &lanes {
+        lane.lane.round(args, calls.min(WARM_UP_CALLS)).await?;
     }
-}
-
-async fn measure(args: &RelayArgs, network: &Network) -> Result<String> {
-    let limit = Duration::from_secs(args.seconds);
-    client::run(network.gateway, args.connections, WARM_UP_RELAYS, limit).await?;
-    eprintln!("measuring …");
-    let before = network.cpu()?;
-    let measured = client::run(network.gateway, args.connections, args.relays, limit).await?;
-    let after = network.cpu()?;
-    Ok(text(args, &measured, &before, &after))
-}
-
-fn text(
-    args: &RelayArgs,
-    measured: &Measured,
-    before: &[(&str, CpuTime)],
-    after: &[(&str, CpuTime)],
-) -> String {
-    let mut summary = Table::new(&["", ">"]);
-    summary.row(["relays".to_owned(), grouped(measured.relays())]);
-    summary.row(["connections".to_owned(), args.connections.to_string()]);
-    summary.row(["relays/s".to_owned(), grouped(measured.per_second())]);
-    summary.row(["p50 ms".to_owned(), millis(measured.percentile(50))]);
-    summary.row(["p99 ms".to_owned(), millis(measured.percentile(99))]);
-    let mut cpu = Table::new(&["process", ">CPU s", ">CPU µs per relay", ">cores"]);
-    for ((name, before), (_, after)) in before.iter().zip(after) {
-        let used = after.since(*before);
-        cpu.row([
-            (*name).to_owned(),
-            format!("{:.2}", used.as_secs_f64()),
-            format!("{:.1}", used.as_secs_f64() * 1e6 / measured.relays() as f64),
-            format!("{:.2}", used.as_secs_f64() / measured.took.as_secs_f64()),
-        ]);
+    for round in 1..=args.rounds {
+        eprintln!("measuring, round {round} of {} …", args.rounds);
+        for lane in &mut lanes {
+            let measured = lane.lane.round(args, calls).await?;
+            lane.rounds.push(measured);
+        }
+        lanes.reverse(); // who is first in one round is last in the next
     }
-    format!("{}\n{}", summary.text(0), cpu.text(0))
+    if args.rounds % 2 == 1 {
+        lanes.reverse();
+    }
+    let tool = Tool::find().await;
+    if let Some(tool) = tool {
+        eprintln!("counting system calls …");
+        for lane in &mut lanes {
+            lane.syscalls = lane
+                .lane
+                .syscalls(args, calls.min(SYSCALL_CALLS), tool, folder)
+                .await?;
+        }
+    }
+    report(args, &lanes, tool)
 }
 
-fn millis(time: Duration) -> String {
-    format!("{:.2}", time.as_secs_f64() * 1e3)
+fn report(args: &RelayArgs, lanes: &[Measurements], tool: Option<Tool>) -> Result<Report> {
+    let (proxy, networks) = lanes.split_last().context("the proxy is always measured")?;
+    let (ours, versus) = networks.split_first().context("a network is always measured")?;
+    let mut reports = vec![ours.report(proxy, versus.first())];
+    reports.extend(versus.iter().map(|lane| lane.report(proxy, None)));
+    reports.push(proxy.report(proxy, None));
+    Ok(Report {
+        connections: args.connections,
+        answer_bytes: args.answer_bytes,
+        suppliers: args.suppliers,
+        durability: args.durability.name(),
+        rounds: args.rounds.into(),
+        syscalls_by: tool.map(Tool::name),
+        lanes: reports,
+    })
 }
+
+/// Calls of each lane before the first round: connections open, caches and key tables fill.
+const WARM_UP_CALLS: u64 = 1_000;

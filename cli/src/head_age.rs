@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// A registry for one role, with the age of the newest block of `chain`.
 pub(crate) fn registry(chain: &dyn Blocks) -> Result<Registry> {
-    let registry = Registry::new();
+    let registry = crate::metrics::registry()?;
     let age = HeadAge::new(chain.head(), SystemClock)?;
     registry.register(Box::new(age))?;
     Ok(registry)

@@ -18,6 +18,7 @@ mod http;
 mod keys;
 mod localnet;
 mod logs;
+mod metrics;
 mod node;
 mod parts;
 mod query;
@@ -32,6 +33,15 @@ mod view;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+#[cfg(feature = "mimalloc")]
+use mimalloc::MiMalloc as Allocator;
+#[cfg(not(feature = "mimalloc"))]
+use std::alloc::System as Allocator;
+
+/// Counts, so that `portico bench` can tell what a relay allocates.
+#[global_allocator]
+static ALLOCATOR: portico_alloc::Counting<Allocator> = portico_alloc::Counting(Allocator);
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();

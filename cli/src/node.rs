@@ -116,7 +116,8 @@ impl NodeArgs {
 async fn run(file: &Path) -> Result<()> {
     let config: NodeConfig = load(file)?;
     let genesis = read_genesis(&config.genesis)?;
-    let open = || Node::open(config, genesis, &prometheus::Registry::new());
+    let registry = crate::metrics::registry()?;
+    let open = || Node::open(config, genesis, &registry);
     let node = tokio::task::block_in_place(open).context("the node does not start")?;
     tracing::info!(rpc = %node.rpc_addr(), grpc = %node.grpc_addr(), "node listens");
     let mut parts = Parts::new();

@@ -17,24 +17,32 @@ use tokio::time::Instant;
 
 const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#;
 
+/// Where calls are sent.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    address: SocketAddr,
+    path: &'static str,
+}
+
 /// What was seen.
 pub(super) struct Measured {
     /// From the first call to the last answer.
     pub(super) took: Duration,
+    /// Size of the last answer's body.
+    pub(super) answer_bytes: usize,
     /// Time of each call, ascending.
     latencies: Vec<Duration>,
 }
 
 impl Measured {
     /// Calls answered.
-    pub(super) fn relays(&self) -> u64 {
+    pub(super) fn calls(&self) -> u64 {
         self.latencies.len() as u64
     }
 
-    /// Calls answered per second, rounded down.
-    pub(super) fn per_second(&self) -> u64 {
-        let micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX).max(1);
-        self.relays().saturating_mul(1_000_000) / micros
+    /// Calls answered per second.
+    pub(super) fn per_second(&self) -> f64 {
+        self.calls() as f64 / self.took.as_secs_f64()
     }
 
     /// The time within which `percent` of the calls were answered.
@@ -47,49 +55,57 @@ impl Measured {
     }
 }
 
-/// Sends `relays` calls over `connections` connections, for `limit` at most.
-pub(super) async fn run(
-    gateway: SocketAddr,
-    connections: u16,
-    relays: u64,
-    limit: Duration,
-) -> Result<Measured> {
-    let left = Arc::new(AtomicU64::new(relays));
-    let begun = Instant::now();
-    let mut clients = JoinSet::new();
-    for _ in 0..connections {
-        clients.spawn(client(gateway, left.clone(), begun + limit));
+impl Client {
+    /// Will send calls to `path` at `address`.
+    pub(super) const fn new(address: SocketAddr, path: &'static str) -> Self {
+        Self { address, path }
     }
-    let mut latencies = Vec::new();
-    while let Some(done) = clients.join_next().await {
-        latencies.extend(done??);
+
+    /// Sends `calls` calls over `connections` connections, for `limit` at most.
+    pub(super) async fn run(&self, connections: u16, calls: u64, limit: Duration) -> Result<Measured> {
+        let left = Arc::new(AtomicU64::new(calls));
+        let begun = Instant::now();
+        let mut clients = JoinSet::new();
+        for _ in 0..connections {
+            clients.spawn(connection(self.clone(), left.clone(), begun + limit));
+        }
+        let mut measured = Measured {
+            took: Duration::ZERO,
+            answer_bytes: 0,
+            latencies: Vec::new(),
+        };
+        while let Some(done) = clients.join_next().await {
+            let (latencies, answer_bytes) = done??;
+            measured.latencies.extend(latencies);
+            measured.answer_bytes = measured.answer_bytes.max(answer_bytes);
+        }
+        measured.took = begun.elapsed();
+        ensure!(
+            !measured.latencies.is_empty(),
+            "no call was answered in {} s",
+            limit.as_secs()
+        );
+        measured.latencies.sort_unstable();
+        Ok(measured)
     }
-    let took = begun.elapsed();
-    ensure!(
-        !latencies.is_empty(),
-        "no relay was answered in {} s",
-        limit.as_secs()
-    );
-    latencies.sort_unstable();
-    Ok(Measured { took, latencies })
 }
 
-async fn client(gateway: SocketAddr, left: Arc<AtomicU64>, until: Instant) -> Result<Vec<Duration>> {
-    let stream = TcpStream::connect(gateway).await?;
+async fn connection(client: Client, left: Arc<AtomicU64>, until: Instant) -> Result<(Vec<Duration>, usize)> {
+    let stream = TcpStream::connect(client.address).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     let calls = async {
-        let mut latencies = Vec::new();
+        let (mut latencies, mut answer_bytes) = (Vec::new(), 0);
         while Instant::now() < until && take(&left) {
             let begun = Instant::now();
-            call(&mut sender, gateway).await?;
+            answer_bytes = client.call(&mut sender).await?;
             latencies.push(begun.elapsed());
         }
-        anyhow::Ok(latencies)
+        anyhow::Ok((latencies, answer_bytes))
     };
     tokio::select! {
-        latencies = calls => latencies,
-        closed = connection => anyhow::bail!("the gateway closed a connection: {closed:?}"),
+        seen = calls => seen,
+        closed = connection => anyhow::bail!("{} closed a connection: {closed:?}", client.address),
     }
 }
 
@@ -98,24 +114,27 @@ fn take(left: &AtomicU64) -> bool {
         .is_ok()
 }
 
-async fn call(sender: &mut SendRequest<Full<Bytes>>, gateway: SocketAddr) -> Result<()> {
-    let request = Request::post("/v1")
-        .header(header::HOST, gateway.to_string())
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from_static(CALL)))?;
-    sender.ready().await?;
-    let response = sender
-        .send_request(request)
-        .await
-        .context("a call was not answered")?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    ensure!(
-        status.is_success(),
-        "the gateway answered HTTP {status}: {}",
-        String::from_utf8_lossy(&body)
-    );
-    Ok(())
+impl Client {
+    /// Size of the answer's body.
+    async fn call(&self, sender: &mut SendRequest<Full<Bytes>>) -> Result<usize> {
+        let request = Request::post(self.path)
+            .header(header::HOST, self.address.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from_static(CALL)))?;
+        sender.ready().await?;
+        let response = sender
+            .send_request(request)
+            .await
+            .context("a call was not answered")?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        ensure!(
+            status.is_success(),
+            "a call was answered with HTTP {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        Ok(body.len())
+    }
 }
 
 #[cfg(test)]
@@ -129,9 +148,10 @@ mod tests {
         let latencies = (1..=100).map(Duration::from_millis).collect();
         let measured = Measured {
             took: Duration::from_secs(2),
+            answer_bytes: 0,
             latencies,
         };
-        assert_eq!(measured.per_second(), 50);
+        assert!((measured.per_second() - 50.0).abs() < 1e-9);
         assert_eq!(measured.percentile(50), Duration::from_millis(50));
         assert_eq!(measured.percentile(99), Duration::from_millis(99));
     }

@@ -1,0 +1,165 @@
+//! The plain reverse proxy that a relay is measured beside: nginx or haproxy where installed, else one of our own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use portico_localnet::{Output, Process, eventually};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use super::{CONNECT_INTERVAL, CONNECT_TIMEOUT};
+
+/// Which proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Nginx,
+    Haproxy,
+    /// hyper on both sides, as `portico bench proxy` runs it.
+    Own,
+}
+
+impl Kind {
+    /// The first one that is installed.
+    pub(super) async fn find() -> Self {
+        for (kind, args) in [(Self::Nginx, "-v"), (Self::Haproxy, "-v")] {
+            let found = Command::new(kind.name()).arg(args).output().await;
+            if found.is_ok_and(|output| output.status.success()) {
+                return kind;
+            }
+        }
+        Self::Own
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Own => "a minimal hyper proxy",
+        }
+    }
+
+    /// The command that runs it in the foreground with one process, `backend` behind it.
+    fn command(self, folder: &Path, listen: SocketAddr, backend: SocketAddr) -> Result<Command> {
+        let file = folder.join("proxy.conf");
+        let mut command = match self {
+            Self::Own => {
+                let program = std::env::current_exe().context("this program cannot be found")?;
+                let mut command = Command::new(program);
+                command.args(["bench", "proxy", "--listen", &listen.to_string()]);
+                command.args(["--backend", &backend.to_string()]);
+                return Ok(command);
+            }
+            Self::Nginx => {
+                let mut command = Command::new(self.name());
+                command.arg("-e").arg(folder.join("nginx-errors.log"));
+                command.arg("-p").arg(folder).arg("-c").arg(&file);
+                command
+            }
+            Self::Haproxy => {
+                let mut command = Command::new(self.name());
+                command.args(["-db", "-f"]).arg(&file);
+                command
+            }
+        };
+        std::fs::write(&file, self.config(folder, listen, backend))?;
+        command.kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// Keep-alive on both sides, one worker, no log of requests.
+    fn config(self, folder: &Path, listen: SocketAddr, backend: SocketAddr) -> String {
+        let folder = folder.display();
+        match self {
+            Self::Nginx => format!(
+                "daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid;\n\
+                 events {{ worker_connections 4096; }}\n\
+                 http {{\n\
+                   access_log off; client_body_temp_path {folder}; proxy_temp_path {folder};\n\
+                   fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};\n\
+                   keepalive_requests 1000000000; client_max_body_size 0;\n\
+                   upstream backend {{ server {backend}; keepalive 1024; keepalive_requests 1000000000; }}\n\
+                   server {{\n\
+                     listen {listen};\n\
+                     location / {{ proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection \"\"; }}\n\
+                   }}\n\
+                 }}\n"
+            ),
+            Self::Haproxy => format!(
+                "global\n  nbthread 1\n  maxconn 4096\n\
+                 defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+                 frontend front\n  bind {listen}\n  default_backend nodes\n\
+                 backend nodes\n  http-reuse always\n  server node {backend}\n"
+            ),
+            Self::Own => String::new(),
+        }
+    }
+}
+
+/// A running proxy.
+pub(super) struct Proxy {
+    pub(super) kind: Kind,
+    pub(super) address: SocketAddr,
+    pub(super) process: Process,
+}
+
+impl Proxy {
+    /// Starts the proxy with `backend` behind it and waits until it takes connections.
+    pub(super) async fn start(kind: Kind, folder: &Path, backend: SocketAddr) -> Result<Self> {
+        let address = portico_localnet::ports::free_address()?;
+        let command = kind.command(folder, address, backend)?;
+        let mut process = Process::start("proxy", command, &Output::Logged(folder.to_owned()))?;
+        let connects = eventually(
+            "the proxy takes connections",
+            CONNECT_TIMEOUT,
+            CONNECT_INTERVAL,
+            || async {
+                TcpStream::connect(address).await?;
+                Ok(Some(()))
+            },
+        );
+        connects.await.with_context(|| process.tail())?;
+        process.must_run()?;
+        Ok(Self {
+            kind,
+            address,
+            process,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_localnet::local;
+
+    use super::{Kind, Proxy};
+
+    #[test]
+    fn every_config_names_both_ends() {
+        let folder = std::path::Path::new("/tmp/x");
+        for kind in [Kind::Nginx, Kind::Haproxy] {
+            let text = kind.config(folder, local(1), local(2));
+            assert!(
+                text.contains("127.0.0.1:1") && text.contains("127.0.0.1:2"),
+                "{text}"
+            );
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_installed_proxy_passes_calls_on() {
+        let kind = Kind::find().await;
+        if kind == Kind::Own {
+            return; // its program is not this test's; forward.rs tests it
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let backend = crate::bench::backend::start(100).await.unwrap();
+        let proxy = Proxy::start(kind, folder.path(), backend).await.unwrap();
+        let client = crate::bench::client::Client::new(proxy.address, "/");
+        let measured = client
+            .run(2, 10, std::time::Duration::from_secs(10))
+            .await
+            .unwrap();
+        assert_eq!(measured.calls(), 10);
+    }
+}
