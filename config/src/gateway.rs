@@ -24,6 +24,8 @@ use crate::secret::Secret;
 const MAX_BODY_BYTES: usize = 64 << 20;
 /// Largest answer that may be allowed, in bytes: 256 MiB.
 const MAX_RESPONSE_BYTES: usize = 256 << 20;
+/// Most bytes of answers that may be allowed at the same time: 64 GiB.
+const MAX_ANSWER_BYTES: u64 = 64 << 30;
 /// Longest batch that may be allowed.
 const MAX_BATCH: usize = 10_000;
 /// Most suppliers that one call may try: no session of the network holds more.
@@ -64,6 +66,11 @@ pub struct GatewayConfig {
     pub max_body_bytes: usize,
     /// Largest answer taken from a supplier, in bytes. Default 67108864 (64 MiB).
     pub max_response_bytes: usize,
+    /// Bytes of answers held at the same time, over all callers: from their arrival until callers have taken them. Beyond it calls are
+    /// refused with 503. Default 134217728 (128 MiB).
+    pub max_answer_bytes_in_flight: usize,
+    /// Bytes of all answers to one batch; entries whose answer does not fit get an error. Default 67108864 (64 MiB).
+    pub max_answer_bytes_per_request: usize,
     /// Most entries of a batch. Default 1000.
     pub max_batch: usize,
     /// Entries of one batch that are relayed at the same time. Default 16.
@@ -94,6 +101,8 @@ impl Default for GatewayConfig {
             connect_timeout_ms: 2_000,
             max_body_bytes: 5 << 20,
             max_response_bytes: 64 << 20,
+            max_answer_bytes_in_flight: 128 << 20,
+            max_answer_bytes_per_request: 64 << 20,
             max_batch: 1_000,
             max_batch_concurrency: 16,
             max_concurrent_relays: 1_024,
@@ -191,6 +200,16 @@ impl GatewayConfig {
                 self.max_response_bytes as u64,
                 MAX_RESPONSE_BYTES as u64,
             ),
+            (
+                "max_answer_bytes_in_flight",
+                self.max_answer_bytes_in_flight as u64,
+                MAX_ANSWER_BYTES,
+            ),
+            (
+                "max_answer_bytes_per_request",
+                self.max_answer_bytes_per_request as u64,
+                MAX_ANSWER_BYTES,
+            ),
             ("max_batch", self.max_batch as u64, MAX_BATCH as u64),
             (
                 "max_batch_concurrency",
@@ -205,6 +224,26 @@ impl GatewayConfig {
         ];
         for (key, value, most) in bounds {
             faults.expect((1..=most).contains(&value), key, format!("must be 1 to {most}"));
+        }
+        for (key, value, limit, bound) in [
+            (
+                "max_response_bytes",
+                self.max_response_bytes,
+                "max_answer_bytes_per_request",
+                self.max_answer_bytes_per_request,
+            ),
+            (
+                "max_answer_bytes_per_request",
+                self.max_answer_bytes_per_request,
+                "max_answer_bytes_in_flight",
+                self.max_answer_bytes_in_flight,
+            ),
+        ] {
+            faults.expect(
+                value <= bound,
+                key,
+                format!("must be at most {limit}, which is {bound}"),
+            );
         }
     }
 

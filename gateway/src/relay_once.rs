@@ -119,6 +119,7 @@ pub async fn relay_once(
     let call = Call {
         request: relay::Call::json_rpc(path, body),
         expected,
+        budgets: relayer.budgets(),
         deadline,
     };
     let reply = relayer

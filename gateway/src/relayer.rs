@@ -23,6 +23,7 @@ use self::check::{Checked, check};
 use crate::GatewayError;
 use crate::codec::Codec;
 use crate::core::attempt::{Miss, Reply};
+use crate::core::budget::{Budget, Budgets};
 use crate::core::call::Call;
 use crate::core::candidate::Candidate;
 use crate::core::error::{Closed, RelayError};
@@ -46,6 +47,9 @@ pub(crate) struct Relayer {
     ahead: bool,
     transport: HttpTransport,
     slots: Semaphore,
+    /// Bytes of answers held for all callers.
+    answers: Arc<Budget>,
+    max_answer_bytes_per_request: usize,
     max_attempts: u32,
     attempt_timeout: Duration,
 }
@@ -68,9 +72,27 @@ impl Relayer {
             ahead,
             transport: HttpTransport::new(config)?,
             slots: Semaphore::new(config.max_concurrent_relays.min(Semaphore::MAX_PERMITS)),
+            answers: Budget::new(config.max_answer_bytes_in_flight),
+            max_answer_bytes_per_request: config.max_answer_bytes_per_request,
             max_attempts: config.max_attempts,
             attempt_timeout: Duration::from_millis(config.attempt_timeout_ms),
         })
+    }
+
+    /// The budgets of a call's answer.
+    pub(crate) fn budgets(&self) -> Budgets {
+        Budgets {
+            all: Arc::clone(&self.answers),
+            batch: None,
+        }
+    }
+
+    /// The budgets that the answers of a new batch share.
+    pub(crate) fn batch_budgets(&self) -> Budgets {
+        Budgets {
+            batch: Some(Budget::new(self.max_answer_bytes_per_request)),
+            ..self.budgets()
+        }
     }
 
     /// Serves one call, trying suppliers in order until a response verifies.
@@ -189,9 +211,10 @@ impl Relayer {
         request: RelayRequest,
         call: &Call<C::Expected>,
     ) -> Result<(Reply, Option<Fault>), Fault> {
-        let received = self
-            .first_message(&candidate, request.encode_to_vec(), call.deadline)
+        let mut received = self
+            .first_message(&candidate, request.encode_to_vec(), call)
             .await?;
+        let room = received.room.take();
         let (header, key) = (&candidate.session.header, candidate.supplier().public_key);
         let Checked { response, verdict } = check(codec, received, header, key, call).await?;
         let fault = verdict.failed.then(|| Fault::Backend {
@@ -201,6 +224,7 @@ impl Relayer {
         });
         let reply = Reply {
             answer: verdict.answer,
+            room,
             backend_status: verdict.status,
             retry_after: verdict.retry_after,
             relay_hash: MinedRelay::new(&request, &response).hash,
@@ -212,17 +236,17 @@ impl Relayer {
         Ok((reply, fault))
     }
 
-    /// Sends `request` and waits for the first message, until the attempt's time or `deadline` is over.
-    async fn first_message(
+    /// Sends `request` and waits for the first message, until the attempt's time or the call's is over.
+    async fn first_message<E>(
         &self,
         candidate: &Candidate,
         request: Vec<u8>,
-        deadline: Instant,
+        call: &Call<E>,
     ) -> Result<Received, Fault> {
         let begun = Instant::now();
-        let until = deadline.min(begun + self.attempt_timeout);
+        let until = call.deadline.min(begun + self.attempt_timeout);
         let message = async {
-            let mut exchange = self.transport.open(candidate, request).await?;
+            let mut exchange = self.transport.open(candidate, request, &call.budgets).await?;
             exchange.next().await.unwrap_or(Err(Fault::Undecodable))
         };
         timeout_at(until, message).await.unwrap_or_else(|_| {

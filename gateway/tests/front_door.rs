@@ -521,6 +521,78 @@ async fn relays_a_call_with_a_member_whose_name_is_no_text() {
     );
 }
 
+/// A network whose supplier answers call 1 with so many bytes.
+async fn net_with_large_answers(config: GatewayConfig, bytes: usize) -> Net {
+    let answer = format!(r#"{{"id":1,"result":"{}"}}"#, "x".repeat(bytes));
+    net_with(config, vec![Manner::Backend(200, answer); 2]).await
+}
+
+#[tokio::test]
+async fn a_batch_holds_no_more_bytes_of_answers_than_one_request_may() {
+    let config = GatewayConfig {
+        max_response_bytes: 100_000,
+        max_answer_bytes_per_request: 100_000,
+        max_answer_bytes_in_flight: 10_000_000,
+        ..config()
+    };
+    let net = net_with_large_answers(config, 30_000).await;
+    let batch = format!("[{}]", vec![call("1"); 10].join(","));
+    let answer = net.post("/v1", batch.clone()).await;
+    let entries = answer.json();
+    let entries = entries.as_array().unwrap();
+    let (large, refused): (Vec<&Value>, Vec<&Value>) =
+        entries.iter().partition(|entry| entry["result"].is_string());
+    assert!((1..=3).contains(&large.len()), "{} answers", large.len());
+    assert_eq!(large.len() + refused.len(), 10);
+    for entry in refused {
+        assert_eq!(entry["error"]["data"]["reason"], "response_too_large");
+        assert_eq!(entry["error"]["data"]["attempts"].as_array().unwrap().len(), 1);
+    }
+    let text = net.post("/v1", format!("[{},{}]", call("1"), call("1"))).await;
+    assert_eq!(
+        text.json().as_array().unwrap().len(),
+        2,
+        "another request has its own"
+    );
+    assert!(text.text.len() > 60_000);
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_count_until_their_connection_ends() {
+    const ANSWER: usize = 12_000_000; // more than the system's buffers take
+    let config = GatewayConfig {
+        max_answer_bytes_in_flight: 20_000_000,
+        max_answer_bytes_per_request: 20_000_000,
+        max_response_bytes: 20_000_000,
+        ..config()
+    };
+    let net = net_with_large_answers(config, ANSWER).await;
+    let mut lazy = tokio::net::TcpStream::connect(net.url.trim_start_matches("http://"))
+        .await
+        .unwrap();
+    let body = call("1");
+    let head = format!(
+        "POST /v1 HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut lazy, (head + &body).as_bytes())
+        .await
+        .unwrap();
+    lazy.readable().await.unwrap(); // the answer is on its way, and nobody reads it
+    let refused = net.post("/v1", call("1")).await;
+    row(&error(&net, &refused, "1").await, 503, -31052, "overloaded");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(
+        refused.header("x-attempts"),
+        Some("1"),
+        "no other supplier is asked"
+    );
+    drop(lazy);
+    while net.post("/v1", call("1")).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn lets_calls_under_way_finish_when_it_stops() {
     let barrier = Arc::new(tokio::sync::Barrier::new(2));

@@ -423,6 +423,7 @@ async fn answers_beyond_a_limit_are_not_asked_for_again() {
     for manner in [
         Manner::Backend(200, large),
         Manner::MinerError("relayer_proxy", 12),
+        Manner::HttpError(502, "backend response too large: larger than 4000 bytes"),
     ] {
         let net = net_with(limits(), vec![manner.clone(); 3]).await;
         for _ in 0..10 {

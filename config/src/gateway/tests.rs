@@ -70,3 +70,25 @@ fn names_everything_that_is_wrong_with_its_line() {
     assert!(refusal("max_atempts: 3").contains("max_atempts"));
     assert!(refusal("{}").contains("applications: must name at least one application"));
 }
+
+#[test]
+fn bounds_that_contradict_each_other_are_refused() {
+    let applications = format!("applications: [{{key: \"{KEY}\", service_id: eth}}]");
+    for (text, expected) in [
+        (
+            "max_response_bytes: 134217728",
+            "gateway.yaml:1: max_response_bytes: must be at most max_answer_bytes_per_request, which is 67108864",
+        ),
+        (
+            "max_answer_bytes_in_flight: 1000",
+            "max_answer_bytes_per_request: must be at most max_answer_bytes_in_flight, which is 1000",
+        ),
+        (
+            "admin_listen: 127.0.0.1:3069",
+            "gateway.yaml:1: admin_listen: must be another address than `listen`",
+        ),
+    ] {
+        let said = refusal(&format!("{text}\n{applications}"));
+        assert!(said.contains(expected), "{expected} in\n{said}");
+    }
+}

@@ -3,14 +3,17 @@
 use bytes::Bytes;
 use portico_protocol::Address;
 
+use crate::core::budget::Room;
 use crate::core::candidate::Candidate;
 use crate::core::fault::Fault;
 
 /// A verified answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Reply {
     /// The chain's answer in the caller's protocol; empty if the caller wants none.
     pub(crate) answer: Bytes,
+    /// What the answer holds of the byte budgets.
+    pub(crate) room: Option<Room>,
     /// HTTP status that the supplier's backend gave.
     pub(crate) backend_status: u32,
     /// Seconds after which the backend wants to be asked again.

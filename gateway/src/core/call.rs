@@ -3,6 +3,8 @@
 use portico_relay as relay;
 use tokio::time::Instant;
 
+use crate::core::budget::Budgets;
+
 /// A call to relay; `E` is what its codec must know of it to judge an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Call<E> {
@@ -10,6 +12,8 @@ pub(crate) struct Call<E> {
     pub(crate) request: relay::Call,
     /// What an answer must fit.
     pub(crate) expected: E,
+    /// What its answer may hold.
+    pub(crate) budgets: Budgets,
     /// When the caller must have an answer.
     pub(crate) deadline: Instant,
 }

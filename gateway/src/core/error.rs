@@ -21,6 +21,8 @@ pub(crate) enum Closed {
 pub(crate) enum RelayError {
     #[error("as many relays as allowed are under way")]
     Overloaded,
+    #[error("as many bytes of answers as allowed are held")]
+    NoRoom { attempts: Vec<Failed> },
     #[error("there is no session to relay in")]
     Session(#[source] Closed),
     #[error("the application's stake does not pay for another relay in this session")]

@@ -4,6 +4,8 @@ use portico_protocol::relay::RelayError as ProtocolError;
 use portico_protocol::wire::pocket::service::RelayMinerError;
 use portico_relay::{MessageFault, RefusalKind};
 
+use crate::core::budget::Full;
+
 /// Longest text of a supplier that is kept, in characters.
 const MAX_TEXT: usize = 200;
 /// Bytes of a body that are looked at for its beginning: as many as the longest text may take.
@@ -38,6 +40,12 @@ pub(crate) enum Fault {
     /// The backend's answer is larger than the supplier takes.
     #[error("the answer is larger than the supplier takes: {0}")]
     TooLargeThere(String),
+    /// The answers of a batch are larger together than allowed.
+    #[error("the answers of the batch are larger than {0} bytes")]
+    BatchTooLarge(usize),
+    /// As many bytes of answers are held as allowed.
+    #[error("too many bytes of answers are held")]
+    NoRoom,
     /// The supplier does not serve more relays of this application in this session.
     #[error("over-serviced: {0}")]
     OverServiced(String),
@@ -97,7 +105,8 @@ impl Fault {
             Self::Timeout(_) => "timeout",
             Self::Http { .. } => "http_status",
             Self::Undecodable => "undecodable",
-            Self::TooLarge(_) | Self::TooLargeThere(_) => "response_too_large",
+            Self::TooLarge(_) | Self::TooLargeThere(_) | Self::BatchTooLarge(_) => "response_too_large",
+            Self::NoRoom => "overloaded",
             Self::OverServiced(_) => "over_serviced",
             Self::Session(_) => "session",
             Self::Miner { .. } => "miner_error",
@@ -116,6 +125,14 @@ impl Fault {
             Self::BadPayload { .. } => Kind::BadPayload,
             _ => Kind::Other,
         }
+    }
+
+    /// Whether no other supplier can do better: its answer is as large.
+    pub(crate) const fn settles(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge(_) | Self::TooLargeThere(_) | Self::BatchTooLarge(_) | Self::NoRoom
+        )
     }
 
     /// Seconds after which the backend wants to be asked again, if it said so.
@@ -143,12 +160,22 @@ impl Fault {
 
     /// Sorts an HTTP error of a supplier.
     pub(crate) fn http(status: u16, text: &str) -> Self {
+        let kind = RefusalKind::of_http(status, text);
         let text = shortened(text);
-        match RefusalKind::of_http_status(status) {
+        match kind {
             RefusalKind::OverServiced => Self::OverServiced(text),
             RefusalKind::Session => Self::Session(text),
             RefusalKind::ResponseTooLarge => Self::TooLargeThere(text),
             RefusalKind::Other => Self::Http { status, text },
+        }
+    }
+}
+
+impl From<Full> for Fault {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Batch(limit) => Self::BatchTooLarge(limit),
+            Full::All => Self::NoRoom,
         }
     }
 }

@@ -209,7 +209,7 @@ impl Plan {
         self.last_tried = Some((candidate.application, candidate.session.end));
         match &miss.fault {
             Fault::OverServiced(_) => {}
-            Fault::TooLarge(_) | Fault::TooLargeThere(_) => self.settled = true, // it is as large everywhere
+            fault if fault.settles() => self.settled = true,
             Fault::Session(_) => {
                 self.lagging = Some(candidate.application);
                 self.budget = self.budget.saturating_sub(1);
@@ -253,7 +253,10 @@ impl Plan {
             return RelayError::Deadline { phase, attempts };
         }
         if self.settled {
-            return RelayError::ResponseTooLarge { attempts };
+            return match attempts.last().map(|failed| &failed.fault) {
+                Some(Fault::NoRoom) => RelayError::NoRoom { attempts },
+                _ => RelayError::ResponseTooLarge { attempts },
+            };
         }
         let kinds: Vec<Kind> = attempts.iter().map(|failed| failed.fault.kind()).collect();
         let all = |kind: Kind| {

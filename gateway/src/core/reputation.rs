@@ -88,6 +88,8 @@ impl Reputation {
             Fault::Session(_)
             | Fault::TooLarge(_)
             | Fault::TooLargeThere(_)
+            | Fault::BatchTooLarge(_)
+            | Fault::NoRoom
             | Fault::Timeout(_)
             | Fault::Http { .. }
             | Fault::Miner { .. }
@@ -107,6 +109,8 @@ impl Reputation {
             | Fault::Session(_)
             | Fault::TooLarge(_)
             | Fault::TooLargeThere(_)
+            | Fault::BatchTooLarge(_)
+            | Fault::NoRoom
             | Fault::Unverified(_)
             | Fault::Connect(_)
             | Fault::Lost(_)

@@ -157,7 +157,7 @@ impl RelayError {
     /// The row of the table.
     pub(crate) const fn row(&self) -> &'static Row {
         match self {
-            Self::Overloaded => &table::OVERLOADED,
+            Self::Overloaded | Self::NoRoom { .. } => &table::OVERLOADED,
             Self::Session(_) => &table::SESSION_UNAVAILABLE,
             Self::StakeExhausted { .. } => &table::STAKE_EXHAUSTED,
             Self::NoSupplier { .. } => &table::NO_SUPPLIER,
@@ -180,6 +180,7 @@ impl RelayError {
             | Self::SignatureInvalid { attempts }
             | Self::BadPayload { attempts }
             | Self::ResponseTooLarge { attempts }
+            | Self::NoRoom { attempts }
             | Self::Deadline { attempts, .. } => attempts,
             Self::Overloaded | Self::Session(_) | Self::RpcTypeUnsupported | Self::Sign(_) => &[],
         }

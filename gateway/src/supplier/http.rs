@@ -12,6 +12,7 @@ use reqwest::redirect::Policy;
 
 use self::reuse::{ObserveConnects, ended_early, observed};
 use super::{Message, SupplierTransport};
+use crate::core::budget::{Budgets, Room};
 use crate::core::candidate::Candidate;
 use crate::core::fault::{Fault, shortened};
 
@@ -76,7 +77,12 @@ fn client_without_pool(config: &GatewayConfig) -> Result<reqwest::Client, reqwes
 impl SupplierTransport for HttpTransport {
     type Exchange = HttpExchange;
 
-    async fn open(&self, candidate: &Candidate, request: Vec<u8>) -> Result<HttpExchange, Fault> {
+    async fn open(
+        &self,
+        candidate: &Candidate,
+        request: Vec<u8>,
+        budgets: &Budgets,
+    ) -> Result<HttpExchange, Fault> {
         let response = self
             .post(candidate, request.into())
             .await
@@ -86,7 +92,7 @@ impl SupplierTransport for HttpTransport {
             return Err(Fault::TooLarge(self.max_response_bytes));
         }
         Ok(HttpExchange {
-            response: Some(response),
+            response: Some((response, budgets.room())),
             max_bytes: self.max_response_bytes,
         })
     }
@@ -96,7 +102,7 @@ impl SupplierTransport for HttpTransport {
 #[derive(Debug)]
 pub(crate) struct HttpExchange {
     /// Taken when its body is read.
-    response: Option<reqwest::Response>,
+    response: Option<(reqwest::Response, Room)>,
     max_bytes: usize,
 }
 
@@ -105,28 +111,32 @@ impl Exchange for HttpExchange {
     type Fault = Fault;
 
     async fn next(&mut self) -> Option<Result<Message, Fault>> {
-        let response = self.response.take()?;
-        Some(read(response, self.max_bytes).await)
+        let (response, room) = self.response.take()?;
+        Some(read(response, room, self.max_bytes).await)
     }
 }
 
 /// Reads the whole body, up to `max_bytes`.
-async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Message, Fault> {
+async fn read(mut response: reqwest::Response, mut room: Room, max_bytes: usize) -> Result<Message, Fault> {
     let status = response.status();
-    let announced = response.content_length().unwrap_or(0);
-    let reserved = usize::try_from(announced)
-        .unwrap_or(MAX_RESERVED)
-        .min(MAX_RESERVED);
-    let mut body = BytesMut::with_capacity(reserved);
+    let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut body = BytesMut::with_capacity(announced.min(MAX_RESERVED));
     while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
         if body.len().saturating_add(chunk.len()) > max_bytes {
             return Err(Fault::TooLarge(max_bytes));
+        }
+        room.grow(chunk.len())?;
+        if body.capacity() - body.len() < chunk.len() {
+            // Doubled, but not beyond what is announced: what is held is what counts.
+            let expected = announced.saturating_sub(body.len()).max(chunk.len());
+            body.reserve(body.len().max(chunk.len()).min(expected));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Message {
         bytes: body.freeze(),
         http_error: (!status.is_success()).then_some(status.as_u16()),
+        room: Some(room),
     })
 }
 

@@ -9,6 +9,7 @@ use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_relay::{Exchange, MessageFault, message};
 use serde::Deserialize;
 
+use crate::core::budget::{Budgets, Room};
 use crate::core::candidate::Candidate;
 use crate::core::fault::Fault;
 
@@ -17,11 +18,12 @@ pub(crate) trait SupplierTransport {
     /// What an open request yields.
     type Exchange: Exchange<Message = Message, Fault = Fault>;
 
-    /// Sends the encoded relay `request` to the candidate's endpoint.
+    /// Sends the encoded relay `request` to the candidate's endpoint; messages count in `budgets` as they arrive.
     fn open(
         &self,
         candidate: &Candidate,
         request: Vec<u8>,
+        budgets: &Budgets,
     ) -> impl Future<Output = Result<Self::Exchange, Fault>> + Send;
 }
 
@@ -31,6 +33,8 @@ pub(crate) struct Message {
     pub(crate) bytes: Bytes,
     /// The HTTP status, if it is no success: then the bytes may be a refusal's text.
     pub(crate) http_error: Option<u16>,
+    /// What the bytes hold of the budgets.
+    pub(crate) room: Option<Room>,
 }
 
 /// Reads and verifies one message: shape, session header, payload hash, supplier signature.
@@ -39,7 +43,9 @@ pub(crate) fn verify(
     header: &SessionHeader,
     supplier: &PublicKey,
 ) -> Result<RelayResponse, Fault> {
-    let Message { bytes, http_error } = message;
+    let Message {
+        bytes, http_error, ..
+    } = message;
     message::open(bytes.clone(), header, supplier).map_err(|fault| match (fault, http_error) {
         (MessageFault::Undecodable, Some(status)) => Fault::http(status, &refusal_text(&bytes)),
         (fault, _) => fault.into(),

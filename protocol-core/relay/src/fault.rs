@@ -1,5 +1,7 @@
 //! What a supplier's refusal means for the gateway, whichever program and transport it came by.
 
+use crate::refusal::Reason;
+
 /// The kinds of refusal that call for different reactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
@@ -25,12 +27,14 @@ impl RefusalKind {
         }
     }
 
-    /// Sorts an HTTP status, by which the HA miner refuses.
+    /// Sorts an HTTP refusal, the form of the HA miner and of our servicer, by its status and the text of its `error`.
     #[must_use]
-    pub const fn of_http_status(status: u16) -> Self {
+    pub fn of_http(status: u16, text: &str) -> Self {
+        let too_large = Reason::ResponseTooLarge.row();
         match status {
             429 => Self::OverServiced,
             403 => Self::Session,
+            _ if status == too_large.http && text.starts_with(too_large.text) => Self::ResponseTooLarge,
             _ => Self::Other,
         }
     }
@@ -44,14 +48,14 @@ mod tests {
     fn both_miners_refusals_are_sorted_alike() {
         let exhausted = [
             RefusalKind::of_miner_error("relayer_proxy", 7),
-            RefusalKind::of_http_status(429),
+            RefusalKind::of_http(429, ""),
         ];
         assert_eq!(exhausted, [RefusalKind::OverServiced; 2]);
         let session = [
             RefusalKind::of_miner_error("relayer_proxy", 1),
             RefusalKind::of_miner_error("relayer_proxy", 6),
             RefusalKind::of_miner_error("relay_authenticator", 1),
-            RefusalKind::of_http_status(403),
+            RefusalKind::of_http(403, ""),
         ];
         assert_eq!(session, [RefusalKind::Session; 4]);
         let too_large = RefusalKind::of_miner_error("relayer_proxy", 12);
@@ -59,15 +63,15 @@ mod tests {
         let other = [
             RefusalKind::of_miner_error("relay_authenticator", 7),
             RefusalKind::of_miner_error("service", 1),
-            RefusalKind::of_http_status(502),
+            RefusalKind::of_http(502, ""),
         ];
         assert_eq!(other, [RefusalKind::Other; 3]);
     }
+
     #[test]
-    fn our_own_refusals_are_sorted_by_their_status() {
-        use crate::refusal::Reason;
+    fn our_own_refusals_are_sorted() {
         for reason in Reason::ALL {
-            let kind = RefusalKind::of_http_status(reason.row().http);
+            let kind = RefusalKind::of_http(reason.row().http, reason.row().text);
             let expected = match reason {
                 Reason::OverServiced => RefusalKind::OverServiced,
                 Reason::Invalid
@@ -77,6 +81,7 @@ mod tests {
                 | Reason::SupplierNotInSession
                 | Reason::Signature
                 | Reason::Sealed => RefusalKind::Session,
+                Reason::ResponseTooLarge => RefusalKind::ResponseTooLarge,
                 _ => RefusalKind::Other,
             };
             assert_eq!(kind, expected, "{reason:?}");

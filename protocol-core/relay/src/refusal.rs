@@ -125,6 +125,7 @@ impl Reason {
     pub const fn row(self) -> Row {
         const INVALID: &str = "relay validation failed";
         const BACKEND: &str = "backend error";
+        const TOO_LARGE: &str = "backend response too large";
         const UNDECODABLE: &str = "invalid relay request: body must be a valid RelayRequest protobuf";
         const BUDGET: &str = "session relay limit reached: claimable portion fully consumed";
         let (http, grpc, websocket, retry, name, text) = match self {
@@ -203,7 +204,7 @@ impl Reason {
             Self::BackendTimeout => (502, 14, 4003, false, "backend_timeout", BACKEND),
             Self::BackendNoAnswer => (502, 14, 4003, false, "backend_no_answer", BACKEND),
             Self::BackendEncoding => (502, 14, 4003, false, "backend_encoding", BACKEND),
-            Self::ResponseTooLarge => (502, 14, 1009, false, "response_too_large", BACKEND),
+            Self::ResponseTooLarge => (502, 14, 1009, false, "response_too_large", TOO_LARGE),
             Self::ResponseNoRoom => (503, 14, 1013, true, "response_no_room", "overloaded"),
             Self::RecordingFailed => (
                 503,
@@ -268,7 +269,7 @@ mod tests {
         backend_timeout         502 14 4003 -     backend error
         backend_no_answer       502 14 4003 -     backend error
         backend_encoding        502 14 4003 -     backend error
-        response_too_large      502 14 1009 -     backend error
+        response_too_large      502 14 1009 -     backend response too large
         response_no_room        503 14 1013 retry overloaded
         recording_failed        503 14 1013 retry the relay cannot be recorded
         ");

@@ -76,25 +76,27 @@ pub(crate) fn error(id: &Id, code: i32, message: &str, data: &Data) -> Bytes {
         .into()
 }
 
-/// Joins answers to a batch.
-pub(crate) fn batch(answers: &[Bytes]) -> Bytes {
-    let commas = answers.len().saturating_add(1);
-    let mut joined = BytesMut::with_capacity(
-        answers
-            .iter()
-            .map(Bytes::len)
-            .sum::<usize>()
-            .saturating_add(commas),
-    );
+/// Answers beyond this size, in bytes, are parts of a batch's body by themselves; smaller ones are copied together.
+const LARGE: usize = 16 << 10;
+
+/// Joins answers to a batch, in parts: no large answer is copied.
+pub(crate) fn batch(answers: Vec<Bytes>) -> Vec<Bytes> {
+    let (mut parts, mut joined) = (Vec::new(), BytesMut::new());
     joined.put_u8(b'[');
-    for (index, answer) in answers.iter().enumerate() {
+    for (index, answer) in answers.into_iter().enumerate() {
         if index > 0 {
             joined.put_u8(b',');
         }
-        joined.put_slice(answer);
+        if answer.len() < LARGE {
+            joined.put_slice(&answer);
+        } else {
+            parts.push(joined.split().freeze());
+            parts.push(answer);
+        }
     }
     joined.put_u8(b']');
-    joined.freeze()
+    parts.push(joined.freeze());
+    parts
 }
 
 #[cfg(test)]
@@ -102,8 +104,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn joins_answers() {
-        assert_eq!(batch(&[]), "[]");
-        assert_eq!(batch(&["1".into(), "2".into()]), "[1,2]");
+    fn joins_answers_without_copying_large_ones() {
+        let joined = |answers: Vec<Bytes>| batch(answers).concat();
+        assert_eq!(joined(vec![]), b"[]");
+        assert_eq!(joined(vec!["1".into(), "2".into()]), b"[1,2]");
+        let large = Bytes::from(vec![b'7'; LARGE]);
+        let parts = batch(vec!["1".into(), large.clone(), large.clone(), "2".into()]);
+        let expected = [b"[1,", &large[..], b",", &large[..], b",2]"].concat();
+        assert_eq!(parts.concat(), expected);
+        let shared = parts.iter().filter(|part| part.as_ptr() == large.as_ptr());
+        assert_eq!(shared.count(), 2);
     }
 }

@@ -171,14 +171,16 @@ pub(super) const RESPONSE_TOO_LARGE: Row = row(
     code::RESPONSE_TOO_LARGE,
     "response_too_large",
     Source::Gateway,
-    "The answer is larger than `max_response_bytes`, or than the supplier takes. Other suppliers would say the same. Ask for less.",
+    "The answer is larger than `max_response_bytes` or than the supplier takes, or the answers of the batch are larger together than \
+     `max_answer_bytes_per_request`. Other suppliers would say the same. Ask for less.",
 );
 pub(super) const OVERLOADED: Row = row(
     StatusCode::SERVICE_UNAVAILABLE,
     code::OVERLOADED,
     "overloaded",
     Source::Gateway,
-    "As many relays as `max_concurrent_relays` are under way, or the gateway is stopping.",
+    "As many relays as `max_concurrent_relays` are under way, as many bytes of answers as `max_answer_bytes_in_flight` are held, or the \
+     gateway is stopping.",
 )
 .after(1);
 pub(super) const INTERNAL: Row = row(

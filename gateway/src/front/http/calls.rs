@@ -15,16 +15,22 @@ use portico_relay as relay;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::body::Parts;
 use super::response::{error_response, identify, json_response, reply_response};
 use super::route::{ROOT, Route, route};
 use super::state::Front;
 use crate::codec::Codec;
 use crate::codec::jsonrpc::{self, Id, Item, JsonRpc, NotARequest};
 use crate::core::attempt::Reply;
+use crate::core::budget::{Budgets, holding};
 use crate::core::call::Call;
 use crate::core::fault::shortened;
 use crate::front::error::{CLIENT_GONE, CallError};
 use crate::relayer::Relayer;
+
+/// Answers from this size on, in bytes, count in the byte budget until their callers have taken them; smaller ones fit into the system's
+/// buffers.
+const COUNTED: usize = 16 << 10;
 
 /// A call: everything that is not a probe.
 pub(super) async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
@@ -101,7 +107,7 @@ impl Front {
                     .into_iter()
                     .map(|id| error.body(&Some(id), request_id))
                     .collect();
-                json_response(StatusCode::OK, jsonrpc::batch(&answers))
+                json_response(StatusCode::OK, Body::new(Parts::new(jsonrpc::batch(answers))))
             }
         }
     }
@@ -141,11 +147,15 @@ impl Front {
             Ok(route) => route,
             Err(error) => return self.refuse(None, &item.id, &error, request_id),
         };
-        match self.relay(&route, &item, deadline).await {
-            Ok(reply) if item.id.is_none() => reply_response(StatusCode::NO_CONTENT, &[reply], Bytes::new()),
-            Ok(reply) => {
-                let answer = reply.answer.clone();
-                reply_response(StatusCode::OK, &[reply], answer)
+        match self.relay(&route, &item, deadline, self.relayer.budgets()).await {
+            Ok(reply) if item.id.is_none() => reply_response(StatusCode::NO_CONTENT, &[reply], Body::empty()),
+            Ok(mut reply) => {
+                let answer = std::mem::take(&mut reply.answer);
+                let body = match reply.room.take().filter(|_| answer.len() >= COUNTED) {
+                    Some(room) => holding(answer, vec![room]),
+                    None => answer,
+                };
+                reply_response(StatusCode::OK, &[reply], body.into())
             }
             Err(error) => {
                 self.log(&error, &route.service, request_id);
@@ -164,11 +174,11 @@ impl Front {
         request_id: &str,
     ) -> Response {
         let route = route(uri, headers, &self.relayer.signers);
-        let entries: Vec<_> = items
-            .iter()
-            .map(|item| self.entry(&route, item, deadline, request_id))
-            .collect();
-        let outcomes: Vec<_> = stream::iter(entries)
+        let budgets = self.relayer.batch_budgets();
+        // Entries become futures as their turn comes: a thousand at once would hold some megabytes.
+        let entry = |index: usize| self.entry(&route, &items[index], deadline, budgets.clone(), request_id);
+        let outcomes: Vec<_> = stream::iter(0..items.len())
+            .map(entry)
             .buffered(self.config.max_batch_concurrency.max(1))
             .collect()
             .await;
@@ -177,10 +187,17 @@ impl Front {
             answers.extend(answer);
             replies.extend(reply);
         }
-        match answers.is_empty() {
-            true => reply_response(StatusCode::NO_CONTENT, &replies, Bytes::new()),
-            false => reply_response(StatusCode::OK, &replies, jsonrpc::batch(&answers)),
+        if answers.is_empty() {
+            return reply_response(StatusCode::NO_CONTENT, &replies, Body::empty());
         }
+        let rooms = replies
+            .iter_mut()
+            .filter_map(|reply: &mut Reply| reply.room.take())
+            .collect();
+        let mut parts = jsonrpc::batch(answers);
+        let last = parts.pop().unwrap_or_default(); // dropped when everything before it is written
+        parts.push(holding(last, rooms));
+        reply_response(StatusCode::OK, &replies, Body::new(Parts::new(parts)))
     }
 
     /// One entry of a batch: its answer, unless it is a notification, and how it came about.
@@ -189,6 +206,7 @@ impl Front {
         route: &Result<Route, CallError>,
         item: &Result<Item, NotARequest>,
         deadline: Instant,
+        budgets: Budgets,
         request_id: &str,
     ) -> (Option<Bytes>, Option<Reply>) {
         let (item, route) = match (item, route) {
@@ -203,7 +221,7 @@ impl Front {
             }
             (Ok(item), Ok(route)) => (item, route),
         };
-        match self.relay(route, item, deadline).await {
+        match self.relay(route, item, deadline, budgets).await {
             Ok(reply) => (item.id.is_some().then(|| reply.answer.clone()), Some(reply)),
             Err(error) => {
                 self.log(&error, &route.service, request_id);
@@ -213,7 +231,13 @@ impl Front {
     }
 
     /// Relays and counts, also a caller that goes away meanwhile.
-    async fn relay(&self, route: &Route, item: &Item, deadline: Instant) -> Result<Reply, CallError> {
+    async fn relay(
+        &self,
+        route: &Route,
+        item: &Item,
+        deadline: Instant,
+        budgets: Budgets,
+    ) -> Result<Reply, CallError> {
         let begun = Instant::now();
         let mut tally = Tally {
             relayer: &self.relayer,
@@ -224,6 +248,7 @@ impl Front {
         let call = Call {
             request: relay::Call::json_rpc(route.path.clone(), item.body.clone()),
             expected: item.id.clone(),
+            budgets,
             deadline,
         };
         let reply = self

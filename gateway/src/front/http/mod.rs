@@ -1,5 +1,6 @@
 //! The HTTP front door: JSON-RPC over POST, probes, and pages about errors.
 
+mod body;
 mod calls;
 mod probe;
 mod response;

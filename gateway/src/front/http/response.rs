@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -42,8 +41,8 @@ pub(crate) fn identify(response: &mut Response, request_id: &str) {
 }
 
 /// A response with a JSON body, or without any.
-pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub(crate) fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     if status != StatusCode::NO_CONTENT {
         response.headers_mut().insert(CONTENT_TYPE, JSON);
@@ -78,7 +77,7 @@ pub(crate) fn http_layer_error(status: StatusCode, reason: &str) -> String {
 }
 
 /// An answer with the headers that say how it came about; of a batch, those that all its entries share.
-pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Bytes) -> Response {
+pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Body) -> Response {
     let mut response = json_response(status, body);
     if let [reply] = replies {
         set(

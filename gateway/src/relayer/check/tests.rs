@@ -9,11 +9,16 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::codec::jsonrpc::{Body, Id, JsonRpc};
+use crate::core::budget::{Budget, Budgets};
 
 fn checked(message: Message, header: &SessionHeader, key: &PublicKey, id: &Id) -> Result<Checked, Fault> {
     let call = Call {
         request: relay::Call::json_rpc(String::new(), Bytes::new()),
         expected: id.clone(),
+        budgets: Budgets {
+            all: Budget::new(0),
+            batch: None,
+        },
         deadline: Instant::now(),
     };
     check_here(JsonRpc, message, header, key, &call)
@@ -49,6 +54,7 @@ fn supplier_key() -> PublicKey {
 fn received(name: &str) -> Message {
     Message {
         http_error: None,
+        room: None,
         bytes: captured(&format!("{name}.response.bin")),
     }
 }
@@ -73,6 +79,7 @@ fn refuses_them_with_any_byte_changed() {
         body[index] ^= 1;
         let sent = Message {
             http_error: None,
+            room: None,
             bytes: body.into(),
         };
         assert!(checked(sent, &header, &key, &id).is_err(), "byte {index}");

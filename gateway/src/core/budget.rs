@@ -1,0 +1,150 @@
+//! How many bytes of answers may be held at a time: for one batch, and for all callers together.
+//!
+//! Bytes count from their arrival until the caller has taken the whole answer. What does not fit is refused, never waited for: whoever
+//! waits holds bytes too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+/// Bytes that may be held, and those that are.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    held: AtomicUsize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            held: AtomicUsize::new(0),
+        })
+    }
+
+    /// Holds `bytes` more; false, and none of them, when they do not fit.
+    fn hold(&self, bytes: usize) -> bool {
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let fits = held.saturating_add(bytes) <= self.limit;
+        if !fits {
+            self.release(bytes);
+        }
+        fits
+    }
+
+    fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The budgets that an answer counts in.
+#[derive(Clone, Debug)]
+pub(crate) struct Budgets {
+    /// All callers'.
+    pub(crate) all: Arc<Budget>,
+    /// The batch's, if the call is part of one.
+    pub(crate) batch: Option<Arc<Budget>>,
+}
+
+impl Budgets {
+    /// Room for no bytes yet.
+    pub(crate) fn room(&self) -> Room {
+        Room {
+            budgets: self.clone(),
+            bytes: 0,
+        }
+    }
+}
+
+/// Which budget is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The batch's, of so many bytes.
+    Batch(usize),
+    /// All callers'.
+    All,
+}
+
+/// Bytes that are held; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    budgets: Budgets,
+    bytes: usize,
+}
+
+impl Room {
+    /// Makes the room `bytes` larger, or leaves it as it is.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+        if let Some(batch) = self.budgets.batch.as_ref().filter(|batch| !batch.hold(bytes)) {
+            return Err(Full::Batch(batch.limit));
+        }
+        if !self.budgets.all.hold(bytes) {
+            self.budgets.batch.iter().for_each(|batch| batch.release(bytes));
+            return Err(Full::All);
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.budgets.all.release(self.bytes);
+        self.budgets
+            .batch
+            .iter()
+            .for_each(|batch| batch.release(self.bytes));
+    }
+}
+
+/// The same bytes, which hold `rooms` until the last of them is dropped: a server keeps bytes long after it has taken a body.
+pub(crate) fn holding(bytes: Bytes, rooms: Vec<Room>) -> Bytes {
+    struct Held {
+        bytes: Bytes,
+        _rooms: Vec<Room>,
+    }
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    Bytes::from_owner(Held { bytes, _rooms: rooms })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_no_more_than_either_budget_and_gives_all_back() {
+        let (all, batch) = (Budget::new(10), Budget::new(6));
+        let budgets = Budgets {
+            all: Arc::clone(&all),
+            batch: Some(Arc::clone(&batch)),
+        };
+        let alone = Budgets {
+            all: Arc::clone(&all),
+            batch: None,
+        };
+        let (mut first, mut second, mut other) = (budgets.room(), budgets.room(), alone.room());
+        first.grow(4).unwrap();
+        assert_eq!(second.grow(3), Err(Full::Batch(6)));
+        second.grow(2).unwrap();
+        other.grow(4).unwrap();
+        assert_eq!(other.grow(1), Err(Full::All));
+        drop(first);
+        assert_eq!(second.grow(5), Err(Full::Batch(6)));
+        second.grow(4).unwrap();
+        assert_eq!(batch.held.load(Ordering::Relaxed), 6);
+        drop(second);
+        let bytes = holding("answer".into(), vec![other]);
+        let slice = bytes.slice(1..);
+        drop(bytes);
+        assert_eq!((&slice[..], all.held.load(Ordering::Relaxed)), (&b"nswer"[..], 4));
+        drop(slice);
+        for budget in [all, batch] {
+            assert_eq!(budget.held.load(Ordering::Relaxed), 0);
+        }
+    }
+}
