@@ -20,7 +20,7 @@ pub struct BlockContext {
     pub height: Height,
     /// Header time, milliseconds since 1970 UTC: the only clock.
     pub time_ms: u64,
-    /// Hash of this block's header (it does not depend on this block's results); what the session module stores.
+    /// Hash of this block's header, with which [`crate::block::execute`] ends it; zeros where no block ends.
     pub hash: BlockHash,
     /// Account address (bech32) that receives the proposer's share, if the validator has one.
     pub proposer_account: String,

@@ -1,9 +1,9 @@
 //! Module session: block hashes, hydration.
 
-use portico_protocol::Height;
 use portico_protocol::session::{Timing, select_candidates, session_id, session_id_preimage};
 use portico_protocol::wire::pocket::session::{Params, ParamsUpdate, Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::{ServiceConfigUpdate, Supplier};
+use portico_protocol::{BlockHash, Height};
 
 use crate::context::{Context, history_key, newest, read, required};
 use crate::error::{Fault, refuse};
@@ -66,9 +66,8 @@ pub(crate) fn block_hash(state: &dyn StateRead, height: Height) -> Result<Option
 }
 
 /// Stores this block's hash: from now on its height can be a session's start.
-pub(crate) fn end_block(ctx: &mut Context<'_>) {
-    let (height, hash) = (ctx.height(), ctx.block.hash);
-    set_block_hash(ctx, height, &hash);
+pub(crate) fn end_block(ctx: &mut Context<'_>, hash: &BlockHash) {
+    set_block_hash(ctx, ctx.height(), hash);
 }
 
 /// Stores the hash of the block at `height`.

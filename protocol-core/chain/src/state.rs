@@ -178,33 +178,102 @@ impl<P: StateRead> StateRead for Overlay<P> {
         to: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>, StateError> {
-        use std::ops::Bound;
         if limit == 0 || to.is_some_and(|to| to <= from) {
             return Ok(Vec::new());
         }
-        // Changes can hide parent entries, so ask for that many more.
-        let own: Vec<_> = self
-            .changes
-            .range((Bound::Included((store, from.to_vec())), Bound::Unbounded))
-            .take_while(|((s, key), _)| *s == store && to.is_none_or(|to| key.as_slice() < to))
-            .collect();
-        let wanted = limit.saturating_add(own.len());
-        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> =
-            self.parent.range(store, from, to, wanted)?.into_iter().collect();
-        let complete_to = (merged.len() == wanted)
-            .then(|| merged.keys().next_back().cloned())
-            .flatten();
-        for ((_, key), change) in own {
-            if complete_to.as_ref().is_some_and(|last| key > last) {
-                break;
-            }
-            match change {
-                Some(value) => merged.insert(key.clone(), value.clone()),
-                None => merged.remove(key),
-            };
-        }
-        Ok(merged.into_iter().take(limit).collect())
+        let own = between(&self.changes, store, from, to).collect();
+        merge(&self.parent, own, store, from, to, limit)
     }
+}
+
+/// Changes of several blocks over one state, none of them written there yet. A read looks at the newest block first; how many blocks there
+/// ever were costs nothing, since each layer is dropped when the base has it.
+#[derive(Clone)]
+pub struct Layers<P> {
+    base: P,
+    /// Oldest first.
+    layers: Vec<Arc<Changes>>,
+}
+
+impl<P: StateRead> Layers<P> {
+    /// `layers`, oldest first, over `base`.
+    pub const fn new(base: P, layers: Vec<Arc<Changes>>) -> Self {
+        Self { base, layers }
+    }
+}
+
+impl<P: StateRead> StateRead for Layers<P> {
+    fn get(&self, store: Store, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        if self.layers.is_empty() {
+            return self.base.get(store, key);
+        }
+        let place = (store, key.to_vec());
+        match self.layers.iter().rev().find_map(|layer| layer.get(&place)) {
+            Some(change) => Ok(change.clone()),
+            None => self.base.get(store, key),
+        }
+    }
+
+    fn range(
+        &self,
+        store: Store,
+        from: &[u8],
+        to: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StateError> {
+        if limit == 0 || to.is_some_and(|to| to <= from) {
+            return Ok(Vec::new());
+        }
+        let oldest_first = self.layers.iter();
+        let own: BTreeMap<_, _> = oldest_first
+            .flat_map(|layer| between(layer, store, from, to))
+            .collect();
+        merge(&self.base, own.into_iter().collect(), store, from, to, limit)
+    }
+}
+
+/// A change and its key.
+type Changed<'a> = (&'a [u8], &'a Option<Vec<u8>>);
+
+/// Changes of `store` with `from ≤ key < to`, ascending by key.
+fn between<'a>(
+    changes: &'a Changes,
+    store: Store,
+    from: &[u8],
+    to: Option<&'a [u8]>,
+) -> impl Iterator<Item = Changed<'a>> {
+    use std::ops::Bound;
+    changes
+        .range((Bound::Included((store, from.to_vec())), Bound::Unbounded))
+        .take_while(move |((s, key), _)| *s == store && to.is_none_or(|to| key.as_slice() < to))
+        .map(|((_, key), change)| (key.as_slice(), change))
+}
+
+/// Up to `limit` entries of `parent` with `own`, ascending by key, on top.
+fn merge(
+    parent: &impl StateRead,
+    own: Vec<Changed<'_>>,
+    store: Store,
+    from: &[u8],
+    to: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Entry>, StateError> {
+    // Changes can hide parent entries, so ask for that many more.
+    let wanted = limit.saturating_add(own.len());
+    let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = parent.range(store, from, to, wanted)?.into_iter().collect();
+    let complete_to = (merged.len() == wanted)
+        .then(|| merged.keys().next_back().cloned())
+        .flatten();
+    for (key, change) in own {
+        if complete_to.as_deref().is_some_and(|last| key > last) {
+            break;
+        }
+        match change {
+            Some(value) => merged.insert(key.to_vec(), value.clone()),
+            None => merged.remove(key),
+        };
+    }
+    Ok(merged.into_iter().take(limit).collect())
 }
 
 impl<T: StateRead + ?Sized> StateRead for Arc<T> {

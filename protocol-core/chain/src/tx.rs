@@ -3,7 +3,6 @@
 mod ante;
 mod message;
 
-use bytes::Bytes;
 use portico_protocol::tx::decode_tx;
 use portico_protocol::wire::cosmos::base::abci::v1beta1::TxMsgData;
 use portico_protocol::wire::tendermint::abci::Event;
@@ -18,6 +17,8 @@ use message::Msg;
 /// Outcome of one transaction, as `ExecTxResult` and `CheckTx` report it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TxOutcome {
+    /// Whether it passed everything before its messages: frame, signatures, sequence or timeout, fee. Only then it changed anything.
+    pub admitted: bool,
     /// 0 on success.
     pub code: u32,
     /// Error's module; empty on success.
@@ -77,6 +78,7 @@ pub(crate) fn run(
         }
     };
     let mut outcome = TxOutcome {
+        admitted: true,
         gas_wanted: gas.wanted,
         gas_used: gas.used,
         ..TxOutcome::default()
@@ -180,7 +182,7 @@ fn at(index: usize, fault: Fault) -> Fault {
 }
 
 /// Runs a block's transaction on `ctx`'s state.
-pub(crate) fn deliver(ctx: &mut Context<'_>, bytes: &Bytes) -> Result<TxOutcome, StateError> {
+pub(crate) fn deliver(ctx: &mut Context<'_>, bytes: &[u8]) -> Result<TxOutcome, StateError> {
     let (outcome, changes) = run(&ctx.state, ctx.block, bytes, Mode::Deliver)?;
     ctx.state.absorb(changes);
     Ok(outcome)

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portico_protocol::{BlockHash, Height};
 
-/// Id of a block: the hash of its header.
+/// Id of a block as engines name it: a hash over its whole encoding, so that blocks which differ in any byte have different ids.
 pub type BlockId = BlockHash;
 
 /// The newest durable block.
@@ -77,8 +77,8 @@ pub enum MachineError {
     /// No overlay is known for the parent, or for the block to commit.
     #[error("block {} is unknown", hex(.0))]
     Unknown(BlockId),
-    /// [`crate::MAX_OVERLAYS`] blocks wait for a commit.
-    #[error("{0} blocks wait for a commit; no further one is built")]
+    /// [`crate::MAX_OVERLAYS`] blocks stand on each other and wait for a commit.
+    #[error("{0} blocks wait for a commit; no further one is built on them")]
     Full(usize),
     /// The block to commit does not follow the tip.
     #[error("block {} follows {}, but the tip is {}", hex(.block), hex(.parent), hex(.tip))]
@@ -109,7 +109,8 @@ fn hex(id: &BlockId) -> String {
 ///
 /// All methods are synchronous; time comes from the slot. `build` and `verify` keep their result as an overlay keyed by block id on
 /// top of the parent's overlay or of the tip, so blocks on parents that are not final yet can be built; `commit` writes exactly one
-/// overlay, drops its siblings, and does nothing for a block that was committed before. At most [`crate::MAX_OVERLAYS`] wait.
+/// overlay, drops its siblings, and does nothing for a block that was committed before. At most [`crate::MAX_OVERLAYS`] wait: a block
+/// beside the path that is built on may be evicted, and is [`MachineError::Unknown`] to `commit` until it was verified once more.
 pub trait StateMachine: Send + Sync + 'static {
     /// The durable tip.
     fn tip(&self) -> Tip;

@@ -4,8 +4,10 @@
 
 use bytes::Bytes;
 use portico_chain::block::{BlockOutcome, TxOutcome};
+use portico_engine::BlockId;
 use portico_protocol::wire::tendermint::abci::Event;
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use tendermint::block::{Commit, CommitSig, Header, Height, Id, Round, header, parts};
 use tendermint::vote::{CanonicalVote, Type};
 use tendermint::{AppHash, Block, Hash, Signature, Time, account, chain, evidence};
@@ -23,6 +25,8 @@ use crate::validator::Validator;
 pub(crate) const MAX_BLOCK_BYTES: u32 = 22_020_096;
 /// Most bytes of transactions in a block: what remains for header and commit is far more than they take.
 pub(crate) const MAX_BLOCK_TX_BYTES: usize = 22_020_096 - (64 << 10);
+/// Bytes that a transaction takes in a block besides its own, at most: tag and length.
+pub(crate) const TX_OVERHEAD: usize = 6;
 /// Gas limit of a block: none; a consensus param.
 pub(crate) const MAX_BLOCK_GAS: i64 = -1;
 /// Version of CometBFT whose shapes are spoken.
@@ -121,8 +125,14 @@ pub(crate) fn encode(block: &Block) -> Vec<u8> {
     raw.encode_to_vec()
 }
 
-/// Reads an encoded block.
+/// Reads an encoded block of at most [`MAX_BLOCK_BYTES`].
 pub(crate) fn decode(bytes: &[u8]) -> Result<Block, BlockError> {
+    if bytes.len() > MAX_BLOCK_BYTES as usize {
+        let size = bytes.len();
+        return Err(BlockError(format!(
+            "its {size} bytes are more than {MAX_BLOCK_BYTES}"
+        )));
+    }
     let raw = RawBlock::decode(bytes).map_err(malformed)?;
     Block::try_from(raw).map_err(malformed)
 }
@@ -135,6 +145,16 @@ pub(crate) fn id(block: &Block, encoded: &[u8]) -> Result<Id, BlockError> {
         hash: block.header.hash_with::<Sha>(),
         part_set_header: parts::Header::new(total, root(&leaves)).map_err(malformed)?,
     })
+}
+
+/// The id by which engines name a block: SHA-256 over its id, whose parts cover the whole encoding. The hash of the header alone does not.
+pub(crate) fn digest(id: &Id) -> BlockId {
+    let hasher = Sha256::new_with_prefix(id.hash.as_bytes());
+    let hasher = hasher.chain_update(id.part_set_header.total.to_be_bytes());
+    hasher
+        .chain_update(id.part_set_header.hash.as_bytes())
+        .finalize()
+        .into()
 }
 
 /// The 32 bytes of a hash; zeros for none.

@@ -2,39 +2,43 @@
 //!
 //! ```text
 //!  durable tip ◄── overlay (block h+1) ◄── overlay (block h+2)     Overlays: by block id
-//!       │               state, tries, results of the block, its bytes
+//!       │               changes, tries, results of the block, its bytes
 //!       └── View: what queries read; replaced at each commit
 //! ```
+//! A block is executed over the tip's state and the changes of the overlays below it, gathered when it begins: no overlay holds on to
+//! another one, or to a version of the store that is not the newest.
 
 mod after;
+mod below;
 mod judge;
 mod signer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
-use portico_chain::block::{BlockContext, execute};
-use portico_chain::state::Overlay;
+use portico_chain::block::{BlockContext, BlockOutcome, Execution};
+use portico_chain::state::Changes;
 use portico_client::BlockHead;
 use portico_config::node::MempoolConfig;
 use portico_engine::{
-    Block as Built, BlockId, Committed, MachineError, Overlays, Parent, Slot, StateMachine, Tip, TxSource,
-    Verdict,
+    Block as Built, BlockId, Committed, MAX_OVERLAYS, MachineError, Overlays, Slot, StateMachine, Tip,
+    TxSource, Verdict,
 };
 use portico_protocol::Height;
-use portico_store::{BlockWrite, ChainStore, Snapshot, StateTries};
+use portico_store::{BlockWrite, ChainStore, Snapshot};
 use prost::Message as _;
 use tendermint::{Block, chain};
 use tokio::sync::watch;
 
 use crate::NodeError;
-use crate::block::{self, BlockError, Proposal, bytes_of};
+use crate::block::{self, BlockError, bytes_of};
 use crate::hash::tx_hash;
 use crate::mempool::Mempool;
 use crate::metrics::Metrics;
 use crate::state::{Durable, State, writes};
 use crate::validator::Validator;
 use after::After;
+use below::Below;
 
 pub(crate) use signer::Signer;
 
@@ -47,19 +51,19 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    fn context(&self, height: i64, time_ms: u64, hash: BlockId) -> BlockContext {
+    fn context(&self, height: i64, time_ms: u64) -> BlockContext {
         BlockContext {
             chain_id: self.chain_id.to_string(),
             height: Height(height),
             time_ms,
-            hash,
+            hash: [0; 32], // an execution ends with it
             proposer_account: self.validator.account.to_string(),
         }
     }
 
     /// Context of transactions that wait for the block after `after`.
     fn pending(&self, after: &After) -> BlockContext {
-        self.context(after.height.saturating_add(1), after.time_ms, [0; 32])
+        self.context(after.height.saturating_add(1), after.time_ms)
     }
 }
 
@@ -76,7 +80,10 @@ pub(crate) struct Machine {
     store: ChainStore,
     pub(crate) rules: Rules,
     pub(crate) mempool: Arc<Mempool>,
+    /// Held to pick and to advance only, never while the disk is waited for.
     core: Mutex<Core>,
+    /// Held by whoever commits.
+    committing: Mutex<()>,
     view: RwLock<Arc<View>>,
     head: watch::Sender<BlockHead>,
     metrics: Metrics,
@@ -84,13 +91,15 @@ pub(crate) struct Machine {
 
 struct Core {
     tip: After,
+    /// State after the tip.
+    state: State,
     overlays: Overlays<Arc<Executed>>,
 }
 
 /// A block that was executed and is not durable.
 struct Executed {
     after: After,
-    changes: Arc<Overlay<State>>,
+    changes: Arc<Changes>,
     bytes: Bytes,
     results: Vec<u8>,
     tx_hashes: Vec<[u8; 32]>,
@@ -115,9 +124,9 @@ impl Machine {
     ) -> Result<Self, NodeError> {
         let snapshot = Arc::new(store.snapshot()?);
         let state: State = Arc::new(Durable(snapshot.clone()));
-        let tip = After::load(&snapshot, state.clone(), rules.genesis_time_ms)?;
+        let tip = After::load(&snapshot, rules.genesis_time_ms)?;
         let context = rules.pending(&tip);
-        let mempool = Mempool::new(bounds, state, context, metrics.clone());
+        let mempool = Mempool::new(bounds, state.clone(), context, metrics.clone());
         let view = View {
             head: tip.head(),
             app_hash: tip.app_hash,
@@ -130,7 +139,9 @@ impl Machine {
             core: Mutex::new(Core {
                 overlays: Overlays::new(tip.block_id()),
                 tip,
+                state,
             }),
+            committing: Mutex::new(()),
             mempool: Arc::new(mempool),
             store,
             rules,
@@ -163,81 +174,64 @@ impl Machine {
     }
 
     /// What a block on `parent` begins with.
-    fn parent(&self, parent: &BlockId) -> Result<After, MachineError> {
+    fn below(&self, parent: &BlockId) -> Result<Below, MachineError> {
         let core = self.core();
-        core.overlays.check_room()?;
-        Ok(match core.overlays.parent(parent)? {
-            Parent::Tip => core.tip.clone(),
-            Parent::Overlay(executed) => executed.after.clone(),
+        let path: Vec<Arc<Executed>> = core.overlays.path(parent)?.into_iter().cloned().collect();
+        let newest = path.first().map(|executed| &executed.after);
+        Ok(Below {
+            after: newest.unwrap_or(&core.tip).clone(),
+            state: core.state.clone(),
+            path,
         })
     }
 
-    fn proposal<'a>(&'a self, parent: &After, time_ms: u64, txs: Vec<Bytes>) -> Proposal<'a> {
-        Proposal {
-            chain_id: &self.rules.chain_id,
-            validator: &self.rules.validator,
-            height: parent.height.saturating_add(1),
-            time_ms,
-            txs,
-            parent: parent.id,
-            last_commit: parent.commit.clone(),
-            app_hash: parent.app_hash,
-            last_results: parent.results,
-        }
-    }
-
-    /// Executes a block on `parent`, and keeps it as an overlay; returns its id.
-    fn keep(&self, parent: &After, block: &Block, bytes: &Bytes) -> Result<BlockId, MachineError> {
-        let executed = self.execute(parent, block, bytes)?;
-        let id = executed.after.block_id();
-        self.core()
-            .overlays
-            .insert(id, parent.block_id(), Arc::new(executed))?;
-        Ok(id)
-    }
-
-    fn execute(&self, parent: &After, block: &Block, bytes: &Bytes) -> Result<Executed, MachineError> {
-        let id = block::id(block, bytes).map_err(refused)?;
+    /// Ends the execution of a block on `below`, and keeps the block as an overlay; returns its id.
+    fn keep(
+        &self,
+        below: &Below,
+        execution: Execution<'_>,
+        block: &Block,
+        bytes: Bytes,
+    ) -> Result<BlockId, MachineError> {
+        let id = block::id(block, &bytes).map_err(refused)?;
+        let mut outcome = execution.end(&bytes_of(&id.hash)).map_err(failed)?;
         let height = i64::from(block.header.height);
-        let time_ms = block::time_ms(block.header.time);
-        let context = self.rules.context(height, time_ms, bytes_of(&id.hash));
-        let txs: Vec<Bytes> = block.data.iter().cloned().map(Bytes::from).collect();
-        let mut outcome = execute(&parent.state, &context, &txs).map_err(failed)?;
-        for name in &outcome.unknown_flags {
-            tracing::warn!(
-                height,
-                name,
-                "a feature begins that this version does not know; it is optional"
-            );
-        }
+        warn_unknown(height, &outcome);
         let changes = std::mem::take(&mut outcome.changes);
-        let mut tries: StateTries = parent.tries.clone();
+        let mut tries = below.after.tries.clone();
         tries.apply(writes(&changes)).map_err(failed)?;
         let app_hash = tries.app_hash();
         let results = block::results(&outcome, app_hash);
-        let changes = Arc::new(Overlay::with_changes(parent.state.clone(), changes));
-        Ok(Executed {
+        let executed = Executed {
             after: After {
                 height,
                 id: Some(id),
-                time_ms,
+                time_ms: block::time_ms(block.header.time),
                 tries,
                 app_hash,
                 results: block::results_hash(&results.tx_results),
-                state: changes.clone(),
                 commit: None,
             },
-            changes,
-            bytes: bytes.clone(),
+            changes: Arc::new(changes),
+            bytes,
             failed_txs: results.tx_results.iter().filter(|tx| tx.code != 0).count(),
             results: results.encode_to_vec(),
-            tx_hashes: txs.iter().map(|tx| tx_hash(tx)).collect(),
-        })
+            tx_hashes: block.data.iter().map(|tx| tx_hash(tx)).collect(),
+        };
+        let id = executed.after.block_id();
+        let mut core = self.core();
+        core.overlays
+            .insert(id, below.after.block_id(), Arc::new(executed))?;
+        Ok(id)
     }
 
-    /// Writes the overlay `id`, and goes on from it.
-    fn write(&self, core: &mut Core, id: &BlockId, certificate: &[u8]) -> Result<(), MachineError> {
-        let executed = core.overlays.next(id)?.clone();
+    /// The overlay to be committed.
+    fn next(&self, id: &BlockId) -> Result<Arc<Executed>, MachineError> {
+        self.core().overlays.next(id).cloned()
+    }
+
+    /// Writes `executed`, and goes on from it.
+    fn write(&self, executed: &Executed, certificate: &[u8]) -> Result<(), MachineError> {
         let after = &executed.after;
         let commit = block::decode_commit(certificate).map_err(refused)?;
         let Rules {
@@ -248,42 +242,46 @@ impl Machine {
         }
         let write = BlockWrite {
             height: after.height,
-            id: *id,
+            id: after.hash(),
             app_hash: after.app_hash,
             block: &executed.bytes,
             results: &executed.results,
             certificate,
             tx_hashes: &executed.tx_hashes,
         };
-        let changes = writes(executed.changes.changes());
-        if let Err(error) = self.store.commit(&write, changes) {
+        if let Err(error) = self.store.commit(&write, writes(&executed.changes)) {
             if !error.is_unwritable() {
                 return Err(failed(error));
             }
             self.metrics.writable.set(0);
-            self.read_on(core);
+            self.read_on();
             return Err(MachineError::Unwritable(Box::new(error)));
         }
         self.metrics.writable.set(1);
         let snapshot = Arc::new(self.store.snapshot().map_err(failed)?);
-        let before = core.tip.time_ms;
-        core.overlays.advance(id)?;
-        core.tip = After {
-            state: Arc::new(Durable(snapshot.clone())),
+        let tip = After {
             commit: Some(commit),
             ..after.clone()
         };
-        self.count(&executed, before); // before anybody is told
-        self.publish(&core.tip, snapshot, &executed.tx_hashes)
+        let state: State = Arc::new(Durable(snapshot.clone()));
+        let before = {
+            let mut core = self.core();
+            core.overlays.advance(&tip.block_id());
+            core.state = state.clone();
+            std::mem::replace(&mut core.tip, tip.clone())
+        };
+        self.count(executed, before.time_ms); // before anybody is told
+        self.publish(&tip, state, snapshot, &executed.tx_hashes)
     }
 
-    /// Goes on reading the tip after the store was opened anew. Overlays above the next block still read the store as it was: an engine
-    /// that keeps any discards them.
-    fn read_on(&self, core: &mut Core) {
-        let mut reopen = || {
-            let snapshot = Arc::new(self.store.at(core.tip.height).map_err(failed)?);
-            core.tip.state = Arc::new(Durable(snapshot.clone()));
-            self.show(&core.tip, snapshot, &[])
+    /// Goes on reading the tip after the store was opened anew.
+    fn read_on(&self) {
+        let reopen = || {
+            let tip = self.core().tip.clone();
+            let snapshot = Arc::new(self.store.at(tip.height).map_err(failed)?);
+            let state: State = Arc::new(Durable(snapshot.clone()));
+            self.core().state = state.clone();
+            self.show(&tip, state, snapshot, &[])
         };
         if let Err(error) = reopen() {
             tracing::warn!(error = %portico_protocol::causes(&error), "state cannot be read until the disk answers again");
@@ -294,20 +292,25 @@ impl Machine {
     fn publish(
         &self,
         tip: &After,
+        state: State,
         snapshot: Arc<Snapshot>,
         included: &[[u8; 32]],
     ) -> Result<(), MachineError> {
-        self.show(tip, snapshot, included)?;
+        self.show(tip, state, snapshot, included)?;
         self.head.send_replace(tip.head());
         Ok(())
     }
 
     /// Shows the tip to readers, the mempool first.
-    fn show(&self, tip: &After, snapshot: Arc<Snapshot>, included: &[[u8; 32]]) -> Result<(), MachineError> {
+    fn show(
+        &self,
+        tip: &After,
+        state: State,
+        snapshot: Arc<Snapshot>,
+        included: &[[u8; 32]],
+    ) -> Result<(), MachineError> {
         let context = self.rules.pending(tip);
-        self.mempool
-            .advance(tip.state.clone(), context, included)
-            .map_err(failed)?;
+        self.mempool.advance(state, context, included).map_err(failed)?;
         let view = View {
             snapshot,
             head: tip.head(),
@@ -315,6 +318,23 @@ impl Machine {
         };
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
         Ok(())
+    }
+
+    /// Height of the durable block `id`, unless it lies further below the tip than an engine asks.
+    fn height_of(&self, id: &BlockId) -> Result<Option<i64>, MachineError> {
+        let snapshot = self.view().snapshot.clone();
+        let newest = snapshot.tip().map_or(0, |tip| tip.height);
+        for height in (1..=newest).rev().take(MAX_OVERLAYS) {
+            let certificate = snapshot.certificate(height).map_err(failed)?;
+            let commit = certificate.map(|bytes| block::decode_commit(&bytes)).transpose();
+            if commit
+                .map_err(refused)?
+                .is_some_and(|commit| block::digest(&commit.block_id) == *id)
+            {
+                return Ok(Some(height));
+            }
+        }
+        Ok(None)
     }
 
     fn count(&self, executed: &Executed, parent_time_ms: u64) {
@@ -332,6 +352,16 @@ impl Machine {
     }
 }
 
+fn warn_unknown(height: i64, outcome: &BlockOutcome) {
+    for name in &outcome.unknown_flags {
+        tracing::warn!(
+            height,
+            name,
+            "a feature begins that this version does not know; it is optional"
+        );
+    }
+}
+
 impl StateMachine for Machine {
     fn tip(&self) -> Tip {
         let tip = &self.core().tip;
@@ -344,25 +374,21 @@ impl StateMachine for Machine {
     }
 
     fn build(&self, parent: &BlockId, slot: Slot, txs: &mut dyn TxSource) -> Result<Built, MachineError> {
-        let below = self.parent(parent)?;
-        if slot.height.0 != below.height.saturating_add(1) || slot.time_ms <= below.time_ms {
+        let below = self.below(parent)?;
+        let after = &below.after;
+        if slot.height.0 != after.height.saturating_add(1) || slot.time_ms <= after.time_ms {
             return Err(MachineError::Refused(format!(
                 "slot {slot:?} does not follow height {} at {} ms",
-                below.height, below.time_ms
+                after.height, after.time_ms
             )));
         }
-        let mut room = slot.max_bytes;
-        let mut taken = Vec::new();
-        while let Some(tx) = txs.next(room) {
-            room = room.saturating_sub(tx.len());
-            taken.push(tx);
-        }
-        let block = self
-            .proposal(&below, slot.time_ms, taken)
-            .block()
-            .map_err(refused)?;
+        let (state, context) = (below.state(), self.rules.context(slot.height.0, slot.time_ms));
+        let mut execution = Execution::begin(&state, &context).map_err(failed)?;
+        let taken = below.take(&mut execution, slot.max_bytes, txs).map_err(failed)?;
+        let block = below.proposal(&self.rules, slot.time_ms, taken).block();
+        let block = block.map_err(refused)?;
         let bytes = Bytes::from(block::encode(&block));
-        let id = self.keep(&below, &block, &bytes)?;
+        let id = self.keep(&below, execution, &block, bytes.clone())?;
         Ok(Built {
             id,
             parent: *parent,
@@ -373,7 +399,7 @@ impl StateMachine for Machine {
     }
 
     fn verify(&self, parent: &BlockId, block: &[u8]) -> Result<Verdict, MachineError> {
-        let below = match self.parent(parent) {
+        let below = match self.below(parent) {
             Err(MachineError::Unknown(missing)) => return Ok(Verdict::Missing(missing)),
             below => below?,
         };
@@ -381,27 +407,40 @@ impl StateMachine for Machine {
             Ok(decoded) => decoded,
             Err(error) => return Ok(Verdict::Invalid(error.0)),
         };
-        if let Some(fault) = self.fault(&below, &decoded) {
+        if let Some(fault) = judge::fault(&self.rules, &below, &decoded, block) {
             return Ok(Verdict::Invalid(fault));
         }
-        if block::encode(&decoded) != block {
-            return Ok(Verdict::Invalid("its encoding is not canonical".into()));
+        let id = block::id(&decoded, block).map_err(refused)?;
+        if self.core().overlays.get(&block::digest(&id)).is_some() {
+            return Ok(Verdict::Valid(block::digest(&id)));
         }
-        let id = self.keep(&below, &decoded, &Bytes::copy_from_slice(block))?;
+        let (state, time_ms) = (below.state(), block::time_ms(decoded.header.time));
+        let context = self.rules.context(i64::from(decoded.header.height), time_ms);
+        let mut execution = Execution::begin(&state, &context).map_err(failed)?;
+        for (index, tx) in decoded.data.iter().enumerate() {
+            if let Err(refused) = execution.offer(tx).map_err(failed)? {
+                let text = format!("its transaction {index} is not admitted: {}", refused.log);
+                return Ok(Verdict::Invalid(text));
+            }
+        }
+        let id = self.keep(&below, execution, &decoded, Bytes::copy_from_slice(block))?;
         Ok(Verdict::Valid(id))
     }
 
     fn commit(&self, block: &BlockId, certificate: &[u8]) -> Result<Committed, MachineError> {
-        let mut core = self.core();
-        if core.overlays.get(block).is_none() {
-            let snapshot = self.view().snapshot.clone();
-            let height = snapshot.height_of(block).map_err(failed)?;
-            let height = Height(height.ok_or(MachineError::Unknown(*block))?);
-            return Ok(Committed { height, new: false });
-        }
-        self.write(&mut core, block, certificate)?;
+        let _alone = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let executed = match self.next(block) {
+            Ok(executed) => executed,
+            Err(MachineError::Unknown(unknown)) => {
+                let height = self.height_of(block)?.ok_or(MachineError::Unknown(unknown))?;
+                let height = Height(height);
+                return Ok(Committed { height, new: false });
+            }
+            Err(error) => return Err(error),
+        };
+        self.write(&executed, certificate)?;
         Ok(Committed {
-            height: Height(core.tip.height),
+            height: Height(executed.after.height),
             new: true,
         })
     }

@@ -135,12 +135,9 @@ impl Upkeep {
                 Verdict::Missing(parent) => return Err(refused(MachineError::Unknown(parent)).into()),
             };
             machine.commit(&id, &block.certificate).map_err(refused)?;
-            let tip = machine.tip();
-            progress(&Tip {
-                height: tip.height.0,
-                block_id: tip.block_id,
-                app_hash: tip.state_root,
-            });
+            if let Some(tip) = machine.view().snapshot.tip() {
+                progress(&tip);
+            }
         }
         Ok(Self {
             store: machine.into_store(),

@@ -2,7 +2,7 @@
 
 use portico_client::BlockHead;
 use portico_engine::BlockId;
-use portico_protocol::Height;
+use portico_protocol::{BlockHash, Height};
 use portico_store::{Snapshot, StateTries};
 use prost::Message as _;
 use tendermint::Hash;
@@ -11,9 +11,9 @@ use tendermint_proto::v0_38::abci::ResponseFinalizeBlock;
 
 use crate::NodeError;
 use crate::block::{self, bytes_of};
-use crate::state::{STORES, State};
+use crate::state::STORES;
 
-/// The state after a block, and what the next header says about it.
+/// What the header of the next block says about the one before, and the tries of its state.
 #[derive(Clone)]
 pub(crate) struct After {
     /// Height; 0 is the genesis.
@@ -21,7 +21,6 @@ pub(crate) struct After {
     /// Id; `None` for the genesis.
     pub(crate) id: Option<Id>,
     pub(crate) time_ms: u64,
-    pub(crate) state: State,
     pub(crate) tries: StateTries,
     pub(crate) app_hash: [u8; 32],
     /// `last_results_hash` of the next header.
@@ -31,14 +30,13 @@ pub(crate) struct After {
 }
 
 impl After {
-    /// The tip of `snapshot`, whose state is `state`. Rebuilds the tries and checks them.
-    pub(crate) fn load(snapshot: &Snapshot, state: State, genesis_time_ms: u64) -> Result<Self, NodeError> {
+    /// The tip of `snapshot`. Rebuilds the tries and checks them.
+    pub(crate) fn load(snapshot: &Snapshot, genesis_time_ms: u64) -> Result<Self, NodeError> {
         let tip = snapshot.tip().ok_or_else(|| damaged("tip", "there is none"))?;
         let genesis = Self {
             height: tip.height,
             id: None,
             time_ms: genesis_time_ms,
-            state,
             tries: snapshot.load_tries(&STORES)?,
             app_hash: tip.app_hash,
             results: block::results_hash(&[]),
@@ -72,8 +70,13 @@ impl After {
         })
     }
 
-    /// The id as engines name it: the header's hash; zeros for the genesis.
+    /// The id as engines name it; zeros for the genesis.
     pub(crate) fn block_id(&self) -> BlockId {
+        self.id.as_ref().map(block::digest).unwrap_or_default()
+    }
+
+    /// Hash of the header, as the chain's users name the block; zeros for the genesis.
+    pub(crate) fn hash(&self) -> BlockHash {
         self.id.map(|id| bytes_of(&id.hash)).unwrap_or_default()
     }
 
@@ -81,7 +84,7 @@ impl After {
     pub(crate) fn head(&self) -> BlockHead {
         BlockHead {
             height: Height(self.height),
-            hash: self.block_id(),
+            hash: self.hash(),
             time_ms: self.time_ms,
         }
     }

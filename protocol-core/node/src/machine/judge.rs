@@ -3,35 +3,47 @@
 use bytes::Bytes;
 use tendermint::Block;
 
-use super::{After, Machine, Rules};
+use super::Rules;
+use super::below::Below;
 use crate::block::{self, Proposal};
 
-impl Machine {
-    /// Why the header of a block cannot follow `parent`; `None` when it can.
-    pub(super) fn fault(&self, parent: &After, block: &Block) -> Option<String> {
-        let time_ms = block::time_ms(block.header.time);
-        if time_ms <= parent.time_ms {
-            return Some("its time is not after its parent's".into());
-        }
-        if let (Some(commit), Some(id)) = (&block.last_commit, &parent.id) {
-            let Rules {
-                chain_id, validator, ..
-            } = &self.rules;
-            if let Err(error) = block::verify_commit(validator, chain_id, commit, parent.height, id) {
-                return Some(error.0);
-            }
-        }
-        let txs = block.data.iter().cloned().map(Bytes::from).collect();
-        let expected = Proposal {
-            last_commit: block.last_commit.clone(),
-            ..self.proposal(parent, time_ms, txs)
-        };
-        match expected.block() {
-            Ok(expected) if expected.header == block.header => None,
-            Ok(expected) => Some(difference(&expected, block)),
-            Err(error) => Some(error.0),
-        }
+/// Why the block `decoded`, encoded as `bytes`, cannot follow its parent, whatever its transactions do; `None` when it can.
+///
+/// The block is made again from what it may choose itself: its time, its transactions, and whether it has a commit to its parent. Both
+/// encodings must be equal, so that nothing in a block is outside of what is judged here.
+pub(super) fn fault(rules: &Rules, below: &Below, decoded: &Block, bytes: &[u8]) -> Option<String> {
+    let time_ms = block::time_ms(decoded.header.time);
+    if time_ms <= below.after.time_ms {
+        return Some("its time is not after its parent's".into());
     }
+    if let Some(fault) = last_commit_fault(rules, below, decoded) {
+        return Some(fault);
+    }
+    let txs = decoded.data.iter().cloned().map(Bytes::from).collect();
+    let expected = Proposal {
+        last_commit: decoded.last_commit.clone(),
+        ..below.proposal(rules, time_ms, txs)
+    };
+    match expected.block() {
+        Err(error) => Some(error.0),
+        Ok(expected) if expected.header != decoded.header => Some(difference(&expected, decoded)),
+        Ok(expected) if block::encode(&expected) != bytes => {
+            Some("it holds more than follows from its header, or is not encoded canonically".into())
+        }
+        Ok(_) => None,
+    }
+}
+
+/// The first block has no commit. A later one has that of its parent, or none: an engine may propose on a block whose commit it does not
+/// have yet.
+fn last_commit_fault(rules: &Rules, below: &Below, decoded: &Block) -> Option<String> {
+    let commit = decoded.last_commit.as_ref()?;
+    let Some(parent) = &below.after.id else {
+        return Some("the first block has a commit to a block before it".into());
+    };
+    let height = below.after.height;
+    let verified = block::verify_commit(&rules.validator, &rules.chain_id, commit, height, parent);
+    verified.err().map(|error| error.0)
 }
 
 /// Names the first part of the header that differs.

@@ -1,6 +1,7 @@
 //! Blocks over the real rules and a store in memory.
 
 mod bench;
+mod hostile;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -423,12 +424,28 @@ fn a_block_is_committed_only_after_its_parent_and_with_its_own_certificate() {
 }
 
 #[test]
-fn overlays_are_bounded_and_can_be_discarded() {
+fn more_siblings_than_fit_evict_and_come_back() {
     let machine = machine();
-    for n in 1..=u64::try_from(MAX_OVERLAYS).expect("64") {
+    let first = build(&machine, &ROOT, 1, GENESIS_MS + 1);
+    for n in 2..=u64::try_from(MAX_OVERLAYS).expect("64") + 1 {
         build(&machine, &ROOT, 1, GENESIS_MS + n);
     }
-    let more = machine.build(&ROOT, slot(1, GENESIS_MS + 999), &mut Given(Vec::new()));
+    assert!(matches!(commit(&machine, &first), Err(MachineError::Unknown(id)) if id == first.id));
+    let verdict = machine.verify(&ROOT, &first.bytes).expect("judged");
+    assert_eq!(verdict, Verdict::Valid(first.id));
+    assert!(commit(&machine, &first).expect("executed again"));
+}
+
+#[test]
+fn a_pipeline_ends_at_its_bound_and_can_be_discarded() {
+    let machine = machine();
+    let mut parent = ROOT;
+    for height in 1..=i64::try_from(MAX_OVERLAYS).expect("64") {
+        let time = GENESIS_MS + u64::try_from(height).expect("few");
+        parent = build(&machine, &parent, height, time).id;
+    }
+    let next = slot(i64::try_from(MAX_OVERLAYS).expect("64") + 1, GENESIS_MS * 2);
+    let more = machine.build(&parent, next, &mut Given(Vec::new()));
     assert!(matches!(more, Err(MachineError::Full(MAX_OVERLAYS))));
     machine.discard_unfinalized();
     build(&machine, &ROOT, 1, GENESIS_MS + 999);
