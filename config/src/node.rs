@@ -32,6 +32,9 @@ const MAX_BYTES: usize = 4 << 30;
 /// Largest transaction that may be allowed, in bytes: 8 MiB, so that a block of them stays below what clients take.
 const MAX_TX_BYTES: usize = 8 << 20;
 
+/// Highest price of gas that may be asked for, in millionths of a upokt: 1000 upokt.
+const MAX_GAS_PRICE_MICRO_UPOKT: u64 = 1_000_000_000;
+
 /// The whole configuration of a node.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -75,6 +78,9 @@ pub struct MempoolConfig {
     pub max_txs_per_sender: usize,
     /// Largest transaction, in bytes. Default 1048576 (1 MiB).
     pub max_tx_bytes: usize,
+    /// Least price of a unit of gas, in millionths of a upokt: a transaction that offers less does not wait here. Default 0, which takes
+    /// transactions without a fee; at most 1000000000.
+    pub min_gas_price_micro_upokt: u64,
 }
 
 impl Default for NodeConfig {
@@ -101,6 +107,7 @@ impl Default for MempoolConfig {
             max_bytes: 64 << 20,
             max_txs_per_sender: 500,
             max_tx_bytes: 1 << 20,
+            min_gas_price_micro_upokt: 0,
         }
     }
 }
@@ -147,6 +154,11 @@ impl MempoolConfig {
             );
         }
         faults.expect(
+            self.min_gas_price_micro_upokt <= MAX_GAS_PRICE_MICRO_UPOKT,
+            "min_gas_price_micro_upokt",
+            format!("must be at most {MAX_GAS_PRICE_MICRO_UPOKT}"),
+        );
+        faults.expect(
             self.max_tx_bytes <= self.max_bytes,
             "max_tx_bytes",
             "must not exceed max_bytes",
@@ -180,12 +192,14 @@ mod tests {
         config.grpc_listen = config.rpc_listen;
         config.mempool.max_txs = 0;
         config.mempool.max_tx_bytes = config.mempool.max_bytes + 1;
+        config.mempool.min_gas_price_micro_upokt = u64::MAX;
         let expected = [
             "block_time_ms",
             "retain_blocks",
             "grpc_listen",
             "mempool.max_txs",
             "mempool.max_tx_bytes",
+            "mempool.min_gas_price_micro_upokt",
             "mempool.max_tx_bytes",
         ];
         assert_eq!(faults(&config), expected);

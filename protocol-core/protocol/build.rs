@@ -7,13 +7,17 @@ use prost::Message as _;
 /// The definitions, relative to `proto/`; services in them are compiled by the client crate.
 const FILES: &[&str] = &[
     "cosmos/auth/auth.proto",
+    "cosmos/authz/authz.proto",
     "cosmos/bank/bank.proto",
     "cosmos/base/abci.proto",
     "cosmos/base/coin.proto",
     "cosmos/base/pagination.proto",
     "cosmos/base/tendermint.proto",
     "cosmos/crypto/ed25519.proto",
+    "cosmos/crypto/multisig.proto",
+    "cosmos/crypto/multisignature.proto",
     "cosmos/crypto/secp256k1.proto",
+    "cosmos/feegrant/feegrant.proto",
     "cosmos/tendermint/abci.proto",
     "cosmos/tendermint/crypto.proto",
     "cosmos/tendermint/p2p.proto",

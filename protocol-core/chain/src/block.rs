@@ -13,7 +13,7 @@ use crate::tx::{self, Mode};
 use crate::{application, auth, bank, feature, gateway, proof, session, shared, supplier, tokenomics};
 
 pub use crate::context::BlockContext;
-pub use crate::tx::TxOutcome;
+pub use crate::tx::{Envelope, NoCache, SignatureCache, TxOutcome, envelope};
 
 /// What executing a block did.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +55,13 @@ impl<'a> Execution<'a> {
             txs: Vec::new(),
             unknown_flags,
         })
+    }
+
+    /// Remembers in `signatures` which signatures held, and does not verify those again that did before.
+    #[must_use]
+    pub fn remembering(mut self, signatures: &'a dyn SignatureCache) -> Self {
+        self.ctx.signatures = signatures;
+        self
     }
 
     /// Runs the next transaction. One that is not admitted ([`TxOutcome::admitted`]) pays nothing and so has no place in a block: it
@@ -114,7 +121,7 @@ pub fn execute(
 
 /// The modules' end blockers, in the network's order: the block's hash is stored, its proofs are validated, then claims settle.
 fn end_block(ctx: &mut Context<'_>, hash: &BlockHash) -> Result<(), Fault> {
-    session::end_block(ctx, hash);
+    session::end_block(ctx, hash)?;
     proof::end_block(ctx)?;
     tokenomics::end_block(ctx)?;
     gateway::end_block(ctx)?;
@@ -129,12 +136,13 @@ fn end_block(ctx: &mut Context<'_>, hash: &BlockHash) -> Result<(), Fault> {
 pub fn check(
     state: &dyn StateRead,
     context: &BlockContext,
+    signatures: &dyn SignatureCache,
     tx: &[u8],
 ) -> Result<(TxOutcome, Changes), StateError> {
-    tx::run(state, context, tx, Mode::Check)
+    tx::run(state, context, signatures, tx, Mode::Check)
 }
 
 /// Runs a transaction without committing and without verifying signatures; for gas estimates.
 pub fn simulate(state: &dyn StateRead, context: &BlockContext, tx: &[u8]) -> Result<TxOutcome, StateError> {
-    tx::run(state, context, tx, Mode::Simulate).map(|(outcome, _)| outcome)
+    tx::run(state, context, &NoCache, tx, Mode::Simulate).map(|(outcome, _)| outcome)
 }

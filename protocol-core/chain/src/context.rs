@@ -7,6 +7,7 @@ use prost::Message;
 use crate::error::Fault;
 use crate::event::TypedEvent;
 use crate::state::{Overlay, StateError, StateRead, Store};
+use crate::tx::{NoCache, SignatureCache};
 
 /// Most entries that one scan of state returns; a scan that meets it is an error, never a silent cut.
 pub(crate) const MAX_SCAN: usize = 1_000_000;
@@ -28,6 +29,7 @@ pub struct BlockContext {
 
 /// State, block and events of one step: a transaction, or an end blocker.
 pub(crate) struct Context<'a> {
+    pub(crate) signatures: &'a dyn SignatureCache,
     pub(crate) state: Overlay<&'a dyn StateRead>,
     pub(crate) block: &'a BlockContext,
     pub(crate) events: Vec<Event>,
@@ -36,6 +38,7 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(crate) const fn new(parent: &'a dyn StateRead, block: &'a BlockContext) -> Self {
         Self {
+            signatures: &NoCache,
             state: Overlay::new(parent),
             block,
             events: Vec::new(),

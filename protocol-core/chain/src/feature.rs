@@ -30,8 +30,14 @@ pub(crate) const STRICT_CLOSEST_PROOF: &str = "strict_closest_proof";
 /// A claim's sum is compared with count · compute units per relay without wrapping at 2^64.
 pub(crate) const EXACT_CLAIM_UNITS: &str = "exact_claim_units";
 
+/// Hashes of blocks that no claim and no proof can need any more leave the state; without it they stay for ever.
+pub(crate) const FORGET_BLOCK_HASHES: &str = "forget_block_hashes";
+
 /// Flags whose meaning this version knows.
-pub(crate) const KNOWN: [&str; 2] = [EXACT_CLAIM_UNITS, STRICT_CLOSEST_PROOF];
+pub(crate) const KNOWN: [&str; 3] = [EXACT_CLAIM_UNITS, FORGET_BLOCK_HASHES, STRICT_CLOSEST_PROOF];
+
+/// Flags that hold from the genesis of our own chain. Forgetting is not among them: it also makes queries for old sessions fail.
+pub(crate) const OWN_CHAIN: [&str; 2] = [EXACT_CLAIM_UNITS, STRICT_CLOSEST_PROOF];
 
 /// Whether this version knows what the flag does.
 pub(crate) fn is_known(name: &str) -> bool {

@@ -25,6 +25,9 @@
 //! Start reading at [`block::execute`]; each module is named after the network's, and its messages are in `<module>/messages.rs`.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+/// Version of the network's software whose rules these are. Clients decide by it what they may send.
+pub const RULES_VERSION: &str = "0.1.35";
+
 mod application;
 mod auth;
 mod authority;

@@ -8,11 +8,15 @@ use portico_protocol::{BlockHash, Height};
 use crate::context::{Context, history_key, newest, read, required};
 use crate::error::{Fault, refuse};
 use crate::state::{StateError, StateRead, Store};
-use crate::{application, shared, supplier};
+use crate::{application, feature, shared, supplier};
 
 const MODULE: &str = "session";
 const PARAMS: &[u8] = b"params";
 const HISTORY: &[u8] = b"params_history/";
+/// Height of the oldest block whose hash was not forgotten; absent before any was.
+const OLDEST_HASH: &[u8] = b"oldest_block_hash";
+/// Most hashes that a block forgets: more than one, so that a chain which begins to forget late catches up.
+const MAX_FORGOTTEN: i64 = 4;
 
 pub(crate) fn params(state: &dyn StateRead) -> Result<Params, StateError> {
     Ok(read(state, Store::Session, PARAMS)?.unwrap_or_default())
@@ -66,8 +70,31 @@ pub(crate) fn block_hash(state: &dyn StateRead, height: Height) -> Result<Option
 }
 
 /// Stores this block's hash: from now on its height can be a session's start.
-pub(crate) fn end_block(ctx: &mut Context<'_>, hash: &BlockHash) {
+pub(crate) fn end_block(ctx: &mut Context<'_>, hash: &BlockHash) -> Result<(), Fault> {
     set_block_hash(ctx, ctx.height(), hash);
+    if feature::is_enabled(&ctx.state, feature::FORGET_BLOCK_HASHES, ctx.height())? {
+        forget(ctx)?;
+    }
+    Ok(())
+}
+
+/// Removes hashes of blocks that lie further back than twice what the longest session takes from its first block to its settlement.
+fn forget(ctx: &mut Context<'_>) -> Result<(), Fault> {
+    let kept = shared::longest_life(&ctx.state)?.saturating_mul(2);
+    let cursor = ctx.state.get(Store::Session, OLDEST_HASH)?;
+    let oldest = cursor
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(1, i64::from_be_bytes);
+    let target = ctx.height().0.saturating_sub(kept);
+    let end = target.min(oldest.saturating_add(MAX_FORGOTTEN));
+    for height in oldest..end {
+        ctx.delete(Store::Session, hash_key(Height(height)));
+    }
+    if end > oldest {
+        ctx.state
+            .set(Store::Session, OLDEST_HASH.to_vec(), end.to_be_bytes().to_vec());
+    }
+    Ok(())
 }
 
 /// Stores the hash of the block at `height`.
@@ -97,7 +124,7 @@ pub(crate) fn hydrate(
         refuse(
             MODULE,
             1101,
-            format!("the hash of block {start}, the session's first, is not stored yet"),
+            format!("the hash of block {start}, the session's first, is not stored"),
         )
     })?;
     let preimage = session_id_preimage(&hash, service, application, start);

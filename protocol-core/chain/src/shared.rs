@@ -6,7 +6,7 @@ pub(crate) use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::wire::pocket::shared::ParamsUpdate;
 use portico_protocol::{Height, ServiceId};
 
-use crate::context::{Context, history_key, newest, read};
+use crate::context::{Context, history_key, newest, read, scan};
 use crate::error::Fault;
 use crate::state::{StateError, StateRead, Store};
 
@@ -90,6 +90,18 @@ fn same_timing(a: &Params, b: &Params) -> bool {
         ]
     };
     timing(a) == timing(b)
+}
+
+/// Most blocks from a session's first to the one that settles it, under any params that ever were in force or will be next.
+pub(crate) fn longest_life(state: &dyn StateRead) -> Result<i64, StateError> {
+    let mut all = vec![params(state)?];
+    let updates: Vec<ParamsUpdate> = scan(state, Store::Shared, HISTORY)?;
+    all.extend(updates.into_iter().filter_map(|update| update.params));
+    let life = |params: &Params| {
+        let blocks = i64::try_from(params.num_blocks_per_session).unwrap_or(i64::MAX);
+        blocks.saturating_add(Timing::new(params).end_to_proof_close_blocks())
+    };
+    Ok(all.iter().map(life).max().unwrap_or(i64::MAX))
 }
 
 /// Promotes the history entry that becomes effective at this height.

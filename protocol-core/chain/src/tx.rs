@@ -1,18 +1,68 @@
 //! Transactions: who signed, in which order, for what fee; then their messages.
 
 mod ante;
+mod gas;
 mod message;
 
 use portico_protocol::tx::decode_tx;
 use portico_protocol::wire::cosmos::base::abci::v1beta1::TxMsgData;
 use portico_protocol::wire::tendermint::abci::Event;
+use portico_protocol::{Address, Upokt};
 use prost::Message as _;
 
+use crate::bank;
 use crate::context::{BlockContext, Context};
 use crate::error::{Fault, sdk};
 use crate::event::{plain, tag};
 use crate::state::{Changes, StateError, StateRead};
 use message::Msg;
+
+/// Which signatures held before, so that one is not verified again by the mempool, the builder and each block that it waits for.
+///
+/// An id is a hash over the transaction, the key, the account number and the chain id: all that the outcome depends on.
+pub trait SignatureCache: Send + Sync {
+    /// Whether the signature with this id held.
+    fn contains(&self, id: &[u8; 32]) -> bool;
+
+    /// Notes that it held.
+    fn insert(&self, id: [u8; 32]);
+}
+
+/// Remembers nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct NoCache;
+
+impl SignatureCache for NoCache {
+    fn contains(&self, _: &[u8; 32]) -> bool {
+        false
+    }
+
+    fn insert(&self, _: [u8; 32]) {}
+}
+
+/// What a transaction says about itself: nothing of it is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Who would have signed first.
+    pub signer: Address,
+    /// Gas limit.
+    pub gas_limit: u64,
+    /// Fee.
+    pub fee: Upokt,
+}
+
+/// Reads what a transaction says about itself; `None` when it could never be admitted.
+#[must_use]
+pub fn envelope(tx: &[u8]) -> Option<Envelope> {
+    let tx = decode_tx(tx).ok()?;
+    let first = Msg::decode(tx.body.messages.first()?).ok()?;
+    let fee = tx.auth_info.fee.unwrap_or_default();
+    Some(Envelope {
+        signer: first.signer().ok()?.parse().ok()?,
+        gas_limit: fee.gas_limit,
+        fee: bank::upokt_of(&fee.amount).ok()?,
+    })
+}
 
 /// Outcome of one transaction, as `ExecTxResult` and `CheckTx` report it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +77,7 @@ pub struct TxOutcome {
     pub log: String,
     /// Encoded `TxMsgData`.
     pub data: Vec<u8>,
-    /// Gas limit of the transaction.
+    /// Gas limit of the transaction; 2^64 - 1 in a simulation, which has none.
     pub gas_wanted: u64,
     /// Gas used.
     pub gas_used: u64,
@@ -39,10 +89,6 @@ pub struct TxOutcome {
 const MAX_TX_BYTES: usize = 4 << 20;
 /// Most messages of a transaction.
 const MAX_MESSAGES: usize = 1_000;
-
-/// Gas: per byte, per message.
-const GAS_PER_BYTE: u64 = 10;
-const GAS_PER_MESSAGE: u64 = 20_000;
 
 /// How much of a transaction runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,10 +105,14 @@ pub(crate) enum Mode {
 pub(crate) fn run(
     parent: &dyn StateRead,
     block: &BlockContext,
+    signatures: &dyn SignatureCache,
     bytes: &[u8],
     mode: Mode,
 ) -> Result<(TxOutcome, Changes), StateError> {
-    let mut ante = Context::new(parent, block);
+    let mut ante = Context {
+        signatures,
+        ..Context::new(parent, block)
+    };
     let started = prepare(&mut ante, bytes, mode);
     let (messages, gas) = match started {
         Ok(started) => started,
@@ -130,10 +180,11 @@ fn prepare(ctx: &mut Context<'_>, bytes: &[u8], mode: Mode) -> Result<(Vec<Msg>,
         .collect::<Result<Vec<_>, _>>()?;
     messages.iter().try_for_each(Msg::check)?;
     let wanted = tx.auth_info.fee.as_ref().map_or(0, |fee| fee.gas_limit);
-    let per_message = GAS_PER_MESSAGE.saturating_mul(messages.len() as u64);
-    let used = GAS_PER_BYTE
-        .saturating_mul(bytes.len() as u64)
-        .saturating_add(per_message);
+    let (wanted, size) = match mode {
+        Mode::Simulate => (u64::MAX, gas::signed_size(&tx)),
+        Mode::Deliver | Mode::Check => (wanted, bytes.len()),
+    };
+    let used = gas::used(size, messages.len());
     if mode != Mode::Simulate && used > wanted {
         return Err(sdk::out_of_gas(format!(
             "gas limit {wanted} is below the {used} that the transaction uses"
@@ -183,7 +234,7 @@ fn at(index: usize, fault: Fault) -> Fault {
 
 /// Runs a block's transaction on `ctx`'s state.
 pub(crate) fn deliver(ctx: &mut Context<'_>, bytes: &[u8]) -> Result<TxOutcome, StateError> {
-    let (outcome, changes) = run(&ctx.state, ctx.block, bytes, Mode::Deliver)?;
+    let (outcome, changes) = run(&ctx.state, ctx.block, ctx.signatures, bytes, Mode::Deliver)?;
     ctx.state.absorb(changes);
     Ok(outcome)
 }

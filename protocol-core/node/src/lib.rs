@@ -36,6 +36,7 @@ mod metrics;
 mod node;
 mod rpc;
 mod search;
+mod signatures;
 mod state;
 mod upkeep;
 mod validator;

@@ -35,6 +35,7 @@ use crate::block::{self, BlockError, bytes_of};
 use crate::hash::tx_hash;
 use crate::mempool::Mempool;
 use crate::metrics::Metrics;
+use crate::signatures::Signatures;
 use crate::state::{Durable, State, writes};
 use crate::validator::Validator;
 use after::After;
@@ -80,6 +81,7 @@ pub(crate) struct Machine {
     store: ChainStore,
     pub(crate) rules: Rules,
     pub(crate) mempool: Arc<Mempool>,
+    signatures: Arc<Signatures>,
     /// Held to pick and to advance only, never while the disk is waited for.
     core: Mutex<Core>,
     /// Held by whoever commits.
@@ -126,7 +128,14 @@ impl Machine {
         let state: State = Arc::new(Durable(snapshot.clone()));
         let tip = After::load(&snapshot, rules.genesis_time_ms)?;
         let context = rules.pending(&tip);
-        let mempool = Mempool::new(bounds, state.clone(), context, metrics.clone());
+        let signatures = Arc::new(Signatures::default());
+        let mempool = Mempool::new(
+            bounds,
+            state.clone(),
+            context,
+            signatures.clone(),
+            metrics.clone(),
+        );
         let view = View {
             head: tip.head(),
             app_hash: tip.app_hash,
@@ -143,6 +152,7 @@ impl Machine {
             }),
             committing: Mutex::new(()),
             mempool: Arc::new(mempool),
+            signatures,
             store,
             rules,
             metrics,
@@ -383,7 +393,8 @@ impl StateMachine for Machine {
             )));
         }
         let (state, context) = (below.state(), self.rules.context(slot.height.0, slot.time_ms));
-        let mut execution = Execution::begin(&state, &context).map_err(failed)?;
+        let execution = Execution::begin(&state, &context).map_err(failed)?;
+        let mut execution = execution.remembering(&*self.signatures);
         let taken = below.take(&mut execution, slot.max_bytes, txs).map_err(failed)?;
         let block = below.proposal(&self.rules, slot.time_ms, taken).block();
         let block = block.map_err(refused)?;
@@ -416,7 +427,8 @@ impl StateMachine for Machine {
         }
         let (state, time_ms) = (below.state(), block::time_ms(decoded.header.time));
         let context = self.rules.context(i64::from(decoded.header.height), time_ms);
-        let mut execution = Execution::begin(&state, &context).map_err(failed)?;
+        let execution = Execution::begin(&state, &context).map_err(failed)?;
+        let mut execution = execution.remembering(&*self.signatures);
         for (index, tx) in decoded.data.iter().enumerate() {
             if let Err(refused) = execution.offer(tx).map_err(failed)? {
                 let text = format!("its transaction {index} is not admitted: {}", refused.log);

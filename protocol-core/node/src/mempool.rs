@@ -1,21 +1,22 @@
 //! Transactions that wait: bounded, in order of arrival, checked again after each block.
 //!
 //! A transaction is checked on the newest state plus what those before it in the mempool change (sequence, fee), so that a sender may
-//! queue several. What is full stays full until a block takes something: nothing is pushed out by something newer.
+//! queue several. Signatures are verified once: what waits is checked again from memory. What is full stays full until a block takes something: nothing is pushed out by something newer.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use portico_chain::block::{BlockContext, TxOutcome, check, simulate};
+use portico_chain::block::{BlockContext, Envelope, TxOutcome, check, envelope, simulate};
 use portico_chain::state::{Changes, Overlay, StateError};
 use portico_config::node::MempoolConfig;
 use portico_engine::{Pool, TxSource};
-use portico_protocol::tx::decode_tx;
+use portico_protocol::{Address, Upokt};
 use tokio::sync::watch;
 
 use crate::hash::tx_hash;
 use crate::metrics::Metrics;
+use crate::signatures::Signatures;
 use crate::state::State;
 
 /// Why the mempool does not take a transaction, whatever it says.
@@ -37,6 +38,9 @@ pub(crate) enum MempoolError {
     /// Too many transactions of one sender wait.
     #[error("mempool is full for this sender: {0} of its transactions wait")]
     SenderFull(usize),
+    /// It pays less than this node asks for.
+    #[error("insufficient fees; got: {got} required: {required}: insufficient fee")]
+    FeeTooLow { got: Upokt, required: Upokt },
     /// Larger than allowed.
     #[error("Tx too large. Max size is {max}, but got {size}")]
     TooLarge { max: usize, size: usize },
@@ -49,6 +53,7 @@ impl MempoolError {
     /// The SDK's code for it; `None` when it is our own failure.
     pub(crate) const fn code(&self) -> Option<u32> {
         match self {
+            Self::FeeTooLow { .. } => Some(13),
             Self::Known => Some(19),
             Self::Full { .. } | Self::SenderFull(_) => Some(20),
             Self::TooLarge { .. } => Some(21),
@@ -61,6 +66,7 @@ impl MempoolError {
 pub(crate) struct Mempool {
     bounds: MempoolConfig,
     inner: Mutex<Inner>,
+    signatures: Arc<Signatures>,
     waiting: watch::Sender<usize>,
     metrics: Metrics,
 }
@@ -72,7 +78,7 @@ struct Inner {
     /// By order of arrival.
     txs: BTreeMap<u64, Pending>,
     hashes: HashSet<[u8; 32]>,
-    senders: HashMap<Vec<u8>, usize>,
+    senders: HashMap<Address, usize>,
     bytes: usize,
     arrivals: u64,
 }
@@ -80,34 +86,22 @@ struct Inner {
 struct Pending {
     tx: Bytes,
     hash: [u8; 32],
-    sender: Vec<u8>,
-}
-
-impl Pending {
-    fn new(tx: Bytes) -> Self {
-        Self {
-            hash: tx_hash(&tx),
-            sender: sender(&tx),
-            tx,
-        }
-    }
-}
-
-/// Key of the first signer; empty for bytes that have none, which share a bound.
-fn sender(tx: &[u8]) -> Vec<u8> {
-    let signers = decode_tx(tx).map(|tx| tx.auth_info.signer_infos);
-    let first = signers.ok().and_then(|signers| signers.into_iter().next());
-    first
-        .and_then(|signer| signer.public_key)
-        .map(|key| key.value)
-        .unwrap_or_default()
+    /// First signer, whose signature was verified; `None` for what never gets in.
+    sender: Option<Address>,
 }
 
 impl Mempool {
     /// An empty mempool over `state`; `context` is that of the next block.
-    pub(crate) fn new(bounds: MempoolConfig, state: State, context: BlockContext, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        bounds: MempoolConfig,
+        state: State,
+        context: BlockContext,
+        signatures: Arc<Signatures>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             bounds,
+            signatures,
             inner: Mutex::new(Inner::new(state, context)),
             waiting: watch::Sender::new(0),
             metrics,
@@ -120,11 +114,15 @@ impl Mempool {
 
     /// Checks a transaction and keeps it if its outcome has code 0.
     pub(crate) fn add(&self, tx: Bytes) -> Result<TxOutcome, MempoolError> {
-        self.bounded(&tx)?;
-        let pending = Pending::new(tx);
+        let envelope = self.bounded(&tx)?;
+        let pending = Pending {
+            hash: tx_hash(&tx),
+            sender: envelope.map(|envelope| envelope.signer),
+            tx,
+        };
         let mut inner = self.lock();
         inner.check_room(&pending, &self.bounds)?;
-        let (outcome, changes) = inner.check(&pending.tx)?;
+        let (outcome, changes) = inner.check(&self.signatures, &pending.tx)?;
         if outcome.code == 0 {
             inner.push(pending, changes);
             self.publish(&inner);
@@ -135,16 +133,26 @@ impl Mempool {
     /// What [`Self::add`] would answer, if there were room; keeps nothing.
     pub(crate) fn check(&self, tx: &[u8]) -> Result<TxOutcome, MempoolError> {
         self.bounded(tx)?;
-        let (outcome, _) = self.lock().check(tx)?;
+        let (outcome, _) = self.lock().check(&self.signatures, tx)?;
         Ok(outcome)
     }
 
-    fn bounded(&self, tx: &[u8]) -> Result<(), MempoolError> {
+    /// What the transaction says of itself; errs when it is too large or offers too little. What does not decode is left to the rules,
+    /// which say why.
+    fn bounded(&self, tx: &[u8]) -> Result<Option<Envelope>, MempoolError> {
         let (max, size) = (self.bounds.max_tx_bytes, tx.len());
-        match size > max {
-            true => Err(MempoolError::TooLarge { max, size }),
-            false => Ok(()),
+        if size > max {
+            return Err(MempoolError::TooLarge { max, size });
         }
+        let envelope = envelope(tx);
+        if let Some(Envelope { gas_limit, fee, .. }) = envelope {
+            let price = u128::from(self.bounds.min_gas_price_micro_upokt);
+            let required = Upokt(u128::from(gas_limit).saturating_mul(price).div_ceil(1_000_000));
+            if fee < required {
+                return Err(MempoolError::FeeTooLow { got: fee, required });
+            }
+        }
+        Ok(envelope)
     }
 
     /// What `tx` would do after those that wait.
@@ -170,7 +178,7 @@ impl Mempool {
             if included.contains(&pending.hash) {
                 continue;
             }
-            let (outcome, changes) = inner.check(&pending.tx)?;
+            let (outcome, changes) = inner.check(&self.signatures, &pending.tx)?;
             if outcome.code == 0 {
                 inner.push(pending, changes);
             } else {
@@ -226,20 +234,24 @@ impl Inner {
                 max_bytes: bounds.max_bytes,
             });
         }
-        match self.senders.get(&pending.sender) {
+        // Only verified signers are counted, so that nobody can fill up somebody else's share.
+        let waiting = pending.sender.and_then(|sender| self.senders.get(&sender));
+        match waiting {
             Some(count) if *count >= bounds.max_txs_per_sender => Err(MempoolError::SenderFull(*count)),
             _ => Ok(()),
         }
     }
 
-    fn check(&self, tx: &[u8]) -> Result<(TxOutcome, Changes), StateError> {
-        check(&self.state, &self.context, tx)
+    fn check(&self, signatures: &Signatures, tx: &[u8]) -> Result<(TxOutcome, Changes), StateError> {
+        check(&self.state, &self.context, signatures, tx)
     }
 
     fn push(&mut self, pending: Pending, changes: Changes) {
         self.state.absorb(changes);
         self.hashes.insert(pending.hash);
-        *self.senders.entry(pending.sender.clone()).or_default() += 1;
+        if let Some(sender) = pending.sender {
+            *self.senders.entry(sender).or_default() += 1;
+        }
         self.bytes = self.bytes.saturating_add(pending.tx.len());
         self.txs.insert(self.arrivals, pending);
         self.arrivals = self.arrivals.saturating_add(1);

@@ -272,7 +272,7 @@ fn check_block(snapshot: &Snapshot, rules: &Rules, height: i64) -> Result<(), St
     block::verify_commit(&rules.validator, &rules.chain_id, &commit, height, &id).map_err(|error| error.0)?;
     for tx in &decoded.data {
         let found = snapshot.tx(&tx_hash(tx)).map_err(|error| text(&error))?;
-        if found.is_none_or(|(at, _)| at < height) {
+        if found.is_none_or(|(at, _)| at > height) {
             return Err("a transaction is not in the index".into());
         }
     }

@@ -1,16 +1,20 @@
 //! Transactions: building, signing and checking Cosmos transactions in SIGN_MODE_DIRECT.
 
+mod amino;
+
 use prost::Message;
 use prost_types::Any;
 use sha2::{Digest, Sha256};
 
-use crate::keys::SigningKey;
+use crate::keys::{PublicKey, SigningKey};
 use crate::types::{Address, Upokt};
 use crate::wire::cosmos::crypto::secp256k1;
 use crate::wire::cosmos::tx::signing::v1beta1::SignMode;
 use crate::wire::cosmos::tx::v1beta1::{
     AuthInfo, Fee, ModeInfo, SignDoc, SignerInfo, TxBody, TxRaw, mode_info,
 };
+
+pub use amino::amino_sign_bytes;
 
 /// Why a transaction cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +79,19 @@ pub fn unpack<M: Message + prost::Name + Default>(any: &Any) -> Result<M, TxErro
 #[must_use]
 pub fn module_address(name: &str) -> Address {
     let digest = Sha256::digest(name);
+    Address::new(*digest.first_chunk().expect("32 bytes hold 20"))
+}
+
+/// Address of an account of several keys, of which `threshold` must sign: SHA-256 of the amino encoding of threshold and keys.
+#[must_use]
+pub fn multisig_address(threshold: usize, keys: &[PublicKey]) -> Address {
+    let mut bytes = vec![0x22, 0xc1, 0xf7, 0xe2, 0x08];
+    prost::encoding::encode_varint(threshold as u64, &mut bytes);
+    for key in keys {
+        bytes.extend([0x12, 0x26, 0xeb, 0x5a, 0xe9, 0x87, 0x21]);
+        bytes.extend(key.as_bytes());
+    }
+    let digest = Sha256::digest(bytes);
     Address::new(*digest.first_chunk().expect("32 bytes hold 20"))
 }
 
@@ -147,6 +164,8 @@ fn auth_info(options: &TxOptions, context: &SignerContext, key: &SigningKey) -> 
 /// A decoded transaction with the raw parts that signatures cover.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecodedTx {
+    /// SHA-256 of all its bytes.
+    pub hash: [u8; 32],
     /// As received.
     pub raw: TxRaw,
     /// Decoded body.
@@ -155,12 +174,30 @@ pub struct DecodedTx {
     pub auth_info: AuthInfo,
 }
 
-/// Reads a transaction.
+/// Reads a transaction. Errs unless it is encoded as ADR-027 of the Cosmos SDK says, without fields that are unknown here: otherwise anybody
+/// could give a signed transaction another hash.
 pub fn decode_tx(bytes: &[u8]) -> Result<DecodedTx, TxError> {
-    let raw = TxRaw::decode(bytes)?;
-    let body = TxBody::decode(raw.body_bytes.as_slice())?;
-    let auth_info = AuthInfo::decode(raw.auth_info_bytes.as_slice())?;
-    Ok(DecodedTx { raw, body, auth_info })
+    let raw: TxRaw = decode_canonical(bytes, "transaction")?;
+    let body = decode_canonical(&raw.body_bytes, "transaction's body")?;
+    let auth_info = decode_canonical(&raw.auth_info_bytes, "transaction's auth info")?;
+    let hash = Sha256::digest(bytes).into();
+    Ok(DecodedTx {
+        hash,
+        raw,
+        body,
+        auth_info,
+    })
+}
+
+/// Reads a message whose encoding must be the one that we would give it.
+pub fn decode_canonical<M: Message + Default>(bytes: &[u8], what: &str) -> Result<M, TxError> {
+    let message = M::decode(bytes)?;
+    if message.encode_to_vec() == bytes {
+        return Ok(message);
+    }
+    Err(TxError::Malformed(format!(
+        "the {what} holds unknown fields, or is not encoded canonically"
+    )))
 }
 
 /// Upper-case hex of SHA-256 of the transaction's bytes.
@@ -179,4 +216,63 @@ pub fn sign_doc(body_bytes: &[u8], auth_info_bytes: &[u8], chain_id: &str, accou
         account_number,
     }
     .encode_to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed() -> Vec<u8> {
+        let key = SigningKey::from_bytes(&[7; 32]).unwrap();
+        let context = SignerContext {
+            chain_id: "pocket".into(),
+            account_number: 7,
+            sequence: 1,
+        };
+        let options = TxOptions {
+            memo: "memo".into(),
+            gas_limit: 200_000,
+            ..TxOptions::default()
+        };
+        sign_tx(vec![Any::default()], &options, &context, &key)
+    }
+
+    #[test]
+    fn a_signed_transaction_has_one_encoding() {
+        let tx = signed();
+        let decoded = decode_tx(&tx).unwrap();
+        assert_eq!(decoded.raw.encode_to_vec(), tx);
+        assert_eq!(hex::encode_upper(decoded.hash), tx_hash(&tx));
+        // What others could make of it without the signer: an unknown field, a longer length, fields in another order.
+        let unknown = [tx.clone(), vec![0x7a, 1, 0]].concat();
+        let longer = [&tx[..1], &[tx[1] | 0x80, 0], &tx[2..]].concat();
+        let bare = TxRaw {
+            signatures: Vec::new(),
+            ..decoded.raw.clone()
+        };
+        let signatures = TxRaw {
+            signatures: decoded.raw.signatures.clone(),
+            ..TxRaw::default()
+        };
+        let reordered = [signatures.encode_to_vec(), bare.encode_to_vec()].concat();
+        for other in [unknown, longer, reordered] {
+            let raw = TxRaw::decode(other.as_slice()).unwrap();
+            assert_eq!(raw, decoded.raw, "it says the same");
+            assert!(matches!(decode_tx(&other), Err(TxError::Malformed(_))));
+        }
+    }
+
+    #[test]
+    fn unknown_fields_below_are_refused_too() {
+        let raw = decode_tx(&signed()).unwrap().raw;
+        for part in 0..2 {
+            let mut raw = raw.clone();
+            let bytes = [&mut raw.body_bytes, &mut raw.auth_info_bytes];
+            bytes.into_iter().nth(part).unwrap().extend([0x7a, 1, 0]);
+            assert!(matches!(
+                decode_tx(&raw.encode_to_vec()),
+                Err(TxError::Malformed(_))
+            ));
+        }
+    }
 }

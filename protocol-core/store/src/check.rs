@@ -286,7 +286,7 @@ impl Checker<'_> {
         for entry in journal.chunks(TX_ENTRY) {
             let hash = tx_entry(entry).map(|(hash, _)| hash);
             let found = hash.map(|hash| self.snapshot.tx(&hash)).transpose()?.flatten();
-            let known = found.is_some_and(|(at, _)| at >= height);
+            let known = found.is_some_and(|(at, _)| at <= height);
             self.expect(known, || {
                 format!("height {height}: a transaction is not in the index")
             });

@@ -56,10 +56,13 @@ pub use archive::{About, Manifest};
 pub use check::Report;
 pub use error::StoreError;
 pub use proof::{ProofStep, StateProof, batch};
-pub use snapshot::{Entry, Snapshot, Tip};
+pub use snapshot::{Snapshot, Tip};
 pub use store::{ChainStore, DEFAULT_RETAIN};
 pub use tries::{StateTries, app_hash};
 pub use write::{BlockWrite, Change, Step};
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// A SHA-256 hash: of a block's header, of a transaction, of a state.
 pub type Hash = [u8; 32];

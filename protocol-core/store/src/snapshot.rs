@@ -9,10 +9,7 @@ use crate::tables::{
     TXS,
 };
 use crate::versioned::{Reader, STATE_FAMILY, TREE_FAMILY};
-use crate::{Hash, StateTries, StoreError};
-
-/// A key and its value.
-pub type Entry = (Vec<u8>, Vec<u8>);
+use crate::{Entry, Hash, StateTries, StoreError};
 
 /// The newest committed block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

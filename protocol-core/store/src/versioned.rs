@@ -12,9 +12,8 @@
 
 use redb::{ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use crate::StoreError;
-use crate::snapshot::Entry;
 use crate::tables::{PastPlace, Place, STATE, STATE_HISTORY, TREE, TREE_HISTORY};
+use crate::{Entry, StoreError};
 
 /// Two tables that belong together.
 #[derive(Clone, Copy)]

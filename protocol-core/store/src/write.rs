@@ -225,7 +225,7 @@ fn put_tree(
     Ok(())
 }
 
-/// Bytes per transaction in the journal: its hash, and where it was included before.
+/// Bytes per transaction in the journal: its hash, and where it was included before. Undoing puts that back, also when it still holds.
 pub(crate) const TX_ENTRY: usize = 32 + 8 + 4;
 
 fn put_index(write: &WriteTransaction, block: &BlockWrite<'_>) -> Result<(), StoreError> {
@@ -236,7 +236,11 @@ fn put_index(write: &WriteTransaction, block: &BlockWrite<'_>) -> Result<(), Sto
     let mut txs = write.open_table(TXS)?;
     let mut undo = Vec::with_capacity(block.tx_hashes.len().saturating_mul(TX_ENTRY));
     for (index, hash) in (0_u32..).zip(block.tx_hashes) {
-        let before = txs.insert(hash, (block.height, index))?.map(|row| row.value());
+        // A transaction counts where it was included first: a replay can only fail, and must not hide the success.
+        let before = txs.get(hash)?.map(|row| row.value());
+        if before.is_none() {
+            txs.insert(hash, (block.height, index))?;
+        }
         let (height, index) = before.unwrap_or((-1, 0));
         undo.extend(hash);
         undo.extend(height.to_be_bytes());

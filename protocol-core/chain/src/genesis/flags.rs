@@ -57,7 +57,7 @@ impl GenesisFlag {
             scope: GenesisFlagScope::Chain,
             kind: GenesisFlagKind::Required,
         };
-        feature::KNOWN.map(flag).to_vec()
+        feature::OWN_CHAIN.map(flag).to_vec()
     }
 
     pub(super) fn to_wire(&self) -> Flag {

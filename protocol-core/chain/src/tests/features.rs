@@ -304,3 +304,46 @@ fn judges_a_claim_by_the_rules_of_its_session_s_start() {
     network.run_to(31);
     network.refuse("supplier", &claim, "proof", 1126);
 }
+
+#[test]
+fn block_hashes_are_forgotten_once_no_claim_needs_them() {
+    let forgetting = |from_height| {
+        let mut genesis = governed();
+        genesis.params.features.push(GenesisFlag {
+            name: feature::FORGET_BLOCK_HASHES.into(),
+            value: String::new(),
+            from_height,
+            scope: GenesisFlagScope::Chain,
+            kind: GenesisFlagKind::Required,
+        });
+        Network::new(&genesis)
+    };
+    let kept = 2 * crate::shared::longest_life(Network::new(&governed()).state()).unwrap();
+    let known = |network: &Network, height| {
+        let found = crate::session::block_hash(network.state(), Height(height)).unwrap();
+        found.is_some()
+    };
+    let mut network = forgetting(0);
+    network.run_to(kept + 9);
+    let all: Vec<i64> = (1..=kept + 9)
+        .filter(|height| !known(&network, *height))
+        .collect();
+    assert_eq!(
+        all,
+        (1..9).collect::<Vec<_>>(),
+        "the newest {kept} and itself stay"
+    );
+    // A chain that begins late catches up, a few hashes a block.
+    let mut late = forgetting(kept + 40);
+    late.run_to(kept + 39);
+    assert!(known(&late, 1));
+    late.run_to(kept + 40);
+    assert!(!known(&late, 4) && known(&late, 5));
+    late.run_to(kept + 70);
+    assert!(!known(&late, 69) && known(&late, 70));
+    // And a claim's whole life goes by without a difference.
+    let mut plain = Network::new(&governed());
+    plain.run_to(kept + 9);
+    let session = |network: &Network| network.session(network.height);
+    assert_eq!(session(&plain), session(&network));
+}

@@ -15,7 +15,7 @@ use rand::SeedableRng;
 use sha2::{Digest, Sha256};
 
 use super::lab::{Memory, apply};
-use crate::block::{BlockContext, BlockOutcome, TxOutcome, check, execute, init};
+use crate::block::{BlockContext, BlockOutcome, NoCache, TxOutcome, check, execute, init};
 use crate::genesis::{
     Genesis, GenesisAccount, GenesisApplication, GenesisGateway, GenesisParams, GenesisRevShare,
     GenesisService, GenesisSupplier, GenesisSupplierService, GenesisValidator,
@@ -193,9 +193,20 @@ impl Network {
         sign_tx(vec![pack(message)], &options, &context, &key(signer)).into()
     }
 
+    /// As `tx`, with the gas limit of the options.
+    pub(crate) fn tx_as<M: Message + Name>(&self, signer: &str, message: &M, options: &TxOptions) -> Bytes {
+        let account = self.account(&address(signer));
+        let context = SignerContext {
+            chain_id: self.chain_id.clone(),
+            account_number: account.account_number,
+            sequence: account.sequence,
+        };
+        sign_tx(vec![pack(message)], options, &context, &key(signer)).into()
+    }
+
     /// What the mempool would say.
     pub(crate) fn check(&self, tx: &[u8]) -> TxOutcome {
-        check(self.state(), &self.next(), tx).unwrap().0
+        check(self.state(), &self.next(), &NoCache, tx).unwrap().0
     }
 
     pub(crate) fn account(&self, address: &Address) -> BaseAccount {

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use portico_protocol::Upokt;
-use portico_protocol::tx::{SignerContext, TxOptions, module_address, pack, sign_tx};
+use portico_protocol::tx::{SignerContext, TxOptions, decode_tx, module_address, pack, sign_tx};
 use portico_protocol::wire::cosmos::bank::v1beta1::MsgSend;
 use portico_protocol::wire::cosmos::tx::v1beta1::{AuthInfo, TxRaw};
 use portico_protocol::wire::pocket::application::MsgUnstakeApplication;
 use prost::Message;
 
 use super::network::{Network, address, genesis, key};
-use crate::block::{TxOutcome, check, simulate};
+use crate::block::{Execution, NoCache, SignatureCache, TxOutcome, check, envelope, simulate};
 use crate::state::Overlay;
 
 fn payment(amount: u128) -> MsgSend {
@@ -103,13 +103,13 @@ fn refuses_an_unordered_transaction_twice_whatever_is_changed_around_what_was_si
     let tx = network.tx("other", &payment(100), &options);
     assert_eq!(deliver(&mut network, &tx).code, 0);
     assert_eq!(network.account(&address("other")).sequence, 0);
-    // An unknown field at the end of the frame changes the hash, not what was signed.
+    // An unknown field at the end of the frame would change the hash, not what was signed: it is refused.
     let padded = Bytes::from([&tx[..], &[0x7a, 0x01, 0x00]].concat());
-    for replay in [tx, padded] {
+    for (replay, code) in [(tx, 18), (padded, 2)] {
         let again = deliver(&mut network, &replay);
         assert_eq!(
             (again.codespace.as_str(), again.code),
-            ("sdk", 18),
+            ("sdk", code),
             "{}",
             again.log
         );
@@ -316,10 +316,10 @@ fn undoes_all_messages_of_a_transaction_when_one_fails() {
 fn checks_a_sender_s_next_transaction_on_top_of_its_last() {
     let network = network();
     let first = network.tx("other", &payment(1), &options());
-    let (outcome, changes) = check(network.state(), &network.next(), &first).unwrap();
+    let (outcome, changes) = check(network.state(), &network.next(), &NoCache, &first).unwrap();
     assert_eq!(outcome.code, 0);
     let pending = Overlay::with_changes(network.state(), changes);
-    let (again, _) = check(&pending, &network.next(), &first).unwrap();
+    let (again, _) = check(&pending, &network.next(), &NoCache, &first).unwrap();
     assert_eq!(again.code, 32, "its sequence is used up");
 }
 
@@ -354,4 +354,157 @@ fn refuses_a_gas_limit_below_what_is_used() {
     };
     let tx = sign_tx(vec![pack(&payment(1))], &options, &context, &key("other")).into();
     refused(&mut network, &tx, "sdk", 11);
+}
+
+/// A cache that counts what it is asked.
+#[derive(Default)]
+struct Counting {
+    known: std::sync::Mutex<std::collections::BTreeSet<[u8; 32]>>,
+    hits: std::sync::atomic::AtomicU64,
+}
+
+impl SignatureCache for Counting {
+    fn contains(&self, id: &[u8; 32]) -> bool {
+        let known = self.known.lock().unwrap().contains(id);
+        self.hits
+            .fetch_add(known.into(), std::sync::atomic::Ordering::SeqCst);
+        known
+    }
+
+    fn insert(&self, id: [u8; 32]) {
+        self.known.lock().unwrap().insert(id);
+    }
+}
+
+#[test]
+fn a_signature_is_verified_once_per_transaction_key_and_chain() {
+    let network = Network::new(&genesis());
+    let tx = network.tx("other", &payment(1), &TxOptions::default());
+    let cache = Counting::default();
+    let hits = || cache.hits.load(std::sync::atomic::Ordering::SeqCst);
+    let (outcome, _) = check(network.state(), &network.next(), &cache, &tx).unwrap();
+    assert_eq!((outcome.code, hits()), (0, 0));
+    let next = network.next();
+    let mut execution = Execution::begin(network.state(), &next)
+        .unwrap()
+        .remembering(&cache);
+    execution.offer(&tx).unwrap().unwrap();
+    assert_eq!(hits(), 1, "the block does not verify it again");
+    // Another signature of the same content is another transaction; another chain is another id.
+    let mut forged = decode_tx(&tx).unwrap().raw;
+    forged.signatures[0][7] ^= 1;
+    let (outcome, _) = check(network.state(), &network.next(), &cache, &forged.encode_to_vec()).unwrap();
+    assert_eq!((outcome.code, outcome.admitted, hits()), (4, false, 1));
+    let elsewhere = crate::block::BlockContext {
+        chain_id: "another".into(),
+        ..network.next()
+    };
+    let (outcome, _) = check(network.state(), &elsewhere, &cache, &tx).unwrap();
+    assert_eq!((outcome.code, hits()), (4, 1));
+    assert_eq!(
+        cache.known.lock().unwrap().len(),
+        1,
+        "failures are not remembered"
+    );
+}
+
+#[test]
+fn an_envelope_is_what_a_transaction_says_of_itself() {
+    let network = Network::new(&genesis());
+    let tx = network.tx(
+        "other",
+        &payment(1),
+        &TxOptions {
+            fee: Upokt(5),
+            ..TxOptions::default()
+        },
+    );
+    let found = envelope(&tx).unwrap();
+    assert_eq!((found.signer, found.fee), (address("other"), Upokt(5)));
+    assert_eq!(found.gas_limit, 10_000_000);
+    assert_eq!(envelope(b"garbage"), None);
+    assert_eq!(envelope(&[]), None);
+}
+
+/// What tools send to be simulated, of the signed transaction `tx`: with all of it, without signatures, keys, fee, gas limit.
+fn unfinished(tx: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let raw = decode_tx(tx).unwrap().raw;
+    let altered = |change: &dyn Fn(&mut TxRaw, &mut AuthInfo)| {
+        let (mut raw, mut info) = (
+            raw.clone(),
+            AuthInfo::decode(raw.auth_info_bytes.as_slice()).unwrap(),
+        );
+        change(&mut raw, &mut info);
+        raw.auth_info_bytes = info.encode_to_vec();
+        raw.encode_to_vec()
+    };
+    let no_signatures = |raw: &mut TxRaw| raw.signatures.clear();
+    let empty = |raw: &mut TxRaw| raw.signatures.iter_mut().for_each(Vec::clear);
+    let no_fee = |info: &mut AuthInfo| info.fee = None;
+    let no_keys = |info: &mut AuthInfo| info.signer_infos.iter_mut().for_each(|one| one.public_key = None);
+    vec![
+        ("as delivered", tx.to_vec()),
+        ("empty signatures", altered(&|raw, _| empty(raw))),
+        ("no signatures", altered(&|raw, _| no_signatures(raw))),
+        (
+            "no keys",
+            altered(&|raw, info| (no_signatures(raw), no_keys(info)).0),
+        ),
+        (
+            "nothing",
+            altered(&|raw, info| (no_signatures(raw), no_keys(info), no_fee(info)).0),
+        ),
+    ]
+}
+
+#[test]
+fn a_simulation_is_never_below_what_is_used_and_little_above() {
+    let mut network = network();
+    for (fee, gas_limit, memo) in [
+        (0, 25_000, ""),
+        (20, 400_000, "memo"),
+        (1_234_567_890, 99_999_999, ""),
+    ] {
+        let options = TxOptions {
+            fee: Upokt(fee),
+            gas_limit,
+            memo: memo.into(),
+            ..options()
+        };
+        let tx = network.tx_as("other", &payment(5), &options);
+        let simulated: Vec<_> = unfinished(&tx)
+            .into_iter()
+            .map(|(name, tx)| (name, simulate(network.state(), &network.next(), &tx).unwrap()))
+            .collect();
+        let used = network.block(&[tx]).txs[0].gas_used;
+        for (name, outcome) in simulated {
+            assert_eq!(
+                (outcome.code, outcome.gas_wanted),
+                (0, u64::MAX),
+                "{name}: {}",
+                outcome.log
+            );
+            assert!(
+                (used..=used + used / 20).contains(&outcome.gas_used),
+                "{name}: simulated {}, used {used}",
+                outcome.gas_used
+            );
+        }
+    }
+}
+
+#[test]
+fn a_simulation_without_signers_or_with_a_wrong_sequence_is_refused() {
+    let network = network();
+    let tx = network.tx("other", &payment(5), &options());
+    let mut raw = decode_tx(&tx).unwrap().raw;
+    let mut info = AuthInfo::decode(raw.auth_info_bytes.as_slice()).unwrap();
+    info.signer_infos[0].sequence = 9;
+    raw.auth_info_bytes = info.encode_to_vec();
+    let outcome = simulate(network.state(), &network.next(), &raw.encode_to_vec()).unwrap();
+    assert_eq!((outcome.codespace.as_str(), outcome.code), ("sdk", 32));
+    info.signer_infos.clear();
+    raw.auth_info_bytes = info.encode_to_vec();
+    let outcome = simulate(network.state(), &network.next(), &raw.encode_to_vec()).unwrap();
+    assert_eq!((outcome.codespace.as_str(), outcome.code), ("sdk", 15));
 }

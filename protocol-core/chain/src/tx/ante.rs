@@ -1,12 +1,15 @@
 //! Before the messages: signatures, sequence or timeout, fee.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use portico_protocol::keys::KeyError;
 use portico_protocol::tx::{DecodedTx, module_address, sign_doc, unpack};
 use portico_protocol::wire::cosmos::auth::v1beta1::BaseAccount;
 use portico_protocol::wire::cosmos::crypto::secp256k1::PubKey;
 use portico_protocol::wire::cosmos::tx::signing::v1beta1::SignMode;
 use portico_protocol::wire::cosmos::tx::v1beta1::{SignerInfo, mode_info};
 use portico_protocol::{Address, PublicKey, Upokt};
+
+use sha2::{Digest as _, Sha256};
 
 use super::Mode;
 use super::message::Msg;
@@ -45,7 +48,7 @@ pub(super) fn handle(
     check_timeout(ctx, tx, &signers)?;
     take_fee(ctx, tx, &signers[0])?;
     let infos = &tx.auth_info.signer_infos;
-    if mode != Mode::Simulate && tx.raw.signatures.is_empty() {
+    if infos.is_empty() || mode != Mode::Simulate && tx.raw.signatures.is_empty() {
         return Err(sdk::no_signatures());
     }
     if infos.len() != signers.len() || (mode != Mode::Simulate && tx.raw.signatures.len() != signers.len()) {
@@ -170,9 +173,7 @@ fn check_signer(
                 "only SIGN_MODE_DIRECT of a single key is accepted",
             ));
         }
-        let (body, auth_info) = (&tx.raw.body_bytes, &tx.raw.auth_info_bytes);
-        let doc = sign_doc(body, auth_info, &ctx.block.chain_id, account.account_number);
-        key.verify(&doc, &tx.raw.signatures[index]).map_err(|_| {
+        verify(ctx, tx, &key, &account, index).map_err(|_| {
             let (number, id) = (account.account_number, &ctx.block.chain_id);
             sdk::unauthorized(format!(
                 "signature verification failed; verify account number ({number}) and chain id ({id})"
@@ -185,6 +186,31 @@ fn check_signer(
         account.sequence = account.sequence.saturating_add(1);
         auth::save(ctx, signer, &account);
     }
+    Ok(())
+}
+
+/// Verifies the signature of signer `index`, unless it held before.
+fn verify(
+    ctx: &Context<'_>,
+    tx: &DecodedTx,
+    key: &PublicKey,
+    account: &BaseAccount,
+    index: usize,
+) -> Result<(), KeyError> {
+    let (chain_id, number) = (&ctx.block.chain_id, account.account_number);
+    let id = Sha256::new_with_prefix(tx.hash)
+        .chain_update(key.as_bytes())
+        .chain_update(number.to_be_bytes())
+        .chain_update(chain_id)
+        .finalize()
+        .into();
+    if ctx.signatures.contains(&id) {
+        return Ok(());
+    }
+    let (body, auth_info) = (&tx.raw.body_bytes, &tx.raw.auth_info_bytes);
+    let doc = sign_doc(body, auth_info, chain_id, number);
+    key.verify(&doc, &tx.raw.signatures[index])?;
+    ctx.signatures.insert(id);
     Ok(())
 }
 

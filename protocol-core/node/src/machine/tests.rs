@@ -2,6 +2,7 @@
 
 mod bench;
 mod hostile;
+mod lockstep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -512,6 +513,7 @@ fn slots_must_follow_the_parent() {
 
 mod mempool {
     use portico_config::node::MempoolConfig;
+    use portico_protocol::wire::cosmos::tx::v1beta1::{AuthInfo, TxRaw};
 
     use super::*;
     use crate::mempool::MempoolError;
@@ -593,6 +595,45 @@ mod mempool {
         commit(&machine, &block).expect("next");
         let (txs, count, _) = machine.mempool.waiting_txs(9);
         assert_eq!((txs, count), (vec![transfer(2, 0, 1)], 1));
+    }
+
+    #[test]
+    fn nobody_can_use_up_the_share_of_another_sender() {
+        let machine = machine_with(MempoolConfig {
+            max_txs_per_sender: 1,
+            ..bounds()
+        });
+        // Forged: account 1 is named, and did not sign.
+        let mut forged = TxRaw::decode(transfer(1, 0, 1).as_ref()).expect("a transaction");
+        forged.signatures[0][5] ^= 1;
+        let outcome = machine
+            .mempool
+            .add(forged.encode_to_vec().into())
+            .expect("judged");
+        assert_eq!(outcome.code, 4, "{}", outcome.log);
+        assert_eq!(machine.mempool.add(transfer(1, 0, 1)).expect("room").code, 0);
+        // Without its key, which the chain knows, it is the same sender.
+        let mut keyless = TxRaw::decode(transfer(1, 1, 1).as_ref()).expect("a transaction");
+        let mut info = AuthInfo::decode(keyless.auth_info_bytes.as_slice()).expect("an auth info");
+        info.signer_infos[0].public_key = None;
+        keyless.auth_info_bytes = info.encode_to_vec();
+        assert!(matches!(
+            machine.mempool.add(keyless.encode_to_vec().into()),
+            Err(MempoolError::SenderFull(1))
+        ));
+    }
+
+    #[test]
+    fn a_fee_below_the_floor_is_refused_with_what_is_required() {
+        let machine = machine_with(MempoolConfig {
+            min_gas_price_micro_upokt: 3,
+            ..bounds()
+        });
+        let refused = machine.mempool.add(transfer(1, 0, 1)).expect_err("no fee");
+        assert_eq!(refused.code(), Some(13));
+        let text = "insufficient fees; got: 0upokt required: 3upokt: insufficient fee";
+        assert_eq!(refused.to_string(), text);
+        assert!(machine.mempool.check(&transfer(1, 0, 1)).is_err());
     }
 
     #[test]

@@ -124,7 +124,16 @@ fn a_transaction_that_was_included_twice_is_found_where_it_was_first() {
     write.tx_hashes = &again;
     store.commit(&write, two.changes()).expect("committed");
     let found = |hash| store.snapshot().expect("readable").tx(&hash).expect("readable");
-    assert_eq!((found(one.tx()), found(two.tx())), (Some((2, 2)), Some((2, 1))));
+    assert_eq!((found(one.tx()), found(two.tx())), (Some((1, 0)), Some((2, 1))));
+    assert_eq!(
+        store
+            .snapshot()
+            .expect("readable")
+            .check(|_| ())
+            .expect("readable")
+            .faults,
+        [""; 0]
+    );
     store.rollback(1, |_| ()).expect("retained");
     assert_eq!((found(one.tx()), found(two.tx())), (Some((1, 0)), None));
 }

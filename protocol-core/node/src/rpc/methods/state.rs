@@ -14,7 +14,7 @@ impl Methods {
         let tip = self.api.tip();
         json!({"response": {
             "data": "portico",
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": portico_chain::RULES_VERSION,
             "last_block_height": number(tip.height),
             "last_block_app_hash": shape::bytes(&tip.state_root),
         }})
