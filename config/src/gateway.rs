@@ -79,6 +79,9 @@ pub struct GatewayConfig {
     pub max_concurrent_relays: usize,
     /// Time-outs and bounds of callers' connections.
     pub listener: ListenerConfig,
+    /// Refuses suppliers whose URL leads to a private address or to this machine: whoever stakes a supplier could make the gateway post
+    /// into its own network. Set it on a public network. Default: false.
+    pub refuse_private_suppliers: bool,
     /// Idle connections kept to one supplier. Default 64.
     pub max_idle_per_supplier: usize,
     /// Web origins whose pages may call, e.g. `https://app.example`; `*` allows all. Default `["*"]`.
@@ -107,6 +110,7 @@ impl Default for GatewayConfig {
             max_batch_concurrency: 16,
             max_concurrent_relays: 1_024,
             listener: ListenerConfig::default(),
+            refuse_private_suppliers: false,
             max_idle_per_supplier: 64,
             cors_allowed_origins: vec!["*".to_owned()],
             shutdown_grace_ms: 10_000,

@@ -583,3 +583,34 @@ async fn a_fresh_connection_that_ends_is_the_suppliers_fault() {
         "asked once"
     );
 }
+
+#[tokio::test]
+async fn suppliers_on_private_addresses_are_refused_where_that_is_asked_for() {
+    let config = GatewayConfig {
+        refuse_private_suppliers: true,
+        ..limits()
+    };
+    let (chain, suppliers) = staked(vec![Manner::Honest]).await;
+    let net = net_on(config.clone(), chain.clone(), suppliers).await;
+    let answer = net.post("/v1", call("1")).await;
+    assert_eq!(causes(&answer), ["connect"]);
+    assert!(answer.text.contains("private address"), "{}", answer.text);
+
+    // By a name, too: it is resolved when the connection is made.
+    let url = net.suppliers[0].url.replace("127.0.0.1", "localhost");
+    let rpc_type = portico_protocol::wire::pocket::shared::RpcType::JsonRpc;
+    let (chain, _) = staked(vec![]).await;
+    chain.stake_supplier(
+        key(support::FIRST_SUPPLIER).public_key(),
+        &service("eth"),
+        &url,
+        rpc_type,
+    );
+    let by_name = net_on(config, chain.clone(), vec![]).await;
+    let answer = by_name.post("/v1", call("1")).await;
+    assert_eq!(causes(&answer), ["connect"]);
+    assert!(answer.text.contains("private address"), "{}", answer.text);
+    assert_eq!(net.suppliers[0].hits(), 0);
+    let reachable = net_on(limits(), chain, vec![]).await;
+    assert_eq!(reachable.post("/v1", call("1")).await.status, 200);
+}

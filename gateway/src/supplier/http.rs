@@ -4,13 +4,15 @@ mod reuse;
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_config::gateway::GatewayConfig;
 use portico_relay::Exchange;
+use reqwest::Url;
 use reqwest::redirect::Policy;
 
 use self::reuse::{ObserveConnects, ended_early, observed};
+use super::guard::{PRIVATE, PublicOnly, may_be_public};
 use super::{Message, SupplierTransport};
 use crate::core::budget::{Budgets, Room};
 use crate::core::candidate::Candidate;
@@ -33,6 +35,8 @@ pub(crate) struct HttpTransport {
     /// Opens a connection for each request: a pooled one may have been closed by the supplier a moment ago, and the next one too.
     fresh: reqwest::Client,
     max_response_bytes: usize,
+    /// Whether suppliers on private addresses are refused.
+    public_only: bool,
 }
 
 impl HttpTransport {
@@ -45,25 +49,42 @@ impl HttpTransport {
             client: client.build()?,
             fresh: client_without_pool(config)?,
             max_response_bytes: config.max_response_bytes,
+            public_only: config.refuse_private_suppliers,
         })
     }
 
-    /// Posts `request`; once more if the supplier ended the connection, idle until then, instead of answering.
-    async fn post(&self, candidate: &Candidate, request: Bytes) -> Result<reqwest::Response, reqwest::Error> {
-        let post = |client: &reqwest::Client| {
-            let post = client.post(candidate.url()).header(CONTENT_TYPE, JSON);
-            let kind = HeaderValue::from_static(candidate.rpc_type.digits());
-            post.header(RPC_TYPE, kind).body(request.clone()).send()
-        };
-        match observed(post(&self.client)).await {
-            (Err(error), true) if ended_early(&error) => post(&self.fresh).await,
-            (outcome, _) => outcome,
+    /// Where the candidate takes relays, if we may go there.
+    fn url(&self, candidate: &Candidate) -> Result<Url, Fault> {
+        let url = Url::parse(candidate.url()).map_err(|error| Fault::Connect(error.to_string()))?;
+        match self.public_only && !may_be_public(&url) {
+            true => Err(Fault::Connect(PRIVATE.to_owned())),
+            false => Ok(url),
         }
+    }
+
+    /// Posts `request`; once more if the supplier ended the connection, idle until then, instead of answering.
+    async fn post(&self, candidate: &Candidate, request: Bytes) -> Result<reqwest::Response, Fault> {
+        let kind = HeaderValue::from_static(candidate.rpc_type.digits());
+        let post = |client: &reqwest::Client, url: Url| {
+            let post = client.post(url).header(CONTENT_TYPE, JSON);
+            post.header(RPC_TYPE, kind.clone()).body(request.clone()).send()
+        };
+        let url = self.url(candidate)?;
+        let outcome = match observed(post(&self.client, url)).await {
+            (Err(error), true) if ended_early(&error) => post(&self.fresh, self.url(candidate)?).await,
+            (outcome, _) => outcome,
+        };
+        outcome.map_err(|error| fault(&error))
     }
 }
 
 fn client(config: &GatewayConfig) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder();
+    let builder = match config.refuse_private_suppliers {
+        true => builder.dns_resolver(PublicOnly),
+        false => builder,
+    };
+    builder
         .no_proxy() // a relay goes to the supplier that the chain names, whatever the environment says
         .redirect(Policy::none()) // and nowhere else
         .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
@@ -83,10 +104,7 @@ impl SupplierTransport for HttpTransport {
         request: Vec<u8>,
         budgets: &Budgets,
     ) -> Result<HttpExchange, Fault> {
-        let response = self
-            .post(candidate, request.into())
-            .await
-            .map_err(|error| fault(&error))?;
+        let response = self.post(candidate, request.into()).await?;
         let announced = response.content_length().unwrap_or(0);
         if announced > self.max_response_bytes as u64 {
             return Err(Fault::TooLarge(self.max_response_bytes));
@@ -120,24 +138,30 @@ impl Exchange for HttpExchange {
 async fn read(mut response: reqwest::Response, mut room: Room, max_bytes: usize) -> Result<Message, Fault> {
     let status = response.status();
     let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-    let mut body = BytesMut::with_capacity(announced.min(MAX_RESERVED));
+    let mut body = Vec::with_capacity(announced.min(MAX_RESERVED));
     while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
         if body.len().saturating_add(chunk.len()) > max_bytes {
             return Err(Fault::TooLarge(max_bytes));
         }
         room.grow(chunk.len())?;
         if body.capacity() - body.len() < chunk.len() {
-            // Doubled, but not beyond what is announced: what is held is what counts.
-            let expected = announced.saturating_sub(body.len()).max(chunk.len());
-            body.reserve(body.len().max(chunk.len()).min(expected));
+            grow(&mut body, chunk.len(), announced);
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Message {
-        bytes: body.freeze(),
+        bytes: body.into(),
         http_error: (!status.is_success()).then_some(status.as_u16()),
         room: Some(room),
     })
+}
+
+/// Makes room for a chunk: twice as much as before, but no more than is announced, since what is held should be what counts.
+fn grow(body: &mut Vec<u8>, chunk: usize, announced: usize) {
+    match announced.checked_sub(body.len()) {
+        Some(left) if left >= chunk => body.reserve_exact(body.len().max(chunk).min(left)),
+        _ => body.reserve(chunk),
+    }
 }
 
 fn fault(error: &reqwest::Error) -> Fault {
