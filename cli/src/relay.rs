@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
+use http::HeaderMap;
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
 use portico_gateway::{FailedAttempt, OneCall, OneError, Relayed, relay_once};
-use portico_protocol::{Address, ServiceId, SigningKey};
+use portico_protocol::receipt;
+use portico_protocol::wire::pocket::service::{RelayRequest, RelayRequestMetadata, RelayResponse};
+use portico_protocol::{Address, PublicKey, ServiceId, SigningKey};
 
 use crate::chain::ChainArgs;
 use crate::folders;
@@ -42,6 +45,9 @@ pub(crate) struct RelayArgs {
     /// Application that pays; not needed when one application is staked for the service
     #[arg(long, value_name = "ACTOR", requires = "key")]
     application: Option<String>,
+    /// Ask the supplier for a receipt, its signature that this answer is the one to this call, and verify it here
+    #[arg(long)]
+    receipt: bool,
     #[command(flatten)]
     chain: ChainArgs,
     /// Print JSON
@@ -54,7 +60,7 @@ impl RelayArgs {
         let body = self.body()?;
         let view = match &self.key {
             Some(key) => self.own(folders::key(key)?, body).await?,
-            None => through_gateway(&self.gateway, &self.service, body).await?,
+            None => through_gateway(&self.gateway, &self.service, body, self.receipt).await?,
         };
         view.print(self.json)
     }
@@ -81,6 +87,7 @@ impl RelayArgs {
             service: self.service.clone(),
             path: String::new(),
             body,
+            wants_receipt: self.receipt,
         };
         match relay_once(&config, chain, call).await {
             Ok(relayed) => Ok(relayed_view(&relayed)),
@@ -120,7 +127,7 @@ fn attempt(failed: &FailedAttempt) -> String {
 
 fn relayed_view(relayed: &Relayed) -> View {
     let check = |check: &portico_gateway::Check| format!("✓ {}: {}", check.name, check.detail);
-    View::Fields(vec![
+    let mut fields = vec![
         (
             "answer",
             String::from_utf8_lossy(&relayed.answer).into_owned().into(),
@@ -139,7 +146,22 @@ fn relayed_view(relayed: &Relayed) -> View {
             relayed.failed_attempts.iter().map(attempt).collect(),
         ),
         ("verified", relayed.checks.iter().map(check).collect()),
-    ])
+    ];
+    if let Some(status) = relayed.receipt.name() {
+        let verified = relayed.receipt.verified();
+        let shown = verified.map_or_else(|| no_receipt(status), |receipt| receipt.receipt.clone());
+        fields.push(("receipt", shown.into()));
+    }
+    View::Fields(fields)
+}
+
+/// Why there is no receipt, by the gateway's word for it.
+fn no_receipt(status: &str) -> String {
+    match status {
+        "missing" => "none: the supplier gave none, as versions without receipts do".to_owned(),
+        "invalid" => "none: the supplier's does not verify".to_owned(),
+        other => format!("none: {other}"),
+    }
 }
 
 /// Headers of the gateway's answer that say how it came about, and how they are shown.
@@ -151,15 +173,21 @@ const HEADERS: [(&str, &str); 5] = [
     ("x-relay-id", "relay"),
 ];
 
-async fn through_gateway(gateway: &str, service: &ServiceId, body: Bytes) -> Result<View> {
+async fn through_gateway(
+    gateway: &str,
+    service: &ServiceId,
+    body: Bytes,
+    wants_receipt: bool,
+) -> Result<View> {
     let url = format!("{}/v1/{service}", gateway.trim_end_matches('/'));
-    let sent = crate::http::client()?
+    let mut request = crate::http::client()?
         .post(&url)
         .header("content-type", "application/json")
-        .body(body)
-        .send()
-        .await;
-    let response = sent.map_err(|error| {
+        .body(body);
+    if wants_receipt {
+        request = request.header(receipt::REQUEST_HEADER, "true");
+    }
+    let response = request.send().await.map_err(|error| {
         anyhow!(error).context(format!(
             "no gateway answers at {url}; start one with `portico localnet`, or name another with --gateway"
         ))
@@ -171,6 +199,7 @@ async fn through_gateway(gateway: &str, service: &ServiceId, body: Bytes) -> Res
             Some((*name, response.headers().get(*header)?.to_str().ok()?.to_owned()))
         })
         .collect();
+    let headers = response.headers().clone();
     let answer = response.text().await.context("the gateway's answer broke off")?;
     if !status.is_success() {
         bail!("the gateway answered HTTP {status}: {answer}");
@@ -179,10 +208,136 @@ async fn through_gateway(gateway: &str, service: &ServiceId, body: Bytes) -> Res
     for (_, name) in HEADERS {
         fields.extend(told.get(name).map(|value| (name, View::from(value.as_str()))));
     }
+    if wants_receipt {
+        fields.push(("receipt", receipt_through_gateway(&headers)?.into()));
+    }
     fields.push((
         "verified",
         "by the gateway: session, payload hash and supplier signature (verify here yourself with --key)"
             .into(),
     ));
     Ok(View::Fields(fields))
+}
+
+/// The receipt among the headers of a gateway's answer, verified here; or why there is none.
+fn receipt_through_gateway(headers: &HeaderMap) -> Result<String> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(receipt) = header(receipt::HEADER) else {
+        return Ok(no_receipt(
+            header("x-receipt-status").unwrap_or("the gateway knows no receipts"),
+        ));
+    };
+    let bytes = |name| header(name).and_then(|text| hex::decode(text).ok());
+    let (Some(signature), Some(payload_hash), Some(key)) = (
+        bytes("x-request-signature"),
+        bytes("x-payload-hash"),
+        bytes("x-supplier-public-key"),
+    ) else {
+        bail!(
+            "the gateway gives a receipt without request signature, payload hash and supplier key to check it by"
+        );
+    };
+    let key = PublicKey::from_slice(&key).context("the supplier key beside the receipt is none")?;
+    let supplier = key.address().to_string();
+    if header("x-supplier-address") != Some(supplier.as_str()) {
+        bail!(
+            "the key beside the receipt is that of {supplier}, which is not the supplier that the gateway names"
+        );
+    }
+    let meta = RelayRequestMetadata {
+        signature,
+        ..Default::default()
+    };
+    let request = RelayRequest {
+        meta: Some(meta),
+        ..Default::default()
+    };
+    let response = RelayResponse {
+        payload_hash,
+        ..Default::default()
+    };
+    receipt::verify(receipt, &request, &response, &key).context("the receipt is refused")?;
+    Ok(format!(
+        "{receipt} (✓ verified here: signed by {supplier} for this request and answer)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Headers of a gateway's answer with the receipt of a supplier with the key 7.
+    fn answered() -> HeaderMap {
+        let key = SigningKey::from_bytes(&[7; 32]).unwrap();
+        let meta = RelayRequestMetadata {
+            signature: vec![1; 199],
+            ..Default::default()
+        };
+        let request = RelayRequest {
+            meta: Some(meta),
+            ..Default::default()
+        };
+        let response = RelayResponse {
+            payload_hash: vec![2; 32],
+            ..Default::default()
+        };
+        let fields = [
+            (receipt::HEADER, receipt::sign(&request, &response, &key).unwrap()),
+            ("x-receipt-status", "verified".to_owned()),
+            ("x-request-signature", hex::encode([1; 199])),
+            ("x-payload-hash", hex::encode([2; 32])),
+            ("x-supplier-public-key", hex::encode(key.public_key().as_bytes())),
+            ("x-supplier-address", key.address().to_string()),
+        ];
+        let fields = fields.into_iter();
+        fields
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn a_gateways_receipt_is_verified_here() {
+        let shown = receipt_through_gateway(&answered()).unwrap();
+        assert!(
+            shown.starts_with("v1.") && shown.contains("verified here"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_receipt_beside_other_data_is_refused() {
+        let stranger = SigningKey::from_bytes(&[8; 32]).unwrap();
+        let others = [
+            ("x-request-signature", hex::encode([3; 199])),
+            ("x-payload-hash", hex::encode([3; 32])),
+            ("x-payload-hash", "nothing".to_owned()),
+            (
+                "x-supplier-public-key",
+                hex::encode(stranger.public_key().as_bytes()),
+            ),
+            ("x-supplier-address", stranger.address().to_string()),
+        ];
+        for (name, value) in others {
+            let mut headers = answered();
+            headers.insert(name, value.parse().unwrap());
+            assert!(receipt_through_gateway(&headers).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn why_there_is_no_receipt_is_told() {
+        for (status, told) in [
+            ("missing", "gave none"),
+            ("invalid", "does not verify"),
+            ("batch", "batch"),
+        ] {
+            let mut headers = answered();
+            headers.remove(receipt::HEADER);
+            headers.insert("x-receipt-status", status.parse().unwrap());
+            assert!(
+                receipt_through_gateway(&headers).unwrap().contains(told),
+                "{status}"
+            );
+        }
+    }
 }

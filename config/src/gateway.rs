@@ -84,6 +84,9 @@ pub struct GatewayConfig {
     pub refuse_private_suppliers: bool,
     /// Idle connections kept to one supplier. Default 64.
     pub max_idle_per_supplier: usize,
+    /// Whether suppliers are asked for a receipt of every call (batches apart), not only of those with `Pocket-Sign-Receipt: true`. Default
+    /// false.
+    pub request_receipts: bool,
     /// Web origins whose pages may call, e.g. `https://app.example`; `*` allows all. Default `["*"]`.
     pub cors_allowed_origins: Vec<String>,
     /// Time for calls under way to finish when the gateway stops, in milliseconds. Default 10000.
@@ -112,6 +115,7 @@ impl Default for GatewayConfig {
             listener: ListenerConfig::default(),
             refuse_private_suppliers: false,
             max_idle_per_supplier: 64,
+            request_receipts: false,
             cors_allowed_origins: vec!["*".to_owned()],
             shutdown_grace_ms: 10_000,
         }

@@ -31,6 +31,7 @@ mod relayer;
 mod signer;
 mod supplier;
 
+pub use core::receipt::{Receipt, ReceiptOutcome};
 pub use error::GatewayError;
 pub use gateway::Gateway;
 pub use relay_once::{Check, FailedAttempt, OneCall, OneError, Relayed, relay_once};

@@ -6,6 +6,7 @@ use portico_protocol::ServiceId;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::core::fault::Fault;
+use crate::core::receipt::ReceiptOutcome;
 
 /// Latency bounds in seconds: from a local backend's half a millisecond to a deadline.
 const BOUNDS: [f64; 14] = [
@@ -21,6 +22,7 @@ pub(crate) struct Metrics {
     relays: IntCounterVec,
     duration: HistogramVec,
     failures: IntCounterVec,
+    receipts: IntCounterVec,
     pub(crate) in_flight: IntGauge,
 }
 
@@ -48,15 +50,24 @@ impl Metrics {
             ),
             &["cause"],
         )?;
+        let receipts = IntCounterVec::new(
+            Opts::new(
+                "gateway_receipts_total",
+                "Receipts that suppliers were asked for, by outcome: verified, missing or invalid.",
+            ),
+            &["outcome"],
+        )?;
         let in_flight = IntGauge::new("gateway_relays_in_flight", "Calls under way.")?;
         registry.register(Box::new(relays.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(failures.clone()))?;
+        registry.register(Box::new(receipts.clone()))?;
         registry.register(Box::new(in_flight.clone()))?;
         Ok(Self {
             relays,
             duration,
             failures,
+            receipts,
             in_flight,
         })
     }
@@ -71,6 +82,13 @@ impl Metrics {
     pub(crate) fn answered(&self, service: &ServiceId, took: Duration) {
         let histogram: Histogram = self.duration.with_label_values(&[service.as_str()]);
         histogram.observe(took.as_secs_f64());
+    }
+
+    /// Counts a receipt that was asked for.
+    pub(crate) fn receipt(&self, outcome: &ReceiptOutcome) {
+        if let Some(name) = outcome.name() {
+            self.receipts.with_label_values(&[name]).inc();
+        }
     }
 
     pub(crate) fn failed(&self, fault: &Fault) {

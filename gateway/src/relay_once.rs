@@ -18,6 +18,7 @@ use crate::codec::Codec;
 use crate::codec::jsonrpc::{Body, JsonRpc};
 use crate::core::attempt::{Failed, Reply};
 use crate::core::call::Call;
+use crate::core::receipt::ReceiptOutcome;
 use crate::front::error::CallError;
 use crate::relayer::Relayer;
 
@@ -30,6 +31,8 @@ pub struct OneCall {
     pub path: String,
     /// The JSON-RPC request, sent as it is.
     pub body: Bytes,
+    /// Whether the supplier is asked for a receipt.
+    pub wants_receipt: bool,
 }
 
 /// One thing that was verified about an answer.
@@ -69,6 +72,8 @@ pub struct Relayed {
     pub session: Arc<SessionView>,
     /// Hash of the relay: the key of its leaf in the supplier's trie.
     pub relay_hash: [u8; 32],
+    /// The supplier's receipt, if one was asked for.
+    pub receipt: ReceiptOutcome,
     /// Tries at other suppliers before.
     pub failed_attempts: Vec<FailedAttempt>,
     /// All that was verified, in order.
@@ -107,7 +112,12 @@ pub async fn relay_once(
     let relayer = Relayer::new(config, chain, &prometheus::Registry::new(), chance, false)?;
     let begun = Instant::now();
     let deadline = begun + Duration::from_millis(config.relay_timeout_ms);
-    let OneCall { service, path, body } = call;
+    let OneCall {
+        service,
+        path,
+        body,
+        wants_receipt,
+    } = call;
     let expected = match JsonRpc.read(&body, 1) {
         Body::Single(Ok(item)) => item.id,
         Body::Single(Err(not)) => return Err(failure(&CallError::Invalid(not.reason))),
@@ -120,6 +130,7 @@ pub async fn relay_once(
         request: relay::Call::json_rpc(path, body),
         expected,
         budgets: relayer.budgets(),
+        wants_receipt,
         deadline,
     };
     let reply = relayer
@@ -160,6 +171,7 @@ fn relayed(reply: Reply, ms: u64) -> Relayed {
         relay_hash: reply.relay_hash,
         failed_attempts: attempts(&reply.failed),
         answer: reply.answer,
+        receipt: reply.receipt,
         checks,
         ms,
     }
@@ -173,7 +185,7 @@ fn checks(reply: &Reply) -> Vec<Check> {
         false => "the signature covers the answer itself",
     };
     let key = hex::encode(supplier.public_key.as_bytes());
-    vec![
+    let mut checks = vec![
         Check {
             name: "session header",
             detail: format!("the answer's is the request's: session {}", session.id()),
@@ -193,5 +205,10 @@ fn checks(reply: &Reply) -> Vec<Check> {
             name: "answer",
             detail: "a JSON-RPC answer with the call's id".to_owned(),
         },
-    ]
+    ];
+    checks.extend(reply.receipt.verified().map(|_| Check {
+        name: "receipt",
+        detail: "the supplier's key signs that this answer is the one to this request".to_owned(),
+    }));
+    checks
 }

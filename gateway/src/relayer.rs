@@ -5,11 +5,12 @@ mod check;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::{MinedRelay, sign_prepared};
-use portico_protocol::wire::pocket::service::RelayRequest;
+use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_relay::Exchange;
 use portico_session_cache::{SessionCache, SessionView};
 use prost::Message;
@@ -29,6 +30,7 @@ use crate::core::candidate::Candidate;
 use crate::core::error::{Closed, RelayError};
 use crate::core::fault::{Fault, beginning};
 use crate::core::plan::{Decision, Plan};
+use crate::core::receipt::ReceiptOutcome;
 use crate::core::reputation::Reputation;
 use crate::metrics::Metrics;
 use crate::signer::{Signer, Signers};
@@ -215,8 +217,13 @@ impl Relayer {
             .first_message(&candidate, request.encode_to_vec(), call)
             .await?;
         let room = received.room.take();
+        let sent_receipt = received.receipt.take();
         let (header, key) = (&candidate.session.header, candidate.supplier().public_key);
         let Checked { response, verdict } = check(codec, received, header, key, call).await?;
+        let receipt = match call.wants_receipt {
+            true => self.receipt(sent_receipt.as_ref(), &request, &response, &candidate),
+            false => ReceiptOutcome::NotAsked,
+        };
         let fault = verdict.failed.then(|| Fault::Backend {
             status: verdict.status,
             retry_after: verdict.retry_after,
@@ -229,6 +236,7 @@ impl Relayer {
             retry_after: verdict.retry_after,
             relay_hash: MinedRelay::new(&request, &response).hash,
             payload_hashed: !response.payload_hash.is_empty(),
+            receipt,
             candidate,
             failed: Vec::new(),
             is_fallback: false,
@@ -236,7 +244,25 @@ impl Relayer {
         Ok((reply, fault))
     }
 
-    /// Sends `request` and waits for the first message, until the attempt's time or the call's is over.
+    /// What came of asking for a receipt.
+    fn receipt(
+        &self,
+        sent: Option<&HeaderValue>,
+        request: &RelayRequest,
+        response: &RelayResponse,
+        candidate: &Candidate,
+    ) -> ReceiptOutcome {
+        let supplier = candidate.supplier();
+        let sent = sent.map(HeaderValue::as_bytes);
+        let outcome = ReceiptOutcome::of(sent, request, response, supplier.public_key);
+        if outcome == ReceiptOutcome::Invalid {
+            debug!(supplier = %supplier.operator, "the receipt does not verify");
+        }
+        self.metrics.receipt(&outcome);
+        outcome
+    }
+
+    /// Sends `request` and waits for the first message, until the attempt's or the call's time is over.
     async fn first_message<E>(
         &self,
         candidate: &Candidate,
@@ -246,7 +272,10 @@ impl Relayer {
         let begun = Instant::now();
         let until = call.deadline.min(begun + self.attempt_timeout);
         let message = async {
-            let mut exchange = self.transport.open(candidate, request, &call.budgets).await?;
+            let mut exchange = self
+                .transport
+                .open(candidate, request, &call.budgets, call.wants_receipt)
+                .await?;
             exchange.next().await.unwrap_or(Err(Fault::Undecodable))
         };
         timeout_at(until, message).await.unwrap_or_else(|_| {

@@ -660,6 +660,7 @@ async fn a_tool_can_relay_once_and_see_what_was_verified() {
         service: service("eth"),
         path: String::new(),
         body: body.into(),
+        wants_receipt: false,
     };
     let relayed = relay_once(&config(), chain.clone(), one(call("7")))
         .await

@@ -6,6 +6,7 @@ use portico_protocol::Address;
 use crate::core::budget::Room;
 use crate::core::candidate::Candidate;
 use crate::core::fault::Fault;
+use crate::core::receipt::ReceiptOutcome;
 
 /// A verified answer.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Reply {
     pub(crate) relay_hash: [u8; 32],
     /// Whether the supplier's signature covers a hash of the payload, or (suppliers of old) the payload itself.
     pub(crate) payload_hashed: bool,
+    /// The supplier's receipt, if one was asked for.
+    pub(crate) receipt: ReceiptOutcome,
     /// Tries that failed before; if [`Reply::is_fallback`], all tries.
     pub(crate) failed: Vec<Failed>,
     /// Whether this is what a failing backend said, since no supplier did better.

@@ -14,6 +14,8 @@ pub(crate) struct Call<E> {
     pub(crate) expected: E,
     /// What its answer may hold.
     pub(crate) budgets: Budgets,
+    /// Whether the supplier is asked for a receipt.
+    pub(crate) wants_receipt: bool,
     /// When the caller must have an answer.
     pub(crate) deadline: Instant,
 }

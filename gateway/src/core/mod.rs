@@ -8,4 +8,5 @@ pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod pick;
 pub(crate) mod plan;
+pub(crate) mod receipt;
 pub(crate) mod reputation;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_config::gateway::GatewayConfig;
+use portico_protocol::receipt;
 use portico_relay::Exchange;
 use reqwest::Url;
 use reqwest::redirect::Policy;
@@ -20,6 +21,9 @@ use crate::core::fault::{Fault, shortened};
 
 /// Kind of call, as a number (`pocket.shared.RPCType`).
 const RPC_TYPE: HeaderName = HeaderName::from_static("rpc-type");
+/// Asks for a receipt.
+const SIGN_RECEIPT: HeaderName = HeaderName::from_static(receipt::REQUEST_HEADER);
+const TRUE: HeaderValue = HeaderValue::from_static("true");
 /// What the network's gateways declare for relay bytes.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Idle connections are closed after this time: less than the 5 seconds of common servers (Node.js, Apache), so that ours is the first to
@@ -63,11 +67,20 @@ impl HttpTransport {
     }
 
     /// Posts `request`; once more if the supplier ended the connection, idle until then, instead of answering.
-    async fn post(&self, candidate: &Candidate, request: Bytes) -> Result<reqwest::Response, Fault> {
+    async fn post(
+        &self,
+        candidate: &Candidate,
+        request: Bytes,
+        wants_receipt: bool,
+    ) -> Result<reqwest::Response, Fault> {
         let kind = HeaderValue::from_static(candidate.rpc_type.digits());
         let post = |client: &reqwest::Client, url: Url| {
-            let post = client.post(url).header(CONTENT_TYPE, JSON);
-            post.header(RPC_TYPE, kind.clone()).body(request.clone()).send()
+            let mut post = client.post(url).header(CONTENT_TYPE, JSON);
+            post = post.header(RPC_TYPE, kind.clone());
+            if wants_receipt {
+                post = post.header(SIGN_RECEIPT, TRUE);
+            }
+            post.body(request.clone()).send()
         };
         let url = self.url(candidate)?;
         let outcome = match observed(post(&self.client, url)).await {
@@ -103,14 +116,16 @@ impl SupplierTransport for HttpTransport {
         candidate: &Candidate,
         request: Vec<u8>,
         budgets: &Budgets,
+        wants_receipt: bool,
     ) -> Result<HttpExchange, Fault> {
-        let response = self.post(candidate, request.into()).await?;
+        let response = self.post(candidate, request.into(), wants_receipt).await?;
         let announced = response.content_length().unwrap_or(0);
         if announced > self.max_response_bytes as u64 {
             return Err(Fault::TooLarge(self.max_response_bytes));
         }
         Ok(HttpExchange {
             response: Some((response, budgets.room())),
+            wants_receipt,
             max_bytes: self.max_response_bytes,
         })
     }
@@ -121,6 +136,7 @@ impl SupplierTransport for HttpTransport {
 pub(crate) struct HttpExchange {
     /// Taken when its body is read.
     response: Option<(reqwest::Response, Room)>,
+    wants_receipt: bool,
     max_bytes: usize,
 }
 
@@ -130,13 +146,21 @@ impl Exchange for HttpExchange {
 
     async fn next(&mut self) -> Option<Result<Message, Fault>> {
         let (response, room) = self.response.take()?;
-        Some(read(response, room, self.max_bytes).await)
+        Some(read(response, room, self.wants_receipt, self.max_bytes).await)
     }
 }
 
 /// Reads the whole body, up to `max_bytes`.
-async fn read(mut response: reqwest::Response, mut room: Room, max_bytes: usize) -> Result<Message, Fault> {
+async fn read(
+    mut response: reqwest::Response,
+    mut room: Room,
+    wants_receipt: bool,
+    max_bytes: usize,
+) -> Result<Message, Fault> {
     let status = response.status();
+    let receipt = wants_receipt
+        .then(|| response.headers().get(receipt::HEADER).cloned())
+        .flatten();
     let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
     let mut body = Vec::with_capacity(announced.min(MAX_RESERVED));
     while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
@@ -153,6 +177,7 @@ async fn read(mut response: reqwest::Response, mut room: Room, max_bytes: usize)
         bytes: body.into(),
         http_error: (!status.is_success()).then_some(status.as_u16()),
         room: Some(room),
+        receipt,
     })
 }
 

@@ -3,6 +3,7 @@
 mod guard;
 pub(crate) mod http;
 
+use ::http::HeaderValue;
 use bytes::Bytes;
 use portico_protocol::PublicKey;
 use portico_protocol::wire::pocket::service::RelayResponse;
@@ -19,12 +20,14 @@ pub(crate) trait SupplierTransport {
     /// What an open request yields.
     type Exchange: Exchange<Message = Message, Fault = Fault>;
 
-    /// Sends the encoded relay `request` to the candidate's endpoint; messages count in `budgets` as they arrive.
+    /// Sends the encoded relay `request` to the candidate's endpoint; messages count in `budgets` as they arrive. Asks for a receipt too, where
+    /// the transport has a place for one.
     fn open(
         &self,
         candidate: &Candidate,
         request: Vec<u8>,
         budgets: &Budgets,
+        wants_receipt: bool,
     ) -> impl Future<Output = Result<Self::Exchange, Fault>> + Send;
 }
 
@@ -36,6 +39,8 @@ pub(crate) struct Message {
     pub(crate) http_error: Option<u16>,
     /// What the bytes hold of the budgets.
     pub(crate) room: Option<Room>,
+    /// The receipt that came with them, if one was asked for.
+    pub(crate) receipt: Option<HeaderValue>,
 }
 
 /// Reads and verifies one message: shape, session header, payload hash, supplier signature.

@@ -12,6 +12,7 @@ use http::StatusCode;
 use portico_config::Secret;
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
 use portico_gateway::Gateway;
+use portico_protocol::receipt;
 use portico_protocol::relay::{sign_response, verify_request_signature};
 use portico_protocol::wire::pocket::service::{RelayMinerError, RelayRequest, RelayResponse};
 use portico_protocol::wire::pocket::session::SessionHeader;
@@ -68,6 +69,8 @@ pub enum Manner {
     OnlySessionEnding(i64),
     /// As [`Manner::OnlySessionEnding`], but refuses others only when as many as the barrier wants have come.
     SealsOthersThan(i64, Arc<tokio::sync::Barrier>),
+    /// Answers with a receipt, if it is asked for one: its own, or another text.
+    Receipt(Option<&'static str>),
     /// Answers, but waits for this many calls to be under way first.
     Barrier(Arc<tokio::sync::Barrier>),
 }
@@ -301,10 +304,34 @@ async fn serve(State(supplier): State<Arc<Supplier>>, headers: http::HeaderMap, 
     let members = [key(APPLICATION).address(), key(GATEWAY).address()].into();
     verify_request_signature(&request, &members).expect("the gateway's ring signature");
     let header = meta.session_header.unwrap();
-    let inner = PokthttpRequest::decode(request.payload).unwrap();
+    let inner = PokthttpRequest::decode(request.payload.clone()).unwrap();
     supplier.seen.lock().unwrap().push(inner.clone());
     let manner = supplier.manner.lock().unwrap().clone();
+    if let Manner::Receipt(other) = manner {
+        let response = sign_response(&header, backend(&inner), &supplier.key);
+        return with_receipt(&supplier.key, other, &headers, &request, &response);
+    }
     behave(&supplier.key, manner, &header, &inner).await
+}
+
+/// As suppliers that know receipts answer: with one, if it is asked for.
+fn with_receipt(
+    own: &SigningKey,
+    other: Option<&'static str>,
+    headers: &http::HeaderMap,
+    request: &RelayRequest,
+    response: &RelayResponse,
+) -> Response {
+    let mut answer = bytes(response);
+    if headers
+        .get(receipt::REQUEST_HEADER)
+        .is_some_and(|value| value == "true")
+    {
+        let receipt = receipt::sign(request, response, own).unwrap();
+        let value = other.unwrap_or(&receipt).parse().unwrap();
+        answer.headers_mut().insert(receipt::HEADER, value);
+    }
+    answer
 }
 
 async fn behave(
@@ -349,6 +376,7 @@ async fn behave(
         )
             .into_response(),
         Manner::Raw(raw) => raw.into_response(),
+        Manner::Receipt(_) => unreachable!("answered by `serve`"),
         Manner::Silent => std::future::pending().await,
         Manner::OnlySessionEnding(end) if header.session_end_block_height != end => {
             bytes(&miner_error(header, "relay_authenticator", 1))

@@ -10,13 +10,13 @@ use futures::StreamExt;
 use futures::stream;
 use http::header::{CONTENT_LENGTH, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use portico_protocol::ServiceId;
+use portico_protocol::{ServiceId, receipt};
 use portico_relay as relay;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::body::Parts;
-use super::response::{error_response, identify, json_response, reply_response};
+use super::response::{error_response, identify, json_response, no_receipts, reply_response};
 use super::route::{ROOT, Route, route};
 use super::state::Front;
 use crate::codec::Codec;
@@ -147,7 +147,9 @@ impl Front {
             Ok(route) => route,
             Err(error) => return self.refuse(None, &item.id, &error, request_id),
         };
-        match self.relay(&route, &item, deadline, self.relayer.budgets()).await {
+        let wants_receipt = self.wants_receipt(headers);
+        let budgets = self.relayer.budgets();
+        match self.relay(&route, &item, deadline, budgets, wants_receipt).await {
             Ok(reply) if item.id.is_none() => reply_response(StatusCode::NO_CONTENT, &[reply], Body::empty()),
             Ok(mut reply) => {
                 let answer = std::mem::take(&mut reply.answer);
@@ -187,17 +189,28 @@ impl Front {
             answers.extend(answer);
             replies.extend(reply);
         }
-        if answers.is_empty() {
-            return reply_response(StatusCode::NO_CONTENT, &replies, Body::empty());
+        let mut response = if answers.is_empty() {
+            reply_response(StatusCode::NO_CONTENT, &replies, Body::empty())
+        } else {
+            let rooms = replies
+                .iter_mut()
+                .filter_map(|reply: &mut Reply| reply.room.take())
+                .collect();
+            let mut parts = jsonrpc::batch(answers);
+            let last = parts.pop().unwrap_or_default(); // dropped when everything before it is written
+            parts.push(holding(last, rooms));
+            reply_response(StatusCode::OK, &replies, Body::new(Parts::new(parts)))
+        };
+        if self.wants_receipt(headers) {
+            no_receipts(&mut response);
         }
-        let rooms = replies
-            .iter_mut()
-            .filter_map(|reply: &mut Reply| reply.room.take())
-            .collect();
-        let mut parts = jsonrpc::batch(answers);
-        let last = parts.pop().unwrap_or_default(); // dropped when everything before it is written
-        parts.push(holding(last, rooms));
-        reply_response(StatusCode::OK, &replies, Body::new(Parts::new(parts)))
+        response
+    }
+
+    /// Whether a call is to be relayed with a receipt.
+    fn wants_receipt(&self, headers: &HeaderMap) -> bool {
+        let asked = headers.get(receipt::REQUEST_HEADER);
+        self.config.request_receipts || asked.is_some_and(|value| receipt::is_wanted(value.as_bytes()))
     }
 
     /// One entry of a batch: its answer, unless it is a notification, and how it came about.
@@ -221,7 +234,7 @@ impl Front {
             }
             (Ok(item), Ok(route)) => (item, route),
         };
-        match self.relay(route, item, deadline, budgets).await {
+        match self.relay(route, item, deadline, budgets, false).await {
             Ok(reply) => (item.id.is_some().then(|| reply.answer.clone()), Some(reply)),
             Err(error) => {
                 self.log(&error, &route.service, request_id);
@@ -237,6 +250,7 @@ impl Front {
         item: &Item,
         deadline: Instant,
         budgets: Budgets,
+        wants_receipt: bool,
     ) -> Result<Reply, CallError> {
         let begun = Instant::now();
         let mut tally = Tally {
@@ -249,6 +263,7 @@ impl Front {
             request: relay::Call::json_rpc(route.path.clone(), item.body.clone()),
             expected: item.id.clone(),
             budgets,
+            wants_receipt,
             deadline,
         };
         let reply = self

@@ -4,10 +4,12 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
+use portico_protocol::receipt;
 
 use super::state::REQUEST_ID;
 use crate::codec::jsonrpc::Id;
 use crate::core::attempt::{Failed, Reply};
+use crate::core::receipt::ReceiptOutcome;
 use crate::front::error::CallError;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -16,6 +18,14 @@ const SESSION: HeaderName = HeaderName::from_static("x-session-id");
 const APPLICATION: HeaderName = HeaderName::from_static("x-app-address");
 /// Hash of the relay: the key of its leaf in the supplier's trie.
 const RELAY_ID: HeaderName = HeaderName::from_static("x-relay-id");
+/// What came of asking for a receipt: verified, missing, invalid, or batch.
+const RECEIPT_STATUS: HeaderName = HeaderName::from_static("x-receipt-status");
+/// The supplier's receipt; only one that verifies.
+const RECEIPT: HeaderName = HeaderName::from_static(receipt::HEADER);
+/// What the receipt signs, and the key by which it verifies; in hex.
+const REQUEST_SIGNATURE: HeaderName = HeaderName::from_static("x-request-signature");
+const PAYLOAD_HASH: HeaderName = HeaderName::from_static("x-payload-hash");
+const SUPPLIER_KEY: HeaderName = HeaderName::from_static("x-supplier-public-key");
 /// Suppliers tried, the one that answered included.
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
 /// One less.
@@ -23,11 +33,16 @@ const RETRIES: HeaderName = HeaderName::from_static("x-retry-count");
 /// Their addresses, in order.
 const TRIED: HeaderName = HeaderName::from_static("x-suppliers-tried");
 /// Headers that pages may read.
-pub(crate) const EXPOSED: [HeaderName; 9] = [
+pub(crate) const EXPOSED: [HeaderName; 14] = [
     SUPPLIER,
     SESSION,
     APPLICATION,
     RELAY_ID,
+    RECEIPT_STATUS,
+    RECEIPT,
+    REQUEST_SIGNATURE,
+    PAYLOAD_HASH,
+    SUPPLIER_KEY,
     ATTEMPTS,
     RETRIES,
     TRIED,
@@ -92,6 +107,7 @@ pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Body) 
             Some(reply).filter(|reply| !reply.is_fallback),
         );
         retry_after(&mut response, reply.retry_after);
+        receipt_headers(&mut response, &reply.receipt);
     }
     if let Some((first, rest)) = replies.split_first()
         && rest
@@ -103,6 +119,27 @@ pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Body) 
         set(&mut response, APPLICATION, &session.header.application_address);
     }
     response
+}
+
+/// A receipt with all that it takes to check it, or why there is none.
+fn receipt_headers(response: &mut Response, outcome: &ReceiptOutcome) {
+    let Some(status) = outcome.name() else { return };
+    set(response, RECEIPT_STATUS, status);
+    if let Some(verified) = outcome.verified() {
+        set(response, RECEIPT, &verified.receipt);
+        set(
+            response,
+            REQUEST_SIGNATURE,
+            &hex::encode(&verified.request_signature),
+        );
+        set(response, PAYLOAD_HASH, &hex::encode(&verified.payload_hash));
+        set(response, SUPPLIER_KEY, &hex::encode(verified.supplier.as_bytes()));
+    }
+}
+
+/// Says that calls of a batch get no receipts: each is a relay of its own, and the answer has one head.
+pub(crate) fn no_receipts(response: &mut Response) {
+    set(response, RECEIPT_STATUS, "batch");
 }
 
 fn retry_after(response: &mut Response, seconds: Option<u32>) {

@@ -19,6 +19,7 @@ fn checked(message: Message, header: &SessionHeader, key: &PublicKey, id: &Id) -
             all: Budget::new(0),
             batch: None,
         },
+        wants_receipt: false,
         deadline: Instant::now(),
     };
     check_here(JsonRpc, message, header, key, &call)
@@ -55,6 +56,7 @@ fn received(name: &str) -> Message {
     Message {
         http_error: None,
         room: None,
+        receipt: None,
         bytes: captured(&format!("{name}.response.bin")),
     }
 }
@@ -80,6 +82,7 @@ fn refuses_them_with_any_byte_changed() {
         let sent = Message {
             http_error: None,
             room: None,
+            receipt: None,
             bytes: body.into(),
         };
         assert!(checked(sent, &header, &key, &id).is_err(), "byte {index}");
