@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::Header;
@@ -20,11 +23,52 @@ const NOT_FORWARDED: [&HeaderName; 7] = [
 /// More of them, without constants.
 const NOT_FORWARDED_NAMES: [&str; 4] = ["expect", "keep-alive", "proxy-connection", "proxy-authorization"];
 /// Prefix of the headers that tell a backend about the relay; never taken from a request when they are set by us.
-pub(super) const POCKET_PREFIX: &str = "pocket-";
+const POCKET_PREFIX: &str = "pocket-";
 
-/// Whether a header belongs to one connection only.
-pub(super) fn not_forwarded(name: &HeaderName) -> bool {
-    NOT_FORWARDED.contains(&name) || NOT_FORWARDED_NAMES.contains(&name.as_str())
+/// Which headers belong to one connection only: the known ones, and those that its `Connection` header names.
+#[derive(Debug)]
+pub(super) struct HopByHop(Vec<String>);
+
+impl HopByHop {
+    /// `connection` are the values of the `Connection` headers.
+    pub(super) fn new<'a>(connection: impl Iterator<Item = &'a str>) -> Self {
+        let names = connection
+            .flat_map(|value| value.split(','))
+            .map(|name| name.trim().to_ascii_lowercase());
+        Self(names.filter(|name| !name.is_empty()).collect())
+    }
+
+    pub(super) fn covers(&self, name: &HeaderName) -> bool {
+        NOT_FORWARDED.contains(&name)
+            || NOT_FORWARDED_NAMES.contains(&name.as_str())
+            || self.0.iter().any(|named| named == name.as_str())
+    }
+}
+
+/// Headers of a relayed request for its backend. Encodings are not the client's to ask for: the answer is signed as its reader gets it.
+pub(super) fn forwarded(relayed: BTreeMap<String, Header>, without_pocket: bool) -> HeaderMap {
+    let connection = relayed
+        .iter()
+        .filter(|(key, _)| key.eq_ignore_ascii_case(CONNECTION.as_str()));
+    let connection = connection.flat_map(|(_, header)| header.values.iter().map(String::as_str));
+    let hop_by_hop = HopByHop::new(connection);
+    let mut headers = HeaderMap::new();
+    for (key, header) in relayed {
+        let Ok(name) = HeaderName::try_from(key.as_str()) else {
+            continue;
+        };
+        let ours = without_pocket && name.as_str().starts_with(POCKET_PREFIX);
+        if ours || name == ACCEPT_ENCODING || hop_by_hop.covers(&name) {
+            continue;
+        }
+        for value in header.values {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.append(name.clone(), value);
+            }
+        }
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
 }
 
 /// Adds the headers that tell a backend about the relay.
@@ -47,21 +91,27 @@ pub(super) fn pocket_headers(meta: &RelayRequestMetadata, headers: &mut HeaderMa
     }
 }
 
-/// Response headers under their canonical names, sorted, as the Go programs write them.
-pub(super) fn relayed_headers(headers: &HeaderMap) -> BTreeMap<String, Header> {
+/// Response headers under their canonical names, sorted, as the Go programs write them. `decoded` is the length of a body that was encoded
+/// and is not any more.
+pub(super) fn relayed_headers(headers: &HeaderMap, decoded: Option<usize>) -> BTreeMap<String, Header> {
+    let connection = headers.get_all(CONNECTION).into_iter();
+    let hop_by_hop = HopByHop::new(connection.filter_map(|value| value.to_str().ok()));
     let mut relayed: BTreeMap<String, Header> = BTreeMap::new();
     for (name, value) in headers {
-        if not_forwarded(name) && *name != CONTENT_LENGTH {
+        if hop_by_hop.covers(name) && *name != CONTENT_LENGTH {
             continue;
         }
+        let value = match decoded {
+            Some(_) if *name == CONTENT_ENCODING => continue,
+            Some(length) if *name == CONTENT_LENGTH => length.to_string(),
+            _ => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        };
         let key = canonical(name.as_str());
         let entry = relayed.entry(key.clone()).or_insert_with(|| Header {
             key,
             values: Vec::new(),
         });
-        entry
-            .values
-            .push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        entry.values.push(value);
     }
     relayed
 }
@@ -80,6 +130,38 @@ fn canonical(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn header(key: &str, values: &[&str]) -> (String, Header) {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        let key = key.to_owned();
+        (key.clone(), Header { key, values })
+    }
+
+    #[test]
+    fn headers_that_connection_names_are_not_passed_on() {
+        let relayed = BTreeMap::from([
+            header("connection", &["close, X-Hop", "x-other"]),
+            header("X-Hop", &["1"]),
+            header("X-Other", &["2"]),
+            header("X-Kept", &["3"]),
+            header("Accept-Encoding", &["gzip, br"]),
+        ]);
+        let headers = forwarded(relayed, true);
+        assert_eq!(headers.len(), 2, "{headers:?}");
+        assert_eq!(
+            (&headers["x-kept"], &headers["accept-encoding"]),
+            (&"3".parse().unwrap(), &"identity".parse().unwrap())
+        );
+
+        let mut answered = HeaderMap::new();
+        answered.insert("connection", HeaderValue::from_static("x-hop"));
+        answered.insert("x-hop", HeaderValue::from_static("1"));
+        answered.insert("content-length", HeaderValue::from_static("5"));
+        answered.insert("content-encoding", HeaderValue::from_static("gzip"));
+        let relayed = relayed_headers(&answered, Some(9));
+        assert_eq!(relayed.keys().collect::<Vec<_>>(), ["Content-Length"]);
+        assert_eq!(relayed["Content-Length"].values, ["9"]);
+    }
 
     #[test]
     fn writes_header_names_as_go_does() {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portico_config::servicer::{BackendConfig, ServiceConfig};
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
@@ -15,7 +15,8 @@ use prost::Message as _;
 use reqwest::Url;
 use tokio::time::Instant;
 
-use super::headers::{POCKET_PREFIX, not_forwarded, pocket_headers, relayed_headers};
+use super::encoding::decoded;
+use super::headers::{forwarded, pocket_headers, relayed_headers};
 use super::target::target;
 use super::{BackendError, Call, Message};
 use crate::buffers::Buffers;
@@ -119,24 +120,9 @@ impl HttpBackend {
             return Err(payload("CONNECT is not a request to a backend"));
         }
         let url = target(&self.url, &relayed.url).ok_or_else(|| payload("its URL is malformed"))?;
-        let mut headers = HeaderMap::new();
+        let mut headers = forwarded(relayed.header, self.forward_pocket_headers);
         if self.forward_pocket_headers {
             pocket_headers(meta, &mut headers);
-        }
-        for (key, header) in relayed.header {
-            let Ok(name) = HeaderName::try_from(key.as_str()) else {
-                continue;
-            };
-            if not_forwarded(&name)
-                || (self.forward_pocket_headers && name.as_str().starts_with(POCKET_PREFIX))
-            {
-                continue;
-            }
-            for value in header.values {
-                if let Ok(value) = HeaderValue::try_from(value) {
-                    headers.append(name.clone(), value);
-                }
-            }
         }
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
@@ -167,7 +153,6 @@ impl HttpExchange {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(BackendError::TooLarge(max));
         }
-        let (status, header) = (response.status().as_u16(), relayed_headers(response.headers()));
         let mut body = BytesMut::new();
         let mut room = self.buffers.room(0).ok_or(BackendError::NoRoom)?;
         while let Some(chunk) = response.chunk().await.map_err(BackendError::Unreachable)? {
@@ -180,10 +165,21 @@ impl HttpExchange {
             }
             body.extend_from_slice(&chunk);
         }
+        let (mut body, mut decoded_length) = (body.freeze(), None);
+        if let Some(encoding) = response.headers().get(CONTENT_ENCODING) {
+            let encoding = encoding.to_str().map_err(|_| BackendError::Encoding)?;
+            let plain;
+            (plain, room) = decoded(encoding, body.clone(), max, room).await?;
+            if let Some(plain) = plain {
+                decoded_length = Some(plain.len());
+                body = plain;
+            }
+        }
+        let status = response.status().as_u16();
         let answer = PokthttpResponse {
             status_code: u32::from(status),
-            header,
-            body_bz: body.freeze(),
+            header: relayed_headers(response.headers(), decoded_length),
+            body_bz: body,
         };
         Ok(Message {
             status,

@@ -3,6 +3,7 @@
 //! [`Backends::open`] hands a relay's payload to the node for its RPC type and gives an [`Exchange`], which yields the messages to sign: one
 //! for HTTP. A transport is a module here with a variant in [`Backend`] and [`Exchange`]; nothing else knows which one a relay takes.
 
+mod encoding;
 mod headers;
 mod http;
 mod target;
@@ -51,6 +52,9 @@ pub(crate) enum BackendError {
     /// Too many bytes are held already.
     #[error("too many bytes are held for the answer")]
     NoRoom,
+    /// The answer is in an encoding that nobody asked for and that cannot be undone.
+    #[error("the backend's answer has a content encoding that cannot be decoded")]
+    Encoding,
     /// It ended before it said anything.
     #[error("the backend ended the exchange without an answer")]
     NoMessage,

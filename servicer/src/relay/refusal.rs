@@ -195,6 +195,7 @@ const fn backend_reason(error: &BackendError) -> Reason {
         BackendError::Unreachable(_) => Reason::BackendUnreachable,
         BackendError::Timeout(_) => Reason::BackendTimeout,
         BackendError::NoMessage => Reason::BackendNoAnswer,
+        BackendError::Encoding => Reason::BackendEncoding,
         BackendError::TooLarge(_) => Reason::ResponseTooLarge,
         BackendError::NoRoom => Reason::ResponseNoRoom,
     }

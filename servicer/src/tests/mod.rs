@@ -76,6 +76,7 @@ impl Backend {
             "/wait" => backend.gate.acquire().await.unwrap().forget(),
             "/never" => std::future::pending().await,
             "/large" => return Body::from(vec![0; 64 << 10]).into_response(),
+            "/gzip" => return gzipped("plain").into_response(),
             "/headers" => return format!("{:?}", parts.headers).into_response(),
             _ => {}
         }
@@ -138,6 +139,14 @@ impl Refused {
             "{self:?} is not {status} with {part:?}"
         );
     }
+}
+
+/// An answer in an encoding that nobody asked for.
+fn gzipped(text: &str) -> impl IntoResponse {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    ([("content-encoding", "gzip")], encoder.finish().unwrap())
 }
 
 fn key(n: u8) -> SigningKey {

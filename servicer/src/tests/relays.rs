@@ -304,6 +304,15 @@ async fn carries_any_backend_status_and_mines_no_server_error() {
 }
 
 #[tokio::test]
+async fn decodes_an_unasked_encoding_before_it_signs() {
+    let world = World::start().await;
+    let answer = world.relay("/gzip", "x").await;
+    assert_eq!((answer.status_code, &answer.body_bz[..]), (200, &b"plain"[..]));
+    assert!(!answer.header.contains_key("Content-Encoding"));
+    assert_eq!(answer.header["Content-Length"].values, ["5"]);
+}
+
+#[tokio::test]
 async fn gives_up_on_a_backend_that_does_not_answer() {
     let world = World::with(|config| {
         config
