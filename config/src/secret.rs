@@ -1,7 +1,7 @@
 //! Values that never reach a log, and the files they come from.
 //!
 //! In YAML a secret is a text, or better `{file: path}` (relative to the file that says so). Key files hold one line and must not be
-//! accessible to everybody.
+//! accessible to their group or to everybody.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -37,9 +37,9 @@ pub enum SecretError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file's permissions let every user of the machine at it.
+    /// The file's permissions let its group, or every user of the machine, at it.
     #[error(
-        "key file {} is open to every user of this machine (mode {mode:04o}); run: chmod 600 {}",
+        "key file {} is open to other users of this machine (mode {mode:04o}); run: chmod 600 {}",
         .path.display(),
         .path.display()
     )]
@@ -76,7 +76,7 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    /// Reads the file at `path` without surrounding white space; refuses one that every user of the machine can access.
+    /// Reads the file at `path` without surrounding white space; refuses one that its group or every user of the machine can access.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
         let unreadable = |source| SecretError::Read {
             path: path.to_owned(),
@@ -171,7 +171,7 @@ pub fn write_secret_file(path: &Path, secret: &Secret) -> Result<(), SecretError
 fn check_mode(path: &Path, metadata: &std::fs::Metadata) -> Result<(), SecretError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = metadata.permissions().mode() & 0o7777;
-    match mode & 0o007 {
+    match mode & 0o077 {
         0 => Ok(()),
         _ => Err(SecretError::Open {
             path: path.to_owned(),
@@ -259,7 +259,7 @@ impl JsonSchema for Secret {
                 { "type": "string" },
                 {
                     "type": "object",
-                    "properties": { "file": { "type": "string", "description": "Path; not accessible to every user." } },
+                    "properties": { "file": { "type": "string", "description": "Path; accessible to its owner only." } },
                     "required": ["file"],
                     "additionalProperties": false
                 }

@@ -67,16 +67,16 @@ mod files {
     }
 
     #[test]
-    fn a_file_that_everybody_can_read_is_refused_with_the_command_that_closes_it() {
+    fn a_file_that_others_can_read_is_refused_with_the_command_that_closes_it() {
         let folder = tempfile::tempdir().unwrap();
-        file(folder.path(), "key.hex", "hunter2", 0o644);
-        let message = read(folder.path(), "key: {file: key.hex}").unwrap_err();
-        let path = folder.path().join("key.hex");
-        assert!(
-            message.contains(&format!("(mode 0644); run: chmod 600 {}", path.display())),
-            "{message}"
-        );
-        assert!(!message.contains("hunter2"));
+        for mode in [0o644, 0o640, 0o620, 0o604] {
+            file(folder.path(), "key.hex", "hunter2", mode);
+            let message = read(folder.path(), "key: {file: key.hex}").unwrap_err();
+            let path = folder.path().join("key.hex");
+            let advice = format!("(mode {mode:04o}); run: chmod 600 {}", path.display());
+            assert!(message.contains(&advice), "{message}");
+            assert!(!message.contains("hunter2"));
+        }
     }
 
     #[test]

@@ -55,6 +55,31 @@ async fn ask<A: Message + Default>(
     A::decode(answer).map_err(|error| ChainError::Internal(format!("answer to {path}: {error}")))
 }
 
+/// Registered texts of module `session` for sessions that there are not (`poktroll:x/session/types/errors.go`).
+const NO_SESSION: [&str; 7] = [
+    "error during session hydration",
+    "application for session not found",
+    "application in session not staked for requested service",
+    "no suppliers not found for session",
+    "invalid application address for session",
+    "invalid block height for session",
+    "application is not active",
+];
+
+/// The chain refuses a question for a session in the status of its own failures (gRPC Internal): its text tells them apart. A height that it
+/// has not reached may come.
+fn no_session(error: ChainError) -> ChainError {
+    match error {
+        ChainError::Internal(text) if text.contains("is ahead of the last committed block") => {
+            ChainError::Unavailable(text)
+        }
+        ChainError::Internal(text) if NO_SESSION.iter().any(|refusal| text.contains(refusal)) => {
+            ChainError::NotFound(text)
+        }
+        other => other,
+    }
+}
+
 /// What an answer must hold.
 fn held<T>(value: Option<T>, what: &str) -> Result<T, ChainError> {
     value.ok_or_else(|| ChainError::Internal(format!("the answer holds no {what}")))
@@ -190,8 +215,9 @@ impl<T: Transport> Sessions for T {
             service_id: service.to_string(),
             block_height: height.0,
         };
-        let answer: QueryGetSessionResponse = ask(self, "/pocket.session.Query/GetSession", &request).await?;
-        held(answer.session, "session")
+        let answer: Result<QueryGetSessionResponse, _> =
+            ask(self, "/pocket.session.Query/GetSession", &request).await;
+        held(answer.map_err(no_session)?.session, "session")
     }
 
     async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError> {

@@ -7,7 +7,9 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use common::{Running, config, key, service};
 use portico_chain::genesis::GenesisGateway;
-use portico_client::{Accounts, Blocks, Chain, ChainError, ModuleParams, RemoteChain, Transactions};
+use portico_client::{
+    Accounts, Blocks, Chain, ChainError, ModuleParams, RemoteChain, Sessions, Transactions,
+};
 use portico_protocol::{Address, Height, ServiceId, Upokt};
 
 /// Both answers, which must be the same; errors of the same kind count as such.
@@ -246,4 +248,23 @@ async fn a_url_that_cannot_be_used_is_refused_at_once() {
             .expect("refused");
         assert!(matches!(refused, ChainError::InvalidArgument(_)), "{refused}");
     }
+}
+
+/// A servicer remembers what the chain refused, and asks again what it failed to answer: the node answers both with gRPC Internal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_is_not_found_and_a_later_one_may_come() {
+    let node = Running::new().await;
+    let remote = node.remote().await;
+    let strangers = [key(9).address(), key(2).address()];
+    for stranger in strangers {
+        let asked = Sessions::session(&remote, &stranger, &service(), Height(1)).await;
+        assert!(matches!(asked, Err(ChainError::NotFound(_))), "{asked:?}");
+        let asked = node.chain.session(&stranger, &service(), Height(1)).await;
+        assert!(matches!(asked, Err(ChainError::NotFound(_))), "{asked:?}");
+    }
+    let other = ServiceId::new("other").expect("an id");
+    let asked = Sessions::session(&remote, &key(1).address(), &other, Height(1)).await;
+    assert!(asked.is_err_and(|error| !error.is_retryable()));
+    let asked = Sessions::session(&remote, &key(1).address(), &service(), Height(1_000)).await;
+    assert!(asked.is_err_and(|error| error.is_retryable()));
 }

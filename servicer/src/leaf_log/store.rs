@@ -17,6 +17,10 @@ const FORMAT: u64 = 1;
 /// Pages kept in memory: reads are rare (proofs, restarts), appends touch one leaf page.
 const CACHE_BYTES: usize = 16 << 20;
 
+/// Mode of the file: its owner may read and write it.
+#[cfg(unix)]
+const PRIVATE: u32 = 0o600;
+
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// session index → record (JSON)
 const SESSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("sessions");
@@ -109,6 +113,7 @@ impl RedbLog {
 }
 
 fn open(path: &Path) -> Result<Database, LeafLogError> {
+    keep_private(path)?;
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create(path)
@@ -118,6 +123,26 @@ fn open(path: &Path) -> Result<Database, LeafLogError> {
         })?;
     prepare(&database)?;
     Ok(database)
+}
+
+/// Makes the file, or closes an older one to everybody but its owner: leaves hold what clients asked.
+#[cfg(unix)]
+fn keep_private(path: &Path) -> Result<(), LeafLogError> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(PRIVATE);
+    let file = options.open(path)?;
+    let mut permissions = file.metadata()?.permissions();
+    if permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(PRIVATE);
+        file.set_permissions(permissions)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> Result<(), LeafLogError> {
+    Ok(())
 }
 
 /// Makes the tables of a new database, refuses one of another format.

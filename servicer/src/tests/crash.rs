@@ -276,3 +276,18 @@ fn no_acknowledged_leaf_is_lost_wherever_the_process_ends() {
         }
     }
 }
+
+/// Leaves hold what clients asked.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_leaf_log_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = World::start().await;
+    let path = world.folder.path().join(FILE_NAME);
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    world.stop().await;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    world.run(world.config());
+    assert_eq!(mode(), 0o600, "a log of an earlier version is closed");
+}
