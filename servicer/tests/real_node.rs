@@ -1,0 +1,197 @@
+//! The servicer on a real node: what the chain says to strangers, and what a servicer makes of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use portico_chain::genesis::{
+    Genesis, GenesisAccount, GenesisApplication, GenesisGateway, GenesisParams, GenesisService,
+    GenesisSupplier, GenesisSupplierService, GenesisValidator,
+};
+use portico_client::{Blocks, RemoteChain, Sessions};
+use portico_config::Secret;
+use portico_config::node::NodeConfig;
+use portico_config::servicer::{ServiceConfig, ServicerConfig};
+use portico_node::{Node, ValidatorKey};
+use portico_protocol::relay::sign_request;
+use portico_protocol::ring::Ring;
+use portico_protocol::wire::pocket::session::SessionHeader;
+use portico_protocol::{Height, ServiceId, SigningKey, Upokt};
+use portico_servicer::Servicer;
+use prost::Message;
+use rand::SeedableRng;
+use tokio_util::sync::CancellationToken;
+
+const SEED: [u8; 32] = [7; 32];
+
+fn key(n: u8) -> SigningKey {
+    SigningKey::from_bytes(&[n; 32]).unwrap()
+}
+
+fn service() -> ServiceId {
+    ServiceId::new("svc").unwrap()
+}
+
+fn genesis() -> Genesis {
+    let accounts = (1..=5).map(|n| GenesisAccount::new(&key(n).public_key(), Upokt(1_000_000_000)));
+    Genesis {
+        chain_id: "portico-test".into(),
+        genesis_time_ms: 1_700_000_000_000,
+        params: GenesisParams::default(),
+        validators: vec![GenesisValidator {
+            consensus_public_key: ValidatorKey::from_seed(&SEED).public_key_hex(),
+            account: key(5).address(),
+            tokens: Upokt(3_000_000),
+        }],
+        accounts: accounts.collect(),
+        services: vec![GenesisService {
+            id: service(),
+            name: "Service".into(),
+            compute_units_per_relay: 10,
+            owner: key(4).address(),
+        }],
+        gateways: vec![GenesisGateway {
+            address: key(2).address(),
+            stake: Upokt(5_000_000_000),
+        }],
+        applications: vec![GenesisApplication {
+            address: key(1).address(),
+            stake: Upokt(100_000_000_000),
+            service_id: service(),
+            delegatees: vec![key(2).address()],
+        }],
+        suppliers: vec![GenesisSupplier {
+            owner: key(3).address(),
+            operator: key(3).address(),
+            stake: Upokt(60_000_000_000),
+            services: vec![GenesisSupplierService {
+                service_id: service(),
+                url: "http://127.0.0.1:1".into(),
+                rev_share: Vec::new(),
+            }],
+        }],
+    }
+}
+
+/// A node whose blocks stand still after the first, and a servicer that asks it over gRPC.
+struct Network {
+    chain: RemoteChain,
+    servicer: String,
+    registry: prometheus::Registry,
+    client: reqwest::Client,
+    stop: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Network {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let config = NodeConfig {
+            data_dir: folder.path().join("node"),
+            rpc_listen: "127.0.0.1:0".parse().unwrap(),
+            grpc_listen: "127.0.0.1:0".parse().unwrap(),
+            block_time_ms: 3_600_000,
+            instant: true,
+            validator_key: Some(Secret::new(hex::encode(SEED))),
+            ..NodeConfig::default()
+        };
+        let node = Node::open(config, genesis(), &prometheus::Registry::new()).unwrap();
+        let (rpc, grpc, local) = (node.rpc_addr(), node.grpc_addr(), node.chain());
+        tokio::spawn(node.run(stop.clone()));
+        let mut head = local.head();
+        head.wait_for(|head| head.height >= Height(1)).await.unwrap();
+        let chain = RemoteChain::connect(&format!("http://{rpc}"), &format!("http://{grpc}"))
+            .await
+            .unwrap();
+
+        let mut config = ServicerConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            data_dir: folder.path().join("servicer"),
+            suppliers: vec![Secret::from(&key(3))],
+            ..ServicerConfig::default()
+        };
+        config
+            .services
+            .insert(service(), ServiceConfig::new("http://127.0.0.1:1/"));
+        let registry = prometheus::Registry::new();
+        let servicer = Servicer::open(config, Arc::new(chain.clone()), registry.clone()).unwrap();
+        let address = servicer.local_addr();
+        tokio::spawn(servicer.run(stop.clone()));
+        Self {
+            chain,
+            servicer: format!("http://{address}/"),
+            registry,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            stop,
+            _folder: folder,
+        }
+    }
+
+    async fn header(&self) -> SessionHeader {
+        let head = self.chain.status().await.unwrap().head.height;
+        let session = self.chain.session(&key(1).address(), &service(), head).await;
+        session.unwrap().header.unwrap()
+    }
+
+    /// Status of the answer to a request in the session of `header`, signed by the gateway.
+    async fn ask(&self, header: &SessionHeader, n: u64) -> u16 {
+        let ring = Ring::new(vec![key(1).public_key(), key(2).public_key()]).unwrap();
+        let mut rng = rand::rngs::StdRng::seed_from_u64(n);
+        let (supplier, payload) = (key(3).address().to_string(), Bytes::from_static(b"x"));
+        let request = sign_request(header, &supplier, payload, &ring, &key(2), &mut rng).unwrap();
+        let sent = self
+            .client
+            .post(&self.servicer)
+            .body(request.encode_to_vec())
+            .send();
+        sent.await.unwrap().status().as_u16()
+    }
+
+    fn lookups(&self) -> u64 {
+        let families = self.registry.gather();
+        let lookups = families
+            .iter()
+            .find(|family| family.name() == "servicer_session_lookups_total");
+        lookups.map_or(0, |family| family.get_metric()[0].get_counter().get_value() as u64)
+    }
+}
+
+/// The node answers an unknown application with gRPC Internal: taken for a failure, it was asked for every request.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invented_application_is_looked_up_once_a_block() {
+    let network = Network::start().await;
+    let mut header = network.header().await;
+    header.application_address = key(9).address().to_string();
+    for n in 0..50 {
+        assert_eq!(network.ask(&header, n).await, 403);
+    }
+    assert_eq!(network.lookups(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_invented_applications_does_not_block_a_new_session() {
+    let network = Arc::new(Network::start().await);
+    let header = network.header().await;
+    let flood: Vec<_> = (0..400_u64)
+        .map(|n| {
+            let (network, mut header) = (Arc::clone(&network), header.clone());
+            let mut bytes = [1; 32];
+            bytes[..8].copy_from_slice(&(n + 1).to_be_bytes());
+            let invented = SigningKey::from_bytes(&bytes).unwrap();
+            header.application_address = invented.address().to_string();
+            tokio::spawn(async move { network.ask(&header, n).await })
+        })
+        .collect();
+    for refused in flood {
+        let status = refused.await.unwrap();
+        assert!(status == 403 || status == 503, "{status}");
+    }
+    // Its payload is no HTTP request: it came as far as the backend, past session, signature and budget.
+    assert_eq!(network.ask(&header, 1).await, 400);
+}
