@@ -1,12 +1,12 @@
 //! Module bank: balances of upokt, transfers, supply.
 
 use portico_protocol::tx::module_address;
-use portico_protocol::wire::cosmos::bank::v1beta1::MsgSend;
+use portico_protocol::wire::cosmos::bank::v1beta1::{MsgMultiSend, MsgSend, Output};
 use portico_protocol::wire::cosmos::base::v1beta1::Coin;
 use portico_protocol::{Address, Upokt};
 
 use crate::context::Context;
-use crate::error::{Fault, sdk};
+use crate::error::{Fault, refuse, sdk};
 use crate::event::plain;
 use crate::state::{StateError, StateRead, Store};
 
@@ -91,20 +91,9 @@ pub(crate) fn send(ctx: &mut Context<'_>, from: &Address, to: &Address, value: U
     }
     subtract(ctx, from, value)?;
     add(ctx, to, value)?;
-    let (from, to, value) = (from.to_string(), to.to_string(), value.to_string());
-    ctx.events.push(plain(
-        "coin_spent",
-        [("spender", from.clone()), ("amount", value.clone())],
-    ));
-    ctx.events.push(plain(
-        "coin_received",
-        [("receiver", to.clone()), ("amount", value.clone())],
-    ));
-    ctx.events.push(plain(
-        "transfer",
-        [("recipient", to), ("sender", from.clone()), ("amount", value)],
-    ));
-    ctx.events.push(plain("message", [("sender", from)]));
+    spent(ctx, from, value);
+    received(ctx, from, to, value);
+    ctx.events.push(plain("message", [("sender", from.to_string())]));
     Ok(())
 }
 
@@ -173,33 +162,109 @@ pub(crate) fn receivable(to: &Address) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Stateless checks of `MsgSend`.
-pub(crate) fn check_send(message: &MsgSend) -> Result<(), Fault> {
-    message
-        .from_address
-        .parse::<Address>()
-        .map_err(|_| sdk::invalid_address("invalid sender address"))?;
-    message
-        .to_address
-        .parse::<Address>()
-        .map_err(|_| sdk::invalid_address("invalid recipient address"))?;
-    if upokt_of(&message.amount)? == Upokt(0) {
-        return Err(sdk::invalid_coins("amount must be positive"));
+/// Coins as the SDK writes them.
+pub(crate) fn text_of(coins: &[Coin]) -> String {
+    let texts: Vec<String> = coins
+        .iter()
+        .map(|coin| format!("{}{}", coin.amount, coin.denom))
+        .collect();
+    texts.join(",")
+}
+
+/// Whether denominations ascend and amounts are positive numbers.
+pub(crate) fn is_sorted(coins: &[Coin]) -> bool {
+    let positive = |coin: &Coin| coin.amount.parse().is_ok_and(|amount: u128| amount > 0);
+    coins.iter().all(positive) && coins.is_sorted_by(|a, b| a.denom < b.denom)
+}
+
+/// The upokt of coins that are sorted. Nobody holds any other coin.
+pub(crate) fn only_upokt(coins: &[Coin]) -> Result<Upokt, Fault> {
+    match coins
+        .iter()
+        .find(|coin| coin.denom != portico_protocol::types::DENOM)
+    {
+        Some(Coin { denom, amount }) => Err(sdk::insufficient_funds(format!(
+            "spendable balance 0{denom} is smaller than {amount}{denom}"
+        ))),
+        None => upokt_of(coins),
     }
-    Ok(())
+}
+
+/// What a message sends: some of one coin at least.
+fn sent(coins: &[Coin]) -> Result<Upokt, Fault> {
+    if coins.is_empty() || !is_sorted(coins) {
+        return Err(sdk::invalid_coins(text_of(coins)));
+    }
+    only_upokt(coins)
+}
+
+fn party(side: &str, text: &str) -> Result<Address, Fault> {
+    text.parse()
+        .map_err(|error| sdk::invalid_address(format!("invalid {side} address: {error}")))
 }
 
 /// `MsgSend`.
 pub(crate) fn msg_send(ctx: &mut Context<'_>, message: &MsgSend) -> Result<(), Fault> {
-    let from: Address = message
-        .from_address
-        .parse()
-        .map_err(|_| sdk::invalid_address("invalid sender address"))?;
-    let to: Address = message
-        .to_address
-        .parse()
-        .map_err(|_| sdk::invalid_address("invalid recipient address"))?;
-    let value = upokt_of(&message.amount)?;
+    let from = party("from", &message.from_address)?;
+    let to = party("to", &message.to_address)?;
+    let value = sent(&message.amount)?;
     receivable(&to)?;
     send(ctx, &from, &to, value)
+}
+
+/// Most recipients of a `MsgMultiSend`.
+const MAX_OUTPUTS: usize = 10_000;
+
+/// `MsgMultiSend`: from one to many.
+pub(crate) fn msg_multi_send(ctx: &mut Context<'_>, message: &MsgMultiSend) -> Result<(), Fault> {
+    let input = match message.inputs.as_slice() {
+        [] => return Err(refuse("bank", 2, "no inputs to send transaction")),
+        [input] => input,
+        _ => return Err(refuse("bank", 9, "multiple senders not allowed")),
+    };
+    if message.outputs.is_empty() || message.outputs.len() > MAX_OUTPUTS {
+        return Err(refuse("bank", 3, "no outputs to send transaction"));
+    }
+    let from = party("input", &input.address)?;
+    let total = sent(&input.coins)?;
+    let output = |output: &Output| Ok((party("output", &output.address)?, sent(&output.coins)?));
+    let outputs = message
+        .outputs
+        .iter()
+        .map(output)
+        .collect::<Result<Vec<_>, Fault>>()?;
+    let sum = outputs
+        .iter()
+        .try_fold(0_u128, |sum, (_, value)| sum.checked_add(value.0));
+    if sum != Some(total.0) {
+        return Err(refuse("bank", 4, "sum inputs != sum outputs"));
+    }
+    for (to, _) in &outputs {
+        receivable(to)?;
+    }
+    ctx.events.push(plain("message", [("sender", from.to_string())]));
+    subtract(ctx, &from, total)?;
+    spent(ctx, &from, total);
+    for (to, value) in outputs {
+        add(ctx, &to, value)?;
+        received(ctx, &from, &to, value);
+    }
+    Ok(())
+}
+
+fn spent(ctx: &mut Context<'_>, from: &Address, value: Upokt) {
+    let attributes = [("spender", from.to_string()), ("amount", value.to_string())];
+    ctx.events.push(plain("coin_spent", attributes));
+}
+
+fn received(ctx: &mut Context<'_>, from: &Address, to: &Address, value: Upokt) {
+    let (from, to, value) = (from.to_string(), to.to_string(), value.to_string());
+    ctx.events.push(plain(
+        "coin_received",
+        [("receiver", to.clone()), ("amount", value.clone())],
+    ));
+    ctx.events.push(plain(
+        "transfer",
+        [("recipient", to), ("sender", from), ("amount", value)],
+    ));
 }

@@ -1,6 +1,7 @@
 //! Errors of modules, with the codespace and code that transactions report.
 
 mod codes;
+mod status;
 
 use crate::state::StateError;
 use codes::description;
@@ -23,6 +24,28 @@ pub(crate) struct ModuleError {
     pub(crate) codespace: &'static str,
     pub(crate) code: u32,
     pub(crate) text: String,
+    /// Whether it is reported as a gRPC status.
+    is_status: bool,
+}
+
+impl ModuleError {
+    /// The refusal by the handler of messages of type `url`, as the SDK reports a gRPC status.
+    pub(crate) fn into_status(self, url: &str) -> Self {
+        let status = status::of(url, self.codespace, self.code);
+        Self {
+            is_status: true,
+            text: format!("rpc error: code = {status} desc = {}", self.text),
+            ..self
+        }
+    }
+
+    /// Codespace and code as a transaction reports them: of a gRPC status the SDK keeps the text alone.
+    pub(crate) const fn reported(&self) -> (&'static str, u32) {
+        match self.is_status {
+            true => ("undefined", 1),
+            false => (self.codespace, self.code),
+        }
+    }
 }
 
 /// A refusal of the module `codespace`; the network's description of the code follows the text.
@@ -38,6 +61,7 @@ pub(crate) fn refuse(codespace: &'static str, code: u32, text: impl Into<String>
         codespace,
         code,
         text,
+        is_status: false,
     })
 }
 
@@ -62,10 +86,6 @@ pub(crate) mod sdk {
         refuse("sdk", 5, format!("{}: insufficient funds", text.into()))
     }
 
-    pub(crate) fn unknown_request(text: impl Into<String>) -> Fault {
-        refuse("sdk", 6, format!("{}: unknown request", text.into()))
-    }
-
     pub(crate) fn invalid_address(text: impl Into<String>) -> Fault {
         refuse("sdk", 7, format!("{}: invalid address", text.into()))
     }
@@ -84,6 +104,34 @@ pub(crate) mod sdk {
 
     pub(crate) fn invalid_request(text: impl Into<String>) -> Fault {
         refuse("sdk", 18, format!("{}: invalid request", text.into()))
+    }
+
+    pub(crate) fn invalid_pubkey(text: impl Into<String>) -> Fault {
+        refuse("sdk", 8, format!("{}: invalid pubkey", text.into()))
+    }
+
+    pub(crate) fn memo_too_large(text: impl Into<String>) -> Fault {
+        refuse("sdk", 12, format!("{}: memo too large", text.into()))
+    }
+
+    pub(crate) fn insufficient_fee(text: impl Into<String>) -> Fault {
+        refuse("sdk", 13, format!("{}: insufficient fee", text.into()))
+    }
+
+    pub(crate) fn too_many_signatures(text: impl Into<String>) -> Fault {
+        refuse(
+            "sdk",
+            14,
+            format!("{}: maximum number of signatures exceeded", text.into()),
+        )
+    }
+
+    pub(crate) fn invalid_type(text: impl Into<String>) -> Fault {
+        refuse("sdk", 29, format!("{}: invalid type", text.into()))
+    }
+
+    pub(crate) fn not_found(text: impl Into<String>) -> Fault {
+        refuse("sdk", 38, format!("{}: not found", text.into()))
     }
 
     pub(crate) fn no_signatures() -> Fault {

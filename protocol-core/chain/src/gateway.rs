@@ -63,6 +63,7 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeGateway) -> Res
     stake::at_least(
         MODULE,
         1102,
+        &format!("gateway {:?}", message.address),
         staked,
         stake::amount(params(&ctx.state)?.min_stake.as_ref()),
     )?;
@@ -98,13 +99,13 @@ fn raise(staked: Upokt, before: Upokt, update: bool) -> Result<Upokt, Fault> {
         Some(0) if update => Err(refuse(
             MODULE,
             1102,
-            format!("stake {staked} must be higher than the current {before}"),
+            format!("stake amount {staked} must be higher than previous stake amount {before}"),
         )),
         Some(raise) => Ok(Upokt(raise)),
         None => Err(refuse(
             MODULE,
             1102,
-            format!("stake {staked} must be higher than the current {before}"),
+            format!("stake amount {staked} must be higher than previous stake amount {before}"),
         )),
     }
 }
@@ -117,7 +118,7 @@ pub(crate) fn check_unstake(message: &MsgUnstakeGateway) -> Result<(), Fault> {
 /// `MsgUnstakeGateway`: leaves at the end of the current session.
 pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeGateway) -> Result<(), Fault> {
     let mut found = required(gateway(&ctx.state, &message.address)?, || {
-        refuse(MODULE, 1104, format!("gateway {} not found", message.address))
+        refuse(MODULE, 1104, format!("gateway with address {}", message.address))
     })?;
     if found.unstake_session_end_height > 0 {
         return Err(refuse(

@@ -9,6 +9,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `tx`, `auth`, `bank` | who signed, in which order, for what fee; balances and supply |
+//! | `authz`, `feegrant` | who may act for somebody else, and whose fees somebody pays |
 //! | `application`, `gateway`, `supplier`, `service` | stakes, delegation, what is served, at which difficulty |
 //! | `session`, `shared` | who serves whom in which blocks, at which prices |
 //! | `proof`, `tokenomics` | claims, proofs, settlement |
@@ -21,7 +22,8 @@
 //! are the tests, and `decisions/0003` says where we differ; where our own chain is stricter, a flag says so (`decisions/0001`). Staking of
 //! validators is not here yet: they are the genesis'.
 //!
-//! Tests: `src/tests/vectors_*` run the network's data through blocks; `tests/oracle` holds everything to a plain model over random blocks.
+//! Tests: `src/tests/captured_chain` replays a chain of the network's own program from its genesis and lists what differs;
+//! `src/tests/vectors_*` run the network's data through blocks; `tests/oracle` holds everything to a plain model over random blocks.
 //! Start reading at [`block::execute`]; each module is named after the network's, and its messages are in `<module>/messages.rs`.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -31,12 +33,14 @@ pub const RULES_VERSION: &str = "0.1.35";
 mod application;
 mod auth;
 mod authority;
+mod authz;
 mod bank;
 pub mod block;
 mod context;
 mod error;
 mod event;
 mod feature;
+mod feegrant;
 mod gateway;
 pub mod genesis;
 mod governance;

@@ -179,7 +179,10 @@ pub(crate) fn msg_add(ctx: &mut Context<'_>, message: &MsgAddService) -> Result<
             return Err(refuse(
                 MODULE,
                 1113,
-                format!("service {} belongs to {}", old.id, old.owner_address),
+                format!(
+                    "existing owner address {:?} does not match the new owner address {:?}",
+                    old.owner_address, service.owner_address
+                ),
             ));
         }
         Some(old) => service.metadata = service.metadata.or_else(|| old.metadata.clone()),

@@ -24,13 +24,19 @@ pub(crate) fn stated(module: &'static str, code: u32, coin: Option<&Coin>) -> Re
     Ok(stake)
 }
 
-/// Refuses a stake below the module's minimum.
-pub(crate) fn at_least(module: &'static str, code: u32, stake: Upokt, min: Upokt) -> Result<(), Fault> {
+/// Refuses a stake below the module's minimum; `staker` is who stakes, for the text.
+pub(crate) fn at_least(
+    module: &'static str,
+    code: u32,
+    staker: &str,
+    stake: Upokt,
+    min: Upokt,
+) -> Result<(), Fault> {
     if stake < min {
         return Err(refuse(
             module,
             code,
-            format!("stake {stake} is below the minimum of {min}"),
+            format!("{staker} must stake at least {min}"),
         ));
     }
     Ok(())

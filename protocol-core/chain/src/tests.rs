@@ -1,9 +1,11 @@
 //! Tests of the state machine as a whole: against data of the Go implementation, in scenarios of many blocks, and as laws.
 
 mod captured;
+mod captured_chain;
 mod features;
 mod genesis;
 mod governance;
+mod grants;
 mod lab;
 mod laws;
 mod network;

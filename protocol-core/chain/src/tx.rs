@@ -3,6 +3,7 @@
 mod ante;
 mod gas;
 mod message;
+mod signature;
 
 use portico_protocol::tx::decode_tx;
 use portico_protocol::wire::cosmos::base::abci::v1beta1::TxMsgData;
@@ -12,10 +13,12 @@ use prost::Message as _;
 
 use crate::bank;
 use crate::context::{BlockContext, Context};
-use crate::error::{Fault, sdk};
+use crate::error::{Fault, ModuleError, sdk};
 use crate::event::{plain, tag};
 use crate::state::{Changes, StateError, StateRead};
-use message::Msg;
+#[cfg(test)]
+pub(crate) use gas::{signed_size, used as gas_used};
+pub(crate) use message::Msg;
 
 /// Which signatures held before, so that one is not verified again by the mempool, the builder and each block that it waits for.
 ///
@@ -73,6 +76,8 @@ pub struct TxOutcome {
     pub code: u32,
     /// Error's module; empty on success.
     pub codespace: String,
+    /// Codespace and code of the rule that refused, which the reported ones may hide. Not part of any answer.
+    pub cause: Option<(&'static str, u32)>,
     /// Error text.
     pub log: String,
     /// Encoded `TxMsgData`.
@@ -85,10 +90,22 @@ pub struct TxOutcome {
     pub events: Vec<Event>,
 }
 
+impl TxOutcome {
+    fn fail(&mut self, error: ModuleError) {
+        let (codespace, code) = error.reported();
+        (self.codespace, self.code) = (codespace.into(), code);
+        self.cause = Some((error.codespace, error.code));
+        self.log = error.text;
+    }
+}
+
 /// Largest transaction.
 const MAX_TX_BYTES: usize = 4 << 20;
 /// Most messages of a transaction.
 const MAX_MESSAGES: usize = 1_000;
+
+/// Highest gas limit.
+const MAX_GAS: u64 = i64::MAX as u64;
 
 /// How much of a transaction runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,12 +135,8 @@ pub(crate) fn run(
         Ok(started) => started,
         Err(Fault::State(error)) => return Err(error),
         Err(Fault::Module(error)) => {
-            let outcome = TxOutcome {
-                code: error.code,
-                codespace: error.codespace.into(),
-                log: error.text,
-                ..TxOutcome::default()
-            };
+            let mut outcome = TxOutcome::default();
+            outcome.fail(error);
             return Ok((outcome, Changes::new()));
         }
     };
@@ -143,10 +156,7 @@ pub(crate) fn run(
                 changes = body.state.into_changes();
             }
             Err(Fault::State(error)) => return Err(error),
-            Err(Fault::Module(error)) => {
-                (outcome.code, outcome.codespace, outcome.log) =
-                    (error.code, error.codespace.into(), error.text);
-            }
+            Err(Fault::Module(error)) => outcome.fail(error),
         }
     }
     outcome.events = [ante.events, std::mem::take(&mut outcome.events)].concat();
@@ -167,9 +177,12 @@ fn prepare(ctx: &mut Context<'_>, bytes: &[u8], mode: Mode) -> Result<(Vec<Msg>,
         )));
     }
     let tx = decode_tx(bytes).map_err(|error| sdk::tx_decode(error.to_string()))?;
-    if tx.body.messages.is_empty() || tx.body.messages.len() > MAX_MESSAGES {
+    if tx.body.messages.is_empty() {
+        return Err(sdk::invalid_request("must contain at least one message"));
+    }
+    if tx.body.messages.len() > MAX_MESSAGES {
         return Err(sdk::invalid_request(format!(
-            "a transaction holds 1 to {MAX_MESSAGES} messages"
+            "must contain at most {MAX_MESSAGES} messages"
         )));
     }
     let messages = tx
@@ -180,6 +193,11 @@ fn prepare(ctx: &mut Context<'_>, bytes: &[u8], mode: Mode) -> Result<(Vec<Msg>,
         .collect::<Result<Vec<_>, _>>()?;
     messages.iter().try_for_each(Msg::check)?;
     let wanted = tx.auth_info.fee.as_ref().map_or(0, |fee| fee.gas_limit);
+    if wanted > MAX_GAS {
+        return Err(sdk::invalid_request(format!(
+            "invalid gas supplied; {wanted} > {MAX_GAS}"
+        )));
+    }
     let (wanted, size) = match mode {
         Mode::Simulate => (u64::MAX, gas::signed_size(&tx)),
         Mode::Deliver | Mode::Check => (wanted, bytes.len()),
@@ -205,11 +223,13 @@ fn execute(ctx: &mut Context<'_>, messages: &[Msg]) -> Result<Vec<u8>, Fault> {
             ("module", message.module()),
         ];
         ctx.events.push(plain("message", attributes));
-        message.run(ctx).map_err(|fault| at(index, fault))?;
+        let value = message
+            .run(ctx)
+            .map_err(|fault| at(index, message.reported(fault)))?;
         tag(&mut ctx.events[first..], "msg_index", &index.to_string());
         responses.push(prost_types::Any {
             type_url: format!("{action}Response"),
-            value: Vec::new(),
+            value,
         });
     }
     Ok(TxMsgData {

@@ -40,6 +40,7 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
     stake::at_least(
         MODULE,
         1101,
+        &format!("application {:?}", message.address),
         staked,
         stake::amount(params(&ctx.state)?.min_stake.as_ref()),
     )?;
@@ -49,7 +50,7 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeApplication) ->
         return Err(refuse(
             MODULE,
             1101,
-            format!("stake {staked} must be higher than the current {before}"),
+            format!("stake amount {staked} must be higher than previous stake amount {before}"),
         ));
     }
     stake::escrow(ctx, MODULE, &address, Upokt(staked.0.saturating_sub(before.0)))?;
@@ -130,9 +131,16 @@ fn spend_limit(message: &MsgStakeApplication) -> Result<Option<Upokt>, Fault> {
     Ok(Some(limit))
 }
 
+/// The application that delegates.
+fn delegator(ctx: &Context<'_>, address: &str) -> Result<Application, Fault> {
+    required(application(&ctx.state, address)?, || {
+        refuse(MODULE, 1104, format!("application with address: {address}"))
+    })
+}
+
 fn found(ctx: &Context<'_>, address: &str) -> Result<Application, Fault> {
     required(application(&ctx.state, address)?, || {
-        refuse(MODULE, 1104, format!("application {address} not found"))
+        refuse(MODULE, 1104, format!("application with address {address:?}"))
     })
 }
 
@@ -148,14 +156,14 @@ pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeApplication
         return Err(refuse(
             MODULE,
             1112,
-            format!("application {} is already unstaking", message.address),
+            format!("application with address {:?}", message.address),
         ));
     }
     if app.pending_transfer.is_some() {
         return Err(refuse(
             MODULE,
             1114,
-            format!("application {} is being transferred", message.address),
+            format!("application with address {:?}", message.address),
         ));
     }
     begin_unbonding(ctx, &mut app, ApplicationUnbondingReason::Elective)
@@ -175,10 +183,10 @@ pub(crate) fn check_undelegate(message: &MsgUndelegateFromGateway) -> Result<(),
 
 /// `MsgDelegateToGateway`: at once.
 pub(crate) fn msg_delegate(ctx: &mut Context<'_>, message: &MsgDelegateToGateway) -> Result<(), Fault> {
-    let mut app = found(ctx, &message.app_address)?;
+    let mut app = delegator(ctx, &message.app_address)?;
     let address = &message.gateway_address;
     let gateway = required(gateway::gateway(&ctx.state, address)?, || {
-        refuse(MODULE, 1107, format!("gateway {address} not found"))
+        refuse(MODULE, 1107, format!("gateway with address: {address:?}"))
     })?;
     let max = params(&ctx.state)?.max_delegated_gateways;
     if app.delegatee_gateway_addresses.len() as u64 >= max {
@@ -195,7 +203,10 @@ pub(crate) fn msg_delegate(ctx: &mut Context<'_>, message: &MsgDelegateToGateway
         return Err(refuse(
             MODULE,
             1109,
-            format!("application is already delegated to {address}"),
+            format!(
+                "application with address {:?} already delegated to gateway with address: {address:?}",
+                app.address
+            ),
         ));
     }
     app.delegatee_gateway_addresses.push(address.clone());
@@ -209,12 +220,15 @@ pub(crate) fn msg_delegate(ctx: &mut Context<'_>, message: &MsgDelegateToGateway
 
 /// `MsgUndelegateFromGateway`: from the list at once; the gateway keeps signing until the session ends.
 pub(crate) fn msg_undelegate(ctx: &mut Context<'_>, message: &MsgUndelegateFromGateway) -> Result<(), Fault> {
-    let mut app = found(ctx, &message.app_address)?;
+    let mut app = delegator(ctx, &message.app_address)?;
     if !app.delegatee_gateway_addresses.contains(&message.gateway_address) {
         return Err(refuse(
             MODULE,
             1111,
-            format!("application is not delegated to {}", message.gateway_address),
+            format!(
+                "application with address {:?} not delegated to gateway with address: {:?}",
+                app.address, message.gateway_address
+            ),
         ));
     }
     let session_end = shared::current_session_end(ctx)?;

@@ -62,7 +62,14 @@ pub(super) fn application(
     params: &GenesisParams,
 ) -> Result<(), Fault> {
     known_service(ctx, item.service_id.as_str())?;
-    stake::at_least("application", 1101, item.stake, params.application_min_stake)?;
+    let staker = format!("application {:?}", item.address.to_string());
+    stake::at_least(
+        "application",
+        1101,
+        &staker,
+        item.stake,
+        params.application_min_stake,
+    )?;
     bank::genesis_balance(ctx, &module_address("application"), item.stake)?;
     auth::ensure_account(ctx, &item.address)?;
     if item.delegatees.len() as u64 > params.max_delegated_gateways {
@@ -101,7 +108,8 @@ pub(super) fn supplier(
     item: &GenesisSupplier,
     params: &GenesisParams,
 ) -> Result<(), Fault> {
-    stake::at_least("supplier", 1101, item.stake, params.supplier_min_stake)?;
+    let staker = format!("supplier with owner {:?}", item.owner.to_string());
+    stake::at_least("supplier", 1101, &staker, item.stake, params.supplier_min_stake)?;
     bank::genesis_balance(ctx, &module_address("supplier"), item.stake)?;
     auth::ensure_account(ctx, &item.operator)?;
     auth::ensure_account(ctx, &item.owner)?;

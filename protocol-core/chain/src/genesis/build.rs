@@ -67,7 +67,14 @@ fn build(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
     }
     for item in &genesis.gateways {
         bank::genesis_balance(ctx, &module_address("gateway"), item.stake)?;
-        stake::at_least("gateway", 1102, item.stake, genesis.params.gateway_min_stake)?;
+        let staker = format!("gateway {:?}", item.address.to_string());
+        stake::at_least(
+            "gateway",
+            1102,
+            &staker,
+            item.stake,
+            genesis.params.gateway_min_stake,
+        )?;
         let address = item.address.to_string();
         let new = pocket::gateway::Gateway {
             address,

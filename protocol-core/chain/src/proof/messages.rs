@@ -4,7 +4,7 @@ use portico_protocol::Height;
 use portico_protocol::claim::{ClaimError, validate_create_claim, validate_submit_proof};
 use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::proof::{
-    Claim, MsgCreateClaim, MsgSubmitProof, Proof, ProofRequirementReason,
+    Claim, ClaimProofStatus, MsgCreateClaim, MsgSubmitProof, Proof, ProofRequirementReason,
 };
 use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 
@@ -141,7 +141,12 @@ pub(crate) fn msg_submit_proof(ctx: &mut Context<'_>, message: &MsgSubmitProof) 
     };
     save_proof(ctx, &new);
     let units = worth.estimated_compute_units;
-    ctx.emit(claim_event(kind, &claimed, &worth, units));
+    // A proof that is sent again begins anew: the event says so, whatever came of the one before.
+    let begun = Claim {
+        proof_validation_status: ClaimProofStatus::PendingValidation.into(),
+        ..claimed
+    };
+    ctx.emit(claim_event(kind, &begun, &worth, units));
     Ok(())
 }
 

@@ -33,8 +33,11 @@ struct Parts {
 
 fn parts(proof: &Proof) -> Result<Parts, Fault> {
     let fault = |text: String| refuse(MODULE, 1108, text);
-    let compact =
-        CompactClosestProof::from_gob(&proof.closest_merkle_proof).map_err(|e| fault(e.to_string()))?;
+    let compact = CompactClosestProof::from_gob(&proof.closest_merkle_proof).map_err(|e| {
+        fault(format!(
+            "failed to unmarshal sparse compact merkle closest proof: {e}"
+        ))
+    })?;
     let closest = compact.expand::<Sum>().map_err(|e| fault(e.to_string()))?;
     let value = closest.value::<Sum>().map_err(|e| fault(e.to_string()))?;
     // A proof without a leaf proves an empty relay, which no check lets pass.

@@ -164,6 +164,7 @@ pub(crate) fn msg_stake(ctx: &mut Context<'_>, message: &MsgStakeSupplier) -> Re
     stake::at_least(
         MODULE,
         1101,
+        &format!("supplier with owner {:?}", message.owner_address),
         staked,
         stake::amount(params(&ctx.state)?.min_stake.as_ref()),
     )?;
@@ -258,21 +259,24 @@ pub(crate) fn msg_unstake(ctx: &mut Context<'_>, message: &MsgUnstakeSupplier) -
         refuse(
             MODULE,
             1103,
-            format!("supplier {} not found", message.operator_address),
+            format!("supplier with operator address {:?}", message.operator_address),
         )
     })?;
     if message.signer != found.owner_address && message.signer != found.operator_address {
         return Err(refuse(
             "shared",
             1105,
-            "the signer is neither owner nor operator of the supplier",
+            format!(
+                "signer {:?} is not allowed to unstake supplier {}",
+                message.signer, found.operator_address
+            ),
         ));
     }
     if found.unstake_session_end_height > 0 {
         return Err(refuse(
             MODULE,
             1105,
-            format!("supplier {} is already unstaking", found.operator_address),
+            format!("supplier with operator address {:?}", found.operator_address),
         ));
     }
     begin_unbonding(ctx, found, SupplierUnbondingReason::Voluntary)?;

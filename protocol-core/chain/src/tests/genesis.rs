@@ -94,11 +94,11 @@ fn says_what_is_inconsistent() {
         ),
         ("no gateway", refusal(|genesis| genesis.gateways.clear())),
         (
-            "below the minimum",
+            "must stake at least",
             refusal(|genesis| genesis.applications[0].stake = Upokt(1)),
         ),
         (
-            "below the minimum",
+            "must stake at least",
             refusal(|genesis| genesis.suppliers[0].stake = Upokt(1)),
         ),
         (

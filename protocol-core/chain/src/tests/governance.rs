@@ -41,7 +41,7 @@ fn lets_only_the_authority_change_params() {
     };
     // Signed by another than the authority it names.
     let forged = set("compute_units_to_tokens_multiplier", 1);
-    network.refuse("owner", &forged, "sdk", 4);
+    network.refuse("owner", &forged, "sdk", 8);
     network.refuse("owner", &message, "shared", 1100);
     network.accept("other", &set("compute_units_to_tokens_multiplier", 1));
 }

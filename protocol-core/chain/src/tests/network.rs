@@ -166,16 +166,11 @@ impl Network {
         &mut self,
         signer: &str,
         message: &M,
-        codespace: &str,
+        codespace: &'static str,
         code: u32,
     ) {
         let outcome = self.send(signer, message);
-        assert_eq!(
-            (outcome.codespace.as_str(), outcome.code),
-            (codespace, code),
-            "{}",
-            outcome.log
-        );
+        assert_eq!(outcome.cause, Some((codespace, code)), "{}", outcome.log);
     }
 
     /// A signed transaction of one message, with the account's number and sequence.

@@ -292,7 +292,11 @@ impl Replay {
 /// Text of a refusal without what the transaction adds.
 pub(crate) fn refusal(outcome: &TxOutcome) -> &str {
     let prefix = "failed to execute message; message index: 0: ";
-    outcome.log.strip_prefix(prefix).unwrap_or(&outcome.log)
+    let text = outcome.log.strip_prefix(prefix).unwrap_or(&outcome.log);
+    let status = text
+        .strip_prefix("rpc error: code = ")
+        .and_then(|text| text.split_once(" desc = "));
+    status.map_or(text, |(_, text)| text)
 }
 
 /// What kind of error a text ends with.

@@ -175,7 +175,7 @@ fn charges_the_staking_fee_and_pays_a_lowered_stake_to_the_owner() {
 #[test]
 fn refuses_service_configs_that_cannot_be_used() {
     let mut network = network();
-    let mut refuse = |change: &dyn Fn(&mut SupplierServiceConfig), codespace: &str, code: u32| {
+    let mut refuse = |change: &dyn Fn(&mut SupplierServiceConfig), codespace: &'static str, code: u32| {
         let mut message = stake_supplier("supplier", "owner", "supplier", STAKE.0, &["eth"]);
         change(&mut message.services[0]);
         network.refuse("supplier", &message, codespace, code);

@@ -181,12 +181,12 @@ fn refuses_signatures_of_another_chain_account_or_key() {
         sign_tx(vec![pack(&payment(1))], &options, &context, &key(signer)).into()
     };
     let number = account.account_number;
-    for tx in [
-        sign("pocket", number, "other"),
-        sign("portico-test", number + 1, "other"),
-        sign("portico-test", number, "application"),
+    for (tx, code) in [
+        (sign("pocket", number, "other"), 4),
+        (sign("portico-test", number + 1, "other"), 4),
+        (sign("portico-test", number, "application"), 8),
     ] {
-        refused(&mut network, &tx, "sdk", 4);
+        refused(&mut network, &tx, "sdk", code);
     }
     let good = sign("portico-test", number, "other");
     let mut raw = TxRaw::decode(&good[..]).unwrap();
@@ -234,7 +234,7 @@ fn accepts_a_signature_without_key_once_the_key_is_known() {
     let outcome = deliver(&mut network, &tx);
     assert_eq!(
         (outcome.codespace.as_str(), outcome.code),
-        ("sdk", 4),
+        ("sdk", 8),
         "{}",
         outcome.log
     );
@@ -253,7 +253,7 @@ fn refuses_what_nobody_can_pay_or_nothing_understands() {
         }],
         ..payment(1)
     };
-    network.refuse("other", &foreign, "sdk", 10);
+    network.refuse("other", &foreign, "sdk", 5);
     let tx = Bytes::from_static(b"\xff\xff");
     refused(&mut network, &tx, "sdk", 2);
     let mut raw = TxRaw::decode(&network.tx("other", &payment(1), &options())[..]).unwrap();
@@ -265,7 +265,7 @@ fn refuses_what_nobody_can_pay_or_nothing_understands() {
         ..Default::default()
     }
     .encode_to_vec();
-    refused(&mut network, &raw.encode_to_vec().into(), "sdk", 6);
+    refused(&mut network, &raw.encode_to_vec().into(), "sdk", 2);
 }
 
 #[test]
@@ -281,7 +281,8 @@ fn keeps_fee_and_sequence_of_a_failed_message_but_nothing_else() {
     let before = network.balance(&address("other"));
     let tx = network.tx("other", &message, &options);
     let outcome = deliver(&mut network, &tx);
-    assert_eq!((outcome.codespace.as_str(), outcome.code), ("application", 1104));
+    assert_eq!(outcome.cause, Some(("application", 1104)));
+    assert_eq!((outcome.codespace.as_str(), outcome.code), ("undefined", 1));
     assert!(
         outcome
             .log
@@ -507,4 +508,36 @@ fn a_simulation_without_signers_or_with_a_wrong_sequence_is_refused() {
     raw.auth_info_bytes = info.encode_to_vec();
     let outcome = simulate(network.state(), &network.next(), &raw.encode_to_vec()).unwrap();
     assert_eq!((outcome.codespace.as_str(), outcome.code), ("sdk", 15));
+}
+
+#[test]
+fn captured_simulations_cover_what_the_delivered_transactions_use() {
+    let file = super::lab::vectors("chain/tx/simulate.json");
+    let mut count = 0;
+    for case in file["cases"].as_array().unwrap() {
+        let delivered = super::lab::bytes(&case["delivered"]["tx_bytes"]);
+        let used = |bytes: &[u8], signed: bool| {
+            let tx = decode_tx(bytes).unwrap();
+            let size = if signed {
+                bytes.len()
+            } else {
+                crate::tx::signed_size(&tx)
+            };
+            crate::tx::gas_used(size, tx.body.messages.len())
+        };
+        let delivered = used(&delivered, true);
+        let simulations = case["simulations"].as_array().into_iter().flatten();
+        for simulation in simulations.filter(|one| one["code"] == 0) {
+            let simulated = used(&super::lab::bytes(&simulation["tx_bytes"]), false);
+            assert!(
+                (delivered..=delivered + delivered / 20).contains(&simulated),
+                "{}, {}: simulated {simulated}, used {delivered}",
+                case["name"],
+                simulation["variant"]
+            );
+            count += 1;
+        }
+    }
+    println!("chain/tx/simulate.json: {count} cases");
+    assert!(count > 50);
 }

@@ -169,7 +169,7 @@ impl Stage<'_> {
                 let mut strict = self.genesis(|_| {});
                 strict.params.features = GenesisParams::default().features;
                 let outcome = self.create(&strict, height, &message);
-                assert_eq!(outcome.code, 1126, "{}", outcome.log);
+                assert_eq!(outcome.cause, Some(("proof", 1126)), "{}", outcome.log);
             }
             outcome
         } else {
@@ -356,7 +356,9 @@ impl Stage<'_> {
         place_claim(&mut chain, &claim);
         let events = chain.block(&[]).events;
         // What comes after the proof's own checks: fee, draw, worth of the claim.
-        let later = outcome.codespace == "proof" && [1127, 1128, 1129, 1131].contains(&outcome.code);
+        let later = outcome
+            .cause
+            .is_some_and(|(module, code)| module == "proof" && [1127, 1128, 1129, 1131].contains(&code));
         let refused = (!later).then(|| refusal(&outcome).to_owned());
         Judged {
             well_formed: refused.map_or(Ok(()), Err),

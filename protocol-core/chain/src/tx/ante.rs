@@ -1,22 +1,20 @@
 //! Before the messages: signatures, sequence or timeout, fee.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use portico_protocol::keys::KeyError;
-use portico_protocol::tx::{DecodedTx, module_address, sign_doc, unpack};
+use portico_protocol::tx::{DecodedTx, module_address};
 use portico_protocol::wire::cosmos::auth::v1beta1::BaseAccount;
-use portico_protocol::wire::cosmos::crypto::secp256k1::PubKey;
-use portico_protocol::wire::cosmos::tx::signing::v1beta1::SignMode;
-use portico_protocol::wire::cosmos::tx::v1beta1::{SignerInfo, mode_info};
-use portico_protocol::{Address, PublicKey, Upokt};
-
-use sha2::{Digest as _, Sha256};
+use portico_protocol::wire::cosmos::base::v1beta1::Coin;
+use portico_protocol::wire::cosmos::tx::v1beta1::SignerInfo;
+use portico_protocol::{Address, Upokt};
+use prost_types::Any;
 
 use super::Mode;
 use super::message::Msg;
+use super::signature::{Key, MAX_SIGNATURES, Signer, count, parts};
 use crate::context::{Context, required};
 use crate::error::{Fault, sdk};
 use crate::event::plain;
-use crate::{auth, bank};
+use crate::{auth, bank, feegrant};
 
 /// Account that collects fees.
 const FEE_COLLECTOR: &str = "fee_collector";
@@ -32,57 +30,70 @@ pub(super) fn handle(
     messages: &[Msg],
     mode: Mode,
 ) -> Result<(), Fault> {
-    if tx.body.memo.len() > MAX_MEMO_BYTES {
-        return Err(sdk::invalid_request(format!(
-            "memo is longer than {MAX_MEMO_BYTES} bytes"
+    let memo = tx.body.memo.len();
+    if memo > MAX_MEMO_BYTES {
+        return Err(sdk::memo_too_large(format!(
+            "maximum number of characters is {MAX_MEMO_BYTES} but received {memo} characters"
         )));
     }
     let height = u64::try_from(ctx.height().0).unwrap_or(0);
     if tx.body.timeout_height > 0 && height > tx.body.timeout_height {
         return Err(sdk::timeout_height(format!(
-            "block height {height} is after {}",
+            "block height: {height}, timeout height: {}",
             tx.body.timeout_height
         )));
     }
-    let signers = signers(messages)?;
+    let payer = fee_payer(tx)?;
+    let signers = signers(messages, payer)?;
     check_timeout(ctx, tx, &signers)?;
-    take_fee(ctx, tx, &signers[0])?;
-    let infos = &tx.auth_info.signer_infos;
-    if infos.is_empty() || mode != Mode::Simulate && tx.raw.signatures.is_empty() {
+    take_fee(ctx, tx, &payer.unwrap_or(signers[0]), messages)?;
+    check_counts(tx, signers.len(), mode)?;
+    announce_signers(ctx, tx, &signers);
+    for (index, (signer, info)) in signers.iter().zip(&tx.auth_info.signer_infos).enumerate() {
+        check_signer(ctx, tx, signer, info, index, mode)?;
+    }
+    Ok(())
+}
+
+/// As many infos and signatures as signers; a simulation may lack the signatures.
+fn check_counts(tx: &DecodedTx, expected: usize, mode: Mode) -> Result<(), Fault> {
+    let (infos, signatures) = (&tx.auth_info.signer_infos, tx.raw.signatures.len());
+    if infos.is_empty() || mode != Mode::Simulate && signatures == 0 {
         return Err(sdk::no_signatures());
     }
-    if infos.len() != signers.len() || (mode != Mode::Simulate && tx.raw.signatures.len() != signers.len()) {
-        let text = format!(
-            "{} signers, {} infos, {} signatures",
-            signers.len(),
-            infos.len(),
-            tx.raw.signatures.len()
-        );
+    let got = match mode {
+        Mode::Simulate => infos.len(),
+        Mode::Deliver | Mode::Check if signatures == expected => infos.len(),
+        Mode::Deliver | Mode::Check => signatures,
+    };
+    if got != expected {
+        let text = format!("wrong number of signers; expected {expected}, got {got}");
         return Err(sdk::unauthorized(text));
     }
-    announce_signers(ctx, tx, &signers);
-    for (index, (signer, info)) in signers.iter().zip(infos).enumerate() {
-        check_signer(ctx, tx, signer, info, index, mode)?;
+    let all = infos.iter().map(|info| count(info.mode_info.as_ref()));
+    if all.fold(0, usize::saturating_add) > MAX_SIGNATURES {
+        return Err(sdk::too_many_signatures(format!("limit: {MAX_SIGNATURES}")));
     }
     Ok(())
 }
 
 /// Events by which a transaction is found by its account and sequence, or by its signature.
 fn announce_signers(ctx: &mut Context<'_>, tx: &DecodedTx, signers: &[Address]) {
-    if !tx.body.unordered {
-        for (signer, info) in signers.iter().zip(&tx.auth_info.signer_infos) {
+    for (index, (signer, info)) in signers.iter().zip(&tx.auth_info.signer_infos).enumerate() {
+        if !tx.body.unordered {
             ctx.events
                 .push(plain("tx", [("acc_seq", format!("{signer}/{}", info.sequence))]));
         }
-    }
-    for signature in &tx.raw.signatures {
-        ctx.events
-            .push(plain("tx", [("signature", BASE64_STANDARD.encode(signature))]));
+        let signature = tx.raw.signatures.get(index);
+        for part in signature.into_iter().flat_map(|signature| parts(info, signature)) {
+            ctx.events
+                .push(plain("tx", [("signature", BASE64_STANDARD.encode(part))]));
+        }
     }
 }
 
-/// Signers of all messages, each once, in order.
-fn signers(messages: &[Msg]) -> Result<Vec<Address>, Fault> {
+/// Signers of all messages, each once, in order; then who pays the fee, if that is somebody else.
+fn signers(messages: &[Msg], payer: Option<Address>) -> Result<Vec<Address>, Fault> {
     let mut signers = Vec::new();
     for message in messages {
         let text = message.signer()?;
@@ -93,6 +104,7 @@ fn signers(messages: &[Msg]) -> Result<Vec<Address>, Fault> {
             signers.push(signer);
         }
     }
+    signers.extend(payer.filter(|payer| !signers.contains(payer)));
     Ok(signers)
 }
 
@@ -124,27 +136,70 @@ fn check_timeout(ctx: &mut Context<'_>, tx: &DecodedTx, signers: &[Address]) -> 
     }
     for signer in signers {
         if !auth::note_unordered(ctx, timeout, signer)? {
-            let text = format!("already used timeout {timeout} for address {signer}");
+            let text =
+                format!("failed to add unordered nonce: sender {signer} has already used timeout {timeout}");
             return Err(sdk::invalid_request(text));
         }
     }
     Ok(())
 }
 
-fn take_fee(ctx: &mut Context<'_>, tx: &DecodedTx, first: &Address) -> Result<(), Fault> {
-    let fee = tx.auth_info.fee.clone().unwrap_or_default();
-    if !fee.payer.is_empty() && fee.payer != first.to_string() || !fee.granter.is_empty() {
-        return Err(sdk::unauthorized("fees are paid by the first signer"));
+/// Who pays the fee, if the transaction says.
+fn fee_payer(tx: &DecodedTx) -> Result<Option<Address>, Fault> {
+    let fee = tx.auth_info.fee.as_ref();
+    let payer = fee
+        .map(|fee| fee.payer.as_str())
+        .filter(|payer| !payer.is_empty());
+    let parse = |payer: &str| {
+        payer
+            .parse()
+            .map_err(|_| sdk::invalid_address(format!("fee payer {payer:?}")))
+    };
+    payer.map(parse).transpose()
+}
+
+/// The upokt of a fee.
+fn fee_amount(coins: &[Coin]) -> Result<Upokt, Fault> {
+    if !bank::is_sorted(coins) {
+        let text = format!("invalid fee amount: {}", bank::text_of(coins));
+        return Err(sdk::insufficient_fee(text));
     }
-    let amount = bank::upokt_of(&fee.amount)?;
-    bank::send(ctx, first, &module_address(FEE_COLLECTOR), amount)?;
+    bank::only_upokt(coins).map_err(unpaid)
+}
+
+/// What the SDK says about a fee that cannot be taken.
+fn unpaid(fault: Fault) -> Fault {
+    match fault {
+        Fault::Module(error) => sdk::insufficient_funds(error.text),
+        fault => fault,
+    }
+}
+
+/// Takes the fee from `payer`, or from the granter who allowed that.
+fn take_fee(ctx: &mut Context<'_>, tx: &DecodedTx, payer: &Address, messages: &[Msg]) -> Result<(), Fault> {
+    let fee = tx.auth_info.fee.clone().unwrap_or_default();
+    let amount = fee_amount(&fee.amount)?;
+    let granter = match fee.granter.as_str() {
+        "" => *payer,
+        granter => granter
+            .parse()
+            .map_err(|_| sdk::invalid_address(format!("fee granter {granter:?}")))?,
+    };
+    if granter != *payer {
+        let urls: Vec<String> = messages.iter().map(Msg::type_url).collect();
+        feegrant::spend(ctx, &granter, payer, amount, &urls)?;
+    }
+    required(auth::account(&ctx.state, &granter)?, || {
+        sdk::unknown_address(format!("fee payer address: {granter} does not exist"))
+    })?;
+    bank::send(ctx, &granter, &module_address(FEE_COLLECTOR), amount).map_err(unpaid)?;
     let amount = if amount == Upokt(0) {
         String::new()
     } else {
         amount.to_string()
     };
     ctx.events
-        .push(plain("tx", [("fee", amount), ("fee_payer", first.to_string())]));
+        .push(plain("tx", [("fee", amount), ("fee_payer", granter.to_string())]));
     Ok(())
 }
 
@@ -163,61 +218,35 @@ fn check_signer(
     })?;
     check_sequence(tx, info, &account)?;
     if mode != Mode::Simulate {
-        let key = signing_key(ctx, signer, info)?;
-        let direct = matches!(
-            info.mode_info.as_ref().and_then(|info| info.sum.as_ref()),
-            Some(mode_info::Sum::Single(single)) if single.mode == i32::from(SignMode::Direct)
-        );
-        if !direct {
-            return Err(sdk::unauthorized(
-                "only SIGN_MODE_DIRECT of a single key is accepted",
-            ));
+        let any = packed_key(&account, info, index)?;
+        let key = Key::of(&any)?;
+        if key.address() != *signer {
+            return Err(sdk::invalid_pubkey(format!(
+                "pubKey does not match signer address {signer} with signer index: {index}"
+            )));
         }
-        verify(ctx, tx, &key, &account, index).map_err(|_| {
-            let (number, id) = (account.account_number, &ctx.block.chain_id);
-            sdk::unauthorized(format!(
-                "signature verification failed; verify account number ({number}) and chain id ({id})"
-            ))
-        })?;
-        auth::set_public_key(ctx, signer, &key)?;
-        account = auth::account(&ctx.state, signer)?.unwrap_or(account);
+        let signer = Signer {
+            tx,
+            info,
+            account: &account,
+            signature: &tx.raw.signatures[index],
+        };
+        signer.verify(ctx, &any, &key)?;
+        account.pub_key = Some(any);
     }
     if !tx.body.unordered {
         account.sequence = account.sequence.saturating_add(1);
-        auth::save(ctx, signer, &account);
     }
-    Ok(())
-}
-
-/// Verifies the signature of signer `index`, unless it held before.
-fn verify(
-    ctx: &Context<'_>,
-    tx: &DecodedTx,
-    key: &PublicKey,
-    account: &BaseAccount,
-    index: usize,
-) -> Result<(), KeyError> {
-    let (chain_id, number) = (&ctx.block.chain_id, account.account_number);
-    let id = Sha256::new_with_prefix(tx.hash)
-        .chain_update(key.as_bytes())
-        .chain_update(number.to_be_bytes())
-        .chain_update(chain_id)
-        .finalize()
-        .into();
-    if ctx.signatures.contains(&id) {
-        return Ok(());
-    }
-    let (body, auth_info) = (&tx.raw.body_bytes, &tx.raw.auth_info_bytes);
-    let doc = sign_doc(body, auth_info, chain_id, number);
-    key.verify(&doc, &tx.raw.signatures[index])?;
-    ctx.signatures.insert(id);
+    auth::save(ctx, signer, &account);
     Ok(())
 }
 
 fn check_sequence(tx: &DecodedTx, info: &SignerInfo, account: &BaseAccount) -> Result<(), Fault> {
     if tx.body.unordered {
         if info.sequence != 0 {
-            return Err(sdk::invalid_request("an unordered transaction has sequence 0"));
+            return Err(sdk::invalid_request(
+                "sequence is not allowed for unordered transactions",
+            ));
         }
     } else if info.sequence != account.sequence {
         let text = format!(
@@ -229,22 +258,12 @@ fn check_sequence(tx: &DecodedTx, info: &SignerInfo, account: &BaseAccount) -> R
     Ok(())
 }
 
-/// The key in the transaction, which must be the signer's, or the one on chain.
-fn signing_key(ctx: &Context<'_>, signer: &Address, info: &SignerInfo) -> Result<PublicKey, Fault> {
-    let Some(any) = &info.public_key else {
-        return required(auth::public_key(&ctx.state, signer)?, || {
-            sdk::unauthorized(format!(
-                "the public key of {signer} is neither in the transaction nor on chain"
-            ))
-        });
-    };
-    let key = unpack::<PubKey>(any).map_err(|error| sdk::unauthorized(error.to_string()))?;
-    let key = PublicKey::from_slice(&key.key).map_err(|error| sdk::unauthorized(error.to_string()))?;
-    if key.address() != *signer {
-        return Err(sdk::unauthorized(format!(
-            "the public key is of {}, not of the signer {signer}",
-            key.address()
-        )));
-    }
-    Ok(key)
+/// The key in the transaction, or the one on chain.
+fn packed_key(account: &BaseAccount, info: &SignerInfo, index: usize) -> Result<Any, Fault> {
+    let known = info.public_key.clone().or_else(|| account.pub_key.clone());
+    required(known, || {
+        sdk::invalid_pubkey(format!(
+            "the public key of signer {index} is neither in the transaction nor on chain"
+        ))
+    })
 }

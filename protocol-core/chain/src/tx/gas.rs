@@ -28,14 +28,14 @@ const LARGE_GAS_LIMIT: u64 = 1 << 27;
 const LARGE_FEE: u128 = 99_999_999_999;
 
 /// Gas of a transaction of this size with so many messages.
-pub(super) fn used(size: usize, messages: usize) -> u64 {
+pub(crate) fn used(size: usize, messages: usize) -> u64 {
     let (size, messages) = (size as u64, messages as u64);
     let bytes = PER_BYTE.saturating_mul(size);
     bytes.saturating_add(PER_MESSAGE.saturating_mul(messages))
 }
 
 /// Size of a transaction once it has its public keys, fee, gas limit and signatures.
-pub(super) fn signed_size(tx: &DecodedTx) -> usize {
+pub(crate) fn signed_size(tx: &DecodedTx) -> usize {
     let mut auth_info = tx.auth_info.clone();
     for info in &mut auth_info.signer_infos {
         info.public_key.get_or_insert_with(|| {

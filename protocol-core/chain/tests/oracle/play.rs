@@ -137,7 +137,7 @@ impl Play {
         expected: &Result<(), Refusal>,
         outcome: &TxOutcome,
     ) -> Result<(), TestCaseError> {
-        let ours = (outcome.codespace.as_str(), outcome.code);
+        let ours = outcome.cause.unwrap_or_default();
         let agree = match expected {
             Ok(()) => outcome.code == 0,
             Err(Some(code)) => ours == *code || (code.1 == 0 && outcome.code != 0),
