@@ -67,7 +67,7 @@ pub struct GatewayConfig {
     /// Largest answer taken from a supplier, in bytes. Default 67108864 (64 MiB).
     pub max_response_bytes: usize,
     /// Bytes of answers held at the same time, over all callers: from their arrival until callers have taken them. Beyond it calls are
-    /// refused with 503. Default 134217728 (128 MiB).
+    /// refused with 503; a quarter is kept for answers up to 64 KiB. Default 134217728 (128 MiB).
     pub max_answer_bytes_in_flight: usize,
     /// Bytes of all answers to one batch; entries whose answer does not fit get an error. Default 67108864 (64 MiB).
     pub max_answer_bytes_per_request: usize,
@@ -243,8 +243,8 @@ impl GatewayConfig {
             (
                 "max_answer_bytes_per_request",
                 self.max_answer_bytes_per_request,
-                "max_answer_bytes_in_flight",
-                self.max_answer_bytes_in_flight,
+                "three quarters of max_answer_bytes_in_flight",
+                self.max_answer_bytes_in_flight - self.max_answer_bytes_in_flight / 4,
             ),
         ] {
             faults.expect(

@@ -81,7 +81,7 @@ fn bounds_that_contradict_each_other_are_refused() {
         ),
         (
             "max_answer_bytes_in_flight: 1000",
-            "max_answer_bytes_per_request: must be at most max_answer_bytes_in_flight, which is 1000",
+            "max_answer_bytes_per_request: must be at most three quarters of max_answer_bytes_in_flight, which is 750",
         ),
         (
             "admin_listen: 127.0.0.1:3069",

@@ -1,12 +1,15 @@
 //! How many bytes of answers may be held at a time: for one batch, and for all callers together.
 //!
 //! Bytes count from their arrival until the caller has taken the whole answer. What does not fit is refused, never waited for: whoever
-//! waits holds bytes too.
+//! waits holds bytes too. Callers who take large answers slowly cannot use up what small answers need.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+
+/// Answers up to this size, in bytes, may use all of a budget; what is beyond leaves a quarter of it alone.
+const SMALL: usize = 64 << 10;
 
 /// Bytes that may be held, and those that are.
 #[derive(Debug)]
@@ -23,10 +26,15 @@ impl Budget {
         })
     }
 
-    /// Holds `bytes` more; false, and none of them, when they do not fit.
-    fn hold(&self, bytes: usize) -> bool {
+    /// What answers beyond [`SMALL`] may use.
+    const fn limit_for_large(&self) -> usize {
+        self.limit - self.limit / 4
+    }
+
+    /// Holds `bytes` more, up to `limit`; false, and none of them, when they do not fit.
+    fn hold(&self, bytes: usize, limit: usize) -> bool {
         let held = self.held.fetch_add(bytes, Ordering::Relaxed);
-        let fits = held.saturating_add(bytes) <= self.limit;
+        let fits = held.saturating_add(bytes) <= limit;
         if !fits {
             self.release(bytes);
         }
@@ -76,11 +84,16 @@ pub(crate) struct Room {
 impl Room {
     /// Makes the room `bytes` larger, or leaves it as it is.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
-        if let Some(batch) = self.budgets.batch.as_ref().filter(|batch| !batch.hold(bytes)) {
+        let Budgets { all, batch } = &self.budgets;
+        if let Some(batch) = batch.as_ref().filter(|batch| !batch.hold(bytes, batch.limit)) {
             return Err(Full::Batch(batch.limit));
         }
-        if !self.budgets.all.hold(bytes) {
-            self.budgets.batch.iter().for_each(|batch| batch.release(bytes));
+        let limit = match self.bytes.saturating_add(bytes) <= SMALL {
+            true => all.limit,
+            false => all.limit_for_large(),
+        };
+        if !all.hold(bytes, limit) {
+            batch.iter().for_each(|batch| batch.release(bytes));
             return Err(Full::All);
         }
         self.bytes = self.bytes.saturating_add(bytes);
@@ -115,6 +128,28 @@ pub(crate) fn holding(bytes: Bytes, rooms: Vec<Room>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_answers_leave_small_ones_their_share() {
+        let budgets = Budgets {
+            all: Budget::new(16 * SMALL),
+            batch: None,
+        };
+        let (mut large, mut another) = (budgets.room(), budgets.room());
+        large.grow(12 * SMALL).unwrap();
+        assert_eq!(another.grow(SMALL + 1), Err(Full::All));
+        let small: Vec<Room> = (0..4)
+            .map(|_| {
+                let mut room = budgets.room();
+                room.grow(SMALL).unwrap();
+                room
+            })
+            .collect();
+        assert_eq!(another.grow(1), Err(Full::All));
+        drop(small);
+        another.grow(SMALL).unwrap();
+        assert_eq!(another.grow(1), Err(Full::All), "it is large now");
+    }
 
     #[test]
     fn holds_no_more_than_either_budget_and_gives_all_back() {
