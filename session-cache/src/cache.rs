@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
-use portico_client::{BlockHead, Chain};
+use portico_client::BlockHead;
 use portico_protocol::{Address, Height, ServiceId};
-use tokio::sync::{MutexGuard, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::SessionError;
+use crate::flights::{Flight, Flights};
 use crate::metrics::Metrics;
-use crate::read::{PublicKeys, Question, read};
+use crate::refusals::Refusals;
 use crate::slot::Slot;
-use crate::{SessionError, SessionView};
 
-/// Pairs of application and service that are remembered; when full, the one unused for longest makes room.
-pub const MAX_ENTRIES: usize = 4_096;
 /// Sessions that are read at the same time at a rollover.
 const PREFETCHES: usize = 16;
 /// Pauses between questions at a rollover: the chain's queries may lag a moment behind its blocks.
@@ -30,39 +31,108 @@ const BOUNDARY_PAUSES: [Duration; 5] = [
     Duration::from_millis(800),
 ];
 
-type Key = (Address, ServiceId);
+/// An application and a service.
+pub(crate) type Pair = (Address, ServiceId);
+
+/// What is asked of a [`Reader`].
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The application.
+    pub application: Address,
+    /// The service.
+    pub service: ServiceId,
+    /// A height of the session; 0 means the newest.
+    pub height: Height,
+}
+
+/// A session as a role keeps it.
+pub trait Held: Send + Sync + 'static {
+    /// Id of the session.
+    fn id(&self) -> &str;
+    /// First block.
+    fn start(&self) -> Height;
+    /// Last block.
+    fn end(&self) -> Height;
+    /// Last block in which its relays are still accepted.
+    fn grace_end(&self) -> Height;
+}
+
+/// How a role reads a session from the chain, and what it keeps of it.
+#[async_trait]
+pub trait Reader: Send + Sync + 'static {
+    /// What is kept.
+    type Session: Held;
+    /// Asks the chain. Called once at a time for a pair, however many callers wait.
+    async fn read(&self, question: &Question) -> Result<Self::Session, SessionError>;
+}
+
+/// What happens when a session of another pair is to be kept and there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The pair that was unused for longest makes room: for who can ask again.
+    Evict,
+    /// [`SessionError::Busy`]: for who holds more than can be asked for again.
+    Refuse,
+}
+
+/// Bounds of a cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Pairs of which sessions are kept, up to three each.
+    pub max_pairs: usize,
+    /// What happens beyond it.
+    pub when_full: WhenFull,
+    /// How long a failure is answered from memory that may pass by itself. With zero, only those who waited for the same question share it.
+    pub failure_pause: Duration,
+}
 
 /// Sessions of (application, service), read once per rollover however many callers ask.
-pub struct SessionCache {
-    chain: Arc<dyn Chain>,
+pub struct Cache<R: Reader> {
+    reader: R,
     head: watch::Receiver<BlockHead>,
-    slots: RwLock<BTreeMap<Key, Arc<Slot>>>,
-    keys: PublicKeys,
+    slots: RwLock<BTreeMap<Pair, Arc<Slot<R::Session>>>>,
+    refusals: Refusals,
+    flights: Flights,
+    bounds: Bounds,
     metrics: Metrics,
 }
 
-impl std::fmt::Debug for SessionCache {
+impl<R: Reader> std::fmt::Debug for Cache<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionCache")
+        f.debug_struct("Cache")
             .field("height", &self.height())
             .finish_non_exhaustive()
     }
 }
 
-impl SessionCache {
-    /// An empty cache over `chain`. Its metrics carry the label `role` and err when `registry` already has them with that role.
-    pub fn new(
-        chain: Arc<dyn Chain>,
-        role: &str,
-        registry: &prometheus::Registry,
-    ) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            head: chain.head(),
-            metrics: Metrics::new(role, registry)?,
-            chain,
+type Answer<R> = Result<Arc<<R as Reader>::Session>, SessionError>;
+
+impl<R: Reader> Cache<R> {
+    /// An empty cache of what `reader` reads, which follows `head`. Counted nowhere.
+    pub fn over(reader: R, head: watch::Receiver<BlockHead>, bounds: Bounds) -> Self {
+        Self::counted(reader, head, bounds, Metrics::unregistered())
+    }
+
+    pub(crate) fn counted(
+        reader: R,
+        head: watch::Receiver<BlockHead>,
+        bounds: Bounds,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            reader,
+            head,
             slots: RwLock::default(),
-            keys: PublicKeys::default(),
-        })
+            refusals: Refusals::default(),
+            flights: Flights::default(),
+            bounds,
+            metrics,
+        }
+    }
+
+    /// What reads the sessions.
+    pub const fn reader(&self) -> &R {
+        &self.reader
     }
 
     /// Height of the newest committed block; 0 before the first is known.
@@ -75,65 +145,78 @@ impl SessionCache {
     ///
     /// That is the one of the newest block. While it is being read after a rollover, callers get the previous one as long as its
     /// suppliers accept it; a caller waits only when there is none.
-    pub async fn current(
-        &self,
-        application: &Address,
-        service: &ServiceId,
-    ) -> Result<Arc<SessionView>, SessionError> {
+    pub async fn current(&self, application: &Address, service: &ServiceId) -> Answer<R> {
         let head = self.height();
-        let slot = self.slot(application, service, head);
-        let (current, in_grace, refusal) = {
-            let known = slot.known();
-            (
-                known.containing(head),
-                known.in_grace(head),
-                known.refusal(head, head, Instant::now()),
-            )
+        let pair = (*application, service.clone());
+        let Some(slot) = self.used(&pair, head) else {
+            return self.at(application, service, head).await;
         };
-        match (current, in_grace, refusal) {
-            (Some(view), _, _) => {
+        let (current, in_grace) = {
+            let known = slot.known();
+            (known.containing(head), known.in_grace(head))
+        };
+        match (current, in_grace) {
+            (Some(session), _) => {
                 self.metrics.hits.inc();
-                Ok(view)
+                Ok(session)
             }
-            (None, Some(previous), None) => Ok(match slot.flight.try_lock() {
-                Ok(flight) => {
-                    let question = self.question(application, service, head);
-                    self.ask(&slot, &question, flight).await.unwrap_or(previous)
+            (None, Some(previous)) => {
+                if self.refusals.find(&pair, head, head, Instant::now()).is_some() {
+                    return Ok(self.grace(previous));
                 }
-                Err(_) => self.grace(previous),
-            }),
-            (None, Some(previous), Some(_)) => Ok(self.grace(previous)),
-            (None, None, Some(error)) => Err(error),
-            (None, None, None) => self.at(application, service, head).await,
+                match self.flights.try_begin(&pair) {
+                    Some(flight) => Ok(self.ask(&pair, head, flight).await.unwrap_or(previous)),
+                    None => Ok(self.grace(previous)),
+                }
+            }
+            (None, None) => self.at(application, service, head).await,
         }
     }
 
-    /// The session that contains `height`, which is at most the newest block's; 0 means the newest.
-    pub async fn at(
+    /// The session that contains `height`, if it is known. Never asks the chain.
+    #[must_use]
+    pub fn containing(
         &self,
         application: &Address,
         service: &ServiceId,
         height: Height,
-    ) -> Result<Arc<SessionView>, SessionError> {
-        let slot = self.slot(application, service, self.height());
-        if let Some(answer) = self.known(&slot, height) {
-            return answer;
-        }
-        let flight = slot.flight.lock().await;
-        match self.known(&slot, height) {
-            Some(answer) => answer, // whoever was before us asked
-            None => {
-                self.ask(&slot, &self.question(application, service, height), flight)
-                    .await
+    ) -> Option<Arc<R::Session>> {
+        let pair = (*application, service.clone());
+        self.used(&pair, self.height());
+        let found = self.known(&pair, height);
+        found.inspect(|_| self.metrics.hits.inc())
+    }
+
+    /// The session that contains `height`, which is at most the newest block's; 0 means the newest.
+    ///
+    /// Boxed, so that the futures of callers stay small: what is known already, [`Self::containing`] tells without.
+    pub fn at<'a>(
+        &'a self,
+        application: &'a Address,
+        service: &'a ServiceId,
+        height: Height,
+    ) -> BoxFuture<'a, Answer<R>> {
+        Box::pin(async move {
+            let since = Instant::now();
+            let pair = (*application, service.clone());
+            self.used(&pair, self.height());
+            if let Some(answer) = self.remembered(&pair, height, since) {
+                return answer;
             }
-        }
+            let flight = self.flights.begin(&pair, self.is_known(&pair)).await?;
+            match self.remembered(&pair, height, since) {
+                Some(answer) => answer, // whoever was before us asked
+                None => self.ask(&pair, height, flight).await,
+            }
+        })
     }
 
     /// The session before the current one, while its suppliers still accept relays. Never asks the chain.
     #[must_use]
-    pub fn previous(&self, application: &Address, service: &ServiceId) -> Option<Arc<SessionView>> {
+    pub fn previous(&self, application: &Address, service: &ServiceId) -> Option<Arc<R::Session>> {
         let head = self.height();
-        self.slot(application, service, head).known().in_grace(head)
+        let slot = self.used(&(*application, service.clone()), head)?;
+        slot.known().in_grace(head)
     }
 
     /// Reads the next session of every pair in use as soon as a block after the current one's end is committed, until `stop`.
@@ -158,12 +241,20 @@ impl SessionCache {
         }
     }
 
+    /// Drops sessions that no relay can belong to any more at `head`.
+    pub fn prune(&self, head: Height) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| slot.known().prune(head));
+        self.metrics.set_entries(slots.len());
+    }
+
     async fn prefetch(&self, height: Height) {
-        let due = self
-            .entries()
-            .into_iter()
-            .filter(|(_, slot)| is_due(slot, height));
-        let reads: Vec<_> = due.map(|(key, slot)| self.renew(key, slot)).collect();
+        let due: Vec<_> = {
+            let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+            let due = slots.iter().filter(|(_, slot)| is_due(slot, height));
+            due.map(|(pair, _)| pair.clone()).collect()
+        };
+        let reads: Vec<_> = due.into_iter().map(|pair| self.renew(pair)).collect();
         stream::iter(reads)
             .buffer_unordered(PREFETCHES)
             .collect::<()>()
@@ -171,20 +262,19 @@ impl SessionCache {
     }
 
     /// Asks for the newest session until it is there; gives up until the next block after some pauses.
-    async fn renew(&self, (application, service): Key, slot: Arc<Slot>) {
+    async fn renew(&self, pair: Pair) {
         let mut pauses = BOUNDARY_PAUSES.iter();
         loop {
-            let flight = slot.flight.lock().await;
+            let Ok(flight) = self.flights.begin(&pair, true).await else {
+                return;
+            };
             let height = self.height();
-            if slot.known().containing(height).is_some() {
+            if self.known(&pair, height).is_some() {
                 return;
             }
-            match (
-                self.ask(&slot, &self.question(&application, &service, height), flight)
-                    .await,
-                pauses.next(),
-            ) {
-                (Ok(view), _) => return debug!(session = view.id(), %height, %service, "session began"),
+            let (application, service) = &pair;
+            match (self.ask(&pair, height, flight).await, pauses.next()) {
+                (Ok(session), _) => return debug!(session = session.id(), %height, %service, "session began"),
                 (Err(error), None) => {
                     return warn!(%application, %service, %height, %error, "no session after a rollover");
                 }
@@ -194,106 +284,108 @@ impl SessionCache {
     }
 
     /// Asks the chain and remembers what it said. `flight` shows that nobody else asks for this pair.
-    async fn ask(
-        &self,
-        slot: &Slot,
-        question: &Question,
-        flight: MutexGuard<'_, ()>,
-    ) -> Result<Arc<SessionView>, SessionError> {
+    async fn ask(&self, pair: &Pair, height: Height, flight: Flight<'_>) -> Answer<R> {
+        let turn = self.flights.turn(self.is_known(pair)).await?;
         self.metrics.lookups.inc();
         let head = self.height();
-        let answer = read(self.chain.as_ref(), &self.keys, question)
-            .await
-            .map(Arc::new);
-        match &answer {
-            Ok(view) => slot.known().learn(Arc::clone(view)),
+        let question = Question {
+            application: pair.0,
+            service: pair.1.clone(),
+            height,
+        };
+        let answer = self.reader.read(&question).await.map(Arc::new);
+        let answer = match answer {
+            Ok(session) => self.learn(pair, head, session),
             Err(error) => {
                 self.metrics.failures.inc();
-                slot.known()
-                    .refuse(question.height, head, error.clone(), Instant::now());
+                self.refuse(pair, height, head, &error);
+                Err(error)
             }
-        }
-        drop(flight);
+        };
+        drop(turn);
+        drop(flight); // after: who waits looks at what was remembered
         answer
     }
 
-    fn known(&self, slot: &Slot, height: Height) -> Option<Result<Arc<SessionView>, SessionError>> {
-        let head = self.height();
-        let known = slot.known();
-        let wanted = if height == Height(0) { head } else { height };
-        let found = match wanted {
-            Height(0) => known.newest().cloned(), // no block is known yet
-            wanted => known.containing(wanted),
+    fn learn(&self, pair: &Pair, head: Height, session: Arc<R::Session>) -> Answer<R> {
+        let slot = match self.slot(pair) {
+            Some(slot) => slot,
+            None => self.new_slot(pair, head)?,
         };
-        if let Some(view) = found {
-            self.metrics.hits.inc();
-            return Some(Ok(view));
-        }
-        known.refusal(height, head, Instant::now()).map(Err)
+        slot.known().learn(Arc::clone(&session));
+        Ok(session)
     }
 
-    fn grace(&self, previous: Arc<SessionView>) -> Arc<SessionView> {
+    fn refuse(&self, pair: &Pair, asked: Height, head: Height, error: &SessionError) {
+        // What was refused in a block that passed meanwhile says nothing of this one.
+        if self.height() == head {
+            let until = error
+                .is_transient()
+                .then(|| Instant::now() + self.bounds.failure_pause);
+            self.refusals.remember(pair, asked, head, error.clone(), until);
+        }
+    }
+
+    /// What is known of a question, or how it was refused, for a caller who has been waiting since `since`.
+    fn remembered(&self, pair: &Pair, height: Height, since: Instant) -> Option<Answer<R>> {
+        if let Some(session) = self.known(pair, height) {
+            self.metrics.hits.inc();
+            return Some(Ok(session));
+        }
+        self.refusals.find(pair, height, self.height(), since).map(Err)
+    }
+
+    fn known(&self, pair: &Pair, height: Height) -> Option<Arc<R::Session>> {
+        let head = self.height();
+        let slot = self.slot(pair)?;
+        let known = slot.known();
+        match if height == Height(0) { head } else { height } {
+            Height(0) => known.newest().cloned(), // no block is known yet
+            wanted => known.containing(wanted),
+        }
+    }
+
+    fn grace(&self, previous: Arc<R::Session>) -> Arc<R::Session> {
         self.metrics.grace_hits.inc();
         previous
     }
 
-    fn question(&self, application: &Address, service: &ServiceId, height: Height) -> Question {
-        Question {
-            application: *application,
-            service: service.clone(),
-            height,
-        }
-    }
-
-    fn slot(&self, application: &Address, service: &ServiceId, head: Height) -> Arc<Slot> {
-        let key = (*application, service.clone());
-        let found = self
-            .slots
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-            .cloned();
-        let slot = found.unwrap_or_else(|| self.new_slot(key));
-        slot.use_at(head);
-        slot
-    }
-
-    fn new_slot(&self, key: Key) -> Arc<Slot> {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MAX_ENTRIES && !slots.contains_key(&key) {
-            let oldest = slots
-                .iter()
-                .min_by_key(|(_, slot)| slot.used_at())
-                .map(|(key, _)| key.clone());
-            oldest.map(|key| slots.remove(&key));
-        }
-        let slot = Arc::clone(slots.entry(key).or_default());
-        self.metrics
-            .entries
-            .set(i64::try_from(slots.len()).unwrap_or(i64::MAX));
-        slot
-    }
-
-    fn entries(&self) -> Vec<(Key, Arc<Slot>)> {
+    fn is_known(&self, pair: &Pair) -> bool {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots
-            .iter()
-            .map(|(key, slot)| (key.clone(), Arc::clone(slot)))
-            .collect()
+        slots.contains_key(pair)
     }
 
-    fn prune(&self, head: Height) {
+    fn slot(&self, pair: &Pair) -> Option<Arc<Slot<R::Session>>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.get(pair).cloned()
+    }
+
+    /// As [`Self::slot`], for a caller: what is used is read again at the next rollover.
+    fn used(&self, pair: &Pair, head: Height) -> Option<Arc<Slot<R::Session>>> {
+        self.slot(pair).inspect(|slot| slot.use_at(head))
+    }
+
+    /// Room for a pair that has a session. Pairs without one take none: the chain does not know them.
+    fn new_slot(&self, pair: &Pair, head: Height) -> Result<Arc<Slot<R::Session>>, SessionError> {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.known().prune(head));
-        self.metrics
-            .entries
-            .set(i64::try_from(slots.len()).unwrap_or(i64::MAX));
+        if slots.len() >= self.bounds.max_pairs && !slots.contains_key(pair) {
+            if self.bounds.when_full == WhenFull::Refuse {
+                return Err(SessionError::Busy);
+            }
+            let oldest = slots.iter().min_by_key(|(_, slot)| slot.used_at());
+            let oldest = oldest.map(|(pair, _)| pair.clone());
+            oldest.map(|oldest| slots.remove(&oldest));
+        }
+        let slot = Arc::clone(slots.entry(pair.clone()).or_default());
+        slot.use_at(head);
+        self.metrics.set_entries(slots.len());
+        Ok(slot)
     }
 }
 
 /// Whether the slot's newest session is over and was used in its time.
-fn is_due(slot: &Slot, height: Height) -> bool {
+fn is_due<S: Held>(slot: &Slot<S>, height: Height) -> bool {
     slot.known()
         .newest()
-        .is_some_and(|view| view.end < height && slot.used_at() >= view.start)
+        .is_some_and(|session| session.end() < height && slot.used_at() >= session.start())
 }

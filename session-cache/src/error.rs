@@ -24,6 +24,9 @@ pub enum SessionError {
     /// The application's account has no public key on chain, so that no ring can be made; it has to sign one transaction first.
     #[error("the chain knows no public key of application {0}: its account has never signed a transaction")]
     NoPublicKey(Address),
+    /// Too many sessions are held, or too many that nobody knows are asked for.
+    #[error("too many sessions at a time")]
+    Busy,
     /// The ring of application and gateways cannot be made.
     #[error("the application's ring cannot be made")]
     Ring(#[from] RingError),
@@ -35,7 +38,7 @@ impl SessionError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Chain { source, .. } => source.is_retryable(),
-            Self::Malformed(_) => true,
+            Self::Malformed(_) | Self::Busy => true,
             Self::NoPublicKey(_) | Self::Ring(_) => false,
         }
     }

@@ -18,6 +18,15 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Counters that nobody reads.
+    pub(crate) fn unregistered() -> Self {
+        Self::new("none", &Registry::new()).expect("the only metrics of a registry of their own")
+    }
+
+    pub(crate) fn set_entries(&self, pairs: usize) {
+        self.entries.set(i64::try_from(pairs).unwrap_or(i64::MAX));
+    }
+
     pub(crate) fn new(role: &str, registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str| {
             let counter = IntCounter::with_opts(Opts::new(name, help).const_label("role", role))?;

@@ -1,10 +1,12 @@
 //! Reading a session from the chain, with everything that relaying in it needs.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use portico_client::{Accounts, ChainError, ModuleParams, Sessions};
+use portico_client::{Accounts, Chain, ChainError, ModuleParams, Sessions};
 use portico_protocol::relay::ring_gateways;
 use portico_protocol::ring::Ring;
 use portico_protocol::session::Timing;
@@ -13,6 +15,8 @@ use portico_protocol::wire::pocket::shared::{RpcType, Supplier};
 use portico_protocol::{Address, Height, PublicKey, ServiceId};
 use tracing::warn;
 
+use crate::cache::{Bounds, Cache, Question, Reader, WhenFull};
+use crate::metrics::Metrics;
 use crate::{Endpoint, SessionError, SessionView, SupplierView};
 
 /// Public keys remembered. An account's key never changes, so they do not expire; when full, all are forgotten and read again.
@@ -20,12 +24,46 @@ const MAX_KEYS: usize = 65_536;
 /// Accounts of one session that are read at the same time.
 const KEY_READS: usize = 16;
 
-/// The question that is answered here.
-#[derive(Clone, Debug)]
-pub(crate) struct Question {
-    pub(crate) application: Address,
-    pub(crate) service: ServiceId,
-    pub(crate) height: Height,
+/// Pairs of application and service that a [`SessionCache`] remembers; when full, the one unused for longest makes room.
+pub const MAX_ENTRIES: usize = 4_096;
+/// How long a failure is remembered that may pass by itself (the chain cannot be reached).
+const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+
+/// The sessions of a role that signs relays and verifies their answers.
+pub type SessionCache = Cache<ViewReader>;
+
+/// Reads sessions as [`SessionView`]s.
+pub struct ViewReader {
+    chain: Arc<dyn Chain>,
+    keys: PublicKeys,
+}
+
+impl SessionCache {
+    /// An empty cache over `chain`. Its metrics carry the label `role` and err when `registry` already has them with that role.
+    pub fn new(
+        chain: Arc<dyn Chain>,
+        role: &str,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, prometheus::Error> {
+        let bounds = Bounds {
+            max_pairs: MAX_ENTRIES,
+            when_full: WhenFull::Evict,
+            failure_pause: FAILURE_PAUSE,
+        };
+        let head = chain.head();
+        let keys = PublicKeys::default();
+        let metrics = Metrics::new(role, registry)?;
+        Ok(Self::counted(ViewReader { chain, keys }, head, bounds, metrics))
+    }
+}
+
+#[async_trait]
+impl Reader for ViewReader {
+    type Session = SessionView;
+
+    async fn read(&self, question: &Question) -> Result<SessionView, SessionError> {
+        read(self.chain.as_ref(), &self.keys, question).await
+    }
 }
 
 impl Question {
@@ -39,7 +77,7 @@ impl Question {
 }
 
 /// Asks for a session and completes it with keys and params.
-pub(crate) async fn read(
+async fn read(
     chain: &(impl Sessions + ModuleParams + Accounts + ?Sized),
     keys: &PublicKeys,
     question: &Question,

@@ -1,3 +1,5 @@
+mod bounds;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use portico_protocol::{Address, Height, ServiceId, SigningKey};
 use tokio_util::sync::CancellationToken;
 
 use crate::testkit::MemoryChain;
-use crate::{MAX_ENTRIES, SessionCache, SessionError};
+use crate::{SessionCache, SessionError};
 
 struct World {
     chain: Arc<MemoryChain>,
@@ -272,24 +274,5 @@ async fn leaves_out_suppliers_whose_key_the_chain_does_not_know() {
         view.ring.keys(),
         [key(1).public_key(), key(1).public_key()],
         "nor gateways"
-    );
-}
-
-#[tokio::test]
-async fn holds_a_bounded_number_of_pairs() {
-    let world = world();
-    world.id().await.unwrap();
-    world.chain.advance_to(2);
-    for number in 0..MAX_ENTRIES {
-        let mut bytes = [0; 20];
-        bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        let _ = world.cache.current(&Address::new(bytes), &world.service).await;
-    }
-    let calls = world.chain.session_calls();
-    world.id().await.unwrap();
-    assert_eq!(
-        world.chain.session_calls(),
-        calls + 1,
-        "the pair unused for longest made room"
     );
 }

@@ -5,6 +5,8 @@ use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::{Params, RpcType};
 use portico_protocol::{Address, Height, PublicKey, ServiceId};
 
+use crate::Held;
+
 /// A session with all that is needed to sign for it and to verify what its suppliers answer.
 #[derive(Clone, Debug)]
 pub struct SessionView {
@@ -55,6 +57,24 @@ impl SessionView {
         self.suppliers
             .iter()
             .find(|supplier| supplier.operator == *operator)
+    }
+}
+
+impl Held for SessionView {
+    fn id(&self) -> &str {
+        Self::id(self)
+    }
+
+    fn start(&self) -> Height {
+        self.start
+    }
+
+    fn end(&self) -> Height {
+        self.end
+    }
+
+    fn grace_end(&self) -> Height {
+        self.grace_end
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct Driver {
     pub(crate) trees: Arc<SessionTrees>,
     pub(crate) log: Arc<dyn LeafLog>,
     pub(crate) writer: Arc<Writer>,
-    pub(crate) sessions: Arc<Sessions<dyn Chain>>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) submitter: Submitter,
     pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
     pub(crate) metrics: Arc<Metrics>,

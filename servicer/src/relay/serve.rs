@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use portico_client::Chain;
 use portico_protocol::Height;
 use portico_protocol::receipt;
 use portico_protocol::relay::{RelayError, sign_response};
@@ -31,7 +30,7 @@ pub(crate) struct Relays {
     pub(crate) served: Served,
     pub(crate) admittance: Admittance,
     pub(crate) verifier: Verifier,
-    pub(crate) sessions: Arc<Sessions<dyn Chain>>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) replays: Arc<Replays>,
     pub(crate) recorder: Recorder,
     pub(crate) buffers: Buffers,

@@ -1,30 +1,28 @@
 //! Sessions as the hot path needs them: one look-up gives everything that a relay is checked against.
 //!
-//! Keyed by (application, service, session start). A request is believed to name a session that the grid of sessions has at this
-//! height before the chain is asked; then the chain is asked once, however many relays wait for it, and a refusal is remembered until
-//! the next block. So what a stranger can cause is one query per block for each application that he invents, at most
-//! [`MAX_LOOKUPS`] at a time.
+//! A request is believed to name a session that the grid of sessions has at this height before the chain is asked; who asks, how often
+//! and what is remembered of refusals is [`portico_session_cache`]'s. What is the servicer's own is here: seats of its suppliers, meters,
+//! prices, windows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use portico_client::{Chain, ChainError};
-use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, Height, ServiceId, Upokt, difficulty, relay};
-use tokio::sync::{OnceCell, Semaphore};
+use portico_session_cache::{
+    self as session_cache, Bounds, Cache, Grid, Head, Held, Question, Reader, WhenFull,
+};
+use tokio::sync::OnceCell;
 
 use crate::metrics::Metrics;
-use crate::session::head::Head;
 use crate::session::meter::{Meter, Prices, budget};
 use crate::session::record::{CountSnapshot, Sending, SessionRecord, Windows};
 use crate::session::stage::Stage;
 use crate::session::tree::{SessionTree, SessionTrees};
-
-/// Sessions asked of the chain at a time.
-const MAX_LOOKUPS: usize = 32;
 
 /// Time for all that is asked of the chain about one session.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -83,20 +81,29 @@ pub(crate) struct SessionSupplier {
     pub(crate) tree: OnceCell<Arc<SessionTree>>,
 }
 
-type Key = (Address, ServiceId, Height);
-type Cell = Arc<OnceCell<Result<Arc<SessionInfo>, SessionError>>>;
+impl Held for SessionInfo {
+    fn id(&self) -> &str {
+        &self.header.session_id
+    }
+
+    fn start(&self) -> Height {
+        self.start
+    }
+
+    fn end(&self) -> Height {
+        self.end
+    }
+
+    fn grace_end(&self) -> Height {
+        self.windows.grace_end
+    }
+}
 
 /// The sessions in use.
-#[derive(Debug)]
-pub(crate) struct Sessions<C: ?Sized> {
-    entries: Mutex<HashMap<Key, Entry>>,
-    params: Mutex<Option<(Height, Arc<Params>)>>,
-    head: Head<C>,
-    lookups: Semaphore,
-    rules: Rules,
-    trees: Arc<SessionTrees>,
-    metrics: Arc<Metrics>,
-    chain: Arc<C>,
+pub(crate) struct Sessions {
+    cache: Cache<InfoReader>,
+    grid: Grid<dyn Chain>,
+    head: Head<dyn Chain>,
 }
 
 /// Configuration of the sessions.
@@ -107,37 +114,39 @@ pub(crate) struct Rules {
     pub(crate) metered: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    cell: Cell,
-    /// Height at which the look-up began: a refusal counts for this height only.
-    asked_at: Height,
-    end: Height,
+/// Reads sessions as [`SessionInfo`]s.
+pub(crate) struct InfoReader {
+    rules: Rules,
+    trees: Arc<SessionTrees>,
+    metrics: Arc<Metrics>,
+    chain: Arc<dyn Chain>,
 }
 
-impl Entry {
-    /// Whether the entry answers a request at `height`: a refusal by the chain does for its block, a chain that was away for nobody.
-    fn counts_at(&self, height: Height) -> bool {
-        match self.cell.get() {
-            None | Some(Ok(_)) => true,
-            Some(Err(SessionError::Unknown(_))) => self.asked_at >= height,
-            Some(Err(_)) => false,
-        }
-    }
-}
-
-impl<C: Chain + ?Sized> Sessions<C> {
-    pub(crate) fn new(chain: Arc<C>, trees: Arc<SessionTrees>, rules: Rules, metrics: Arc<Metrics>) -> Self {
-        let (entries, params) = (Mutex::default(), Mutex::default());
-        Self {
-            entries,
-            params,
-            head: Head::new(Arc::clone(&chain)),
-            lookups: Semaphore::new(MAX_LOOKUPS),
+impl Sessions {
+    pub(crate) fn new(
+        chain: Arc<dyn Chain>,
+        trees: Arc<SessionTrees>,
+        rules: Rules,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let bounds = Bounds {
+            max_pairs: rules.max_sessions,
+            // A session that is forgotten forgets what its meters reserved.
+            when_full: WhenFull::Refuse,
+            failure_pause: Duration::ZERO,
+        };
+        let (head, grid) = (Head::new(Arc::clone(&chain)), Grid::new(Arc::clone(&chain)));
+        let followed = chain.head();
+        let reader = InfoReader {
             rules,
             trees,
             metrics,
             chain,
+        };
+        Self {
+            cache: Cache::over(reader, followed, bounds),
+            grid,
+            head,
         }
     }
 
@@ -154,19 +163,22 @@ impl<C: Chain + ?Sized> Sessions<C> {
         service: &ServiceId,
     ) -> Result<Arc<SessionInfo>, SessionError> {
         let start = Height(header.session_start_block_height);
+        let end = Height(header.session_end_block_height);
         let height = self.height_for(start).await?;
-        let key = (application, service.clone(), start);
-        let cell = match self.known(&key, height) {
-            Some(cell) => cell,
+        let found = match self.cache.containing(&application, service, start) {
+            Some(found) => found,
             None => {
-                let end = in_time(self.plausible(header, height)).await?;
-                self.entry(key, height, end)?
+                let accepted = async {
+                    let accepted = self.grid.accepts(start, end, height).await;
+                    accepted.map_err(SessionError::Chain)
+                };
+                if !in_time(accepted).await? {
+                    return Err(not_active(header, height));
+                }
+                let asked = self.cache.at(&application, service, height.min(end)).await;
+                asked.map_err(SessionError::from)?
             }
         };
-        let found = cell
-            .get_or_init(|| in_time(self.ask(application, service, start, height)))
-            .await
-            .clone()?;
         if let Some(field) = relay::header_difference(header, &found.header) {
             return Err(SessionError::Header(field));
         }
@@ -187,109 +199,67 @@ impl<C: Chain + ?Sized> Sessions<C> {
 
     /// Waits until the followed head is at `height`.
     pub(crate) async fn reach(&self, height: Height) {
-        let mut head = self.chain.head();
-        // A chain that is gone reaches nothing: who waits has a time-out.
-        if head.wait_for(|head| head.height >= height).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.head.reach(height).await;
     }
 
     /// Whether the grid of sessions, as far as it is known, has one from here on.
     pub(crate) fn may_begin(&self, start: Height) -> bool {
-        let params = lock(&self.params).clone();
-        params.is_none_or(|(_, params)| Timing::new(&params).start(start) == start)
-    }
-
-    /// Last height of the session, when the grid of sessions has it now or had it within the grace period.
-    async fn plausible(&self, header: &SessionHeader, height: Height) -> Result<Height, SessionError> {
-        let params = self.params(height).await.map_err(SessionError::Chain)?;
-        let timing = Timing::new(&params);
-        let start = Height(header.session_start_block_height);
-        let end = Height(header.session_end_block_height);
-        let on_grid = start.0 > 0 && timing.start(start) == start && timing.end(start) == end;
-        let in_time = start <= height && height <= timing.grace_end(start);
-        if on_grid && in_time {
-            Ok(end)
-        } else {
-            Err(not_active(header, height))
-        }
-    }
-
-    /// Shared params, asked for once per block.
-    async fn params(&self, height: Height) -> Result<Arc<Params>, ChainError> {
-        let cached = lock(&self.params).clone();
-        // A request may be checked at a height that the followed head has not reached.
-        if let Some((at, params)) = cached
-            && (at == height || at.0 == height.0.saturating_add(1))
-        {
-            return Ok(params);
-        }
-        let params = Arc::new(self.chain.shared_params(None).await?);
-        *lock(&self.params) = Some((height, Arc::clone(&params)));
-        Ok(params)
-    }
-
-    fn known(&self, key: &Key, height: Height) -> Option<Cell> {
-        let entries = lock(&self.entries);
-        let entry = entries.get(key)?;
-        entry.counts_at(height).then(|| Arc::clone(&entry.cell))
-    }
-
-    fn entry(&self, key: Key, height: Height, end: Height) -> Result<Cell, SessionError> {
-        let mut entries = lock(&self.entries);
-        if entries.len() >= self.rules.max_sessions {
-            entries.retain(|_, entry| entry.counts_at(height));
-        }
-        // Refusals make room for sessions: what is invented may be asked for again, what is real must not wait for the next block.
-        if entries.len() >= self.rules.max_sessions {
-            entries.retain(|_, entry| !matches!(entry.cell.get(), Some(Err(_))));
-        }
-        if entries.len() >= self.rules.max_sessions {
-            return Err(SessionError::TooMany);
-        }
-        let new = || Entry {
-            cell: Cell::default(),
-            asked_at: height,
-            end,
-        };
-        let entry = entries.entry(key).or_insert_with(new);
-        if !entry.counts_at(height) {
-            *entry = new();
-        }
-        Ok(Arc::clone(&entry.cell))
+        self.grid.may_begin(start)
     }
 
     /// Drops sessions that no relay can belong to any more.
     pub(crate) fn expire(&self, height: Height) {
-        lock(&self.entries).retain(|_, entry| match entry.cell.get() {
-            Some(Ok(info)) => height <= info.windows.grace_end,
-            Some(Err(_)) => entry.counts_at(height),
-            None => height <= entry.end,
-        });
+        self.cache.prune(height);
     }
 
-    async fn ask(
-        &self,
-        application: Address,
-        service: &ServiceId,
-        start: Height,
-        height: Height,
-    ) -> Result<Arc<SessionInfo>, SessionError> {
-        let _place = self.lookups.acquire().await.map_err(|_| SessionError::TooMany)?;
+    /// Asks for the application again, once per block: a gateway may have been delegated to since the session was looked up.
+    pub(crate) async fn renewed_ring(&self, session: &SessionInfo) -> Option<Arc<BTreeSet<Address>>> {
+        let height = self.height();
+        {
+            let mut ring = lock(&session.ring);
+            if ring.asked_at >= height {
+                return None;
+            }
+            ring.asked_at = height;
+        }
+        let asking = async {
+            let application = self.cache.reader().chain.application(&session.application).await;
+            application.map_err(SessionError::Chain)
+        };
+        let application = in_time(asking).await.ok()?;
+        let members = Arc::new(relay::ring_addresses(&application, session.end));
+        lock(&session.ring).members = Arc::clone(&members);
+        Some(members)
+    }
+}
+
+#[async_trait]
+impl Reader for InfoReader {
+    type Session = SessionInfo;
+
+    async fn read(&self, question: &Question) -> Result<SessionInfo, session_cache::SessionError> {
         self.metrics.lookup();
-        let end = Timing::new(&*self.params(height).await.map_err(SessionError::Chain)?).end(start);
-        let session = self
-            .chain
-            .session(&application, service, height.min(end))
-            .await
-            .map_err(unknown)?;
-        let info = self
-            .info(session, application, service.clone())
-            .await
-            .map_err(SessionError::Chain)?;
-        Ok(Arc::new(info))
+        let unanswered = |source| session_cache::SessionError::Chain {
+            application: question.application,
+            service: question.service.clone(),
+            source,
+        };
+        let asking = async {
+            let (application, service) = (question.application, question.service.clone());
+            let session = self
+                .chain
+                .session(&application, &service, question.height)
+                .await?;
+            let info = self.info(session, application, service).await;
+            // There is a session: what cannot be said of it is a failure, whatever the chain calls it.
+            info.map_err(|error| ChainError::Internal(error.to_string()))
+        };
+        let answer = tokio::time::timeout(LOOKUP_TIMEOUT, asking).await;
+        answer.unwrap_or_else(|_| Err(late())).map_err(unanswered)
     }
+}
 
+impl InfoReader {
     async fn info(
         &self,
         session: Session,
@@ -332,7 +302,7 @@ impl<C: Chain + ?Sized> Sessions<C> {
         let members = Arc::new(relay::ring_addresses(&staked, end));
         let ring = Mutex::new(Ring {
             members,
-            asked_at: self.height(),
+            asked_at: self.chain.head().borrow().height,
         });
         let windows = Windows::new(&at_end, end);
         Ok(SessionInfo {
@@ -347,28 +317,6 @@ impl<C: Chain + ?Sized> Sessions<C> {
             prices,
             suppliers,
         })
-    }
-
-    /// Asks for the application again, once per block: a gateway may have been delegated to since the session was looked up.
-    pub(crate) async fn renewed_ring(&self, session: &SessionInfo) -> Option<Arc<BTreeSet<Address>>> {
-        let height = self.height();
-        {
-            let mut ring = lock(&session.ring);
-            if ring.asked_at >= height {
-                return None;
-            }
-            ring.asked_at = height;
-        }
-        let asking = async {
-            self.chain
-                .application(&session.application)
-                .await
-                .map_err(SessionError::Chain)
-        };
-        let application = in_time(asking).await.ok()?;
-        let members = Arc::new(relay::ring_addresses(&application, session.end));
-        lock(&session.ring).members = Arc::clone(&members);
-        Some(members)
     }
 
     async fn budget(
@@ -457,15 +405,22 @@ fn not_active(header: &SessionHeader, height: Height) -> SessionError {
 
 /// A chain that does not answer in time is one that is away.
 async fn in_time<T>(asking: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {
-    let late = |_| SessionError::Chain(ChainError::Unavailable("no answer in time".to_owned()));
-    tokio::time::timeout(LOOKUP_TIMEOUT, asking).await.map_err(late)?
+    let answer = tokio::time::timeout(LOOKUP_TIMEOUT, asking).await;
+    answer.map_err(|_| SessionError::Chain(late()))?
 }
 
-fn unknown(error: ChainError) -> SessionError {
-    if error.is_retryable() {
-        SessionError::Chain(error)
-    } else {
-        SessionError::Unknown(error)
+fn late() -> ChainError {
+    ChainError::Unavailable("no answer in time".to_owned())
+}
+
+impl From<session_cache::SessionError> for SessionError {
+    fn from(error: session_cache::SessionError) -> Self {
+        match error {
+            session_cache::SessionError::Busy => Self::TooMany,
+            session_cache::SessionError::Chain { source, .. } if source.is_retryable() => Self::Chain(source),
+            session_cache::SessionError::Chain { source, .. } => Self::Unknown(source),
+            other => Self::Chain(ChainError::Internal(other.to_string())),
+        }
     }
 }
 

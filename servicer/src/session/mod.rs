@@ -1,6 +1,5 @@
 //! Sessions: what the chain says of them, and what is held of each one in which a supplier of ours serves.
 
-mod head;
 pub(crate) mod ledger;
 pub(crate) mod lookup;
 pub(crate) mod meter;

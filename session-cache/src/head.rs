@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_client::{Chain, ChainError};
+use portico_client::{Blocks, ChainError};
 use portico_protocol::Height;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -13,14 +13,15 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// The newest height of a chain.
 #[derive(Debug)]
-pub(crate) struct Head<C: ?Sized> {
+pub struct Head<C: ?Sized> {
     /// When the chain was asked last, and what it said.
     asked: Mutex<Option<(Instant, Height)>>,
     chain: Arc<C>,
 }
 
-impl<C: Chain + ?Sized> Head<C> {
-    pub(crate) fn new(chain: Arc<C>) -> Self {
+impl<C: Blocks + ?Sized> Head<C> {
+    /// The head of `chain`.
+    pub fn new(chain: Arc<C>) -> Self {
         Self {
             asked: Mutex::default(),
             chain,
@@ -28,13 +29,22 @@ impl<C: Chain + ?Sized> Head<C> {
     }
 
     /// The followed height.
-    pub(crate) fn followed(&self) -> Height {
+    pub fn followed(&self) -> Height {
         self.chain.head().borrow().height
+    }
+
+    /// Waits until the followed height is `height`.
+    pub async fn reach(&self, height: Height) {
+        let mut head = self.chain.head();
+        // A chain that is gone reaches nothing: who waits has a time-out.
+        if head.wait_for(|head| head.height >= height).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The followed height or, while that is below `wanted`, the one that the chain says when asked. Those who wait for a question share its
     /// answer, so that nobody can cause many.
-    pub(crate) async fn at(&self, wanted: Height) -> Result<Height, ChainError> {
+    pub async fn at(&self, wanted: Height) -> Result<Height, ChainError> {
         let followed = self.followed();
         if wanted <= followed {
             return Ok(followed);
