@@ -53,6 +53,7 @@ pub(crate) struct Relayer {
     answers: Arc<Budget>,
     max_answer_bytes_per_request: usize,
     max_attempts: u32,
+    max_response_bytes: usize,
     attempt_timeout: Duration,
 }
 
@@ -77,6 +78,7 @@ impl Relayer {
             answers: Budget::new(config.max_answer_bytes_in_flight),
             max_answer_bytes_per_request: config.max_answer_bytes_per_request,
             max_attempts: config.max_attempts,
+            max_response_bytes: config.max_response_bytes,
             attempt_timeout: Duration::from_millis(config.attempt_timeout_ms),
         })
     }
@@ -216,10 +218,22 @@ impl Relayer {
         let mut received = self
             .first_message(&candidate, request.encode_to_vec(), call)
             .await?;
-        let room = received.room.take();
+        let (mut room, size) = (received.room.take(), received.bytes.len());
         let sent_receipt = received.receipt.take();
         let (header, key) = (&candidate.session.header, candidate.supplier().public_key);
-        let Checked { response, verdict } = check(codec, received, header, key, call).await?;
+        let Checked { response, verdict } = check(
+            codec,
+            received,
+            header,
+            key,
+            call,
+            self.max_response_bytes,
+            self.transport.decoding(),
+        )
+        .await?;
+        if let Some(room) = &mut room {
+            room.grow(verdict.answer.len().saturating_sub(size))?; // undone, an encoded answer is larger than what came
+        }
         let receipt = match call.wants_receipt {
             true => self.receipt(sent_receipt.as_ref(), &request, &response, &candidate),
             false => ReceiptOutcome::NotAsked,

@@ -29,7 +29,7 @@ impl Codec for JsonRpc {
         read(body, max_batch)
     }
 
-    fn judge(self, call: &Call<Id>, payload: Bytes) -> Result<Verdict, Fault> {
-        judge::judge(payload, &call.expected)
+    fn judge(self, call: &Call<Id>, payload: Bytes, max_bytes: usize) -> Result<Verdict, Fault> {
+        judge::judge(payload, &call.expected, max_bytes)
     }
 }

@@ -17,8 +17,9 @@ pub(crate) trait Codec: Copy + Send + 'static {
     /// Reads a body, which may hold one call or up to `max_batch`.
     fn read(self, body: &Bytes, max_batch: usize) -> Self::Read;
 
-    /// Takes the backend's answer out of a verified payload, if it is one to `call`.
-    fn judge(self, call: &Call<Self::Expected>, payload: Bytes) -> Result<Verdict, Fault>;
+    /// Takes the backend's answer out of a verified payload, if it is one to `call`. An answer that is larger than `max_bytes`, once its
+    /// content encoding is undone, is [`Fault::TooLarge`].
+    fn judge(self, call: &Call<Self::Expected>, payload: Bytes, max_bytes: usize) -> Result<Verdict, Fault>;
 }
 
 /// A backend's answer to a call.

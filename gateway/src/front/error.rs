@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use http::StatusCode;
+use portico_relay::content_encoding::SUPPORTED;
 use serde_json::{Map, Value, json};
 
 use crate::codec::jsonrpc::{self, Attempt, Data, Id};
@@ -27,6 +28,10 @@ const MAX_DETAIL: usize = 300;
 pub(crate) enum CallError {
     #[error("the body is not JSON")]
     NotJson,
+    #[error("the body is not encoded as its Content-Encoding says, or cut short")]
+    NotAsEncoded,
+    #[error("the body's Content-Encoding is not one of {SUPPORTED}")]
+    UnsupportedEncoding,
     #[error("not a JSON-RPC request: {0}")]
     Invalid(&'static str),
     #[error("the batch has more than {max} entries")]
@@ -64,7 +69,8 @@ impl CallError {
     /// The row of the table.
     pub(crate) const fn row(&self) -> &'static Row {
         match self {
-            Self::NotJson => &table::PARSE_ERROR,
+            Self::NotJson | Self::NotAsEncoded => &table::PARSE_ERROR,
+            Self::UnsupportedEncoding => &table::UNSUPPORTED_ENCODING,
             Self::Invalid(_) => &table::INVALID_REQUEST,
             Self::BatchTooLarge { .. } => &table::BATCH_TOO_LARGE,
             Self::BodyTooLarge { .. } => &table::BODY_TOO_LARGE,

@@ -3,6 +3,7 @@
 use portico_protocol::PublicKey;
 use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_protocol::wire::pocket::session::SessionHeader;
+use tokio::sync::Semaphore;
 
 use crate::codec::{Codec, Verdict};
 use crate::core::call::Call;
@@ -19,20 +20,29 @@ pub(super) struct Checked {
     pub(super) verdict: Verdict,
 }
 
-/// Everything that is checked of a message; small ones here, large ones on the pool for blocking work.
+/// Everything that is checked of a message; small ones here, large ones on the pool for blocking work. A small one whose answer turns out to
+/// be large, once its content encoding is undone, begins again there.
 pub(super) async fn check<C: Codec>(
     codec: C,
     message: Message,
     header: &SessionHeader,
     supplier: PublicKey,
     call: &Call<C::Expected>,
+    max_bytes: usize,
+    decoding: &Semaphore,
 ) -> Result<Checked, Fault> {
+    let mut _turn = None;
     if message.bytes.len() < LARGE {
-        return check_here(codec, message, header, &supplier, call);
+        let inline = max_bytes.min(LARGE);
+        match check_here(codec, message.again(), header, &supplier, call, inline) {
+            Err(Fault::TooLarge(_)) if inline < max_bytes => _turn = decoding.acquire().await.ok(),
+            outcome => return outcome,
+        }
     }
     let (header, call) = (header.clone(), call.clone());
     let checked =
-        tokio::task::spawn_blocking(move || check_here(codec, message, &header, &supplier, &call)).await;
+        tokio::task::spawn_blocking(move || check_here(codec, message, &header, &supplier, &call, max_bytes))
+            .await;
     checked.unwrap_or(Err(Fault::Undecodable)) // the runtime is going down
 }
 
@@ -42,9 +52,10 @@ fn check_here<C: Codec>(
     header: &SessionHeader,
     supplier: &PublicKey,
     call: &Call<C::Expected>,
+    max_bytes: usize,
 ) -> Result<Checked, Fault> {
     let response = verify(message, header, supplier)?;
-    let verdict = codec.judge(call, response.payload.clone())?;
+    let verdict = codec.judge(call, response.payload.clone(), max_bytes)?;
     Ok(Checked { response, verdict })
 }
 

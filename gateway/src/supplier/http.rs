@@ -2,15 +2,18 @@
 
 mod reuse;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::receipt;
 use portico_relay::Exchange;
+use portico_relay::content_encoding::{self, DecodeError};
 use reqwest::Url;
 use reqwest::redirect::Policy;
+use tokio::sync::Semaphore;
 
 use self::reuse::{ObserveConnects, ended_early, observed};
 use super::guard::{PRIVATE, PublicOnly, may_be_public};
@@ -24,11 +27,15 @@ const RPC_TYPE: HeaderName = HeaderName::from_static("rpc-type");
 /// Asks for a receipt.
 const SIGN_RECEIPT: HeaderName = HeaderName::from_static(receipt::REQUEST_HEADER);
 const TRUE: HeaderValue = HeaderValue::from_static("true");
+/// Answers come as they are: undoing gzip costs both ends more than it saves on a fast network.
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// What the network's gateways declare for relay bytes.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Idle connections are closed after this time: less than the 5 seconds of common servers (Node.js, Apache), so that ours is the first to
 /// close.
 const IDLE: Duration = Duration::from_secs(4);
+/// Encoded answers that are decoded at a time, each of which may take as much memory as the largest answer.
+const DECODING_AT_ONCE: usize = 4;
 /// Buffer kept back for an answer whose length is announced, at most.
 const MAX_RESERVED: usize = 1 << 20;
 
@@ -39,6 +46,7 @@ pub(crate) struct HttpTransport {
     /// Opens a connection for each request: a pooled one may have been closed by the supplier a moment ago, and the next one too.
     fresh: reqwest::Client,
     max_response_bytes: usize,
+    decoding: Arc<Semaphore>,
     /// Whether suppliers on private addresses are refused.
     public_only: bool,
 }
@@ -53,8 +61,14 @@ impl HttpTransport {
             client: client.build()?,
             fresh: client_without_pool(config)?,
             max_response_bytes: config.max_response_bytes,
+            decoding: Arc::new(Semaphore::new(DECODING_AT_ONCE)),
             public_only: config.refuse_private_suppliers,
         })
+    }
+
+    /// Turns of those who undo a large encoded answer.
+    pub(crate) fn decoding(&self) -> &Semaphore {
+        &self.decoding
     }
 
     /// Where the candidate takes relays, if we may go there.
@@ -76,7 +90,9 @@ impl HttpTransport {
         let kind = HeaderValue::from_static(candidate.rpc_type.digits());
         let post = |client: &reqwest::Client, url: Url| {
             let mut post = client.post(url).header(CONTENT_TYPE, JSON);
-            post = post.header(RPC_TYPE, kind.clone());
+            post = post
+                .header(RPC_TYPE, kind.clone())
+                .header(ACCEPT_ENCODING, IDENTITY);
             if wants_receipt {
                 post = post.header(SIGN_RECEIPT, TRUE);
             }
@@ -127,6 +143,7 @@ impl SupplierTransport for HttpTransport {
             response: Some((response, budgets.room())),
             wants_receipt,
             max_bytes: self.max_response_bytes,
+            decoding: Arc::clone(&self.decoding),
         })
     }
 }
@@ -138,6 +155,7 @@ pub(crate) struct HttpExchange {
     response: Option<(reqwest::Response, Room)>,
     wants_receipt: bool,
     max_bytes: usize,
+    decoding: Arc<Semaphore>,
 }
 
 impl Exchange for HttpExchange {
@@ -146,7 +164,7 @@ impl Exchange for HttpExchange {
 
     async fn next(&mut self) -> Option<Result<Message, Fault>> {
         let (response, room) = self.response.take()?;
-        Some(read(response, room, self.wants_receipt, self.max_bytes).await)
+        Some(read(response, room, self.wants_receipt, self.max_bytes, &self.decoding).await)
     }
 }
 
@@ -156,11 +174,14 @@ async fn read(
     mut room: Room,
     wants_receipt: bool,
     max_bytes: usize,
+    decoding: &Semaphore,
 ) -> Result<Message, Fault> {
     let status = response.status();
     let receipt = wants_receipt
         .then(|| response.headers().get(receipt::HEADER).cloned())
         .flatten();
+    let encodings = response.headers().get_all(CONTENT_ENCODING);
+    let encodings: Vec<HeaderValue> = encodings.iter().cloned().collect();
     let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
     let mut body = Vec::with_capacity(announced.min(MAX_RESERVED));
     while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
@@ -173,8 +194,15 @@ async fn read(
         }
         body.extend_from_slice(&chunk);
     }
+    let body = match encodings.is_empty() {
+        true => body.into(),
+        false => {
+            let _turn = decoding.acquire().await;
+            decoded(encodings, body.into(), &mut room, max_bytes).await?
+        }
+    };
     Ok(Message {
-        bytes: body.into(),
+        bytes: body,
         http_error: (!status.is_success()).then_some(status.as_u16()),
         room: Some(room),
         receipt,
@@ -186,6 +214,28 @@ fn grow(body: &mut Vec<u8>, chunk: usize, announced: usize) {
     match announced.checked_sub(body.len()) {
         Some(left) if left >= chunk => body.reserve_exact(body.len().max(chunk).min(left)),
         _ => body.reserve(chunk),
+    }
+}
+
+/// A body that something on the way compressed, although it was not to: the supplier's program, or a proxy before it.
+async fn decoded(
+    encodings: Vec<HeaderValue>,
+    body: Bytes,
+    room: &mut Room,
+    max_bytes: usize,
+) -> Result<Bytes, Fault> {
+    let decode = move || {
+        let values = encodings.iter().filter_map(|value| value.to_str().ok());
+        content_encoding::decode(values, body, max_bytes)
+    };
+    let decoded = tokio::task::spawn_blocking(decode).await;
+    match decoded.unwrap_or(Err(DecodeError::Malformed)) {
+        Ok(body) => {
+            room.grow(body.len())?;
+            Ok(body)
+        }
+        Err(DecodeError::TooLarge) => Err(Fault::TooLarge(max_bytes)),
+        Err(DecodeError::Malformed | DecodeError::Unsupported) => Err(Fault::Undecodable),
     }
 }
 

@@ -43,6 +43,18 @@ pub(crate) struct Message {
     pub(crate) receipt: Option<HeaderValue>,
 }
 
+impl Message {
+    /// The same bytes, to be read another time; they are not copied.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            http_error: self.http_error,
+            room: None,
+            receipt: None,
+        }
+    }
+}
+
 /// Reads and verifies one message: shape, session header, payload hash, supplier signature.
 pub(crate) fn verify(
     message: Message,

@@ -69,6 +69,10 @@ pub enum Manner {
     OnlySessionEnding(i64),
     /// As [`Manner::OnlySessionEnding`], but refuses others only when as many as the barrier wants have come.
     SealsOthersThan(i64, Arc<tokio::sync::Barrier>),
+    /// The backend's body with a `Content-Encoding`.
+    Encoded(&'static str, Bytes),
+    /// Answers honestly; something on the way compressed it.
+    OuterEncoded(&'static str, fn(&[u8]) -> Vec<u8>),
     /// Answers with a receipt, if it is asked for one: its own, or another text.
     Receipt(Option<&'static str>),
     /// Answers, but waits for this many calls to be under way first.
@@ -298,6 +302,7 @@ async fn serve(State(supplier): State<Arc<Supplier>>, headers: http::HeaderMap, 
     supplier.hits.fetch_add(1, Ordering::SeqCst);
     assert_eq!(headers["rpc-type"], "3");
     assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["accept-encoding"], "identity");
     let request = RelayRequest::decode(body).unwrap();
     let meta = request.meta.clone().unwrap();
     assert_eq!(meta.supplier_operator_address, supplier.address().to_string());
@@ -376,6 +381,19 @@ async fn behave(
         )
             .into_response(),
         Manner::Raw(raw) => raw.into_response(),
+        Manner::Encoded(encoding, body) => {
+            let (name, values) = ("Content-Encoding".to_owned(), vec![encoding.to_owned()]);
+            let response = PokthttpResponse {
+                status_code: 200,
+                header: [(name.clone(), Header { key: name, values })].into(),
+                body_bz: body,
+            };
+            bytes(&sign_response(header, response.encode_to_vec().into(), own))
+        }
+        Manner::OuterEncoded(encoding, encode) => {
+            let body = encode(&honest(own).encode_to_vec());
+            ([("content-encoding", encoding)], body).into_response()
+        }
         Manner::Receipt(_) => unreachable!("answered by `serve`"),
         Manner::Silent => std::future::pending().await,
         Manner::OnlySessionEnding(end) if header.session_end_block_height != end => {

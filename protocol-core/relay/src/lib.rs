@@ -12,6 +12,7 @@
 //! Start reading at `call.rs`.
 
 pub mod call;
+pub mod content_encoding;
 pub mod exchange;
 pub mod fault;
 pub mod message;

@@ -1,7 +1,8 @@
 //! Whether a backend's answer is one to the call.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use portico_protocol::wire::sdk::types::PokthttpResponse;
+use portico_protocol::wire::sdk::types::{Header, PokthttpResponse};
+use portico_relay::content_encoding::{self, DecodeError};
 use prost::Message;
 use serde_json::Value;
 
@@ -18,12 +19,13 @@ const TOO_MANY_REQUESTS: u32 = 429;
 ///
 /// The body is judged first: what is an answer is passed on whatever the status. What the chain says stays byte for byte, errors of the
 /// chain too; an id that says the same in another form becomes the caller's. Each payload answers one request, so the id only confirms.
-pub(super) fn judge(payload: Bytes, id: &Id) -> Result<Verdict, Fault> {
-    let response = PokthttpResponse::decode(payload.clone()).map_err(|_| Fault::BadPayload {
+pub(super) fn judge(payload: Bytes, id: &Id, max_bytes: usize) -> Result<Verdict, Fault> {
+    let mut response = PokthttpResponse::decode(payload.clone()).map_err(|_| Fault::BadPayload {
         why: "it is no HTTP response",
         status: 0,
         text: beginning(&payload),
     })?;
+    decode_body(&mut response, max_bytes)?;
     let status = response.status_code;
     let judged = match id {
         Some(id) => matched(&response.body_bz, id),
@@ -50,6 +52,36 @@ pub(super) fn judge(payload: Bytes, id: &Id) -> Result<Verdict, Fault> {
     }
 }
 
+/// Undoes the content encoding of a backend that compresses unasked, or whose supplier asked it to.
+fn decode_body(response: &mut PokthttpResponse, max_bytes: usize) -> Result<(), Fault> {
+    let Some(encodings) = header(response, "content-encoding") else {
+        return Ok(());
+    };
+    let values = encodings.values.iter().map(String::as_str);
+    let decoded = content_encoding::decode(values, response.body_bz.clone(), max_bytes);
+    response.body_bz = decoded.map_err(|error| match error {
+        DecodeError::TooLarge => Fault::TooLarge(max_bytes),
+        DecodeError::Unsupported => undecodable("its content encoding is unknown", response),
+        DecodeError::Malformed => undecodable("it is not encoded as it says", response),
+    })?;
+    Ok(())
+}
+
+fn undecodable(why: &'static str, response: &PokthttpResponse) -> Fault {
+    Fault::BadPayload {
+        why,
+        status: response.status_code,
+        text: String::new(), // compressed bytes tell nobody anything
+    }
+}
+
+fn header<'r>(response: &'r PokthttpResponse, wanted: &str) -> Option<&'r Header> {
+    let mut headers = response.header.iter();
+    headers
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, header)| header)
+}
+
 const fn failing(status: u32) -> bool {
     status >= 500 || status == TOO_MANY_REQUESTS
 }
@@ -59,9 +91,12 @@ fn retry_after(response: &PokthttpResponse) -> Option<u32> {
     if response.status_code < 400 {
         return None;
     }
-    let mut headers = response.header.iter();
-    let (_, header) = headers.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
-    let seconds: u32 = header.values.first()?.trim().parse().ok()?;
+    let seconds: u32 = header(response, "retry-after")?
+        .values
+        .first()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(seconds.min(MAX_RETRY_AFTER))
 }
 

@@ -12,6 +12,8 @@ pub(crate) const RPC_TYPE_UNSUPPORTED: i32 = -31011;
 pub(crate) const UNAUTHORIZED: i32 = -31020;
 /// The body is larger than allowed.
 pub(crate) const BODY_TOO_LARGE: i32 = -31022;
+/// The body's content encoding is unknown.
+pub(crate) const UNSUPPORTED_ENCODING: i32 = -31023;
 /// The chain gives no session.
 pub(crate) const SESSION_UNAVAILABLE: i32 = -31030;
 /// The application's stake does not pay for another relay in this session.

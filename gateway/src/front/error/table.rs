@@ -62,7 +62,7 @@ pub(super) const PARSE_ERROR: Row = row(
     code::PARSE_ERROR,
     "parse_error",
     Source::Gateway,
-    "The body is not JSON. Nothing was relayed.",
+    "The body is not JSON, or not compressed as its Content-Encoding says. Nothing was relayed.",
 );
 pub(super) const INVALID_REQUEST: Row = row(
     StatusCode::OK,
@@ -85,6 +85,14 @@ pub(super) const BODY_TOO_LARGE: Row = row(
     "body_too_large",
     Source::Gateway,
     "The body is larger than `max_body_bytes` (in `data.max`). The connection is closed without reading the rest.",
+);
+pub(super) const UNSUPPORTED_ENCODING: Row = row(
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    code::UNSUPPORTED_ENCODING,
+    "unsupported_encoding",
+    Source::Gateway,
+    "The body is compressed in a way that this gateway does not know. The header Accept-Encoding of this answer names those that it does; or send \
+     the body as it is.",
 );
 pub(super) const UNKNOWN_SERVICE: Row = row(
     StatusCode::NOT_FOUND,
@@ -192,8 +200,9 @@ pub(super) const INTERNAL: Row = row(
 );
 
 /// The table, in the order of a call's way.
-pub(crate) const ROWS: [&Row; 17] = [
+pub(crate) const ROWS: [&Row; 18] = [
     &BODY_TOO_LARGE,
+    &UNSUPPORTED_ENCODING,
     &UNAUTHORIZED,
     &PARSE_ERROR,
     &INVALID_REQUEST,
@@ -237,6 +246,7 @@ mod tests {
         }
         insta::assert_snapshot!(table, @r"
         400 -31022 body_too_large       Gateway  retry: no
+        415 -31023 unsupported_encoding Gateway  retry: no
         401 -31020 unauthorized         Gateway  retry: no
         400 -32700 parse_error          Gateway  retry: no
         200 -32600 invalid_request      Gateway  retry: no

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::body::Parts;
+use super::compress::{chosen, compress};
 use super::response::{error_response, identify, json_response, no_receipts, reply_response};
 use super::route::{ROOT, Route, route};
 use super::state::Front;
@@ -35,12 +36,13 @@ const COUNTED: usize = 16 << 10;
 /// A call: everything that is not a probe.
 pub(super) async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
     let request_id = front.request_id(request.headers());
+    let coding = chosen(request.headers());
     let mut response = match admit(&front, &request) {
         Ok(()) => front.serve(request, &request_id).await,
         Err(error) => front.refuse(None, &None, &error, &request_id),
     };
     identify(&mut response, &request_id);
-    response
+    compress(coding, response)
 }
 
 /// What can be refused before the body is read.
@@ -128,7 +130,8 @@ impl Front {
         let read = timeout_at(deadline, to_bytes(body, max))
             .await
             .map_err(|_| CallError::BodyLate)?;
-        read.map_err(|_| CallError::BodyTooLarge { max }) // or the caller broke off, and nobody reads this
+        let body = read.map_err(|_| CallError::BodyTooLarge { max })?; // or the caller broke off, and nobody reads this
+        self.decoder.decoded(headers, body, max, deadline).await
     }
 
     async fn single(

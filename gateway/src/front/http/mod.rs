@@ -2,6 +2,8 @@
 
 mod body;
 mod calls;
+mod compress;
+mod decode;
 mod probe;
 mod response;
 mod route;

@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use portico_protocol::receipt;
+use portico_relay::content_encoding::SUPPORTED;
 
 use super::state::REQUEST_ID;
 use crate::codec::jsonrpc::Id;
@@ -74,6 +75,9 @@ pub(crate) fn error_response(error: &CallError, id: &Id, request_id: &str) -> Re
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if matches!(error, CallError::UnsupportedEncoding) {
+        set(&mut response, ACCEPT_ENCODING, SUPPORTED);
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName};
 use portico_config::gateway::GatewayConfig;
 use tokio::time::Instant;
 
+use super::decode::Decoder;
 use crate::relayer::Relayer;
 
 /// Id of a call, of the caller's or of ours.
@@ -20,6 +21,7 @@ pub(crate) struct Front {
     pub(crate) relayer: Relayer,
     pub(crate) registry: prometheus::Registry,
     pub(crate) config: GatewayConfig,
+    pub(crate) decoder: Decoder,
     draining: AtomicBool,
     /// Part of every request id that tells this run of the gateway from others.
     run: u32,
@@ -37,6 +39,7 @@ impl Front {
             relayer,
             registry,
             config,
+            decoder: Decoder::default(),
             draining: AtomicBool::new(false),
             run,
             calls: AtomicU64::new(0),

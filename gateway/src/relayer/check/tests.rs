@@ -22,7 +22,7 @@ fn checked(message: Message, header: &SessionHeader, key: &PublicKey, id: &Id) -
         wants_receipt: false,
         deadline: Instant::now(),
     };
-    check_here(JsonRpc, message, header, key, &call)
+    check_here(JsonRpc, message, header, key, &call, 64 << 20)
 }
 
 /// Messages captured between PATH or pocket-ap and a relay miner.

@@ -10,7 +10,39 @@ fn judge(status: u32, body: &str, id: &str) -> Result<Verdict, Fault> {
     super::judge(
         response.encode_to_vec().into(),
         &Some(Bytes::copy_from_slice(id.as_bytes())),
+        MAX,
     )
+}
+
+/// Bytes that an answer may have.
+const MAX: usize = 1 << 10;
+
+/// An answer with a `Content-Encoding`.
+fn judge_encoded(encoding: &str, body_bz: Vec<u8>) -> Result<Verdict, Fault> {
+    let header = Header {
+        key: "Content-Encoding".to_owned(),
+        values: vec![encoding.to_owned()],
+    };
+    let response = PokthttpResponse {
+        status_code: 200,
+        header: [("content-encoding".to_owned(), header)].into(),
+        body_bz: body_bz.into(),
+    };
+    super::judge(response.encode_to_vec().into(), &Some("7".into()), MAX)
+}
+
+#[test]
+fn an_encoded_answer_is_decoded_within_bounds() {
+    let body = r#"{"jsonrpc":"2.0","id":7,"result":"0x1"}"#;
+    let encoded = zstd::encode_all(body.as_bytes(), 1).unwrap();
+    assert_eq!(judge_encoded("zstd", encoded).unwrap().answer, body);
+    assert_eq!(judge_encoded("identity", body.into()).unwrap().answer, body);
+    let bomb = zstd::encode_all(&vec![b' '; 1 << 20][..], 1).unwrap();
+    assert!(matches!(judge_encoded("zstd", bomb), Err(Fault::TooLarge(MAX))));
+    for (encoding, body) in [("zstd", body), ("compress", body)] {
+        let fault = judge_encoded(encoding, body.into()).unwrap_err();
+        assert_eq!(fault.cause(), "bad_payload", "{encoding}");
+    }
 }
 
 #[test]
@@ -101,6 +133,6 @@ fn asks_nothing_of_the_answer_to_a_notification() {
         status_code: 200,
         ..Default::default()
     };
-    let judged = super::judge(response.encode_to_vec().into(), &None).unwrap();
+    let judged = super::judge(response.encode_to_vec().into(), &None, MAX).unwrap();
     assert!(judged.answer.is_empty());
 }
