@@ -1,11 +1,13 @@
 //! The chain that `query`, `tx` and `relay` talk to.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use portico_client::{Chain, ChainError, RemoteChain, RemoteConfig};
 use portico_config::chain::{ChainConfig, NodeUrls};
+use portico_net::tls::ClientTls;
 
 /// Where the chain is.
 #[derive(Args, Clone)]
@@ -30,9 +32,21 @@ pub(crate) struct ChainArgs {
         default_value = "http://127.0.0.1:9090"
     )]
     pub(crate) chain_grpc: String,
+    /// PEM file of authorities that are trusted besides the public ones, where the URLs are https
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PORTICO_CHAIN_CA",
+        hide_env_values = true
+    )]
+    pub(crate) chain_ca: Option<PathBuf>,
     /// More nodes, which only a file can name.
     #[arg(skip)]
     fallbacks: Vec<NodeUrls>,
+    /// TLS of a file.
+    #[arg(skip)]
+    tls: portico_config::tls::ClientTls,
 }
 
 /// Where the chain is, for a role whose file may say so.
@@ -56,8 +70,10 @@ impl RoleChainArgs {
             } else {
                 file.fallbacks.clone()
             },
-            chain_rpc: self.chain_rpc.unwrap_or_else(|| file.rpc_url.clone()),
-            chain_grpc: self.chain_grpc.unwrap_or_else(|| file.grpc_url.clone()),
+            chain_rpc: self.chain_rpc.unwrap_or_else(|| file.rpc_url().to_owned()),
+            chain_grpc: self.chain_grpc.unwrap_or_else(|| file.grpc_url().to_owned()),
+            chain_ca: None,
+            tls: file.tls.clone(),
         }
     }
 }
@@ -66,8 +82,17 @@ impl ChainArgs {
     /// Connects, and checks that somebody answers.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Chain>> {
         let more = self.fallbacks.iter();
-        let mut nodes = vec![RemoteConfig::new(&self.chain_rpc, &self.chain_grpc)];
-        nodes.extend(more.map(|node| RemoteConfig::new(&node.rpc_url, &node.grpc_url)));
+        let mut files = self.tls.clone();
+        if let Some(path) = &self.chain_ca {
+            files.ca_file = Some(path.clone().into());
+        }
+        let tls = ClientTls::open(&files).context("TLS towards the chain")?;
+        let node = |rpc: &str, grpc: &str| RemoteConfig {
+            tls: tls.clone(),
+            ..RemoteConfig::new(rpc, grpc)
+        };
+        let mut nodes = vec![node(&self.chain_rpc, &self.chain_grpc)];
+        nodes.extend(more.map(|more| node(&more.rpc_url, &more.grpc_url)));
         match RemoteChain::open_all(&nodes).await {
             Ok(chain) => Ok(Arc::new(chain)),
             Err(error @ ChainError::Unavailable(_)) => {

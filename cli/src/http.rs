@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use portico_net::tls::ClientTls;
+
 /// Longest wait for an answer: longer than a relay may take.
 const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A client that does not wait for ever.
 pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().timeout(TIMEOUT).build()
+    ClientTls::public().http_client().timeout(TIMEOUT).build()
 }

@@ -19,6 +19,7 @@ use crate::chain::ChainConfig;
 use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
+use crate::tls::{ClientTls, ServerTls};
 
 /// Largest body that may be allowed, in bytes: 64 MiB, far above what any chain's node takes.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -79,6 +80,10 @@ pub struct GatewayConfig {
     pub max_concurrent_relays: usize,
     /// Time-outs and bounds of callers' connections.
     pub listener: ListenerConfig,
+    /// Serves `listen` by TLS. Default: without.
+    pub tls: Option<ServerTls>,
+    /// TLS towards suppliers whose URLs are `https`.
+    pub supplier_tls: ClientTls,
     /// Refuses suppliers whose URL leads to a private address or to this machine: whoever stakes a supplier could make the gateway post
     /// into its own network. Set it on a public network. Default: false.
     pub refuse_private_suppliers: bool,
@@ -113,6 +118,8 @@ impl Default for GatewayConfig {
             max_batch_concurrency: 16,
             max_concurrent_relays: 1_024,
             listener: ListenerConfig::default(),
+            tls: None,
+            supplier_tls: ClientTls::default(),
             refuse_private_suppliers: false,
             max_idle_per_supplier: 64,
             request_receipts: false,
@@ -159,6 +166,10 @@ impl Config for GatewayConfig {
     fn validate(&self, faults: &mut Faults) {
         self.chain.validate(faults);
         self.listener.validate(faults);
+        if let Some(tls) = &self.tls {
+            tls.validate("tls", faults);
+        }
+        self.supplier_tls.validate("supplier_tls", faults);
         if let Some(Err(error)) = self.gateway_key.as_ref().map(Secret::signing_key) {
             faults.add("gateway_key", error.to_string());
         }

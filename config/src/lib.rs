@@ -19,6 +19,7 @@ mod locate;
 pub mod node;
 pub mod secret;
 pub mod servicer;
+pub mod tls;
 
 pub use load::{Config, ConfigError, Environment, Fault, Faults, load};
 pub use secret::{Secret, SecretError};

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
+use crate::tls::ServerTls;
 
 /// Longest time between blocks that may be set, in milliseconds: one hour.
 const MAX_BLOCK_TIME_MS: u64 = 3_600_000;
@@ -64,6 +65,8 @@ pub struct NodeConfig {
     pub mempool: MempoolConfig,
     /// Time-outs and bounds of clients' connections, at the RPC and at gRPC.
     pub listener: ListenerConfig,
+    /// Serves RPC and gRPC by TLS. Default: without.
+    pub tls: Option<ServerTls>,
 }
 
 /// Bounds of the transactions that wait for a block.
@@ -96,6 +99,7 @@ impl Default for NodeConfig {
             validator_key: None,
             mempool: MempoolConfig::default(),
             listener: ListenerConfig::default(),
+            tls: None,
         }
     }
 }
@@ -128,6 +132,9 @@ impl Config for NodeConfig {
         let taken = self.rpc_listen == self.grpc_listen && self.rpc_listen.port() != 0;
         faults.expect(!taken, "grpc_listen", "must differ from rpc_listen");
         self.listener.validate(faults);
+        if let Some(tls) = &self.tls {
+            tls.validate("tls", faults);
+        }
         faults.within("mempool", |faults| self.mempool.validate(faults));
     }
 

@@ -190,12 +190,17 @@ thread_local! {
     static FOLDER: RefCell<PathBuf> = const { RefCell::new(PathBuf::new()) };
 }
 
-/// Runs `read` with relative secret paths starting at `folder`.
+/// Runs `read` with relative paths of secrets and certificates starting at `folder`.
 pub(crate) fn with_folder<T>(folder: &Path, read: impl FnOnce() -> T) -> T {
     let outer = FOLDER.replace(folder.to_owned());
     let result = read();
     FOLDER.set(outer);
     result
+}
+
+/// `path`, from the folder of the file that this thread is reading when it is relative.
+pub(crate) fn from_folder(path: &Path) -> PathBuf {
+    FOLDER.with_borrow(|folder| folder.join(path))
 }
 
 impl<'de> Deserialize<'de> for Secret {
@@ -242,8 +247,7 @@ impl<'de> Visitor<'de> for SecretVisitor {
             }
         }
         let path = path.ok_or_else(|| A::Error::missing_field("file"))?;
-        let path = FOLDER.with_borrow(|folder| folder.join(path));
-        Secret::read(&path).map_err(A::Error::custom)
+        Secret::read(&from_folder(&path)).map_err(A::Error::custom)
     }
 }
 

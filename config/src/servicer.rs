@@ -18,10 +18,11 @@ use portico_protocol::ServiceId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::chain::ChainConfig;
+use crate::chain::{ChainConfig, has_host};
 use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
+use crate::tls::{ClientTls, ServerTls};
 
 /// The whole configuration of a servicer.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -49,6 +50,8 @@ pub struct ServicerConfig {
     pub limits: LimitsConfig,
     /// Time-outs and bounds of clients' connections, at `listen` and at `admin_listen`.
     pub listener: ListenerConfig,
+    /// Serves `listen` by TLS. Default: without.
+    pub tls: Option<ServerTls>,
     /// Blocks for which the leaves of a settled or expired session are kept. Default 120.
     pub keep_leaves_blocks: u32,
 }
@@ -66,6 +69,7 @@ impl Default for ServicerConfig {
             tx: TxConfig::default(),
             limits: LimitsConfig::default(),
             listener: ListenerConfig::default(),
+            tls: None,
             keep_leaves_blocks: 120,
         }
     }
@@ -113,7 +117,7 @@ impl ServiceConfig {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendConfig {
-    /// `http://` URL; its path is put before, its query parameters are added to those of the request.
+    /// `http://` or `https://` URL; its path is put before, its query parameters are added to those of the request.
     pub url: String,
     /// Headers set on each request to the backend; they replace those of the request.
     #[serde(default)]
@@ -125,6 +129,9 @@ pub struct BackendConfig {
     /// `Pocket-Session-End-Height`. Default false.
     #[serde(default)]
     pub forward_pocket_headers: bool,
+    /// TLS towards a backend whose URL is `https`.
+    #[serde(default)]
+    pub tls: ClientTls,
 }
 
 impl BackendConfig {
@@ -136,6 +143,7 @@ impl BackendConfig {
             headers: BTreeMap::new(),
             basic_auth: None,
             forward_pocket_headers: false,
+            tls: ClientTls::default(),
         }
     }
 }
@@ -308,6 +316,12 @@ impl Config for ServicerConfig {
     fn validate(&self, faults: &mut Faults) {
         self.chain.validate(faults);
         self.listener.validate(faults);
+        if let Some(tls) = &self.tls {
+            tls.validate("tls", faults);
+        }
+        for (id, service) in &self.services {
+            service.validate_tls(&format!("services.{id}"), faults);
+        }
         for (key, message) in self.faults() {
             faults.add(&key, message);
         }
@@ -321,6 +335,14 @@ impl Config for ServicerConfig {
 }
 
 impl ServiceConfig {
+    fn validate_tls(&self, key: &str, faults: &mut Faults) {
+        self.backend.tls.validate(&format!("{key}.backend.tls"), faults);
+        for (rpc_type, backend) in &self.rpc_types {
+            let key = format!("{key}.rpc_types.{}.tls", rpc_type.name());
+            backend.tls.validate(&key, faults);
+        }
+    }
+
     fn check(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
         self.backend.check(&format!("{key}.backend"), check);
         for (rpc_type, backend) in &self.rpc_types {
@@ -352,8 +374,8 @@ impl ServiceConfig {
 
 impl BackendConfig {
     fn check(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
-        let message = "must be an http:// URL (TLS towards backends is not built in yet)";
-        check(self.url.starts_with("http://"), &format!("{key}.url"), message);
+        let message = "must be an http:// or https:// URL with a host";
+        check(has_host(&self.url), &format!("{key}.url"), message);
     }
 }
 

@@ -46,7 +46,7 @@ impl DApp {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: portico_net::tls::ClientTls::public_http(),
             url: url.into(),
         }
     }

@@ -282,7 +282,9 @@ impl Network {
 
     /// Text of the gateway's metrics.
     pub async fn gateway_metrics(&self) -> Result<String> {
-        Ok(reqwest::get(format!("{}/metrics", self.plan.gateway_url()))
+        Ok(portico_net::tls::ClientTls::public_http()
+            .get(format!("{}/metrics", self.plan.gateway_url()))
+            .send()
             .await?
             .text()
             .await?)
@@ -290,7 +292,9 @@ impl Network {
 
     /// Text of the servicer's metrics.
     pub async fn servicer_metrics(&self) -> Result<String> {
-        Ok(reqwest::get(format!("{}/metrics", self.plan.servicer_url()))
+        Ok(portico_net::tls::ClientTls::public_http()
+            .get(format!("{}/metrics", self.plan.servicer_url()))
+            .send()
             .await?
             .text()
             .await?)
@@ -315,7 +319,13 @@ impl Network {
                 "{}/leaves?session={session}&supplier={supplier}",
                 self.plan.servicer_url()
             );
-            let leaves: Vec<serde_json::Value> = reqwest::get(url).await?.error_for_status()?.json().await?;
+            let leaves: Vec<serde_json::Value> = portico_net::tls::ClientTls::public_http()
+                .get(url)
+                .send()
+                .await?
+                .error_for_status()?
+                .json()
+                .await?;
             keys.extend(
                 leaves
                     .iter()

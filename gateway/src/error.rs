@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use portico_net::tls::TlsError;
 use portico_protocol::keys::KeyError;
 
 /// Why a gateway does not start or stops.
@@ -33,6 +34,9 @@ pub enum GatewayError {
     /// A metric cannot be registered, mostly since the registry already has one of that name.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
+    /// TLS cannot be set up; the text names the configuration key.
+    #[error("{0}: TLS cannot be set up")]
+    Tls(&'static str, #[source] TlsError),
     /// The HTTP client cannot be built.
     #[error("the HTTP client cannot be built")]
     Client(#[from] reqwest::Error),

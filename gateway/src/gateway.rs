@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use portico_client::Chain;
 use portico_config::gateway::GatewayConfig;
+use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -63,6 +64,8 @@ impl Gateway {
         let metrics = ListenerMetrics::new(&registry)?;
         let listening = |name, key, address| listening(name, key, address, &config, &metrics);
         let (listener, address) = listening("gateway", "listen", config.listen)?;
+        let tls = config.tls.as_ref().map(ServerTls::open).transpose();
+        let listener = listener.tls(tls.map_err(|source| GatewayError::Tls("tls", source))?);
         let admin = config
             .admin_listen
             .map(|address| listening("admin", "admin_listen", address))

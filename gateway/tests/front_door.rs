@@ -612,7 +612,14 @@ async fn lets_calls_under_way_finish_when_it_stops() {
     } = net;
     drop(client);
     gateway.await.unwrap().unwrap();
-    assert!(reqwest::get(url).await.is_err(), "nobody listens any more");
+    assert!(
+        portico_net::tls::ClientTls::public_http()
+            .get(url)
+            .send()
+            .await
+            .is_err(),
+        "nobody listens any more"
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use portico_net::tls::ClientTls;
 
 use crate::wait::eventually;
 
@@ -15,7 +16,7 @@ const READY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A client that does not wait for ever.
 pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().timeout(TIMEOUT).build()
+    ClientTls::public().http_client().timeout(TIMEOUT).build()
 }
 
 /// Waits until `url` answers with success.

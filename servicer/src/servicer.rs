@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portico_client::Chain;
 use portico_config::servicer::ServicerConfig;
+use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
 use portico_protocol::{Address, SigningKey};
 use tokio_util::sync::CancellationToken;
@@ -87,6 +88,8 @@ impl Servicer {
         let connections = ListenerMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
         let listening = |name, key, address| listening(name, key, address, &config, &connections);
         let (listener, local_addr) = listening("relays", "listen", config.listen)?;
+        let tls = config.tls.as_ref().map(ServerTls::open).transpose();
+        let listener = listener.tls(tls.map_err(|error| setup("TLS (key tls)", error))?);
         let admin_listener = config
             .admin_listen
             .map(|address| listening("admin", "admin_listen", address))

@@ -128,7 +128,11 @@ impl Network {
             chain,
             servicer: format!("http://{address}/"),
             registry,
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: portico_net::tls::ClientTls::public()
+                .http_client()
+                .no_proxy()
+                .build()
+                .unwrap(),
             stop,
             _folder: folder,
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_config::gateway::GatewayConfig;
+use portico_net::tls::{ClientTls, explain};
 use portico_protocol::receipt;
 use portico_relay::Exchange;
 use portico_relay::content_encoding::{self, DecodeError};
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use self::reuse::{ObserveConnects, ended_early, observed};
 use super::guard::{PRIVATE, PublicOnly, may_be_public};
 use super::{Message, SupplierTransport};
+use crate::GatewayError;
 use crate::core::budget::{Budgets, Room};
 use crate::core::candidate::Candidate;
 use crate::core::fault::{Fault, shortened};
@@ -52,14 +54,16 @@ pub(crate) struct HttpTransport {
 }
 
 impl HttpTransport {
-    pub(crate) fn new(config: &GatewayConfig) -> Result<Self, reqwest::Error> {
-        let client = client(config)
+    pub(crate) fn new(config: &GatewayConfig) -> Result<Self, GatewayError> {
+        let tls = ClientTls::open(&config.supplier_tls);
+        let tls = tls.map_err(|source| GatewayError::Tls("supplier_tls", source))?;
+        let client = client(config, &tls)
             .pool_max_idle_per_host(config.max_idle_per_supplier)
             .pool_idle_timeout(IDLE)
             .connector_layer(ObserveConnects);
         Ok(Self {
             client: client.build()?,
-            fresh: client_without_pool(config)?,
+            fresh: client_without_pool(config, &tls)?,
             max_response_bytes: config.max_response_bytes,
             decoding: Arc::new(Semaphore::new(DECODING_AT_ONCE)),
             public_only: config.refuse_private_suppliers,
@@ -107,8 +111,8 @@ impl HttpTransport {
     }
 }
 
-fn client(config: &GatewayConfig) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder();
+fn client(config: &GatewayConfig, tls: &ClientTls) -> reqwest::ClientBuilder {
+    let builder = tls.http_client();
     let builder = match config.refuse_private_suppliers {
         true => builder.dns_resolver(PublicOnly),
         false => builder,
@@ -120,8 +124,8 @@ fn client(config: &GatewayConfig) -> reqwest::ClientBuilder {
         .tcp_nodelay(true)
 }
 
-fn client_without_pool(config: &GatewayConfig) -> Result<reqwest::Client, reqwest::Error> {
-    client(config).pool_max_idle_per_host(0).build()
+fn client_without_pool(config: &GatewayConfig, tls: &ClientTls) -> Result<reqwest::Client, reqwest::Error> {
+    client(config, tls).pool_max_idle_per_host(0).build()
 }
 
 impl SupplierTransport for HttpTransport {
@@ -247,6 +251,7 @@ fn fault(error: &reqwest::Error) -> Fault {
         source = cause.source();
     }
     let text = if text.is_empty() { error.to_string() } else { text };
+    let text = explain(error).unwrap_or(text);
     match error.is_connect() || error.is_builder() {
         true => Fault::Connect(shortened(&text)),
         false => Fault::Lost(shortened(&text)),

@@ -196,7 +196,11 @@ fn running(
     let admin = gateway.admin_addr().map(|address| format!("http://{address}"));
     let stop = CancellationToken::new();
     let gateway = tokio::spawn(gateway.run(stop.clone()));
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = portico_net::tls::ClientTls::public()
+        .http_client()
+        .no_proxy()
+        .build()
+        .unwrap();
     Net {
         chain,
         suppliers,

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use portico_net::GrpcConnector;
+use portico_net::tls::ClientTls;
 use portico_protocol::wire::cosmos::tx::v1beta1::{SimulateRequest, SimulateResponse};
 use portico_protocol::{Height, causes, tx::tx_hash};
 use prost::Message;
@@ -33,19 +35,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Where the chain is, and how patient to be.
 #[derive(Clone, Debug)]
 pub struct RemoteConfig {
-    /// CometBFT RPC, e.g. `http://127.0.0.1:26657`.
+    /// CometBFT RPC, e.g. `http://127.0.0.1:26657`; `https` for TLS.
     pub rpc_url: String,
-    /// gRPC, e.g. `http://127.0.0.1:9090`.
+    /// gRPC, e.g. `http://127.0.0.1:9090`; `https` for TLS.
     pub grpc_url: String,
     /// Time between two looks at the newest block, in milliseconds. A node whose WebSocket tells blocks is looked at when it does, and at least
     /// every five seconds or this time, whichever is longer.
     pub poll_interval_ms: u64,
     /// Time for one call, in milliseconds.
     pub timeout_ms: u64,
+    /// Whom is trusted where a URL is `https`.
+    pub tls: ClientTls,
 }
 
 impl RemoteConfig {
-    /// The node at these URLs, looked at every 200 ms where it does not tell its blocks, with 10 s for each call.
+    /// The node at these URLs, looked at every 200 ms where it does not tell its blocks, with 10 s for each call; TLS trusts the public
+    /// authorities.
     #[must_use]
     pub fn new(rpc_url: &str, grpc_url: &str) -> Self {
         Self {
@@ -53,6 +58,7 @@ impl RemoteConfig {
             grpc_url: grpc_url.to_owned(),
             poll_interval_ms: 200,
             timeout_ms: 10_000,
+            tls: ClientTls::public(),
         }
     }
 }
@@ -127,8 +133,8 @@ const fn nowhere_else(_: &ChainError) -> bool {
 fn node(config: &RemoteConfig) -> Result<Node, ChainError> {
     let timeout = Duration::from_millis(config.timeout_ms);
     Ok(Node {
-        rpc: Rpc::new(&config.rpc_url, timeout)?,
-        grpc: endpoint(&config.grpc_url)?.connect_lazy(),
+        rpc: Rpc::new(&config.rpc_url, timeout, config.tls.clone())?,
+        grpc: endpoint(&config.grpc_url)?.connect_with_connector_lazy(GrpcConnector::new(&config.tls)),
         timeout,
     })
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::activity::Activity;
 use crate::gate::Place;
 use crate::service::ErrorBody;
+use crate::socket::Socket;
 
 /// Where a socket is left when hyper is done with it.
 pub(crate) type Left = Arc<Mutex<Option<TcpStream>>>;
@@ -20,7 +21,7 @@ pub(crate) type Left = Arc<Mutex<Option<TcpStream>>>;
 /// A socket, and what is known about its connection.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
     activity: Arc<Activity>,
     blocked: bool,
     errors: ErrorBody,
@@ -33,7 +34,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(
-        socket: TcpStream,
+        socket: Socket,
         activity: Arc<Activity>,
         errors: ErrorBody,
         left: Left,
@@ -50,7 +51,7 @@ impl Watched {
         }
     }
 
-    fn socket(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn socket(&mut self) -> io::Result<Pin<&mut Socket>> {
         let socket = self.socket.as_mut().map(Pin::new);
         socket.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))
     }
@@ -178,7 +179,8 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket()?.poll_flush(cx)
+        let polled = self.socket()?.poll_flush(cx); // TLS has a buffer of its own
+        self.moves(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -188,7 +190,8 @@ impl AsyncWrite for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        *self.left.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = self.socket.take();
+        *self.left.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
+            self.socket.take().map(Socket::into_tcp);
     }
 }
 

@@ -1,7 +1,7 @@
-//! What every listening process shares: one bounded listener.
+//! What every process that listens or dials shares: one bounded listener, and TLS.
 //!
 //! ```text
-//! accept ─► gate ──────► first byte ─► hyper (HTTP/1.1 or HTTP/2) ─► service ─► the role's router
+//! accept ─► gate ─► first byte, TLS ─► hyper (HTTP/1.1 or HTTP/2) ─► service ─► the role's router
 //!           connections                  │                              │
 //!           in all, per IP               io: bytes in and out           body: pauses, bytes in flight
 //!                                        └──────► activity ◄────────────┘
@@ -15,11 +15,12 @@
 //! - No global state: each [`Listener`] belongs to the runtime that runs it, and a process may have several.
 //!
 //! Deliberately absent: rate limits by key or address (a role's own), PROXY protocol.
-//! Start reading at [`Listener::serve`], then `activity.rs`.
+//! Start reading at [`Listener::serve`], then `activity.rs`; for dialling at [`tls::ClientTls`].
 
 mod activity;
 mod answer;
 mod body;
+mod dial;
 mod gate;
 mod io;
 mod limits;
@@ -27,7 +28,11 @@ mod linger;
 mod listener;
 mod metrics;
 mod service;
+mod socket;
+pub mod tls;
 
+pub use dial::{DialError, GrpcConnector, dial_websocket, websocket_url};
 pub use listener::Listener;
 pub use metrics::ListenerMetrics;
 pub use service::{ErrorBody, PeerAddr};
+pub use socket::Socket;

@@ -22,6 +22,8 @@ use crate::limits::{HTTP2_WINDOW, Limits};
 use crate::linger;
 use crate::metrics::{Counts, ListenerMetrics};
 use crate::service::{ErrorBody, Service, Shared, json_error};
+use crate::socket::Socket;
+use crate::tls::ServerTls;
 
 /// Pause after the system refused a connection (mostly: too many open files), while idle ones are closed.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
@@ -38,6 +40,7 @@ pub struct Listener {
     counts: Counts,
     errors: ErrorBody,
     grace: Duration,
+    tls: Option<ServerTls>,
 }
 
 impl Listener {
@@ -55,6 +58,7 @@ impl Listener {
             counts: metrics.counts(name),
             errors: json_error,
             grace: GRACE,
+            tls: None,
         }
     }
 
@@ -69,6 +73,13 @@ impl Listener {
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Speaks TLS, if there is any. Its files are followed while the listener serves.
+    #[must_use]
+    pub fn tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -89,7 +100,11 @@ impl Listener {
             errors: self.errors,
             counts: self.counts,
         });
+        let tls = self.tls;
         let mut connections = JoinSet::new();
+        if let Some(tls) = tls.clone() {
+            connections.spawn(tls.follow(stop.clone()));
+        }
         let mut accepted = None;
         loop {
             tokio::select! {
@@ -99,7 +114,7 @@ impl Listener {
                 next = next(&socket, &gate, &mut accepted) => match next {
                     Ok((stream, peer)) => {
                         if let Some(connection) = Connection::new(stream, peer, &gate, &shared) {
-                            connections.spawn(connection.serve(stop.clone()));
+                            connections.spawn(connection.serve(tls.clone(), stop.clone()));
                         }
                     }
                     Err(error) => {
@@ -170,7 +185,7 @@ impl Connection {
         })
     }
 
-    async fn serve(self, stop: CancellationToken) {
+    async fn serve(self, tls: Option<ServerTls>, stop: CancellationToken) {
         let (shared, activity, peer) = (self.shared.clone(), self.activity.clone(), self.peer);
         let limits = &shared.limits;
         // A connection without a byte is no more than a socket here: hyper has buffers.
@@ -185,12 +200,29 @@ impl Connection {
         };
         match first {
             Ok(()) => activity.begun(Instant::now()),
-            Err(cut) => return self.cut(cut),
+            Err(None) => return,
+            Err(Some(cut)) => return tell(&shared, peer, cut),
         }
+        let socket = match tls {
+            None => Socket::Plain(self.stream),
+            Some(tls) => {
+                let handshake = tls.acceptor().accept(self.stream);
+                let handshake = tokio::select! {
+                    done = tokio::time::timeout(limits.first_byte, handshake) => done,
+                    cut = activity.over(limits) => return tell(&shared, peer, cut),
+                    () = stop.cancelled() => return,
+                };
+                match handshake {
+                    Ok(Ok(stream)) => Socket::Tls(Box::new(stream.into())),
+                    Ok(Err(error)) => return shared.counts.failed_handshake(peer, &error),
+                    Err(_) => return tell(&shared, peer, Cut::FirstByte),
+                }
+            }
+        };
         let (left, place) = (Left::default(), Arc::clone(&self.place));
         let cut = {
             let io = Watched::new(
-                self.stream,
+                socket,
                 Arc::clone(&activity),
                 shared.errors,
                 Arc::clone(&left),
@@ -237,12 +269,6 @@ impl Connection {
             linger::discard(socket, limits).await;
         }
         drop(place);
-    }
-
-    fn cut(self, cut: Option<Cut>) {
-        if let Some(cut) = cut {
-            tell(&self.shared, self.peer, cut);
-        }
     }
 }
 

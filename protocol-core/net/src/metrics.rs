@@ -49,6 +49,12 @@ impl ListenerMetrics {
 }
 
 impl Counts {
+    pub(crate) fn failed_handshake(&self, peer: std::net::SocketAddr, error: &std::io::Error) {
+        self.refused("tls");
+        let reason = crate::tls::explain(error).unwrap_or_else(|| error.to_string());
+        tracing::debug!(%peer, reason, "no TLS handshake");
+    }
+
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.with_label_values(&[self.listener, reason]).inc();
     }

@@ -67,6 +67,9 @@ pub enum NodeError {
     /// The validator's key cannot be used.
     #[error("the validator's key cannot be used")]
     Key(#[from] KeyFileError),
+    /// TLS cannot be set up.
+    #[error("tls: TLS cannot be set up")]
+    Tls(#[from] portico_net::tls::TlsError),
     /// An address cannot be listened on.
     #[error("{address} cannot be listened on; change {key}, or stop what uses the port")]
     Bind {

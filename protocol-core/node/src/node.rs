@@ -11,6 +11,7 @@ use portico_client::Chain;
 use portico_config::listener::ListenerConfig;
 use portico_config::node::NodeConfig;
 use portico_engine::{Engine as _, Pace, Solo, SystemClock};
+use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
 use portico_store::{ChainStore, StateTries};
 use tokio_util::sync::CancellationToken;
@@ -60,8 +61,15 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let metrics = Metrics::new(registry)?;
         let counts = ListenerMetrics::new(registry)?;
-        let rpc = bind("rpc_listen", config.rpc_listen, &config.listener, &counts)?;
-        let grpc = bind("grpc_listen", config.grpc_listen, &config.listener, &counts)?;
+        let tls = config.tls.as_ref().map(ServerTls::open).transpose()?;
+        let rpc = bind(
+            "rpc_listen",
+            config.rpc_listen,
+            &config.listener,
+            &counts,
+            tls.clone(),
+        )?;
+        let grpc = bind("grpc_listen", config.grpc_listen, &config.listener, &counts, tls)?;
         std::fs::create_dir_all(&config.data_dir).map_err(|source| NodeError::DataDir {
             path: config.data_dir.clone(),
             source,
@@ -155,13 +163,14 @@ fn bind(
     address: SocketAddr,
     config: &ListenerConfig,
     counts: &ListenerMetrics,
+    tls: Option<ServerTls>,
 ) -> Result<Bound, NodeError> {
     let name = key.trim_end_matches("_listen");
     let bound = || {
         let socket = TcpListener::bind(address)?;
         Ok(Bound {
             address: socket.local_addr()?,
-            listener: Listener::new(name, socket, config, counts).grace(GRACE),
+            listener: Listener::new(name, socket, config, counts).grace(GRACE).tls(tls),
         })
     };
     bound().map_err(|source| NodeError::Bind { address, key, source })

@@ -53,7 +53,9 @@ async fn a_restart_goes_on_from_the_same_height_state_and_app_hash() {
 }
 
 async fn rpc(node: &Running, call: &str) -> serde_json::Value {
-    let response = reqwest::get(format!("{}/{call}", node.rpc))
+    let response = portico_net::tls::ClientTls::public_http()
+        .get(format!("{}/{call}", node.rpc))
+        .send()
         .await
         .expect("answered");
     response.json().await.expect("JSON")

@@ -241,7 +241,7 @@ async fn a_remote_chain_goes_on_when_its_node_comes_back() {
 
 #[tokio::test]
 async fn a_url_that_cannot_be_used_is_refused_at_once() {
-    for url in ["https://127.0.0.1:1", "127.0.0.1:1", ""] {
+    for url in ["ftp://127.0.0.1:1", "127.0.0.1:1", ""] {
         let refused = RemoteChain::connect(url, "http://127.0.0.1:1")
             .await
             .err()

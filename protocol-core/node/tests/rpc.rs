@@ -11,7 +11,10 @@ use prost::Message as _;
 use serde_json::{Value, json};
 
 async fn post(node: &Running, body: impl Into<reqwest::Body>) -> (u16, Value) {
-    let sent = reqwest::Client::new().post(&node.rpc).body(body).send();
+    let sent = portico_net::tls::ClientTls::public_http()
+        .post(&node.rpc)
+        .body(body)
+        .send();
     let response = sent.await.expect("answered");
     let status = response.status().as_u16();
     let text = response.text().await.expect("a body");
@@ -26,7 +29,9 @@ async fn call(node: &Running, method: &str, params: Value) -> Value {
 }
 
 async fn get(node: &Running, call: &str) -> Value {
-    let response = reqwest::get(format!("{}/{call}", node.rpc))
+    let response = portico_net::tls::ClientTls::public_http()
+        .get(format!("{}/{call}", node.rpc))
+        .send()
         .await
         .expect("answered");
     response.json().await.expect("JSON")

@@ -48,7 +48,7 @@ impl MerkleHash for Sha {
 /// Sends a request of the crate; returns what it makes of the answer.
 async fn ask<R: SimpleRequest<Dialect>>(node: &Running, request: R) -> R::Output {
     let method = request.method();
-    let sent = reqwest::Client::new()
+    let sent = portico_net::tls::ClientTls::public_http()
         .post(&node.rpc)
         .body(request.into_json())
         .send();
@@ -362,7 +362,9 @@ async fn bad_subscriptions_are_refused_and_the_connection_goes_on() {
         socket.subscribe(9, "a=9").await["error"]["data"],
         "max_subscriptions_per_client 5 reached"
     );
-    let over_http = reqwest::get(format!("{}/subscribe?query=%22a=1%22", node.rpc))
+    let over_http = portico_net::tls::ClientTls::public_http()
+        .get(format!("{}/subscribe?query=%22a=1%22", node.rpc))
+        .send()
         .await
         .expect("answered");
     assert_eq!(over_http.status(), 404);

@@ -9,6 +9,8 @@ use bytes::BytesMut;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portico_config::servicer::{BackendConfig, ServiceConfig};
+use portico_config::tls::ClientTls as TlsFiles;
+use portico_net::tls::ClientTls;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::{PokthttpRequest, PokthttpResponse};
 use prost::Message as _;
@@ -54,15 +56,33 @@ pub(crate) struct HttpExchange {
     limits: Limits,
 }
 
-/// The pool that all services share.
+/// The pool that all backends share whose TLS is the default; the others have one of their own.
 pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
+    client_with(&ClientTls::public())
+}
+
+fn client_with(tls: &ClientTls) -> Result<reqwest::Client, reqwest::Error> {
+    tls.http_client()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tcp_nodelay(true)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
         .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
         .build()
+}
+
+/// The pool of a backend: `shared` unless its TLS differs.
+fn pool(
+    config: &BackendConfig,
+    key: &str,
+    shared: reqwest::Client,
+) -> Result<reqwest::Client, (String, String)> {
+    if config.tls == TlsFiles::default() {
+        return Ok(shared);
+    }
+    let at = |error: &dyn std::error::Error| (format!("{key}.tls"), portico_protocol::causes(error));
+    let tls = ClientTls::open(&config.tls).map_err(|error| at(&error))?;
+    client_with(&tls).map_err(|error| at(&error))
 }
 
 impl HttpBackend {
@@ -76,7 +96,7 @@ impl HttpBackend {
     ) -> Result<Self, (String, String)> {
         let url = Url::parse(&config.url).map_err(|e| (format!("{key}.url"), e.to_string()))?;
         Ok(Self {
-            client,
+            client: pool(config, key, client)?,
             buffers,
             url,
             headers: configured_headers(config, key)?,

@@ -235,7 +235,11 @@ impl World {
             suppliers,
             folder: Arc::new(tempfile::tempdir().unwrap()),
             running: None,
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: portico_net::tls::ClientTls::public()
+                .http_client()
+                .no_proxy()
+                .build()
+                .unwrap(),
             registry: prometheus::Registry::new(),
         }
     }

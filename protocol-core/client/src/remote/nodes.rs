@@ -183,7 +183,7 @@ impl Nodes {
         };
         let bell = Bell::default();
         tokio::select! {
-            () = subscription::listen(node.rpc.url(), &bell) => {}
+            () = subscription::listen(node.rpc.url(), node.rpc.tls(), &bell) => {}
             () = self.poll(index, node, interval, &bell) => {}
         }
     }

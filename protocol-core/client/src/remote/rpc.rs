@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use portico_net::tls::{ClientTls, explain};
 use portico_protocol::Height;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +30,7 @@ const MEMPOOL_REFUSALS: [(&str, u32); 3] = [
 pub(super) struct Rpc {
     http: reqwest::Client,
     url: String,
+    tls: ClientTls,
 }
 
 #[derive(Deserialize)]
@@ -78,30 +80,37 @@ impl From<Failure> for ChainError {
 
 /// Errs for URLs that cannot be used.
 pub(super) fn check_url(url: &str) -> Result<(), ChainError> {
-    let reason = match url {
-        _ if url.starts_with("http://") => return Ok(()),
-        _ if url.starts_with("https://") => "TLS is not spoken here; put a proxy that does in between",
-        _ => "an http:// URL is expected",
-    };
-    Err(ChainError::InvalidArgument(format!("{url}: {reason}")))
+    match url.starts_with("http://") || url.starts_with("https://") {
+        true => Ok(()),
+        false => Err(ChainError::InvalidArgument(format!(
+            "{url}: an http:// or https:// URL is expected"
+        ))),
+    }
 }
 
 impl Rpc {
-    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, ChainError> {
+    pub(super) fn new(url: &str, timeout: Duration, tls: ClientTls) -> Result<Self, ChainError> {
         check_url(url)?;
-        let http = reqwest::Client::builder()
+        let http = tls
+            .http_client()
             .timeout(timeout)
             .connect_timeout(CONNECT_TIMEOUT)
             .build();
         Ok(Self {
             http: http.map_err(|error| ChainError::Internal(portico_protocol::causes(&error)))?,
             url: url.trim_end_matches('/').to_owned(),
+            tls,
         })
     }
 
     /// Where it is, without a slash at the end.
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whom is trusted there.
+    pub(super) fn tls(&self) -> &ClientTls {
+        &self.tls
     }
 
     async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Failure> {
@@ -116,7 +125,8 @@ impl Rpc {
     async fn post(&self, method: &str, params: Value) -> Result<Answer, ChainError> {
         let unavailable = |error: reqwest::Error| {
             let error = error.without_url();
-            ChainError::Unavailable(format!("{}: {}", self.url, portico_protocol::causes(&error)))
+            let reason = explain(&error).unwrap_or_else(|| portico_protocol::causes(&error));
+            ChainError::Unavailable(format!("{}: {reason}", self.url))
         };
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let mut response = self

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use portico_net::tls::ClientTls;
+use portico_net::{DialError, Socket, dial_websocket, websocket_url};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// Largest message, in bytes: a header, with all events of its block where an old CometBFT adds them.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
@@ -52,6 +53,10 @@ impl Bell {
 #[derive(Debug, thiserror::Error)]
 enum Lost {
     #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("{0} is no URL")]
+    Url(String),
+    #[error(transparent)]
     Socket(#[from] Box<tungstenite::Error>),
     #[error("the node closed it")]
     Closed,
@@ -75,16 +80,18 @@ struct Told {
     error: Option<Value>,
 }
 
-struct Subscription(WebSocketStream<MaybeTlsStream<TcpStream>>);
+struct Subscription(WebSocketStream<Socket>);
 
 impl Subscription {
     /// Connects, subscribes, and waits until the node agrees.
-    async fn open(url: &str) -> Result<Self, Lost> {
+    async fn open(url: &str, tls: &ClientTls) -> Result<Self, Lost> {
         let limits = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let opening = async {
-            let (socket, _) = connect_async_with_config(url, Some(limits), true).await?;
+            let at = url.parse().map_err(|_| Lost::Url(url.to_owned()))?;
+            let stream = dial_websocket(&at, tls).await?;
+            let (socket, _) = client_async_with_config(url, stream, Some(limits)).await?;
             let mut subscription = Self(socket);
             let query = json!({"query": "tm.event='NewBlockHeader'"});
             let request = json!({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": query});
@@ -122,18 +129,17 @@ impl Subscription {
     }
 }
 
-/// The WebSocket of a node whose RPC is at the `http://` URL `rpc_url`.
+/// The WebSocket of a node whose RPC is at the `http://` or `https://` URL `rpc_url`.
 fn socket_url(rpc_url: &str) -> String {
-    let rest = rpc_url.strip_prefix("http").unwrap_or(rpc_url);
-    format!("ws{}/websocket", rest.trim_end_matches('/'))
+    format!("{}/websocket", websocket_url(rpc_url).trim_end_matches('/'))
 }
 
 /// Rings `bell` for each block of the node; opens the socket anew, ever later, when it is lost. Never ends.
-pub(super) async fn listen(rpc_url: &str, bell: &Bell) {
+pub(super) async fn listen(rpc_url: &str, tls: &ClientTls, bell: &Bell) {
     let url = socket_url(rpc_url);
     let mut wait = MIN_BACKOFF;
     loop {
-        let lost = match Subscription::open(&url).await {
+        let lost = match Subscription::open(&url, tls).await {
             Ok(subscription) => {
                 bell.set_open(true);
                 let lost = subscription.ring(bell, || wait = MIN_BACKOFF).await;
@@ -168,7 +174,7 @@ mod tests {
             }
             let _closed = socket.next().await; // keeps it open
         });
-        Subscription::open(&socket_url(&url)).await
+        Subscription::open(&socket_url(&url), &ClientTls::public()).await
     }
 
     fn agreed() -> String {
