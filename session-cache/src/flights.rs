@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use crate::SessionError;
-use crate::cache::Pair;
+use crate::reader::Pair;
 
 /// Look-ups at a time for pairs that had a session before: a rollover must not wait behind inventions.
 const KNOWN_LOOKUPS: usize = 32;

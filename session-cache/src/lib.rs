@@ -23,6 +23,7 @@ mod grid;
 mod head;
 mod metrics;
 mod read;
+mod reader;
 mod refusals;
 mod slot;
 #[cfg(any(test, feature = "testkit"))]
@@ -31,9 +32,10 @@ pub mod testkit;
 mod tests;
 mod view;
 
-pub use cache::{Bounds, Cache, Held, Question, Reader, WhenFull};
+pub use cache::Cache;
 pub use error::SessionError;
 pub use grid::Grid;
 pub use head::Head;
 pub use read::{MAX_ENTRIES, SessionCache, ViewReader};
+pub use reader::{Bounds, Held, Question, Reader, WhenFull};
 pub use view::{Endpoint, SessionView, SupplierView};

@@ -15,8 +15,9 @@ use portico_protocol::wire::pocket::shared::{RpcType, Supplier};
 use portico_protocol::{Address, Height, PublicKey, ServiceId};
 use tracing::warn;
 
-use crate::cache::{Bounds, Cache, Question, Reader, WhenFull};
+use crate::cache::Cache;
 use crate::metrics::Metrics;
+use crate::reader::{Bounds, Question, Reader, WhenFull};
 use crate::{Endpoint, SessionError, SessionView, SupplierView};
 
 /// Public keys remembered. An account's key never changes, so they do not expire; when full, all are forgotten and read again.

@@ -7,7 +7,7 @@ use portico_protocol::Height;
 use tokio::time::Instant;
 
 use crate::SessionError;
-use crate::cache::Pair;
+use crate::reader::Pair;
 
 /// Refusals that are remembered, some 0.5 KiB each; the oldest is forgotten, so that its pair may be asked for once more.
 pub(crate) const MAX_REFUSALS: usize = 16_384;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portico_protocol::Height;
 
-use crate::Held;
+use crate::reader::Held;
 
 /// Sessions kept per (application, service): the current one, the one in grace, and one a caller asked for by height.
 const MAX_SESSIONS: usize = 3;

@@ -5,7 +5,7 @@ use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::{Params, RpcType};
 use portico_protocol::{Address, Height, PublicKey, ServiceId};
 
-use crate::Held;
+use crate::reader::Held;
 
 /// A session with all that is needed to sign for it and to verify what its suppliers answer.
 #[derive(Clone, Debug)]
