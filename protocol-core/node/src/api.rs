@@ -24,7 +24,7 @@ use crate::hash::tx_hash;
 use crate::machine::{Machine, View};
 use crate::mempool::MempoolError;
 use crate::metrics::Metrics;
-use crate::search::tx_results;
+use crate::results::{Malformed, tx_results};
 use crate::state::Durable;
 
 pub(crate) use abci::Answered;
@@ -75,6 +75,12 @@ pub(crate) enum ApiError {
 impl From<BlockError> for ApiError {
     fn from(error: BlockError) -> Self {
         Self::Damaged(error.0)
+    }
+}
+
+impl From<Malformed> for ApiError {
+    fn from(_: Malformed) -> Self {
+        Self::Damaged("results do not decode".into())
     }
 }
 

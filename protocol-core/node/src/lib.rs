@@ -34,6 +34,7 @@ mod machine;
 mod mempool;
 mod metrics;
 mod node;
+mod results;
 mod rpc;
 mod search;
 mod signatures;

@@ -7,6 +7,7 @@ mod error;
 mod feed;
 mod front;
 mod methods;
+mod names;
 mod request;
 mod shape;
 mod subscriptions;
@@ -100,7 +101,7 @@ async fn websocket(upgrade: WebSocketUpgrade, hub: Hub, connections: TaskTracker
 
 /// The calls there are, for people who open the address in a browser.
 async fn index() -> Response {
-    let calls = methods::NAMES
+    let calls = names::NAMES
         .iter()
         .map(|(name, params)| format!("/{name}?{}\n", params.join("=_&")));
     let text: String = std::iter::once("Portico node. Calls:\n\n".to_owned())

@@ -14,9 +14,9 @@ use tendermint_proto::v0_38::abci::{Event, ExecTxResult};
 
 use crate::api::ApiError;
 use crate::machine::View;
+use crate::results::tx_results;
 
 pub(crate) use query::{Events, Query};
-pub(crate) use scan::tx_results;
 
 use scan::{Scan, block_matches, tx_matches};
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
 use super::error::RpcError;
-use super::methods::NAMES;
+use super::names::NAMES;
 
 /// Longest query part of a URI that is read, in bytes; hyper bounds it too.
 const MAX_QUERY_BYTES: usize = 1 << 20;

@@ -7,12 +7,12 @@
 
 use portico_store::Snapshot;
 
-use super::Query;
+use super::query::Query;
 use crate::api::ApiError;
+use crate::results::{Malformed, of_field};
 
-/// Field of a block's events, and of a transaction's results, in `ResponseFinalizeBlock`.
+/// Field of a block's events in `ResponseFinalizeBlock`.
 const BLOCK_EVENTS: u64 = 1;
-const TX_RESULTS: u64 = 2;
 /// Field of the events in `ExecTxResult`.
 const TX_EVENTS: u64 = 7;
 
@@ -48,11 +48,6 @@ impl<'a> Scan<'a> {
         self.left = left;
         Ok(bytes)
     }
-}
-
-/// Results of the transactions in stored results, in order.
-pub(crate) fn tx_results(results: &[u8]) -> impl Iterator<Item = Result<&[u8], ApiError>> {
-    of_field(results, TX_RESULTS)
 }
 
 /// Whether a transaction matches, by its stored result and what is `implied`.
@@ -97,75 +92,7 @@ fn matches(query: &Query, message: &[u8], events: u64, implied: &[(&str, &str)])
 /// The text in a field; empty when absent, the last one when there are more.
 fn text(message: &[u8], number: u64) -> Result<&str, ApiError> {
     let bytes = of_field(message, number).last().transpose()?;
-    std::str::from_utf8(bytes.unwrap_or_default()).map_err(|_| malformed())
-}
-
-fn of_field(message: &[u8], number: u64) -> impl Iterator<Item = Result<&[u8], ApiError>> {
-    Fields(message).filter_map(move |field| match field {
-        Ok((found, bytes)) => (found == number).then_some(Ok(bytes)),
-        Err(error) => Some(Err(error)),
-    })
-}
-
-fn malformed() -> ApiError {
-    ApiError::Damaged("results do not decode".into())
-}
-
-/// The fields of a protobuf message that have a length, with their numbers; the others are passed over. Ends after an error.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if *byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn take(&mut self, len: u64) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    /// `None` when malformed; the inner one for a field without a length.
-    fn field(&mut self) -> Option<Option<(u64, &'a [u8])>> {
-        let tag = self.varint()?;
-        match tag & 7 {
-            0 => self.varint().map(|_| None),
-            1 => self.take(8).map(|_| None),
-            5 => self.take(4).map(|_| None),
-            2 => {
-                let len = self.varint()?;
-                self.take(len).map(|bytes| Some((tag >> 3, bytes)))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, &'a [u8]), ApiError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.0.is_empty() {
-            match self.field() {
-                Some(Some(field)) => return Some(Ok(field)),
-                Some(None) => {}
-                None => {
-                    self.0 = &[];
-                    return Some(Err(malformed()));
-                }
-            }
-        }
-        None
-    }
+    std::str::from_utf8(bytes.unwrap_or_default()).map_err(|_| Malformed.into())
 }
 
 #[cfg(test)]

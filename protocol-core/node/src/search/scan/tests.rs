@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use prost::Message as _;
 use tendermint_proto::v0_38::abci::{Event, EventAttribute, ExecTxResult, ResponseFinalizeBlock};
 
-use super::{Scan, block_matches, tx_matches, tx_results};
+use super::{Scan, block_matches, tx_matches};
 use crate::api::ApiError;
 use crate::machine::tests::{machine, next_block};
+use crate::results::tx_results;
 use crate::search::{Query, block_events, tx_events};
 
 /// Few names, so that they meet; with dots, which also stand between a type and its attribute.

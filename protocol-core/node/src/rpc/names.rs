@@ -1,0 +1,33 @@
+//! The calls there are.
+
+/// The calls and the names of their params, in order; subscriptions only over WebSockets.
+pub(super) const NAMES: [(&str, &[&str]); 28] = [
+    ("abci_info", &[]),
+    ("abci_query", &["path", "data", "height", "prove"]),
+    ("block", &["height"]),
+    ("block_by_hash", &["hash"]),
+    ("block_results", &["height"]),
+    ("block_search", &["query", "page", "per_page", "order_by"]),
+    ("blockchain", &["minHeight", "maxHeight"]),
+    ("broadcast_tx_async", &["tx"]),
+    ("broadcast_tx_commit", &["tx"]),
+    ("broadcast_tx_sync", &["tx"]),
+    ("check_tx", &["tx"]),
+    ("commit", &["height"]),
+    ("consensus_params", &["height"]),
+    ("genesis", &[]),
+    ("genesis_chunked", &["chunk"]),
+    ("header", &["height"]),
+    ("header_by_hash", &["hash"]),
+    ("health", &[]),
+    ("net_info", &[]),
+    ("num_unconfirmed_txs", &[]),
+    ("status", &[]),
+    ("subscribe", &["query"]),
+    ("tx", &["hash", "prove"]),
+    ("tx_search", &["query", "prove", "page", "per_page", "order_by"]),
+    ("unconfirmed_txs", &["limit"]),
+    ("unsubscribe", &["query"]),
+    ("unsubscribe_all", &[]),
+    ("validators", &["height", "page", "per_page"]),
+];
