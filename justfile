@@ -26,6 +26,10 @@ oracle SEQUENCES="10000":
 e2e:
     bash e2e/run
 
+# hostile clients by the thousand against real processes: memory of each, and what normal calls notice (minutes)
+abuse:
+    cargo run --release -p portico-e2e --bin abuse -- run
+
 # random cases that the network's Go libraries check, and theirs that we check (needs Go 1.26): `just second-opinion [SEED] [UNITS]`
 second-opinion *ARGS:
     bash e2e/second-opinion {{ARGS}}

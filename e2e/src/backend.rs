@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// A backend that answers every method with its own call number.
+/// Largest answer that is given.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// A backend that answers every method with its own call number, but `bytes` with a text of as many bytes as its parameter says.
 #[derive(Debug)]
 pub struct Backend {
     addr: SocketAddr,
@@ -66,5 +69,10 @@ fn serve(listener: TcpListener, calls: Arc<AtomicU64>) -> JoinHandle<()> {
 
 async fn answer(State(calls): State<Arc<AtomicU64>>, Json(call): Json<Value>) -> Json<Value> {
     let number = calls.fetch_add(1, Ordering::SeqCst);
+    if call["method"] == "bytes" {
+        let bytes = call["params"][0].as_u64().unwrap_or_default().min(MAX_BYTES);
+        let text = "0".repeat(usize::try_from(bytes).unwrap_or_default());
+        return Json(json!({ "jsonrpc": "2.0", "id": call["id"], "result": text }));
+    }
     Json(json!({ "jsonrpc": "2.0", "id": call["id"], "result": format!("{number:#x}") }))
 }

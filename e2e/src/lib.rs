@@ -7,6 +7,7 @@
 //! ```
 //! [`Network`] starts what a user starts; nothing sleeps, everything awaits an event ([`process::eventually`]).
 
+pub mod abuse;
 pub mod backend;
 pub mod dapp;
 pub mod evm;

@@ -5,6 +5,8 @@ mod ledger;
 mod load;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use portico_localnet::ports::free_address;
 use portico_localnet::{
     Actors, Output, Plan, Processes, Program, ProofPolicy, Role, Spec, SupplierSpec, free_ports, local,
 };
+use portico_protocol::wire::pocket::service::RelayRequest;
 use portico_protocol::wire::pocket::session::Session;
 use portico_protocol::{Address, Height, ServiceId, SigningKey, Upokt};
 use rand::SeedableRng;
@@ -67,6 +70,8 @@ pub struct NetworkSpec {
     pub proofs: ProofPolicy,
     /// Use this node as backend.
     pub evm_node: Option<EvmNode>,
+    /// Settings of all three roles' listeners, under the key `listener`; none by default.
+    pub listeners: serde_json::Value,
 }
 
 impl NetworkSpec {
@@ -87,6 +92,12 @@ impl NetworkSpec {
         if self.suppliers + self.foreign_suppliers == 0 {
             // A servicer serves somebody, staked or not.
             spec.settings.servicer = json!({"suppliers": [{"file": "keys/faucet.hex"}]});
+        }
+        if self.listeners.is_object() {
+            let listeners = &self.listeners;
+            spec.settings.node = listeners.clone();
+            spec.settings.gateway = listeners.clone();
+            spec.settings.servicer = listeners.clone();
         }
         spec.applications = vec![own];
         spec.compute_units_per_relay = COMPUTE_UNITS_PER_RELAY;
@@ -385,6 +396,36 @@ impl Network {
         head.map(|_| ()).with_context(|| self.logs())
     }
 
+    /// Session look-ups that the servicer made at the chain.
+    pub async fn servicer_lookups(&self) -> Result<u64> {
+        sum_metric(&self.servicer_metrics().await?, "servicer_session_lookups_total")
+    }
+
+    /// A relay request signed by a stranger.
+    pub(crate) async fn forged_request(&self) -> Result<RelayRequest> {
+        forgery::build(self, Forgery::StrangersRing).await
+    }
+
+    /// The folder of the processes' files.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.plan.folder
+    }
+
+    /// Where a role listens; the node's RPC.
+    pub(crate) fn address(&self, role: Role) -> SocketAddr {
+        let ports = self.plan.ports;
+        local(match role {
+            Role::Node => ports.rpc,
+            Role::Servicer => ports.servicer,
+            Role::Gateway => ports.gateway,
+        })
+    }
+
+    /// Process ids of the roles that run.
+    pub(crate) fn process_ids(&self) -> Vec<(Role, u32)> {
+        self.processes.ids()
+    }
+
     /// Sends a forged relay request straight to the servicer; returns the text of its refusal.
     pub async fn send_forged(&self, forgery: Forgery) -> Result<String> {
         forgery::send(self, forgery).await
@@ -407,7 +448,7 @@ pub fn sum_metric(text: &str, name: &str) -> Result<u64> {
 }
 
 /// One answer that is a result, or what it was instead.
-fn expect_result(answer: &Answer) -> Result<(), String> {
+pub(crate) fn expect_result(answer: &Answer) -> Result<(), String> {
     if answer.is_result() {
         Ok(())
     } else {

@@ -24,11 +24,13 @@ pub fn binary() -> Result<&'static Path> {
 }
 
 fn built_beside_this_test() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let profile_dir = test
-        .parent()
-        .and_then(Path::parent)
-        .context("tests run from <target>/<profile>/deps")?;
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("a program is in a folder")?;
+    // Tests run from <target>/<profile>/deps, other programs from <target>/<profile>.
+    let profile_dir = match folder.ends_with("deps") {
+        true => folder.parent().context("deps is inside the profile's folder")?,
+        false => folder,
+    };
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build
         .args(["build", "-q", "-p", "portico-cli"])

@@ -43,7 +43,7 @@ pub(super) async fn send(network: &Network, forgery: Forgery) -> Result<String> 
     Ok(format!("{}: {error}", status.as_u16()))
 }
 
-async fn build(network: &Network, forgery: Forgery) -> Result<RelayRequest> {
+pub(super) async fn build(network: &Network, forgery: Forgery) -> Result<RelayRequest> {
     let head = network.head().await?.height;
     let session = network.session(head).await?;
     let header = session.header.context("a session has a header")?;

@@ -1,5 +1,6 @@
 //! What the feature files' sentences do.
 
+mod abuse;
 mod crash;
 mod ecosystem;
 mod evm;
@@ -8,6 +9,7 @@ mod relay;
 mod settlement;
 
 use anyhow::{Context as _, Result};
+use portico_e2e::abuse::Outcome;
 use portico_e2e::{Answer, Network, NetworkSpec, ProofPolicy};
 
 /// State of one scenario. The network starts with the first step that uses it, so that `Given` steps can shape it.
@@ -20,6 +22,8 @@ pub(crate) struct World {
     session: Option<String>,
     relay_error: Option<String>,
     rollovers: u64,
+    attack: Option<Outcome>,
+    first_block: i64,
 }
 
 impl World {

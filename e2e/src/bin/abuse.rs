@@ -1,0 +1,47 @@
+//! Hostile clients against real role processes.
+//!
+//! ```text
+//! abuse run                                          every attack at full size, and what became of it
+//! abuse client KIND ADDRESS COUNT SECONDS REQUEST    one hostile client; `run` starts it
+//! ```
+
+use anyhow::{Context as _, Result, bail};
+use portico_e2e::abuse::{Attack, Report, client};
+use portico_e2e::{Network, NetworkSpec};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["run"] => run().await,
+        ["client", kind, address, count, seconds, request] => {
+            let (target, count, seconds) = (address.parse()?, count.parse()?, seconds.parse()?);
+            let seen = client::run(kind.parse()?, target, count, seconds, request.as_ref()).await?;
+            println!("{}", serde_json::to_string(&seen)?);
+            Ok(())
+        }
+        _ => bail!("usage: abuse run"),
+    }
+}
+
+async fn run() -> Result<()> {
+    const ALONE_SECONDS: u64 = 20;
+    let program = std::env::current_exe().context("this program cannot be found")?;
+    let spec = NetworkSpec {
+        suppliers: 1,
+        ..NetworkSpec::default()
+    };
+    let network = Network::start(&spec).await?;
+    network.await_an_answer().await?;
+    let mut report = Report {
+        alone: network.normal(ALONE_SECONDS).await?,
+        outcomes: Vec::new(),
+    };
+    for attack in Attack::full() {
+        eprintln!("{} at the {} …", attack.kind.name(), attack.target.name());
+        report.outcomes.push(network.attack(attack, &program).await?);
+    }
+    print!("{report}");
+    Ok(())
+}
