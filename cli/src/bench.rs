@@ -77,6 +77,9 @@ struct RelayArgs {
     /// What an answer of the servicer waits for
     #[arg(long, value_enum, default_value_t = Durability::Strict)]
     durability: Durability,
+    /// Speak TLS on every hop but the backend's, and towards the proxy; needs nginx or haproxy
+    #[arg(long)]
+    tls: bool,
     /// Measure another portico binary too, in the same rounds, and print CPU ratios per role
     #[arg(long, value_name = "PATH")]
     versus: Option<PathBuf>,
@@ -132,7 +135,8 @@ async fn start(args: &RelayArgs, folder: &std::path::Path) -> Result<Vec<Lane>> 
         let program = std::path::absolute(other)?;
         lanes.push(Lane::network(&name, program, &folder, args, backend).await?);
     }
-    let proxy = Proxy::start(Kind::find().await, folder, backend).await?;
+    let certificates = lanes.first().and_then(Lane::certificates);
+    let proxy = Proxy::start(Kind::find().await, folder, backend, certificates).await?;
     lanes.push(Lane::proxy(proxy)?);
     Ok(lanes)
 }
@@ -181,6 +185,7 @@ fn report(args: &RelayArgs, lanes: &[Measurements], tool: Option<Tool>) -> Resul
     Ok(Report {
         connections: args.connections,
         answer_bytes: args.answer_bytes,
+        tls: args.tls,
         suppliers: args.suppliers,
         durability: args.durability.name(),
         rounds: args.rounds.into(),

@@ -64,6 +64,9 @@ pub(crate) struct LocalnetArgs {
     /// Run node, servicer and gateway as processes of their own, which talk over the node's RPC and gRPC
     #[arg(long)]
     remote: bool,
+    /// Speak TLS on every hop, with an authority and certificates made at each start; fixed once the network exists
+    #[arg(long)]
+    tls: bool,
     /// Send this many relays through the gateway
     #[arg(long, value_name = "N")]
     relays: Option<u64>,
@@ -79,7 +82,7 @@ impl LocalnetArgs {
             .data_dir
             .clone()
             .map_or_else(folders::localnet_data_dir, Ok)?;
-        let home = Home::open(&dir, self.reset, self.wanted_ports(), &self.backends)?;
+        let home = Home::open(&dir, self.reset, self.wanted_ports(), &self.backends, self.tls)?;
         let plan = Plan::open(&home.dir, home.saved.ports, self.spec(&home), &mut rand::rng())?;
         home.save()?;
         let mut parts = Parts::new();
@@ -116,6 +119,7 @@ impl LocalnetArgs {
     fn spec(&self, home: &Home) -> Spec {
         Spec {
             block_time: self.block_time,
+            tls: self.tls,
             ..Spec::new(home.saved.backends.clone())
         }
     }
@@ -151,8 +155,10 @@ impl Story {
 
     async fn tell(&self) -> Result<()> {
         let gateway = format!("{}/ready", self.plan.gateway_url());
-        ready(&gateway).await.context("the gateway is not ready")?;
-        let supply = Supply::at(self.plan.rpc_url())?;
+        ready(&self.plan, &gateway)
+            .await
+            .context("the gateway is not ready")?;
+        let supply = Supply::at(self.plan.http_client()?, self.plan.rpc_url());
         let pots = Pots::of(&self.plan.actors);
         let amounts = pots.read(&*self.network.chain, &supply).await?;
         let banner = Banner {
@@ -202,7 +208,7 @@ impl Story {
 
     async fn send(&self, relays: u64) -> Result<Tally> {
         let url = banner::front_door(&self.plan, &chain_service());
-        let tally = money::send(&url, relays).await?;
+        let tally = money::send(&self.plan.http_client()?, &url, relays).await?;
         let sessions = match tally.len() {
             1 => "1 session".to_owned(),
             sessions => format!("{sessions} sessions"),

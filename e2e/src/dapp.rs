@@ -51,6 +51,12 @@ impl DApp {
         }
     }
 
+    /// The same with another client, which trusts whom it should.
+    #[must_use]
+    pub fn with_client(self, http: reqwest::Client) -> Self {
+        Self { http, ..self }
+    }
+
     /// The gateway's URL.
     #[must_use]
     pub fn url(&self) -> &str {

@@ -70,6 +70,10 @@ pub struct NetworkSpec {
     pub proofs: ProofPolicy,
     /// Use this node as backend.
     pub evm_node: Option<EvmNode>,
+    /// Speak TLS on every hop; the backend is then the chain's RPC.
+    pub tls: bool,
+    /// Settings of the gateway; none by default.
+    pub gateway: serde_json::Value,
     /// Settings of all three roles' listeners, under the key `listener`; none by default.
     pub listeners: serde_json::Value,
 }
@@ -93,6 +97,7 @@ impl NetworkSpec {
             // A servicer serves somebody, staked or not.
             spec.settings.servicer = json!({"suppliers": [{"file": "keys/faucet.hex"}]});
         }
+        spec.settings.gateway = self.gateway.clone();
         if self.listeners.is_object() {
             let listeners = &self.listeners;
             spec.settings.node = listeners.clone();
@@ -103,6 +108,11 @@ impl NetworkSpec {
         spec.compute_units_per_relay = COMPUTE_UNITS_PER_RELAY;
         spec.proofs = self.proofs;
         spec.block_time = BLOCK_TIME;
+        spec.tls = self.tls;
+        if self.tls {
+            // The scenario's own backend speaks no TLS; the chain's RPC does.
+            spec.services.values_mut().for_each(|backend| *backend = None);
+        }
         // The meter gives a supplier stake / suppliers per session / (pending sessions + 1); with the default params 1/30.
         if let Some(relays) = self.relays_per_session {
             spec.application_stake = Upokt(u128::from(relays) * RELAY_UPOKT * 30);
@@ -115,6 +125,7 @@ impl NetworkSpec {
 #[derive(Debug)]
 pub struct Network {
     plan: Plan,
+    http: reqwest::Client,
     chain: Chained,
     backend: Backend,
     liars: Vec<LyingSupplier>,
@@ -157,6 +168,7 @@ impl Network {
         let (network, processes) = Processes::start(&plan, program).await?;
         let mut network = Self {
             _dir: dir,
+            http: plan.http_client()?,
             plan,
             chain: Chained(network.chain),
             backend,
@@ -227,7 +239,7 @@ impl Network {
     /// A dApp that uses the gateway.
     #[must_use]
     pub fn dapp(&self) -> DApp {
-        DApp::new(format!("{}/v1", self.plan.gateway_url()))
+        DApp::new(format!("{}/v1", self.plan.gateway_url())).with_client(self.http.clone())
     }
 
     /// Calls that reached the backend.
@@ -293,7 +305,8 @@ impl Network {
 
     /// Text of the gateway's metrics.
     pub async fn gateway_metrics(&self) -> Result<String> {
-        Ok(portico_net::tls::ClientTls::public_http()
+        Ok(self
+            .http
             .get(format!("{}/metrics", self.plan.gateway_url()))
             .send()
             .await?
@@ -303,7 +316,8 @@ impl Network {
 
     /// Text of the servicer's metrics.
     pub async fn servicer_metrics(&self) -> Result<String> {
-        Ok(portico_net::tls::ClientTls::public_http()
+        Ok(self
+            .http
             .get(format!("{}/metrics", self.plan.servicer_url()))
             .send()
             .await?
@@ -330,7 +344,8 @@ impl Network {
                 "{}/leaves?session={session}&supplier={supplier}",
                 self.plan.servicer_url()
             );
-            let leaves: Vec<serde_json::Value> = portico_net::tls::ClientTls::public_http()
+            let leaves: Vec<serde_json::Value> = self
+                .http
                 .get(url)
                 .send()
                 .await?
@@ -396,6 +411,12 @@ impl Network {
         head.map(|_| ()).with_context(|| self.logs())
     }
 
+    /// URL of the servicer's relay endpoint.
+    #[must_use]
+    pub fn servicer_url(&self) -> String {
+        self.plan.servicer_url()
+    }
+
     /// Session look-ups that the servicer made at the chain.
     pub async fn servicer_lookups(&self) -> Result<u64> {
         sum_metric(&self.servicer_metrics().await?, "servicer_session_lookups_total")
@@ -419,6 +440,24 @@ impl Network {
             Role::Servicer => ports.servicer,
             Role::Gateway => ports.gateway,
         })
+    }
+
+    /// Every listener of the network.
+    #[must_use]
+    pub fn listeners(&self) -> [(&'static str, SocketAddr); 4] {
+        let ports = self.plan.ports;
+        [
+            ("gateway", local(ports.gateway)),
+            ("servicer", local(ports.servicer)),
+            ("chain's RPC", local(ports.rpc)),
+            ("chain's gRPC", local(ports.grpc)),
+        ]
+    }
+
+    /// Text of each role's configuration file.
+    pub fn config_files(&self) -> Result<Vec<(&'static str, String)>> {
+        let read = |role: Role| Ok((role.name(), std::fs::read_to_string(self.plan.config_file(role))?));
+        Role::ALL.into_iter().map(read).collect()
     }
 
     /// Process ids of the roles that run.

@@ -16,7 +16,12 @@ pub(crate) fn write(plan: &Plan, role: Role) -> Result<()> {
         Role::Servicer => (servicer(plan), &plan.spec.settings.servicer),
         Role::Gateway => (gateway(plan), &plan.spec.settings.gateway),
     };
+    if let Some(files) = &plan.certificates {
+        let own = json!({"tls": {"cert_file": files.certificate, "key_file": files.key}});
+        merge(&mut config, &own);
+    }
     merge(&mut config, settings);
+    drop_nulls(&mut config);
     let file = plan.config_file(role);
     std::fs::write(&file, serde_saphyr::to_string(&config)?)
         .with_context(|| format!("{} cannot be written", file.display()))
@@ -35,8 +40,11 @@ fn node(plan: &Plan) -> Result<Value> {
 
 fn servicer(plan: &Plan) -> Value {
     let services = plan.spec.services.iter().map(|(id, url)| {
-        let url = url.clone().unwrap_or_else(|| plan.rpc_url());
-        (id.to_string(), json!({"backend": {"url": url}}))
+        let backend = match url {
+            Some(url) => json!({"url": url}),
+            None => json!({"url": plan.rpc_url(), "tls": trust(plan)}),
+        };
+        (id.to_string(), json!({"backend": backend}))
     });
     let suppliers = plan.spec.suppliers.iter().enumerate();
     let here = suppliers.filter(|(_, supplier)| supplier.elsewhere.is_none());
@@ -56,13 +64,32 @@ fn gateway(plan: &Plan) -> Value {
     json!({
         "listen": local(plan.ports.gateway),
         "chain": chain(plan),
+        "supplier_tls": trust(plan),
         "gateway_key": {"file": key_file(&plan.folder, "gateway")},
         "applications": plan.actors.applications.iter().map(application).collect::<Vec<_>>(),
     })
 }
 
 fn chain(plan: &Plan) -> Value {
-    json!({"rpc_url": plan.rpc_url(), "grpc_url": plan.grpc_url()})
+    json!({"rpc_url": plan.rpc_url(), "grpc_url": plan.grpc_url(), "tls": trust(plan)})
+}
+
+/// Trust in the network's authority; nothing where hops are not TLS.
+fn trust(plan: &Plan) -> Value {
+    let files = plan.certificates.as_ref();
+    files.map_or(Value::Null, |files| json!({"ca_file": files.authority}))
+}
+
+/// Leaves out what is not set: binaries of an earlier version do not know every key.
+fn drop_nulls(config: &mut Value) {
+    match config {
+        Value::Object(object) => {
+            object.retain(|_, value| !value.is_null());
+            object.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(array) => array.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 /// Puts `more` over `config`: objects key by key, anything else as a whole; null changes nothing.

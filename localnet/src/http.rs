@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use portico_net::tls::ClientTls;
 
+use crate::plan::Plan;
 use crate::wait::eventually;
 
 /// Longest wait for one answer.
@@ -14,14 +15,14 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two looks at a role's readiness.
 const READY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A client that does not wait for ever.
-pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
-    ClientTls::public().http_client().timeout(TIMEOUT).build()
+/// A client that trusts whom `tls` says and does not wait for ever.
+pub(crate) fn client(tls: &ClientTls) -> Result<reqwest::Client> {
+    Ok(tls.http_client().timeout(TIMEOUT).build()?)
 }
 
-/// Waits until `url` answers with success.
-pub async fn ready(url: &str) -> Result<()> {
-    let client = client()?;
+/// Waits until `url`, of a role of the planned network, answers with success.
+pub async fn ready(plan: &Plan, url: &str) -> Result<()> {
+    let client = plan.http_client()?;
     let what = format!("{url} says ready");
     eventually(&what, READY_TIMEOUT, READY_INTERVAL, || async {
         let answer = client.get(url).send().await?;

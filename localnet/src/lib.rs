@@ -23,6 +23,7 @@ pub mod ports;
 mod process;
 mod processes;
 mod spec;
+mod tls;
 mod wait;
 
 pub use actors::{Actors, application_name, key_file};
@@ -33,4 +34,5 @@ pub use ports::{Ports, free_ports, local};
 pub use process::{Output, Process};
 pub use processes::{Processes, Program};
 pub use spec::{CHAIN_SERVICE, ProofPolicy, Role, Settings, Spec, SupplierSpec, chain_service};
+pub use tls::Certificates;
 pub use wait::eventually;

@@ -9,8 +9,6 @@ use portico_client::Chain;
 use portico_servicer::{LedgerRow, ServicerHandle};
 use serde_json::Value;
 
-use crate::http::client;
-
 /// What is asked of a running network.
 pub struct Network {
     /// The chain, embedded or in another process.
@@ -45,7 +43,7 @@ pub enum Ledger {
     /// In this process.
     Here(ServicerHandle),
     /// At this URL.
-    At(String),
+    At(String, reqwest::Client),
 }
 
 impl Ledger {
@@ -53,14 +51,14 @@ impl Ledger {
     pub async fn rows(&self) -> Result<Vec<LedgerRow>> {
         match self {
             Self::Here(servicer) => Ok(servicer.ledger()),
-            Self::At(url) => ask(url).await,
+            Self::At(url, client) => ask(url, client).await,
         }
     }
 }
 
-async fn ask(url: &str) -> Result<Vec<LedgerRow>> {
+async fn ask(url: &str, client: &reqwest::Client) -> Result<Vec<LedgerRow>> {
     let asked = async {
-        let answer = client()?.get(url).send().await?;
+        let answer = client.get(url).send().await?;
         answer.error_for_status()?.json().await
     };
     let mut answer: Value = asked

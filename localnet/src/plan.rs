@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use portico_chain::genesis::Genesis;
+use portico_net::tls::ClientTls;
 use rand::CryptoRng;
 
 use crate::actors::Actors;
@@ -11,6 +12,7 @@ use crate::files;
 use crate::genesis::genesis;
 use crate::ports::{Ports, local};
 use crate::spec::{Role, Spec};
+use crate::tls::Certificates;
 
 /// All that is decided before a network starts, written into its folder.
 ///
@@ -18,6 +20,7 @@ use crate::spec::{Role, Spec};
 /// keys/*.hex                                   one private key per actor, mode 0600
 /// genesis.json                                 the first state
 /// node.yaml servicer.yaml gateway.yaml         configuration of the roles, written anew at each start
+/// tls/                                         authority and certificate, made anew at each start, where hops are TLS
 /// chain/ servicer/                             data of the roles
 /// ```
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Plan {
     pub actors: Actors,
     /// The chain's first state.
     pub genesis: Genesis,
+    /// Certificates, where every hop is TLS.
+    pub certificates: Option<Certificates>,
 }
 
 impl Plan {
@@ -39,7 +44,9 @@ impl Plan {
     pub fn open(folder: &Path, ports: Ports, spec: Spec, rng: &mut impl CryptoRng) -> Result<Self> {
         let actors = Actors::open(folder, &spec, rng)?;
         let genesis = open_genesis(folder, ports, &spec, &actors)?;
+        let certificates = spec.tls.then(|| Certificates::make(folder)).transpose()?;
         let plan = Self {
+            certificates,
             folder: folder.to_owned(),
             ports,
             spec,
@@ -61,25 +68,25 @@ impl Plan {
     /// URL of the gateway's front door.
     #[must_use]
     pub fn gateway_url(&self) -> String {
-        url(self.ports.gateway)
+        self.url(self.ports.gateway)
     }
 
     /// URL of the servicer's relay endpoint.
     #[must_use]
     pub fn servicer_url(&self) -> String {
-        url(self.ports.servicer)
+        self.url(self.ports.servicer)
     }
 
     /// URL of the chain's RPC.
     #[must_use]
     pub fn rpc_url(&self) -> String {
-        url(self.ports.rpc)
+        self.url(self.ports.rpc)
     }
 
     /// URL of the chain's gRPC.
     #[must_use]
     pub fn grpc_url(&self) -> String {
-        url(self.ports.grpc)
+        self.url(self.ports.grpc)
     }
 
     /// URL of the servicer's ledger.
@@ -89,8 +96,26 @@ impl Plan {
     }
 }
 
-fn url(port: u16) -> String {
-    format!("http://{}", local(port))
+impl Plan {
+    fn url(&self, port: u16) -> String {
+        url(&self.spec, port)
+    }
+
+    /// Whom this network's own clients trust.
+    pub fn client_tls(&self) -> Result<ClientTls> {
+        let own = self.certificates.as_ref().map(Certificates::client);
+        own.unwrap_or_else(|| Ok(ClientTls::public()))
+    }
+
+    /// A client of this network's HTTP endpoints.
+    pub fn http_client(&self) -> Result<reqwest::Client> {
+        crate::http::client(&self.client_tls()?)
+    }
+}
+
+fn url(spec: &Spec, port: u16) -> String {
+    let scheme = if spec.tls { "https" } else { "http" };
+    format!("{scheme}://{}", local(port))
 }
 
 pub(crate) fn genesis_file(folder: &Path) -> PathBuf {
@@ -100,7 +125,7 @@ pub(crate) fn genesis_file(folder: &Path) -> PathBuf {
 fn open_genesis(folder: &Path, ports: Ports, spec: &Spec, actors: &Actors) -> Result<Genesis> {
     let path = genesis_file(folder);
     if !path.exists() {
-        let genesis = genesis(spec, actors, &url(ports.servicer))?;
+        let genesis = genesis(spec, actors, &url(spec, ports.servicer))?;
         let text = serde_json::to_string_pretty(&genesis)?;
         std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
         return Ok(genesis);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use portico_client::{Blocks, RemoteChain};
+use portico_client::{Blocks, RemoteChain, RemoteConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::ready;
@@ -73,7 +73,7 @@ impl Processes {
         let gateway = program.start(plan, Role::Gateway)?;
         let network = Network {
             chain: Arc::new(chain),
-            ledger: Ledger::At(plan.ledger_url()),
+            ledger: Ledger::At(plan.ledger_url(), plan.http_client()?),
         };
         let processes = Self {
             program,
@@ -92,7 +92,7 @@ impl Processes {
         ] {
             let url = format!("{url}/ready");
             let ready = tokio::select! {
-                ready = ready(&url) => ready,
+                ready = ready(plan, &url) => ready,
                 error = ended(self.of(role)) => Err(error),
             };
             ready.with_context(|| self.logs())?;
@@ -160,9 +160,12 @@ impl Processes {
 
 /// Waits for the first block; errs as soon as the node has ended.
 async fn connect(plan: &Plan, node: &mut Process) -> Result<RemoteChain> {
-    let (rpc, grpc) = (plan.rpc_url(), plan.grpc_url());
+    let config = RemoteConfig {
+        tls: plan.client_tls()?,
+        ..RemoteConfig::new(&plan.rpc_url(), &plan.grpc_url())
+    };
     let connect = eventually("the node's first block", NODE_TIMEOUT, NODE_INTERVAL, || async {
-        let chain = RemoteChain::connect(&rpc, &grpc).await?;
+        let chain = RemoteChain::open(&config).await?;
         let status = chain.status().await?;
         Ok((status.head.height.0 > 0).then_some(chain))
     });

@@ -39,6 +39,8 @@ pub struct Spec {
     pub proofs: ProofPolicy,
     /// Time from block to block.
     pub block_time: Duration,
+    /// Whether every hop is TLS, with certificates made for the purpose.
+    pub tls: bool,
     /// Settings of the roles beyond what a network needs.
     pub settings: Settings,
 }
@@ -56,6 +58,7 @@ impl Spec {
             compute_units_per_relay: 10,
             proofs: ProofPolicy::Always,
             block_time: Duration::from_secs(1),
+            tls: false,
             settings: Settings::default(),
         }
     }

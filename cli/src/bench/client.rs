@@ -1,17 +1,17 @@
 //! Keep-alive clients: each connection sends its next call when the last one is answered.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::http::{Request, header};
+use ::http::{Request, Uri, header};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use portico_net::dial_websocket;
+use portico_net::tls::ClientTls;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -20,8 +20,8 @@ const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","para
 /// Where calls are sent.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    address: SocketAddr,
-    path: &'static str,
+    url: Uri,
+    tls: ClientTls,
 }
 
 /// What was seen.
@@ -56,9 +56,10 @@ impl Measured {
 }
 
 impl Client {
-    /// Will send calls to `path` at `address`.
-    pub(super) const fn new(address: SocketAddr, path: &'static str) -> Self {
-        Self { address, path }
+    /// Will send calls to `url`, whose certificate is judged by `tls` where it is `https`.
+    pub(super) fn new(url: &str, tls: ClientTls) -> Result<Self> {
+        let url = url.parse()?;
+        Ok(Self { url, tls })
     }
 
     /// Sends `calls` calls over `connections` connections, for `limit` at most.
@@ -91,8 +92,8 @@ impl Client {
 }
 
 async fn connection(client: Client, left: Arc<AtomicU64>, until: Instant) -> Result<(Vec<Duration>, usize)> {
-    let stream = TcpStream::connect(client.address).await?;
-    stream.set_nodelay(true)?;
+    // As a WebSocket begins, so does HTTP/1.1 on a connection of its own.
+    let stream = dial_websocket(&client.url, &client.tls).await?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     let calls = async {
         let (mut latencies, mut answer_bytes) = (Vec::new(), 0);
@@ -105,7 +106,7 @@ async fn connection(client: Client, left: Arc<AtomicU64>, until: Instant) -> Res
     };
     tokio::select! {
         seen = calls => seen,
-        closed = connection => anyhow::bail!("{} closed a connection: {closed:?}", client.address),
+        closed = connection => anyhow::bail!("{} closed a connection: {closed:?}", client.url),
     }
 }
 
@@ -117,8 +118,11 @@ fn take(left: &AtomicU64) -> bool {
 impl Client {
     /// Size of the answer's body.
     async fn call(&self, sender: &mut SendRequest<Full<Bytes>>) -> Result<usize> {
-        let request = Request::post(self.path)
-            .header(header::HOST, self.address.to_string())
+        let request = Request::post(self.url.path())
+            .header(
+                header::HOST,
+                self.url.authority().map_or("", |host| host.as_str()),
+            )
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from_static(CALL)))?;
         sender.ready().await?;

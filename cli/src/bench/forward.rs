@@ -78,6 +78,7 @@ mod tests {
     use std::time::Duration;
 
     use portico_localnet::local;
+    use portico_net::tls::ClientTls;
     use tokio::net::TcpListener;
 
     use crate::bench::{backend, client};
@@ -87,7 +88,7 @@ mod tests {
         let backend = backend::start(5_000).await.unwrap();
         let listener = TcpListener::bind(local(0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let client = client::Client::new(address, "/v1");
+        let client = client::Client::new(&format!("http://{address}/v1"), ClientTls::public()).unwrap();
         let calls = client.run(4, 50, Duration::from_secs(20));
         let measured = tokio::select! {
             served = super::serve(listener, backend) => panic!("{served:?}"),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use portico_localnet::{Output, Plan, Processes, Program, Role, Spec, SupplierSpec, free_ports, local};
+use portico_localnet::{
+    Certificates, Output, Plan, Processes, Program, Role, Spec, SupplierSpec, free_ports,
+};
 use portico_protocol::ServiceId;
 use serde_json::json;
 
@@ -24,6 +26,8 @@ pub(super) struct Lane {
     /// What it is called.
     pub(super) name: String,
     client: Client,
+    http: reqwest::Client,
+    certificates: Option<Certificates>,
     processes: Vec<Measurable>,
     _running: Running,
 }
@@ -86,7 +90,9 @@ impl Lane {
         };
         Ok(Self {
             name: name.to_owned(),
-            client: Client::new(local(plan.ports.gateway), "/v1"),
+            client: Client::new(&format!("{}/v1", plan.gateway_url()), plan.client_tls()?)?,
+            http: plan.http_client()?,
+            certificates: plan.certificates.clone(),
             processes: running.ids().into_iter().map(measurable).chain([own]).collect(),
             _running: Running::Network(Box::new(running)),
         })
@@ -102,7 +108,9 @@ impl Lane {
         };
         Ok(Self {
             name: proxy.kind.name().to_owned(),
-            client: Client::new(proxy.address, "/v1"),
+            client: Client::new(&format!("{}/v1", proxy.url), proxy.tls.clone())?,
+            http: crate::http::client()?,
+            certificates: None,
             processes: vec![process],
             _running: Running::Proxy(Box::new(proxy)),
         })
@@ -153,6 +161,11 @@ impl Lane {
         Ok(names.zip(per_call).collect())
     }
 
+    /// Certificates of its hops, where they are TLS.
+    pub(super) const fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
+    }
+
     /// Its processes' names, in the order of the report.
     pub(super) fn process_names(&self) -> impl Iterator<Item = &'static str> {
         self.processes.iter().map(|process| process.name)
@@ -170,7 +183,7 @@ impl Lane {
         let mut counts = BTreeMap::new();
         for process in &self.processes {
             if let Some(url) = &process.metrics
-                && let Some(count) = allocations(url).await
+                && let Some(count) = allocations(&self.http, url).await
             {
                 counts.insert(process.name, count);
             }
@@ -179,8 +192,8 @@ impl Lane {
     }
 }
 
-async fn allocations(url: &str) -> Option<u64> {
-    let answer = crate::http::client().ok()?.get(url).send().await.ok()?;
+async fn allocations(http: &reqwest::Client, url: &str) -> Option<u64> {
+    let answer = http.get(url).send().await.ok()?;
     let text = answer.text().await.ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(ALLOCATIONS))?;
     line.trim().parse().ok()
@@ -194,6 +207,7 @@ fn spec(args: &RelayArgs, backend: std::net::SocketAddr) -> Result<Spec> {
         Some(format!("http://{backend}")),
     )]));
     spec.suppliers = vec![SupplierSpec::here(vec![service]); usize::from(args.suppliers)];
+    spec.tls = args.tls;
     spec.settings.servicer = json!({"services": {SERVICE: {"durability": args.durability.name()}}});
     Ok(spec)
 }

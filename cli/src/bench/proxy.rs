@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use portico_localnet::{Output, Process, eventually};
+use anyhow::{Context, Result, ensure};
+use portico_config::Secret;
+use portico_config::secret::write_secret_file;
+use portico_localnet::{Certificates, Output, Process, eventually};
+use portico_net::tls::ClientTls;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
@@ -40,7 +43,13 @@ impl Kind {
     }
 
     /// The command that runs it in the foreground with one process, `backend` behind it.
-    fn command(self, folder: &Path, listen: SocketAddr, backend: SocketAddr) -> Result<Command> {
+    fn command(
+        self,
+        folder: &Path,
+        listen: SocketAddr,
+        backend: SocketAddr,
+        certificates: Option<&Certificates>,
+    ) -> Result<Command> {
         let file = folder.join("proxy.conf");
         let mut command = match self {
             Self::Own => {
@@ -62,13 +71,32 @@ impl Kind {
                 command
             }
         };
-        std::fs::write(&file, self.config(folder, listen, backend))?;
+        let listen = match certificates {
+            None => listen.to_string(),
+            Some(files) => self.secure(folder, listen, files)?,
+        };
+        std::fs::write(&file, self.config(folder, &listen, backend))?;
         command.kill_on_drop(true);
         Ok(command)
     }
 
+    /// What its configuration says where it listens with TLS.
+    fn secure(self, folder: &Path, listen: SocketAddr, files: &Certificates) -> Result<String> {
+        let (certificate, key) = (&files.certificate, &files.key);
+        if self == Self::Nginx {
+            let (certificate, key) = (certificate.display(), key.display());
+            return Ok(format!(
+                "{listen} ssl; ssl_certificate {certificate}; ssl_certificate_key {key}"
+            ));
+        }
+        let both = folder.join("proxy.pem"); // haproxy wants one file
+        let text = std::fs::read_to_string(certificate)? + &std::fs::read_to_string(key)?;
+        write_secret_file(&both, &Secret::new(text))?;
+        Ok(format!("{listen} ssl crt {}", both.display()))
+    }
+
     /// Keep-alive on both sides, one worker, no log of requests.
-    fn config(self, folder: &Path, listen: SocketAddr, backend: SocketAddr) -> String {
+    fn config(self, folder: &Path, listen: &str, backend: SocketAddr) -> String {
         let folder = folder.display();
         match self {
             Self::Nginx => format!(
@@ -99,15 +127,25 @@ impl Kind {
 /// A running proxy.
 pub(super) struct Proxy {
     pub(super) kind: Kind,
-    pub(super) address: SocketAddr,
+    pub(super) url: String,
+    pub(super) tls: ClientTls,
     pub(super) process: Process,
 }
 
 impl Proxy {
     /// Starts the proxy with `backend` behind it and waits until it takes connections.
-    pub(super) async fn start(kind: Kind, folder: &Path, backend: SocketAddr) -> Result<Self> {
+    pub(super) async fn start(
+        kind: Kind,
+        folder: &Path,
+        backend: SocketAddr,
+        certificates: Option<&Certificates>,
+    ) -> Result<Self> {
+        ensure!(
+            kind != Kind::Own || certificates.is_none(),
+            "our own proxy speaks no TLS: install nginx or haproxy to measure with --tls"
+        );
         let address = portico_localnet::ports::free_address()?;
-        let command = kind.command(folder, address, backend)?;
+        let command = kind.command(folder, address, backend, certificates)?;
         let mut process = Process::start("proxy", command, &Output::Logged(folder.to_owned()))?;
         let connects = eventually(
             "the proxy takes connections",
@@ -120,9 +158,11 @@ impl Proxy {
         );
         connects.await.with_context(|| process.tail())?;
         process.must_run()?;
+        let scheme = if certificates.is_some() { "https" } else { "http" };
         Ok(Self {
             kind,
-            address,
+            url: format!("{scheme}://{address}"),
+            tls: certificates.map_or_else(|| Ok(ClientTls::public()), Certificates::client)?,
             process,
         })
     }
@@ -138,7 +178,7 @@ mod tests {
     fn every_config_names_both_ends() {
         let folder = std::path::Path::new("/tmp/x");
         for kind in [Kind::Nginx, Kind::Haproxy] {
-            let text = kind.config(folder, local(1), local(2));
+            let text = kind.config(folder, "127.0.0.1:1", local(2));
             assert!(
                 text.contains("127.0.0.1:1") && text.contains("127.0.0.1:2"),
                 "{text}"
@@ -154,8 +194,8 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let backend = crate::bench::backend::start(100).await.unwrap();
-        let proxy = Proxy::start(kind, folder.path(), backend).await.unwrap();
-        let client = crate::bench::client::Client::new(proxy.address, "/");
+        let proxy = Proxy::start(kind, folder.path(), backend, None).await.unwrap();
+        let client = crate::bench::client::Client::new(&proxy.url, proxy.tls.clone()).unwrap();
         let measured = client
             .run(2, 10, std::time::Duration::from_secs(10))
             .await

@@ -12,6 +12,8 @@ pub(super) struct Report {
     pub(super) connections: u16,
     /// Size of the backend's answers.
     pub(super) answer_bytes: usize,
+    /// Whether every hop but the backend's is TLS.
+    pub(super) tls: bool,
     /// Suppliers of the session's service.
     pub(super) suppliers: u16,
     /// What an answer waits for.
@@ -140,8 +142,9 @@ impl Report {
             ]);
         }
         let (answers, suppliers) = (grouped(self.answer_bytes), self.suppliers);
+        let tls = if self.tls { ", TLS" } else { "" };
         let mut text = format!(
-            "{} connections, answers of {answers} bytes, suppliers: {suppliers}, durability: {}; medians of {} rounds\n\n{}",
+            "{} connections{tls}, answers of {answers} bytes, suppliers: {suppliers}, durability: {}; medians of {} rounds\n\n{}",
             self.connections,
             self.durability,
             self.rounds,
@@ -258,6 +261,7 @@ mod tests {
         let report = Report {
             connections: 32,
             answer_bytes: 1024,
+            tls: false,
             suppliers: 50,
             durability: "strict",
             rounds: 5,

@@ -84,8 +84,12 @@ impl Banner<'_> {
     /// A command that works as printed.
     fn curl(&self) -> String {
         let url = front_door(self.plan, &chain_service());
+        let trust = self.plan.certificates.as_ref();
+        let trust = trust.map_or_else(String::new, |files| {
+            format!("--cacert {} ", files.authority.display())
+        });
         format!(
-            "curl -i {url} -H 'Content-Type: application/json' -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\",\"params\":{{}}}}'"
+            "curl -i {trust}{url} -H 'Content-Type: application/json' -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\",\"params\":{{}}}}'"
         )
     }
 }

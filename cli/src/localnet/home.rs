@@ -33,6 +33,9 @@ pub(super) struct Saved {
     pub(super) ports: Ports,
     /// URL of the node behind each service; none for the one that the chain itself answers.
     pub(super) backends: BTreeMap<ServiceId, Option<String>>,
+    /// Whether every hop is TLS.
+    #[serde(default)]
+    pub(super) tls: bool,
 }
 
 /// The folder of a local network.
@@ -49,15 +52,28 @@ pub(super) struct Home {
 
 impl Home {
     /// Opens the folder, or makes it; `reset` deletes what a former network left there, once nothing else stands in the way.
-    pub(super) fn open(dir: &Path, reset: bool, wanted: Wanted, backends: &[ServiceUrl]) -> Result<Self> {
+    pub(super) fn open(
+        dir: &Path,
+        reset: bool,
+        wanted: Wanted,
+        backends: &[ServiceUrl],
+        tls: bool,
+    ) -> Result<Self> {
         let running = lock(dir)?;
         let before = if reset { None } else { read(dir)? };
+        if let Some(before) = before.as_ref().filter(|before| before.tls != tls) {
+            let with = if before.tls { "with" } else { "without" };
+            bail!(
+                "this network was made {with} --tls, and its supplier is staked so: start it {with} --tls, or start over with --reset"
+            );
+        }
         let backends = merge(before.as_ref().map(|saved| &saved.backends), backends)?;
         let ports = ports::choose(wanted, before.as_ref().map(|saved| saved.ports))?;
         let saved = Saved {
             layout: LAYOUT,
             ports,
             backends,
+            tls,
         };
         let (fresh, lock) = match (before, running) {
             (Some(_), Some(lock)) => (false, lock),
@@ -195,7 +211,7 @@ mod tests {
 
     fn open(dir: &Path, reset: bool, backends: &[&str]) -> anyhow::Result<Home> {
         let backends: Vec<ServiceUrl> = backends.iter().map(|text| text.parse().unwrap()).collect();
-        Home::open(dir, reset, Wanted::FREE, &backends)
+        Home::open(dir, reset, Wanted::FREE, &backends, false)
     }
 
     #[test]
@@ -205,9 +221,18 @@ mod tests {
         first.save().unwrap();
         let (was_fresh, saved) = (first.fresh, first.saved.clone());
         drop(first);
-        let second = Home::open(dir.path(), false, Wanted::default(), &[]).unwrap();
+        let second = Home::open(dir.path(), false, Wanted::default(), &[], false).unwrap();
         assert!(was_fresh && !second.fresh);
         assert_eq!(second.saved, saved);
+    }
+
+    #[test]
+    fn a_network_keeps_its_way_of_speaking() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path(), false, &[]).unwrap().save().unwrap();
+        let again = Home::open(dir.path(), false, Wanted::default(), &[], true);
+        let error = again.err().unwrap().to_string();
+        assert!(error.contains("made without --tls"), "{error}");
     }
 
     #[test]
@@ -282,7 +307,7 @@ mod tests {
             rpc: Some(port),
             ..Wanted::FREE
         };
-        assert!(Home::open(dir.path(), true, wanted, &[]).is_err());
+        assert!(Home::open(dir.path(), true, wanted, &[], false).is_err());
         assert!(dir.path().join("localnet.yaml").exists());
     }
 

@@ -192,7 +192,7 @@ impl Client {
     async fn relays(&self) {
         let mut rng = StdRng::seed_from_u64(self.number.into());
         let invented: Vec<String> = (0..INVENTED).map(|_| invented_application(&mut rng)).collect();
-        let http = reqwest::Client::new();
+        let http = portico_net::tls::ClientTls::public_http();
         let pause = Duration::from_secs(1) * SENDERS / self.count.max(1);
         let mut ticks = interval(pause.max(Duration::from_micros(100)));
         while Instant::now() < self.until {

@@ -26,7 +26,8 @@ pub enum Forgery {
 /// Sends the forgery and returns the text of the refusal; errs when it is answered.
 pub(super) async fn send(network: &Network, forgery: Forgery) -> Result<String> {
     let request = build(network, forgery).await?;
-    let response = portico_net::tls::ClientTls::public_http()
+    let response = network
+        .http
         .post(network.plan.servicer_url())
         .header("Content-Type", "application/json")
         .header("Rpc-Type", "3")

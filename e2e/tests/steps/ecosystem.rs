@@ -49,7 +49,7 @@ fn content(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-fn script(name: &str) -> Command {
+pub(super) fn script(name: &str) -> Command {
     let mut command = Command::new("node");
     command
         .arg(workspace().join("e2e/js").join(name))
@@ -58,7 +58,7 @@ fn script(name: &str) -> Command {
 }
 
 /// What the script printed; its complaint when it failed.
-async fn run(mut command: Command) -> Result<String> {
+pub(super) async fn run(mut command: Command) -> Result<String> {
     let output = tokio::time::timeout(SCRIPT_TIMEOUT, command.output()).await;
     let output = output
         .with_context(|| format!("the script is not done after {SCRIPT_TIMEOUT:?}"))?

@@ -5,8 +5,10 @@ mod crash;
 mod ecosystem;
 mod evm;
 mod faults;
+mod refusals;
 mod relay;
 mod settlement;
+mod tls;
 
 use anyhow::{Context as _, Result};
 use portico_e2e::abuse::Outcome;

@@ -6,8 +6,6 @@ use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, stream};
 use portico_protocol::Address;
 
-use crate::http::client;
-
 /// Calls under way at the same time.
 const CONCURRENCY: usize = 8;
 
@@ -24,11 +22,10 @@ pub struct Served {
 pub type Tally = BTreeMap<Served, u64>;
 
 /// Sends `relays` calls to `url` and counts the answers; errs at the first call that is not answered.
-pub async fn send(url: &str, relays: u64) -> Result<Tally> {
-    let client = client()?;
+pub async fn send(client: &reqwest::Client, url: &str, relays: u64) -> Result<Tally> {
     let mut answers = stream::iter(0..relays)
         .map(|number| {
-            let call = one(&client, url, number);
+            let call = one(client, url, number);
             async move {
                 call.await
                     .with_context(|| format!("relay {} of {relays} failed", number + 1))

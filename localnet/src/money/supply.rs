@@ -7,8 +7,6 @@ use portico_protocol::types::DENOM;
 use portico_protocol::wire::cosmos::bank::v1beta1::{QuerySupplyOfRequest, QuerySupplyOfResponse};
 use prost::Message;
 
-use crate::http::client;
-
 /// Asks the RPC at a URL.
 pub struct Supply {
     client: reqwest::Client,
@@ -17,11 +15,9 @@ pub struct Supply {
 
 impl Supply {
     /// Will ask the RPC at `url`.
-    pub fn at(url: String) -> Result<Self> {
-        Ok(Self {
-            client: client()?,
-            url,
-        })
+    #[must_use]
+    pub const fn at(client: reqwest::Client, url: String) -> Self {
+        Self { client, url }
     }
 
     /// All upokt that exist.
