@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::activity::Activity;
+use crate::limits::Limits;
 
 /// Counts a request as in progress while it lives.
 #[derive(Debug)]
@@ -77,8 +78,40 @@ pub(crate) struct Answer {
     body: axum::body::Body,
     outgoing: Option<Arc<Outgoing>>,
     _in_progress: InProgress,
-    /// The unread body of an HTTP/2 request: dropped before the answer is sent, it would reset the stream, and the answer with it.
-    _unread: Option<Incoming>,
+    unread: Option<Unread>,
+}
+
+/// The unread body of an HTTP/2 request. Dropped, it resets the stream, and curl then shows an error instead of the answer; so the answer
+/// ends when this was discarded, or its bounds are reached.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    body: Incoming,
+    left: u64,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Unread {
+    pub(crate) fn new(body: Incoming, limits: &Limits) -> Self {
+        Self {
+            body,
+            left: limits.max_discarded_bytes,
+            deadline: Box::pin(tokio::time::sleep(limits.discard)),
+        }
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            let Some(Ok(frame)) = frame else {
+                return Poll::Ready(());
+            };
+            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+            let Some(left) = self.left.checked_sub(bytes) else {
+                return Poll::Ready(());
+            };
+            self.left = left;
+        }
+        self.deadline.as_mut().poll(cx)
+    }
 }
 
 impl Answer {
@@ -86,14 +119,14 @@ impl Answer {
         body: axum::body::Body,
         in_progress: InProgress,
         http2: bool,
-        unread: Option<Incoming>,
+        unread: Option<Unread>,
     ) -> Self {
         let follows = http2 && !body.is_end_stream();
         Self {
             body,
             outgoing: follows.then(|| Outgoing::new(&in_progress.activity)),
             _in_progress: in_progress,
-            _unread: unread,
+            unread,
         }
     }
 }
@@ -107,7 +140,15 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
         let this = &mut *self;
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        let mut polled = Pin::new(&mut this.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None))
+            && let Some(unread) = &mut this.unread
+        {
+            match unread.poll_discard(cx) {
+                Poll::Pending => polled = Poll::Pending,
+                Poll::Ready(()) => this.unread = None,
+            }
+        }
         match (&polled, &this.outgoing) {
             (_, None) => {}
             (Poll::Pending, Some(outgoing)) => outgoing.waits_for_us(),
@@ -121,7 +162,7 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.unread.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -14,7 +14,7 @@ use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt as _;
 
 use crate::activity::Activity;
-use crate::answer::{Answer, InProgress};
+use crate::answer::{Answer, InProgress, Unread};
 use crate::body::{BodyFault, Budget, RequestBody, Upload};
 use crate::limits::Limits;
 use crate::metrics::Counts;
@@ -109,7 +109,7 @@ impl Service {
             false => upload.take_rest(),
         };
         let unread = match unread {
-            Some(rest) if http2 => Some(rest),
+            Some(rest) if http2 => Some(Unread::new(rest, &shared.limits)),
             Some(rest) => {
                 if !expected.discards(&upload, rest).await {
                     response.headers_mut().insert(CONNECTION, CLOSE);

@@ -170,6 +170,44 @@ async fn a_refused_http2_upload_gets_its_answer() {
     );
 }
 
+/// A body that tells how much of it was taken.
+struct Counted(usize, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl hyper::body::Body for Counted {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
+        let piece = self.0.min(64 << 10);
+        self.0 -= piece;
+        self.1.fetch_add(piece, Ordering::SeqCst);
+        std::task::Poll::Ready((piece > 0).then(|| Ok(hyper::body::Frame::data(vec![0; piece].into()))))
+    }
+}
+
+#[tokio::test]
+async fn a_refused_http2_upload_is_read_to_its_end() {
+    let served = serve(ListenerConfig::default());
+    let mut sender = served.http2().await;
+    let taken = std::sync::Arc::default();
+    let body = Body::new(Counted(8 << 20, std::sync::Arc::clone(&taken)));
+    let request = Request::post("http://a/refuse").body(body).unwrap();
+    let answer = sender.send_request(request).await.expect("no reset");
+    assert_eq!(answer.status(), 413);
+    assert_eq!(
+        answer.into_body().collect().await.unwrap().to_bytes(),
+        "too large"
+    );
+    assert_eq!(
+        taken.load(Ordering::SeqCst),
+        8 << 20,
+        "the stream was not reset before"
+    );
+}
+
 #[tokio::test]
 async fn a_short_body_that_nobody_reads_keeps_the_connection() {
     let served = serve(ListenerConfig::default());
