@@ -1,6 +1,6 @@
 //! A global allocator that counts: every allocation goes to another allocator, and adds one to a counter of its thread.
 //!
-//! The counters are a load and a store in a cache line that one thread uses (see [`STRIPES`]), about a nanosecond, so that every build
+//! The counters are a load and a store in a cache line that one thread uses (see `STRIPES`), about a nanosecond, so that every build
 //! counts and `portico bench relay` can tell what a relay allocates without a build of its own. Frees are not counted.
 
 use std::alloc::{GlobalAlloc, Layout};

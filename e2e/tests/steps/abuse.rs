@@ -57,6 +57,15 @@ fn bounded_memory(world: &mut World, most: u64) -> Result<()> {
     Ok(())
 }
 
+#[then(regex = r"^the (\w+) used no more than (\d+) MiB$")]
+fn bounded_memory_of(world: &mut World, name: String, most: u64) -> Result<()> {
+    let peaks = &outcome(world)?.peaks;
+    let found = peaks.iter().find(|(role, _)| role.name() == name);
+    let (_, peak) = found.with_context(|| format!("there is no role {name}"))?;
+    ensure!(peak >> 20 <= most, "the {name} used {} MiB", peak >> 20);
+    Ok(())
+}
+
 #[then(regex = r"^every hostile request was answered with HTTP (\d+)$")]
 fn answered_with(world: &mut World, status: u16) -> Result<()> {
     let seen = &outcome(world)?.seen;
