@@ -172,7 +172,10 @@ mod tests {
         tls.client_ca_file = Some(path("none.pem"));
         let found = faults(&tls);
         assert!(found[0].starts_with("tls.cert_file: ") && found[0].ends_with("holds no PEM certificate"));
-        assert!(found[1].contains("is open to other users of this machine"), "{found:?}");
+        assert!(
+            found[1].contains("is open to other users of this machine"),
+            "{found:?}"
+        );
         assert!(found[2].starts_with("tls.client_ca_file: ") && found[2].contains("cannot be read"));
     }
 
