@@ -28,8 +28,6 @@ use crate::{NodeError, ValidatorKey, grpc, rpc};
 
 /// File of the chain in the data folder.
 pub(crate) const STORE_FILE: &str = "chain.redb";
-/// Time for calls under way to finish when the node stops.
-pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// File of the validator's key in the data folder, unless the configuration holds the key.
 const KEY_FILE: &str = "validator.hex";
 
@@ -170,7 +168,9 @@ fn bind(
         let socket = TcpListener::bind(address)?;
         Ok(Bound {
             address: socket.local_addr()?,
-            listener: Listener::new(name, socket, config, counts).grace(GRACE).tls(tls),
+            listener: Listener::new(name, socket, config, counts)
+                .grace(rpc::GRACE)
+                .tls(tls),
         })
     };
     bound().map_err(|source| NodeError::Bind { address, key, source })

@@ -31,7 +31,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::NodeError;
 use crate::api::Api;
-use crate::node::GRACE;
 pub use front::read_rpc;
 
 use error::RpcError;
@@ -40,6 +39,8 @@ use methods::Methods;
 use request::{Params, Request};
 use websocket::Hub;
 
+/// Time for calls under way to finish when the node stops.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// Where this node takes peers: nowhere, but clients of CometBFT want an address.
 pub(crate) const NO_PEERS_ADDR: &str = "tcp://127.0.0.1:0";
 
