@@ -120,6 +120,9 @@ async fn run(file: &Path) -> Result<()> {
     let open = || Node::open(config, genesis, &registry);
     let node = tokio::task::block_in_place(open).context("the node does not start")?;
     tracing::info!(rpc = %node.rpc_addr(), grpc = %node.grpc_addr(), "node listens");
+    if let Some(admin) = node.admin_addr() {
+        tracing::info!(%admin, "node serves operators");
+    }
     let mut parts = Parts::new();
     parts.start("node", node.run(parts.stop()));
     parts.start("signal handler", signals(parts.stop()));

@@ -50,6 +50,10 @@ pub struct NodeConfig {
     /// Address and port of gRPC. Default 127.0.0.1:9090; port 0 takes a free one.
     #[schemars(with = "String")]
     pub grpc_listen: SocketAddr,
+    /// Address and port for operators: `/metrics` and `/health`. Not for the public. Default: none; then the RPC answers `/metrics`, as
+    /// long as `rpc_listen` is a loopback address.
+    #[schemars(with = "Option<String>")]
+    pub admin_listen: Option<SocketAddr>,
     /// Time between blocks, in milliseconds. Default 1000; from 10 to 3600000.
     pub block_time_ms: u64,
     /// Makes a block as soon as a transaction waits; without transactions one every `block_time_ms`. Default false.
@@ -93,6 +97,7 @@ impl Default for NodeConfig {
             genesis: PathBuf::from("genesis.json"),
             rpc_listen: SocketAddr::from(([127, 0, 0, 1], 26_657)),
             grpc_listen: SocketAddr::from(([127, 0, 0, 1], 9_090)),
+            admin_listen: None,
             block_time_ms: 1_000,
             instant: false,
             retain_blocks: 1_000,
@@ -116,6 +121,14 @@ impl Default for MempoolConfig {
     }
 }
 
+impl NodeConfig {
+    /// Whether the RPC answers operators too: nobody else can reach it, and they have no address of their own.
+    #[must_use]
+    pub fn rpc_is_admin(&self) -> bool {
+        self.admin_listen.is_none() && self.rpc_listen.ip().is_loopback()
+    }
+}
+
 impl Config for NodeConfig {
     fn validate(&self, faults: &mut Faults) {
         let block_time = MIN_BLOCK_TIME_MS..=MAX_BLOCK_TIME_MS;
@@ -131,6 +144,12 @@ impl Config for NodeConfig {
         );
         let taken = self.rpc_listen == self.grpc_listen && self.rpc_listen.port() != 0;
         faults.expect(!taken, "grpc_listen", "must differ from rpc_listen");
+        let admin = self.admin_listen.filter(|admin| admin.port() != 0);
+        faults.expect(
+            admin.is_none_or(|admin| admin != self.rpc_listen && admin != self.grpc_listen),
+            "admin_listen",
+            "must differ from rpc_listen and grpc_listen",
+        );
         self.listener.validate(faults);
         if let Some(tls) = &self.tls {
             tls.validate("tls", faults);
@@ -187,6 +206,19 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert!(faults(&NodeConfig::default()).is_empty());
+    }
+
+    #[test]
+    fn operators_have_an_address_of_their_own_or_ask_a_loopback_rpc() {
+        let mut config = NodeConfig::default();
+        assert!(config.rpc_is_admin());
+        config.admin_listen = Some(config.rpc_listen);
+        assert_eq!(faults(&config), ["admin_listen"]);
+        config.admin_listen = Some(([127, 0, 0, 1], 26_660).into());
+        assert!(faults(&config).is_empty() && !config.rpc_is_admin());
+        config.admin_listen = None;
+        config.rpc_listen = ([0, 0, 0, 0], 26_657).into();
+        assert!(!config.rpc_is_admin());
     }
 
     #[test]

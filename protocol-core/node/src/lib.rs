@@ -23,6 +23,7 @@
 //! Deliberately absent: peers and votes, an index of events (a search reads results).
 //! Start reading at [`Node`], then `machine.rs`; `block.rs` has the formats.
 
+mod admin;
 mod api;
 mod block;
 mod error;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use portico_chain::block::init;
 use portico_chain::genesis::Genesis;
 use portico_client::Chain;
@@ -24,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::state::{STORES, writes};
 use crate::upkeep::door;
 use crate::validator::Validator;
-use crate::{NodeError, ValidatorKey, grpc, rpc};
+use crate::{NodeError, ValidatorKey, admin, grpc, rpc};
 
 /// File of the chain in the data folder.
 pub(crate) const STORE_FILE: &str = "chain.redb";
@@ -40,6 +41,9 @@ pub struct Node {
     data_dir: PathBuf,
     rpc: Bound,
     grpc: Bound,
+    admin: Option<Bound>,
+    rpc_is_admin: bool,
+    registry: prometheus::Registry,
 }
 
 /// A listener and where it listens.
@@ -68,6 +72,11 @@ impl Node {
             tls.clone(),
         )?;
         let grpc = bind("grpc_listen", config.grpc_listen, &config.listener, &counts, tls)?;
+        let admin = config
+            .admin_listen
+            .map(|address| bind("admin_listen", address, &config.listener, &counts, None))
+            .transpose()?;
+        let rpc_is_admin = config.rpc_is_admin();
         std::fs::create_dir_all(&config.data_dir).map_err(|source| NodeError::DataDir {
             path: config.data_dir.clone(),
             source,
@@ -89,6 +98,9 @@ impl Node {
             data_dir: config.data_dir,
             rpc,
             grpc,
+            admin,
+            rpc_is_admin,
+            registry: registry.clone(),
         })
     }
 
@@ -113,6 +125,12 @@ impl Node {
         self.grpc.address
     }
 
+    /// Where operators ask for metrics, if the configuration gives them an address.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
     /// Makes blocks and serves until `stop`, or until something fails.
     ///
     /// The parts stop together: the first that ends takes the others along.
@@ -135,23 +153,30 @@ impl Node {
             all.cancel();
             result
         };
+        let operators = match self.rpc_is_admin {
+            true => admin::metrics_only(self.registry.clone()),
+            false => Router::new(),
+        };
         let rpc = rpc::serve(
             self.rpc.listener,
             self.rpc.address,
             self.api.clone(),
             self.genesis.clone(),
+            operators,
             all.clone(),
         );
+        let admin = admin::serve(self.admin.map(|admin| admin.listener), self.registry, all.clone());
         let grpc = grpc::serve(self.grpc.listener, self.api, all.clone());
         let engine = Box::new(engine).run(all.clone());
         let door = door::serve(self.data_dir, machine, all.clone());
-        let (engine, rpc, grpc, ()) = tokio::join!(
+        let (engine, rpc, grpc, admin, ()) = tokio::join!(
             async { ends(engine.await.map_err(NodeError::from)) },
             async { ends(rpc.await) },
             async { ends(grpc.await) },
+            async { ends(admin.await) },
             door,
         );
-        engine.and(rpc).and(grpc)
+        engine.and(rpc).and(grpc).and(admin)
     }
 }
 

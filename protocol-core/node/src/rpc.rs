@@ -51,12 +51,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most calls of a batch.
 const MAX_BATCH: usize = 20;
 
-/// Serves until `stop`.
+/// Serves until `stop`; `operators` are the paths that operators ask here.
 pub(crate) async fn serve(
     listener: Listener,
     address: SocketAddr,
     api: Api,
     genesis: Arc<Genesis>,
+    operators: Router,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
     let failed = |source| NodeError::Serve {
@@ -75,7 +76,8 @@ pub(crate) async fn serve(
         .route("/", post(body).get(index))
         .route("/websocket", upgrade)
         .route("/{method}", get(uri))
-        .with_state(methods);
+        .with_state(methods)
+        .merge(operators);
     let served = listener.errors(error_body).serve(router, stop).await;
     connections.close();
     if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {

@@ -100,6 +100,7 @@ pub struct Running {
     pub chain: Arc<dyn Chain>,
     pub rpc: String,
     pub grpc: String,
+    pub admin: Option<String>,
     pub registry: prometheus::Registry,
     stop: CancellationToken,
     task: JoinHandle<Result<(), NodeError>>,
@@ -125,6 +126,7 @@ impl Running {
         let registry = prometheus::Registry::new();
         let node = Node::open(config, genesis, &registry).expect("opened");
         let (rpc, grpc) = (node.rpc_addr(), node.grpc_addr());
+        let admin = node.admin_addr().map(|address| format!("http://{address}"));
         let chain = node.chain();
         let before = chain.head().borrow().height;
         let stop = CancellationToken::new();
@@ -133,6 +135,7 @@ impl Running {
             chain,
             rpc: format!("http://{rpc}"),
             grpc: format!("http://{grpc}"),
+            admin,
             registry,
             stop,
             task,
