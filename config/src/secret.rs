@@ -1,7 +1,8 @@
 //! Values that never reach a log, and the files they come from.
 //!
 //! In YAML a secret is a text, or better `{file: path}` (relative to the file that says so). Key files hold one line and must not be
-//! accessible to their group or to everybody.
+//! accessible to their group or to everybody; systemd's credentials may be readable to a group, since it lets the service at them by a list
+//! of access rights, which shows as the group's.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -171,12 +172,22 @@ pub fn write_secret_file(path: &Path, secret: &Secret) -> Result<(), SecretError
 fn check_mode(path: &Path, metadata: &std::fs::Metadata) -> Result<(), SecretError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = metadata.permissions().mode() & 0o7777;
-    match mode & 0o077 {
+    match mode & others(path, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref()) {
         0 => Ok(()),
         _ => Err(SecretError::Open {
             path: path.to_owned(),
             mode,
         }),
+    }
+}
+
+/// Bits of a key file's mode that must not be set. In the folder of systemd's credentials, whose mode keeps everybody else out, the group
+/// may read: the mask of the list of access rights stands there.
+#[cfg(unix)]
+fn others(path: &Path, credentials: Option<&std::ffi::OsStr>) -> u32 {
+    match credentials.filter(|folder| !folder.is_empty()) {
+        Some(folder) if path.parent() == Some(Path::new(folder)) => 0o037,
+        _ => 0o077,
     }
 }
 

@@ -80,6 +80,28 @@ mod files {
     }
 
     #[test]
+    fn a_group_may_read_what_systemd_hands_over_and_nothing_else() {
+        let folder = std::ffi::OsStr::new("/run/credentials/portico-gateway.service");
+        let credential = Path::new(folder).join("gateway.hex");
+        assert_eq!(super::super::others(&credential, Some(folder)), 0o037);
+        assert_eq!(super::super::others(&credential, None), 0o077);
+        for path in [
+            "/etc/portico/gateway.hex",
+            "/run/credentials/portico-gateway.service/../gateway.hex",
+        ] {
+            assert_eq!(
+                super::super::others(Path::new(path), Some(folder)),
+                0o077,
+                "{path}"
+            );
+        }
+        assert_eq!(
+            super::super::others(Path::new("gateway.hex"), Some("".as_ref())),
+            0o077
+        );
+    }
+
+    #[test]
     fn a_secret_file_is_written_for_its_owner_only_and_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.hex");
