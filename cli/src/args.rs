@@ -68,6 +68,10 @@ pub(crate) enum Command {
     Servicer(crate::roles::ServicerArgs),
     /// Check a configuration file, or print the JSON schema of one
     Config(crate::config::ConfigArgs),
+    /// Ask a running gateway, servicer or node whether it is well; exit 0 only if it is
+    Health(crate::health::HealthArgs),
+    /// Print the completions of a shell
+    Completions(crate::completions::CompletionsArgs),
 }
 
 impl Command {
@@ -92,6 +96,8 @@ impl Command {
             Self::Servicer(args) => args.run().await?,
             Self::Bench(args) => args.run().await?,
             Self::Config(args) => args.run()?,
+            Self::Health(args) => args.run().await?,
+            Self::Completions(args) => args.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -5,15 +5,18 @@
 //! node | gateway | servicer     one role, from a configuration file
 //! relay | query | tx | keys     what people do with a network
 //! smst | config | bench         looking inside, checking, measuring
+//! health | completions          for service managers and shells
 //! ```
 //! Start reading at [`localnet`].
 
 mod args;
 mod bench;
 mod chain;
+mod completions;
 mod config;
 mod folders;
 mod head_age;
+mod health;
 mod http;
 mod keys;
 mod localnet;

@@ -1,6 +1,7 @@
 //! What people see who run the binary: answers, one-line errors, exit codes.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -188,4 +189,32 @@ fn wrong_usage_exits_with_2() {
         Some(2)
     );
     assert_eq!(portico(folder().path(), &["dance"]).status.code(), Some(2));
+}
+
+#[test]
+fn health_is_told_by_the_exit_code() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        for status in ["200 OK", "503 Service Unavailable"] {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut head = [0; 4096];
+            assert!(client.read(&mut head).unwrap() > 0);
+            write!(
+                client,
+                "HTTP/1.1 {status}\r\ncontent-length: 4\r\nconnection: close\r\n\r\nword"
+            )
+            .unwrap();
+        }
+    });
+    let folder = folder();
+    let ask = || portico(folder.path(), &["health", &format!("http://{address}/health")]);
+    let well = ask();
+    assert!(well.status.success(), "{}", error(&well));
+    assert_eq!(answer(&well), "word\n");
+    let ill = ask();
+    assert_eq!(ill.status.code(), Some(1));
+    assert!(error(&ill).contains("503"), "{}", error(&ill));
+    server.join().unwrap();
+    assert_eq!(ask().status.code(), Some(1));
 }
