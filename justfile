@@ -10,9 +10,22 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# licences and sources of dependencies (needs cargo-deny)
-deny:
-    cargo deny --config .deny.toml check licenses bans sources
+# spelling, shell scripts, licences and versions of dependencies: what `.ci/run lint` has beside format and clippy
+house-rules:
+    bash .ci/run house_rules
+
+# everything in deploy/ with the release binary: units, compose files, action, npm package, archive, image, dashboards and alerts
+check-deploy *PARTS:
+    cargo build --release
+    PATH="$PWD/target/ci-tools/bin:$PATH" deploy/check target/release/portico {{PARTS}}
+
+# a release's archive in target/release-archives, with sums: `just release --target aarch64-unknown-linux-musl`
+release *ARGS:
+    deploy/release/build {{ARGS}}
+
+# the container image, from the binary of `just release` unless another one is named
+image BINARY="target/x86_64-unknown-linux-musl/dist/portico":
+    deploy/container/build {{BINARY}}
 
 # unit, property and vector tests
 test:
@@ -74,6 +87,18 @@ demo-rollback:
 # 500 kills and 1000 power cuts of a store under load (KILLS=50 takes a tenth)
 kills KILLS="500":
     PORTICO_KILLS={{KILLS}} nice -n 10 cargo test -p portico-store --lib -- kills --nocapture
+
+# the long runs, one after the other (hours): hostile clients at full size, kills, oracle, fuzzing, second opinion, benches, Helm chart
+nightly:
+    cargo run --release -p portico-e2e --bin abuse -- run
+    PORTICO_KILLS=500 cargo test -p portico-store --lib -- kills --nocapture
+    PORTICO_ORACLE_SEQUENCES=100000 cargo test --release -p portico-chain --test oracle -- --nocapture
+    bash e2e/fuzz/run all 10000000
+    bash e2e/second-opinion
+    bash e2e/bench
+    bash e2e/count
+    cargo build --release
+    deploy/helm/check target/release/portico
 
 # what CI runs
 ci:
