@@ -82,6 +82,8 @@ impl LocalnetArgs {
             .data_dir
             .clone()
             .map_or_else(folders::localnet_data_dir, Ok)?;
+        // The roles' files name each other, and relative paths in them would start at the folder of the file.
+        let dir = std::path::absolute(&dir).with_context(|| format!("no folder {}", dir.display()))?;
         let home = Home::open(&dir, self.reset, self.wanted_ports(), &self.backends, self.tls)?;
         let plan = Plan::open(&home.dir, home.saved.ports, self.spec(&home), &mut rand::rng())?;
         home.save()?;
