@@ -14,6 +14,11 @@ check:
 house-rules:
     bash .ci/run house_rules
 
+# the pages of docs/ as a reader follows them
+docs:
+    cargo build --release
+    python3 docs/check.py target/release/portico
+
 # everything in deploy/ with the release binary: units, compose files, action, npm package, archive, image, dashboards and alerts
 check-deploy *PARTS:
     cargo build --release
