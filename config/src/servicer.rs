@@ -18,11 +18,18 @@ use portico_protocol::ServiceId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::chain::{ChainConfig, has_host};
+use crate::chain::ChainConfig;
 use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
-use crate::tls::{ClientTls, ServerTls};
+use crate::tls::ServerTls;
+
+mod backend;
+
+pub use self::backend::{
+    BackendConfig, BasicAuth, BreakerConfig, DEFAULT_CLASS, HealthCheck, HealthConfig, MethodClass,
+    NodeConfig,
+};
 
 /// The whole configuration of a servicer.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -46,6 +53,8 @@ pub struct ServicerConfig {
     pub meter: MeterConfig,
     /// Claim and proof transactions.
     pub tx: TxConfig,
+    /// Simulated relays, as a part of `/ready`.
+    pub simulation: SimulationConfig,
     /// Bounds of queues and pools.
     pub limits: LimitsConfig,
     /// Time-outs and bounds of clients' connections, at `listen` and at `admin_listen`.
@@ -67,6 +76,7 @@ impl Default for ServicerConfig {
             services: BTreeMap::new(),
             meter: MeterConfig::default(),
             tx: TxConfig::default(),
+            simulation: SimulationConfig::default(),
             limits: LimitsConfig::default(),
             listener: ListenerConfig::default(),
             tls: None,
@@ -79,14 +89,27 @@ impl Default for ServicerConfig {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceConfig {
-    /// The node that answers JSON-RPC, and every other type that has no entry in `rpc_types`.
+    /// The node or nodes that answer JSON-RPC, and every other type that has no entry in `rpc_types`.
     pub backend: BackendConfig,
     /// Nodes for particular RPC types: `grpc`, `json_rpc`, `rest`, `comet_bft`.
     #[serde(default)]
     pub rpc_types: BTreeMap<RpcType, BackendConfig>,
-    /// Milliseconds a backend may take for a whole answer. Default 10000.
+    /// Milliseconds a backend may take for a whole answer. While another node can be asked instead, a read waits for half of it. Default
+    /// 10000.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
+    /// Relays of the service in progress at a time; beyond them it refuses, and other services go on. Default: all of
+    /// `limits.max_in_flight` for the only service, three quarters of it for one of several.
+    #[serde(default)]
+    pub max_in_flight: Option<usize>,
+    /// Methods with time-outs and bounds of their own, by a name for the class. A call is of the first class that names it, by the order of
+    /// the classes' names; a batch is of the first class that names one of its calls. At most 16.
+    #[serde(default)]
+    pub method_classes: BTreeMap<String, MethodClass>,
+    /// JSON-RPC methods that only read, beside those that are known to: they may be asked of a second node when the first fails. Whole, or
+    /// beginnings with a `*` behind.
+    #[serde(default)]
+    pub read_methods: Vec<String>,
     /// Largest relay request in bytes. Default 20 MiB.
     #[serde(default = "default_max_bytes")]
     pub max_request_bytes: usize,
@@ -106,56 +129,14 @@ impl ServiceConfig {
             backend: BackendConfig::new(backend_url),
             rpc_types: BTreeMap::new(),
             timeout_ms: default_timeout_ms(),
+            max_in_flight: None,
+            method_classes: BTreeMap::new(),
+            read_methods: Vec::new(),
             max_request_bytes: default_max_bytes(),
             max_response_bytes: default_max_bytes(),
             durability: Durability::Strict,
         }
     }
-}
-
-/// One backend node.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BackendConfig {
-    /// `http://` or `https://` URL; its path is put before, its query parameters are added to those of the request.
-    pub url: String,
-    /// Headers set on each request to the backend; they replace those of the request.
-    #[serde(default)]
-    pub headers: BTreeMap<String, Secret>,
-    /// HTTP basic authentication.
-    #[serde(default)]
-    pub basic_auth: Option<BasicAuth>,
-    /// Adds `Pocket-Supplier`, `Pocket-Service`, `Pocket-Session-Id`, `Pocket-Application`, `Pocket-Session-Start-Height` and
-    /// `Pocket-Session-End-Height`. Default false.
-    #[serde(default)]
-    pub forward_pocket_headers: bool,
-    /// TLS towards a backend whose URL is `https`.
-    #[serde(default)]
-    pub tls: ClientTls,
-}
-
-impl BackendConfig {
-    /// A node at `url`, without headers or authentication.
-    #[must_use]
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            headers: BTreeMap::new(),
-            basic_auth: None,
-            forward_pocket_headers: false,
-            tls: ClientTls::default(),
-        }
-    }
-}
-
-/// User name and password of a backend.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BasicAuth {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret,
 }
 
 /// RPC type of a relay; numbers are those of `pocket.shared.RPCType` and of the `Rpc-Type` header.
@@ -183,6 +164,47 @@ pub enum Durability {
     Strict,
     /// The answer leaves at once; a crash loses what the writer had not committed yet (milliseconds).
     Bounded,
+}
+
+/// Simulated relays: requests that the servicer signs to itself and sends through signature check, backend and signing, without leaf and
+/// budget.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimulationConfig {
+    /// Whether `/ready` depends on them. Default false. Services need a `health.check`, which says what is asked.
+    pub enabled: bool,
+    /// Milliseconds between two simulated relays of a service and supplier; at least 1000. Default 60000.
+    pub interval_ms: u64,
+    /// Simulated relays in a row that fail before the service is not ready. Default 2.
+    pub failures: u32,
+}
+
+impl Default for SimulationConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            interval_ms: 60_000,
+            failures: 2,
+        }
+    }
+}
+
+impl SimulationConfig {
+    fn check(self, services: &BTreeMap<ServiceId, ServiceConfig>, check: &mut impl FnMut(bool, &str, &str)) {
+        check(
+            self.interval_ms >= 1000,
+            "simulation.interval_ms",
+            "must be at least 1000",
+        );
+        check(self.failures > 0, "simulation.failures", "must be at least 1");
+        for (id, service) in services {
+            check(
+                !self.enabled || service.backend.health.check != HealthCheck::None,
+                &format!("services.{id}.backend"),
+                "needs a health.check, which says what simulated relays ask",
+            );
+        }
+    }
 }
 
 /// Configuration of the relay meter.
@@ -291,6 +313,7 @@ impl ServicerConfig {
         for (id, service) in &self.services {
             service.check(&format!("services.{id}"), &mut check);
         }
+        self.simulation.check(&self.services, &mut check);
         check(
             (30..=540).contains(&self.tx.timeout_s),
             "tx.timeout_s",
@@ -354,6 +377,7 @@ impl ServiceConfig {
             );
             backend.check(&key, check);
         }
+        self.check_methods(key, check);
         check(
             self.timeout_ms > 0,
             &format!("{key}.timeout_ms"),
@@ -369,13 +393,6 @@ impl ServiceConfig {
             &format!("{key}.max_response_bytes"),
             "must be at least 1",
         );
-    }
-}
-
-impl BackendConfig {
-    fn check(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
-        let message = "must be an http:// or https:// URL with a host";
-        check(has_host(&self.url), &format!("{key}.url"), message);
     }
 }
 

@@ -1,11 +1,15 @@
 //! A look into a running servicer.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use portico_protocol::{Address, Height};
+use portico_protocol::{Address, Height, ServiceId};
 
+use crate::backend::Backends;
 use crate::leaf_log::{Leaf, LeafLog, LeafLogError};
 use crate::readiness::{Observed, Progress, Readiness};
+use crate::relay::served::ServedService;
+use crate::relay::simulation::Simulated;
 use crate::relay::writer::Writer;
 use crate::session::ledger::LedgerRow;
 use crate::session::tree::{SessionTree, SessionTrees};
@@ -18,6 +22,8 @@ pub struct ServicerHandle {
     pub(crate) progress: Arc<Progress>,
     /// The queue closes when the last relay is done, whoever still looks.
     pub(crate) writer: Weak<Writer>,
+    pub(crate) simulated: Arc<Simulated>,
+    pub(crate) services: Arc<BTreeMap<ServiceId, Arc<ServedService>>>,
 }
 
 impl std::fmt::Debug for ServicerHandle {
@@ -89,6 +95,18 @@ impl ServicerHandle {
             writer_failing: writer.as_ref().is_none_or(|writer| writer.is_failing()),
             writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
             unsealed_overdue: self.trees.oldest_unsealed_overdue(self.progress.height()),
+            outages: self.outages().chain(self.simulated.faults()).collect(),
         })
+    }
+
+    fn outages(&self) -> impl Iterator<Item = String> {
+        self.services
+            .values()
+            .filter_map(|service| service.backends.outage())
+    }
+
+    /// The backends of a service; `None` when it is not configured.
+    pub(crate) fn backends(&self, service: &ServiceId) -> Option<&Backends> {
+        self.services.get(service).map(|service| &service.backends)
     }
 }

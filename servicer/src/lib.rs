@@ -23,8 +23,8 @@
 //! 4. No proof is sent that this process did not verify with the chain's own rules, and none before its claim.
 //! 5. Leaves are deleted only after the claim was settled or expired, or its windows are long over.
 //!
-//! Deliberately absent: stored trie nodes (they follow from the leaves), retries towards backends (the gateway has other suppliers),
-//! answers that are served first and checked later.
+//! Deliberately absent: stored trie nodes (they follow from the leaves), asking a second node for what is no read (`backend`), answers that
+//! are served first and checked later.
 //!
 //! Start reading at `relay/serve.rs`, then `lifecycle/next.rs`.
 

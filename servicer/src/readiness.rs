@@ -30,6 +30,8 @@ pub(crate) struct Observed {
     pub(crate) writer_failing: bool,
     pub(crate) writer_fill: f64,
     pub(crate) unsealed_overdue: bool,
+    /// Services without a healthy node, in words.
+    pub(crate) outages: Vec<String>,
 }
 
 /// When a block was last taken into account.
@@ -87,6 +89,7 @@ impl Progress {
             !observed.unsealed_overdue,
             "a session is not sealed although its claim window closed",
         );
+        reasons.extend(observed.outages.iter().cloned());
         Readiness {
             ready: reasons.is_empty(),
             reasons,

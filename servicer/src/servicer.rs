@@ -8,14 +8,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use portico_client::Chain;
-use portico_config::servicer::ServicerConfig;
+use portico_config::servicer::{ServiceConfig, ServicerConfig};
 use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
-use portico_protocol::{Address, SigningKey};
+use portico_protocol::{Address, ServiceId, SigningKey};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backend::{self, Backends};
+use crate::backend::{self, BackendMetrics, Backends};
 use crate::buffers::Buffers;
 use crate::error::ServicerError;
 use crate::front::admin::{self, Admin};
@@ -31,6 +33,7 @@ use crate::relay::recorder::Recorder;
 use crate::relay::recovery::restore;
 use crate::relay::serve::Relays;
 use crate::relay::served::{Served, ServedService};
+use crate::relay::simulation::{Simulated, Simulation};
 use crate::relay::verify::Verifier;
 use crate::relay::writer::Writer;
 use crate::session::ledger::LedgerRow;
@@ -84,7 +87,14 @@ impl Servicer {
         let keys = keys(&config)?;
         let client = backend::client().map_err(|error| setup("the backend client", error))?;
         let buffers = Buffers::new(config.limits.max_buffered_bytes);
-        let services = services(&config, &client, &buffers)?;
+        let backend_metrics = BackendMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
+        let shared = backend::Shared {
+            client,
+            buffers: buffers.clone(),
+            metrics: backend_metrics,
+            max_in_flight: service_share(&config),
+        };
+        let services = services(&config, &shared)?;
         let connections = ListenerMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
         let listening = |name, key, address| listening(name, key, address, &config, &connections);
         let (listener, local_addr) = listening("relays", "listen", config.listen)?;
@@ -127,7 +137,7 @@ impl Servicer {
         );
         let served = Served {
             keys: keys.clone(),
-            services,
+            services: services.clone(),
         };
         let relays = Arc::new(Relays {
             served,
@@ -153,11 +163,16 @@ impl Servicer {
             cursor,
             recent: BTreeMap::new(),
         };
+        let simulated =
+            Simulated::new(&config.simulation, &registry).map_err(|error| setup("metrics", error))?;
+        let simulated = Arc::new(simulated);
         let handle = ServicerHandle {
+            simulated: Arc::clone(&simulated),
             trees,
             log,
             progress,
             writer: Arc::downgrade(&writer),
+            services: Arc::new(services),
         };
         let admin_listener = admin_listener.map(|(listener, _)| listener);
         Ok(Self {
@@ -197,6 +212,14 @@ impl Servicer {
     /// # Errors
     /// When an endpoint fails for good.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServicerError> {
+        let served = Arc::clone(&self.handle.services);
+        let checks = Backends::check(served.values().map(|service| &service.backends), &stop);
+        let simulation = simulation(&self.config, &self.relays, &self.handle.simulated)?;
+        let simulating = async {
+            if let Some(simulation) = simulation {
+                simulation.run(stop.clone()).await;
+            }
+        };
         let admin = Admin {
             handle: self.handle,
             registry: self.registry,
@@ -224,7 +247,7 @@ impl Servicer {
         };
         let driver = self.driver.run(stop.clone());
         let outcome = tokio::select! {
-            outcome = async { tokio::join!(endpoints, driver).0 } => outcome,
+            outcome = async { tokio::join!(endpoints, driver, checks, simulating).0 } => outcome,
             () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => Ok(()),
         };
         stop.cancel();
@@ -266,14 +289,10 @@ fn keys(config: &ServicerConfig) -> Result<BTreeMap<Address, Arc<SigningKey>>, S
 
 fn services(
     config: &ServicerConfig,
-    client: &reqwest::Client,
-    buffers: &Buffers,
-) -> Result<BTreeMap<portico_protocol::ServiceId, Arc<ServedService>>, ServicerError> {
-    let read = |(id, service): (
-        &portico_protocol::ServiceId,
-        &portico_config::servicer::ServiceConfig,
-    )| {
-        let backends = Backends::new(service, client, buffers)
+    shared: &backend::Shared,
+) -> Result<BTreeMap<ServiceId, Arc<ServedService>>, ServicerError> {
+    let read = |(id, service): (&ServiceId, &ServiceConfig)| {
+        let backends = Backends::new(id, service, shared)
             .map_err(|(key, what)| ServicerError::Config(vec![(format!("services.{id}.{key}"), what)]))?;
         let served = ServedService {
             backends,
@@ -283,6 +302,15 @@ fn services(
         Ok((id.clone(), Arc::new(served)))
     };
     config.services.iter().map(read).collect()
+}
+
+/// Relays in progress of a service without a bound of its own: one of several leaves a quarter of all to the others.
+fn service_share(config: &ServicerConfig) -> usize {
+    let all = config.limits.max_in_flight;
+    match config.services.len() {
+        0 | 1 => all,
+        _ => (all - all / 4).max(1),
+    }
 }
 
 /// Takes an address; `name` is the listener's in metrics, `key` the address's in the configuration.
@@ -299,6 +327,20 @@ fn listening(
     let grace = Duration::from_millis(config.limits.shutdown_grace_ms);
     let listener = Listener::new(name, socket, &config.listener, metrics).grace(grace);
     Ok((listener, local))
+}
+
+fn simulation(
+    config: &ServicerConfig,
+    relays: &Arc<Relays>,
+    simulated: &Arc<Simulated>,
+) -> Result<Option<Simulation>, ServicerError> {
+    if !config.simulation.enabled {
+        return Ok(None);
+    }
+    let rng = StdRng::from_seed(rand::random());
+    Simulation::new(Arc::clone(relays), Arc::clone(simulated), &config.simulation, rng)
+        .map(Some)
+        .map_err(|error| setup("simulated relays", error))
 }
 
 fn verify_threads(config: &ServicerConfig) -> usize {

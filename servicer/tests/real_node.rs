@@ -11,7 +11,9 @@ use portico_chain::genesis::{
 use portico_client::{Blocks, RemoteChain, Sessions};
 use portico_config::Secret;
 use portico_config::node::NodeConfig;
-use portico_config::servicer::{ServiceConfig, ServicerConfig};
+use portico_config::servicer::{
+    BackendConfig, HealthCheck, HealthConfig, NodeConfig as BackendNode, ServiceConfig, ServicerConfig,
+};
 use portico_node::{Node, ValidatorKey};
 use portico_protocol::relay::sign_request;
 use portico_protocol::ring::Ring;
@@ -202,4 +204,106 @@ async fn a_flood_of_invented_applications_does_not_block_a_new_session() {
     }
     // Its payload is no HTTP request: it came as far as the backend, past session, signature and budget.
     assert_eq!(network.ask(&header, 1).await, 400);
+}
+
+/// A node of the chain `chain_id` that makes its first block at once and no other; the address of its RPC.
+async fn backend_node(
+    folder: &std::path::Path,
+    chain_id: &str,
+    stop: &CancellationToken,
+) -> std::net::SocketAddr {
+    let config = NodeConfig {
+        data_dir: folder.to_owned(),
+        rpc_listen: "127.0.0.1:0".parse().unwrap(),
+        grpc_listen: "127.0.0.1:0".parse().unwrap(),
+        block_time_ms: 3_600_000,
+        instant: true,
+        validator_key: Some(Secret::new(hex::encode(SEED))),
+        ..NodeConfig::default()
+    };
+    let genesis = Genesis {
+        chain_id: chain_id.into(),
+        ..genesis()
+    };
+    let node = Node::open(config, genesis, &prometheus::Registry::new()).unwrap();
+    let (address, local) = (node.rpc_addr(), node.chain());
+    tokio::spawn(node.run(stop.clone()));
+    let mut head = local.head();
+    head.wait_for(|head| head.height >= Height(1)).await.unwrap();
+    address
+}
+
+/// Four real nodes behind a service: one is of another chain, one has made another first block, one is killed. Relays go to those that are
+/// left, and `/ready` says what is wrong with the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_another_chain_forked_and_dead_ones_are_told_apart_by_their_answers() {
+    let network = Network::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (dead, stop) = (CancellationToken::new(), CancellationToken::new());
+    let at = |name: &str| folder.path().join(name);
+    let nodes = [
+        ("good", backend_node(&at("good"), "portico-test", &stop).await),
+        ("other", backend_node(&at("other"), "portico-other", &stop).await),
+        ("forked", backend_node(&at("forked"), "portico-test", &stop).await),
+        ("dying", backend_node(&at("dying"), "portico-other", &dead).await),
+    ];
+    let node = |(name, address): (&str, std::net::SocketAddr)| BackendNode {
+        name: Some(name.to_owned()),
+        ..BackendNode::new(format!("http://{address}/"))
+    };
+    let mut service_config = ServiceConfig::new("");
+    service_config.backend = BackendConfig {
+        nodes: nodes[..3].iter().map(|&each| node(each)).collect(),
+        health: HealthConfig {
+            check: HealthCheck::CometBft,
+            chain_id: Some("portico-test".to_owned()),
+            compare_depth_blocks: 0,
+            interval_ms: 100,
+            timeout_ms: 60_000,
+            fall: 1,
+            ..HealthConfig::default()
+        },
+        ..BackendConfig::default()
+    };
+    let mut dying = service_config.clone();
+    dying.backend.nodes = vec![node(nodes[3])];
+    dying.backend.health.chain_id = None;
+    let mut config = ServicerConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data_dir: at("servicer"),
+        suppliers: vec![Secret::from(&key(3))],
+        ..ServicerConfig::default()
+    };
+    config.services.insert(service(), service_config);
+    config.services.insert(ServiceId::new("dying").unwrap(), dying);
+    let chain = Arc::new(network.chain.clone());
+    let servicer = Servicer::open(config, chain, prometheus::Registry::new()).unwrap();
+    let address = servicer.local_addr();
+    tokio::spawn(servicer.run(stop.clone()));
+
+    let until = async |service: &str, expected: &str| {
+        let url = format!("http://{address}/ready/{service}");
+        let waiting = async {
+            loop {
+                let answer = network.client.get(&url).send().await.unwrap();
+                let answer: serde_json::Value = answer.json().await.unwrap();
+                let endpoints = answer["backends"]["endpoints"].as_array().unwrap().iter();
+                let nodes: Vec<String> = endpoints
+                    .map(|node| format!("{}={}", node["name"], node["reason"]).replace('"', ""))
+                    .collect();
+                if nodes.join(" ") == expected {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(120), waiting).await;
+        assert!(waited.is_ok(), "{service} never was {expected}");
+    };
+    until("svc", "good=null other=wrong_chain forked=forked").await;
+    until("dying", "dying=null").await;
+    dead.cancel();
+    until("dying", "dying=failing").await;
+    until("svc", "good=null other=wrong_chain forked=forked").await;
+    stop.cancel();
 }

@@ -53,6 +53,8 @@ pub enum Reason {
     Sealed,
     /// The payload is not what its transport carries.
     Payload,
+    /// None of the backend's nodes is healthy; none was asked.
+    BackendUnhealthy,
     /// The backend cannot be reached.
     BackendUnreachable,
     /// The backend took too long.
@@ -88,7 +90,7 @@ pub struct Row {
 
 impl Reason {
     /// All reasons, in the order of the checks.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Overloaded,
         Self::Stopping,
         Self::UnreadableBody,
@@ -111,6 +113,7 @@ impl Reason {
         Self::Replayed,
         Self::Sealed,
         Self::Payload,
+        Self::BackendUnhealthy,
         Self::BackendUnreachable,
         Self::BackendTimeout,
         Self::BackendNoAnswer,
@@ -200,6 +203,7 @@ impl Reason {
             ),
             Self::Sealed => (403, 7, 4000, false, "sealed", INVALID),
             Self::Payload => (400, 3, 1007, false, "payload", "invalid relay payload"),
+            Self::BackendUnhealthy => (503, 14, 4003, true, "backend_unhealthy", "backend unavailable"),
             Self::BackendUnreachable => (502, 14, 4003, false, "backend_unreachable", BACKEND),
             Self::BackendTimeout => (502, 14, 4003, false, "backend_timeout", BACKEND),
             Self::BackendNoAnswer => (502, 14, 4003, false, "backend_no_answer", BACKEND),
@@ -265,6 +269,7 @@ mod tests {
         replayed                409  6 1008 -     this relay request was sent before
         sealed                  403  7 4000 -     relay validation failed
         payload                 400  3 1007 -     invalid relay payload
+        backend_unhealthy       503 14 4003 retry backend unavailable
         backend_unreachable     502 14 4003 -     backend error
         backend_timeout         502 14 4003 -     backend error
         backend_no_answer       502 14 4003 -     backend error

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::Header;
+
+use super::methods::Pattern;
 
 /// Headers of one connection, which are not passed on (RFC 9110 §7.6.1), besides those that the client library sets itself.
 const NOT_FORWARDED: [&HeaderName; 7] = [
@@ -45,8 +47,38 @@ impl HopByHop {
     }
 }
 
+/// Credentials, which are passed on only where they are named.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+
+/// Which headers are passed on.
+#[derive(Clone, Debug)]
+pub(super) struct Allowed(Option<Vec<Pattern>>);
+
+impl Allowed {
+    /// As configured; `None` is all but credentials.
+    pub(super) fn new(config: Option<&[String]>) -> Self {
+        let pattern = |text: &String| Pattern::new(&text.to_ascii_lowercase());
+        Self(config.map(|list| list.iter().map(pattern).collect()))
+    }
+
+    fn allows(&self, name: &HeaderName) -> bool {
+        let name = name.as_str();
+        let is_credential = CREDENTIALS.contains(&name);
+        match &self.0 {
+            None => !is_credential,
+            Some(list) => list
+                .iter()
+                .any(|pattern| pattern.matches(name) && (!is_credential || pattern.is_whole())),
+        }
+    }
+}
+
 /// Headers of a relayed request for its backend. Encodings are not the client's to ask for: the answer is signed as its reader gets it.
-pub(super) fn forwarded(relayed: BTreeMap<String, Header>, without_pocket: bool) -> HeaderMap {
+pub(super) fn forwarded(
+    relayed: BTreeMap<String, Header>,
+    allowed: &Allowed,
+    without_pocket: bool,
+) -> HeaderMap {
     let connection = relayed
         .iter()
         .filter(|(key, _)| key.eq_ignore_ascii_case(CONNECTION.as_str()));
@@ -58,7 +90,7 @@ pub(super) fn forwarded(relayed: BTreeMap<String, Header>, without_pocket: bool)
             continue;
         };
         let ours = without_pocket && name.as_str().starts_with(POCKET_PREFIX);
-        if ours || name == ACCEPT_ENCODING || hop_by_hop.covers(&name) {
+        if ours || name == ACCEPT_ENCODING || hop_by_hop.covers(&name) || !allowed.allows(&name) {
             continue;
         }
         for value in header.values {
@@ -67,7 +99,6 @@ pub(super) fn forwarded(relayed: BTreeMap<String, Header>, without_pocket: bool)
             }
         }
     }
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers
 }
 
@@ -93,12 +124,18 @@ pub(super) fn pocket_headers(meta: &RelayRequestMetadata, headers: &mut HeaderMa
 
 /// Response headers under their canonical names, sorted, as the Go programs write them. `decoded` is the length of a body that was encoded
 /// and is not any more.
-pub(super) fn relayed_headers(headers: &HeaderMap, decoded: Option<usize>) -> BTreeMap<String, Header> {
+pub(super) fn relayed_headers(
+    headers: &HeaderMap,
+    decoded: Option<usize>,
+    allowed: &Allowed,
+) -> BTreeMap<String, Header> {
     let connection = headers.get_all(CONNECTION).into_iter();
     let hop_by_hop = HopByHop::new(connection.filter_map(|value| value.to_str().ok()));
     let mut relayed: BTreeMap<String, Header> = BTreeMap::new();
     for (name, value) in headers {
-        if hop_by_hop.covers(name) && *name != CONTENT_LENGTH {
+        let is_of_message = *name == CONTENT_LENGTH || *name == CONTENT_TYPE;
+        let passes = is_of_message || (!hop_by_hop.covers(name) && allowed.allows(name));
+        if !passes {
             continue;
         }
         let value = match decoded {
@@ -146,21 +183,50 @@ mod tests {
             header("X-Kept", &["3"]),
             header("Accept-Encoding", &["gzip, br"]),
         ]);
-        let headers = forwarded(relayed, true);
-        assert_eq!(headers.len(), 2, "{headers:?}");
-        assert_eq!(
-            (&headers["x-kept"], &headers["accept-encoding"]),
-            (&"3".parse().unwrap(), &"identity".parse().unwrap())
-        );
+        let headers = forwarded(relayed, &Allowed::new(None), true);
+        assert_eq!(headers.len(), 1, "{headers:?}");
+        assert_eq!(headers["x-kept"], "3");
 
         let mut answered = HeaderMap::new();
         answered.insert("connection", HeaderValue::from_static("x-hop"));
         answered.insert("x-hop", HeaderValue::from_static("1"));
         answered.insert("content-length", HeaderValue::from_static("5"));
         answered.insert("content-encoding", HeaderValue::from_static("gzip"));
-        let relayed = relayed_headers(&answered, Some(9));
+        let relayed = relayed_headers(&answered, Some(9), &Allowed::new(None));
         assert_eq!(relayed.keys().collect::<Vec<_>>(), ["Content-Length"]);
         assert_eq!(relayed["Content-Length"].values, ["9"]);
+    }
+
+    #[test]
+    fn credentials_pass_where_they_are_named_and_others_as_listed() {
+        let names = |allowed: Option<&[&str]>| {
+            let allowed: Option<Vec<String>> =
+                allowed.map(|list| list.iter().map(|&name| name.to_owned()).collect());
+            let relayed = ["Authorization", "Cookie", "X-Api-One", "X-Other", "Accept"];
+            let relayed = relayed.iter().map(|name| header(name, &["v"])).collect();
+            let headers = forwarded(relayed, &Allowed::new(allowed.as_deref()), false);
+            let mut names: Vec<String> = headers.keys().map(ToString::to_string).collect();
+            names.sort();
+            names.join(" ")
+        };
+        assert_eq!(names(None), "accept x-api-one x-other");
+        assert_eq!(names(Some(&[])), "");
+        assert_eq!(names(Some(&["*"])), "accept x-api-one x-other");
+        assert_eq!(
+            names(Some(&["X-Api-*", "Authorization"])),
+            "authorization x-api-one"
+        );
+
+        let mut answered = HeaderMap::new();
+        for name in ["set-cookie", "content-type", "x-a", "etag"] {
+            answered.insert(name, HeaderValue::from_static("v"));
+        }
+        let keys = |allowed: Option<&[String]>| {
+            let relayed = relayed_headers(&answered, None, &Allowed::new(allowed));
+            relayed.into_keys().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(keys(None), "Content-Type Etag X-A");
+        assert_eq!(keys(Some(&["set-cookie".to_owned()])), "Content-Type Set-Cookie");
     }
 
     #[test]

@@ -3,12 +3,15 @@
 //! The relay's payload is a serialized HTTP request; the node's answer goes back as a serialized HTTP response, whatever its status.
 //! Redirects are not followed: they are the client's to judge, and a node must not steer the servicer to other hosts.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use portico_config::servicer::{BackendConfig, ServiceConfig};
+use portico_config::Secret;
+use portico_config::servicer::{BackendConfig, BasicAuth, NodeConfig};
 use portico_config::tls::ClientTls as TlsFiles;
 use portico_net::tls::ClientTls;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
@@ -18,45 +21,75 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use super::encoding::decoded;
-use super::headers::{forwarded, pocket_headers, relayed_headers};
+use super::headers::{Allowed, forwarded, pocket_headers, relayed_headers};
+use super::pool::{Asked, Pool, Tried};
 use super::target::target;
-use super::{BackendError, Call, Message};
+use super::{BackendError, Message};
 use crate::buffers::Buffers;
 
 /// Idle connections kept per backend host.
 const MAX_IDLE_PER_HOST: usize = 256;
 /// Seconds after which an idle connection is closed.
 const IDLE_SECONDS: u64 = 90;
+/// Time for connecting to a node; until then nothing of a request was sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A node that is asked over HTTP.
 #[derive(Debug)]
-pub(crate) struct HttpBackend {
+pub(super) struct HttpNode {
     client: reqwest::Client,
-    buffers: Buffers,
     url: Url,
     headers: HeaderMap,
     authorization: Option<HeaderValue>,
-    forward_pocket_headers: bool,
-    limits: Limits,
+}
+
+/// A relayed request, as every node of its backend gets it.
+#[derive(Clone, Debug)]
+pub(super) struct HttpCall {
+    method: Method,
+    url: String,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
 /// Bounds of one exchange.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    timeout_ms: u64,
-    max_response_bytes: usize,
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) timeout_ms: u64,
+    pub(super) max_response_bytes: usize,
+    pub(super) buffers: Buffers,
+}
+
+/// What is passed on between relays and the nodes of a backend.
+#[derive(Clone, Debug)]
+pub(super) struct Passing {
+    pub(super) forwarded: Allowed,
+    pub(super) returned: Allowed,
+    pub(super) pocket: bool,
 }
 
 /// An answer of which the head has arrived.
 #[derive(Debug)]
 pub(crate) struct HttpExchange {
+    attempts: Attempts,
     /// `None` once it was read.
-    response: Option<reqwest::Response>,
-    buffers: Buffers,
-    deadline: Instant,
-    limits: Limits,
+    response: Option<(Asked, reqwest::Response)>,
 }
 
-/// The pool that all backends share whose TLS is the default; the others have one of their own.
+/// A call on its way from node to node.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    pub(super) pool: Arc<Pool>,
+    pub(super) call: HttpCall,
+    /// The call changes nothing: it may be asked again although a node may have seen it.
+    pub(super) is_read: bool,
+    pub(super) passing: Passing,
+    pub(super) limits: Limits,
+    pub(super) deadline: Instant,
+    pub(super) tried: Tried,
+}
+
+/// The connections that all backends share whose TLS is the default; the others have one of their own.
 pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
     client_with(&ClientTls::public())
 }
@@ -66,13 +99,14 @@ fn client_with(tls: &ClientTls) -> Result<reqwest::Client, reqwest::Error> {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tcp_nodelay(true)
+        .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
         .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
         .build()
 }
 
-/// The pool of a backend: `shared` unless its TLS differs.
-fn pool(
+/// The connections of a backend: `shared` unless its TLS differs.
+pub(super) fn pool(
     config: &BackendConfig,
     key: &str,
     shared: reqwest::Client,
@@ -85,147 +119,270 @@ fn pool(
     client_with(&tls).map_err(|error| at(&error))
 }
 
-impl HttpBackend {
-    /// Reads the URL and headers at `key`; errs with (key below the service, message).
+impl HttpNode {
+    /// Reads URL and headers of a node at `node_key` below the backend's `key`; errs with (key below the service, message).
     pub(super) fn new(
         config: &BackendConfig,
-        service: &ServiceConfig,
         key: &str,
+        (node_key, node): &(String, NodeConfig),
         client: reqwest::Client,
-        buffers: Buffers,
     ) -> Result<Self, (String, String)> {
-        let url = Url::parse(&config.url).map_err(|e| (format!("{key}.url"), e.to_string()))?;
+        let at = format!("{key}{node_key}");
+        let url = Url::parse(&node.url).map_err(|e| (format!("{at}.url"), e.to_string()))?;
+        let mut headers = configured_headers(&config.headers, key)?;
+        headers.extend(configured_headers(&node.headers, &at)?);
+        let authorization = match &node.basic_auth {
+            Some(own) => configured_authorization(Some(own), &at)?,
+            None => configured_authorization(config.basic_auth.as_ref(), key)?,
+        };
         Ok(Self {
-            client: pool(config, key, client)?,
-            buffers,
+            client,
             url,
-            headers: configured_headers(config, key)?,
-            authorization: configured_authorization(config, key)?,
-            forward_pocket_headers: config.forward_pocket_headers,
-            limits: Limits {
-                timeout_ms: service.timeout_ms,
-                max_response_bytes: service.max_response_bytes,
-            },
+            headers,
+            authorization,
         })
     }
 
-    /// Sends the relayed request and waits for the head of the answer.
-    pub(super) async fn open(&self, call: Call<'_>) -> Result<HttpExchange, BackendError> {
-        let relayed = PokthttpRequest::decode(call.payload.clone())
-            .map_err(|e| BackendError::Payload(e.to_string()))?;
-        let request = self.request(relayed, call.meta)?;
-        let deadline = Instant::now() + Duration::from_millis(self.limits.timeout_ms);
-        let sending = tokio::time::timeout_at(deadline, self.client.execute(request));
-        let response = sending
-            .await
-            .map_err(|_| BackendError::Timeout(self.limits.timeout_ms))?
-            .map_err(BackendError::Unreachable)?;
-        Ok(HttpExchange {
-            response: Some(response),
-            buffers: self.buffers.clone(),
-            deadline,
-            limits: self.limits,
-        })
-    }
-
-    fn request(
-        &self,
-        relayed: PokthttpRequest,
-        meta: &RelayRequestMetadata,
-    ) -> Result<reqwest::Request, BackendError> {
+    /// Sends a call and waits for the head of the answer.
+    async fn send(&self, call: &HttpCall) -> Result<reqwest::Response, BackendError> {
         let payload = |what: &str| BackendError::Payload(what.to_owned());
-        let method =
-            Method::from_bytes(relayed.method.as_bytes()).map_err(|_| payload("its method is malformed"))?;
-        if method == Method::CONNECT {
-            return Err(payload("CONNECT is not a request to a backend"));
+        let url = target(&self.url, &call.url).ok_or_else(|| payload("its URL is malformed"))?;
+        let request = self.client.request(call.method.clone(), url);
+        let request = request.headers(call.headers.clone()).body(call.body.clone());
+        let request = request.build().map_err(|_| payload("it cannot be sent"))?;
+        self.execute(request).await.map_err(BackendError::Unreachable)
+    }
+
+    /// Asks on the servicer's own behalf; the bytes of a good answer, at most `max`.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+        max: usize,
+    ) -> Option<Bytes> {
+        let request = self.client.request(method, target(&self.url, path)?);
+        let request = match body {
+            Some(json) => request.json(&json),
+            None => request,
+        };
+        let mut response = self.execute(request.build().ok()?).await.ok()?;
+        if !response.status().is_success() {
+            return None;
         }
-        let url = target(&self.url, &relayed.url).ok_or_else(|| payload("its URL is malformed"))?;
-        let mut headers = forwarded(relayed.header, self.forward_pocket_headers);
-        if self.forward_pocket_headers {
-            pocket_headers(meta, &mut headers);
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.ok()? {
+            if body.len().saturating_add(chunk.len()) > max {
+                return None;
+            }
+            body.extend_from_slice(&chunk);
         }
+        Some(body.freeze())
+    }
+
+    /// Sends a request with what is configured for the node.
+    async fn execute(&self, mut request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         headers.extend(self.headers.clone());
-        let request = self
-            .client
-            .request(method, url)
-            .headers(headers)
-            .body(relayed.body_bz)
-            .build();
-        request.map_err(|_| payload("it cannot be sent"))
+        self.client.execute(request).await
     }
+}
+
+impl HttpCall {
+    /// The call that `relayed` asks for.
+    pub(super) fn new(
+        relayed: PokthttpRequest,
+        passing: &Passing,
+        meta: &RelayRequestMetadata,
+    ) -> Result<Self, BackendError> {
+        let payload = |what: &str| BackendError::Payload(what.to_owned());
+        // As the Go miners: a request without a method is a GET.
+        let method = match relayed.method.as_bytes() {
+            b"" => Method::GET,
+            method => Method::from_bytes(method).map_err(|_| payload("its method is malformed"))?,
+        };
+        if method == Method::CONNECT {
+            return Err(payload("CONNECT is not a request to a backend"));
+        }
+        let mut headers = forwarded(relayed.header, &passing.forwarded, passing.pocket);
+        if passing.pocket {
+            pocket_headers(meta, &mut headers);
+        }
+        Ok(Self {
+            method,
+            url: relayed.url,
+            headers,
+            body: relayed.body_bz,
+        })
+    }
+}
+
+impl Attempts {
+    /// Sends the call, to a second node when that is safe, and waits for the head of an answer.
+    pub(super) async fn open(mut self) -> Result<HttpExchange, BackendError> {
+        let response = Some(self.head().await?);
+        Ok(HttpExchange {
+            attempts: self,
+            response,
+        })
+    }
+
+    async fn head(&mut self) -> Result<(Asked, reqwest::Response), BackendError> {
+        let mut last = BackendError::NoNode;
+        while let Some(asked) = self.pool.ask(&mut self.tried) {
+            let another = self.pool.has_another(self.tried);
+            let node = Arc::clone(asked.node());
+            let sending = tokio::time::timeout_at(self.patience(another), node.send(&self.call));
+            last = match sending.await {
+                Ok(Ok(response)) => {
+                    let status = response.status().as_u16();
+                    if !(self.is_read && another && is_elsewhere_better(status)) {
+                        return Ok((asked, response));
+                    }
+                    match status {
+                        429 => asked.left("too_many_requests"),
+                        _ => asked.failed("unavailable"),
+                    }
+                    BackendError::NoMessage
+                }
+                Ok(Err(BackendError::Unreachable(error))) => {
+                    asked.failed("unreachable");
+                    let unsent = error.is_connect();
+                    let error = BackendError::Unreachable(error);
+                    if !(unsent || self.is_read) {
+                        return Err(error);
+                    }
+                    error
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(_) => {
+                    asked.failed("timeout");
+                    let error = BackendError::Timeout(self.limits.timeout_ms);
+                    if !self.is_read || Instant::now() >= self.deadline {
+                        return Err(error);
+                    }
+                    error
+                }
+            };
+        }
+        Err(last)
+    }
+
+    /// How long the node that is asked now may take: half of what is left, as long as another can be asked in the rest.
+    fn patience(&self, another: bool) -> Instant {
+        let now = Instant::now();
+        match self.is_read && another {
+            true => now + self.deadline.saturating_duration_since(now) / 2,
+            false => self.deadline,
+        }
+    }
+}
+
+/// Statuses with which a proxy, or a limit, answers in a node's place.
+const fn is_elsewhere_better(status: u16) -> bool {
+    matches!(status, 429 | 502..=504)
 }
 
 impl HttpExchange {
     /// The whole answer as one message; `None` after it.
     pub(super) async fn next(&mut self) -> Option<Result<Message, BackendError>> {
-        let response = self.response.take()?;
-        let reading = tokio::time::timeout_at(self.deadline, self.read(response));
-        let late = |_| Err(BackendError::Timeout(self.limits.timeout_ms));
-        Some(reading.await.unwrap_or_else(late))
-    }
-
-    async fn read(&self, mut response: reqwest::Response) -> Result<Message, BackendError> {
-        let max = self.limits.max_response_bytes;
-        let limit = u64::try_from(max).unwrap_or(u64::MAX);
-        if response.content_length().is_some_and(|length| length > limit) {
-            return Err(BackendError::TooLarge(max));
-        }
-        let mut body = BytesMut::new();
-        let mut room = self.buffers.room(0).ok_or(BackendError::NoRoom)?;
-        while let Some(chunk) = response.chunk().await.map_err(BackendError::Unreachable)? {
-            let length = body.len().saturating_add(chunk.len());
-            if length > max {
-                return Err(BackendError::TooLarge(max));
+        let (mut asked, mut response) = self.response.take()?;
+        loop {
+            let attempts = &mut self.attempts;
+            let another = attempts.is_read && attempts.pool.has_another(attempts.tried);
+            let status = response.status().as_u16();
+            let reading = read(response, &attempts.limits, &attempts.passing.returned);
+            let reading = tokio::time::timeout_at(attempts.patience(another), reading);
+            let late = |_| Err(BackendError::Timeout(attempts.limits.timeout_ms));
+            let outcome = reading.await.unwrap_or_else(late);
+            let failed = match &outcome {
+                Err(BackendError::Unreachable(_)) => Some("broken_off"),
+                Err(BackendError::Timeout(_)) => Some("timeout"),
+                Ok(_) if matches!(status, 502..=504) => Some("unavailable"),
+                _ => None,
+            };
+            match failed {
+                Some(outcome) => asked.failed(outcome),
+                None => asked.answered(),
             }
-            if !room.grow_to(length) {
-                return Err(BackendError::NoRoom);
+            let again = another && outcome.is_err() && failed.is_some() && Instant::now() < attempts.deadline;
+            if !again {
+                return Some(outcome);
             }
-            body.extend_from_slice(&chunk);
-        }
-        let (mut body, mut decoded_length) = (body.freeze(), None);
-        if let Some(encoding) = response.headers().get(CONTENT_ENCODING) {
-            let encoding = encoding.to_str().map_err(|_| BackendError::Encoding)?;
-            let plain;
-            (plain, room) = decoded(encoding, body.clone(), max, room).await?;
-            if let Some(plain) = plain {
-                decoded_length = Some(plain.len());
-                body = plain;
+            match attempts.head().await {
+                Ok(next) => (asked, response) = next,
+                Err(error) => return Some(Err(error)),
             }
         }
-        let status = response.status().as_u16();
-        let answer = PokthttpResponse {
-            status_code: u32::from(status),
-            header: relayed_headers(response.headers(), decoded_length),
-            body_bz: body,
-        };
-        Ok(Message {
-            status,
-            payload: answer.encode_to_vec().into(),
-            _room: room,
-        })
     }
 }
 
-fn configured_headers(config: &BackendConfig, key: &str) -> Result<HeaderMap, (String, String)> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &config.headers {
+async fn read(
+    mut response: reqwest::Response,
+    limits: &Limits,
+    returned: &Allowed,
+) -> Result<Message, BackendError> {
+    let max = limits.max_response_bytes;
+    let limit = u64::try_from(max).unwrap_or(u64::MAX);
+    if response.content_length().is_some_and(|length| length > limit) {
+        return Err(BackendError::TooLarge(max));
+    }
+    let mut body = BytesMut::new();
+    let mut room = limits.buffers.room(0).ok_or(BackendError::NoRoom)?;
+    while let Some(chunk) = response.chunk().await.map_err(BackendError::Unreachable)? {
+        let length = body.len().saturating_add(chunk.len());
+        if length > max {
+            return Err(BackendError::TooLarge(max));
+        }
+        if !room.grow_to(length) {
+            return Err(BackendError::NoRoom);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let (mut body, mut decoded_length) = (body.freeze(), None);
+    if let Some(encoding) = response.headers().get(CONTENT_ENCODING) {
+        let encoding = encoding.to_str().map_err(|_| BackendError::Encoding)?;
+        let plain;
+        (plain, room) = decoded(encoding, body.clone(), max, room).await?;
+        if let Some(plain) = plain {
+            decoded_length = Some(plain.len());
+            body = plain;
+        }
+    }
+    let status = response.status().as_u16();
+    let answer = PokthttpResponse {
+        status_code: u32::from(status),
+        header: relayed_headers(response.headers(), decoded_length, returned),
+        body_bz: body,
+    };
+    Ok(Message {
+        status,
+        payload: answer.encode_to_vec().into(),
+        _room: room,
+    })
+}
+
+fn configured_headers(headers: &BTreeMap<String, Secret>, key: &str) -> Result<HeaderMap, (String, String)> {
+    let mut configured = HeaderMap::new();
+    for (name, value) in headers {
         let at = || format!("{key}.headers.{name}");
         let name =
             HeaderName::try_from(name.as_str()).map_err(|_| (at(), "is not a header name".to_owned()))?;
         let value = secret_value(value.reveal()).ok_or_else(|| (at(), "is not a header value".to_owned()))?;
-        headers.insert(name, value);
+        configured.insert(name, value);
     }
-    Ok(headers)
+    Ok(configured)
 }
 
 fn configured_authorization(
-    config: &BackendConfig,
+    basic: Option<&BasicAuth>,
     key: &str,
 ) -> Result<Option<HeaderValue>, (String, String)> {
-    let Some(basic) = &config.basic_auth else {
+    let Some(basic) = basic else {
         return Ok(None);
     };
     let text = basic_auth(&basic.username, basic.password.reveal());

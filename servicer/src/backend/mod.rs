@@ -1,30 +1,56 @@
 //! The nodes behind a service.
 //!
-//! [`Backends::open`] hands a relay's payload to the node for its RPC type and gives an [`Exchange`], which yields the messages to sign: one
-//! for HTTP. A transport is a module here with a variant in [`Backend`] and [`Exchange`]; nothing else knows which one a relay takes.
+//! ```text
+//! relay ─► admit: class of the method, place in service and class, backend by RPC type, a node to ask? ─┐ before any cost
+//!          open:  node by weight among the healthy ─► asked ─► a second one when that is safe ─► Exchange ┘
+//!
+//! checks (timer) ─► judge (pure) ─┐
+//! relays ─────────────────────────┴─► node_state (pure) ─► asked or not, metrics, /ready
+//! ```
+//! [`Backends::open`] hands a relay's payload to a node for its RPC type and gives an [`Exchange`], which yields the messages to sign: one
+//! for HTTP. A transport is a module here with a variant in [`Exchange`]; nothing else knows which one a relay takes.
 
+mod checks;
 mod encoding;
 mod headers;
 mod http;
+mod judge;
+mod methods;
+mod metrics;
+mod node_state;
+mod pool;
 mod target;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use portico_config::servicer::{RpcType, ServiceConfig};
+use portico_config::servicer::{BackendConfig, DEFAULT_CLASS, RpcType, ServiceConfig};
+use portico_protocol::ServiceId;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
+use portico_protocol::wire::sdk::types::PokthttpRequest;
+use prost::Message as _;
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::checks::Probe;
+use self::headers::Allowed;
 pub(crate) use self::http::client;
-use self::http::{HttpBackend, HttpExchange};
+use self::http::{Attempts, HttpCall, HttpExchange, HttpNode, Limits, Passing};
+use self::methods::{Kind, Methods};
+pub(crate) use self::metrics::BackendMetrics;
+use self::metrics::Labels;
+use self::node_state::{Out, Rules};
+use self::pool::{Node, Pool, Tried};
+use self::target::path_of;
 use crate::buffers::{Buffers, Room};
 
-/// What of a relay request a backend is asked with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) rpc_type: RpcType,
-    pub(crate) meta: &'a RelayRequestMetadata,
-    pub(crate) payload: &'a Bytes,
-}
+/// Bodies up to this size are looked into where they are; larger ones on a thread for work that takes long.
+const MAX_INLINE: usize = 64 << 10;
 
 /// A message of a backend, ready to be signed.
 #[derive(Debug)]
@@ -43,6 +69,12 @@ pub(crate) enum BackendError {
     /// The payload is not an HTTP request.
     #[error("the relay's payload is not an HTTP request: {0}")]
     Payload(String),
+    /// As many relays of the service, or of the class of its method, are in progress as allowed.
+    #[error("too many relays of {0} are in progress")]
+    Full(String),
+    /// No node may be asked now.
+    #[error("no node of the service is healthy")]
+    NoNode,
     /// No connection, or it broke.
     #[error("the backend cannot be reached")]
     Unreachable(#[source] reqwest::Error),
@@ -66,50 +98,326 @@ pub(crate) enum BackendError {
 /// The nodes of one service.
 #[derive(Debug)]
 pub(crate) struct Backends {
+    service: String,
     default: Backend,
     by_type: BTreeMap<RpcType, Backend>,
+    methods: Arc<Methods>,
+    /// By index of class; the first is the default.
+    classes: Vec<Class>,
+    /// Relays of the service in progress.
+    places: Arc<Semaphore>,
 }
 
-/// A node, by how it is asked.
+/// The nodes for an RPC type, and what passes between them and relays.
 #[derive(Debug)]
-enum Backend {
-    Http(HttpBackend),
+struct Backend {
+    pool: Arc<Pool>,
+    passing: Passing,
+}
+
+/// Bounds of a class of methods.
+#[derive(Debug)]
+struct Class {
+    name: String,
+    limits: Limits,
+    /// `None`: as many as of the service.
+    places: Option<Arc<Semaphore>>,
+    in_flight: prometheus::IntGauge,
+    metrics: BackendMetrics,
+}
+
+/// A relay that its service has a place and a node for.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    rpc_type: RpcType,
+    relayed: PokthttpRequest,
+    kind: Kind,
+    places: Places,
+}
+
+/// Places that a relay holds until its answer is recorded.
+#[derive(Debug)]
+pub(crate) struct Places {
+    _service: OwnedSemaphorePermit,
+    _class: Option<OwnedSemaphorePermit>,
+    in_flight: prometheus::IntGauge,
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.in_flight.dec();
+    }
 }
 
 /// A call in progress.
 #[derive(Debug)]
 pub(crate) enum Exchange {
-    Http(HttpExchange),
+    Http(Box<HttpExchange>),
+}
+
+/// How the nodes of a service are, as `/ready/SERVICE` shows it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Standing {
+    total: usize,
+    healthy: usize,
+    endpoints: Vec<Endpoint>,
+}
+
+/// A node, by its name and never by its URL.
+#[derive(Debug, Serialize)]
+struct Endpoint {
+    backend: String,
+    name: String,
+    healthy: bool,
+    /// Why relays do not go to it.
+    reason: Option<&'static str>,
+}
+
+/// What all services share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) client: reqwest::Client,
+    pub(crate) buffers: Buffers,
+    pub(crate) metrics: BackendMetrics,
+    /// Relays in progress of a service that has no bound of its own.
+    pub(crate) max_in_flight: usize,
 }
 
 impl Backends {
     /// Reads URLs and headers; errs with (key below the service, message).
     pub(crate) fn new(
+        id: &ServiceId,
         config: &ServiceConfig,
-        client: &reqwest::Client,
-        buffers: &Buffers,
+        shared: &Shared,
     ) -> Result<Self, (String, String)> {
-        let http = |backend, key: &str| {
-            HttpBackend::new(backend, config, key, client.clone(), buffers.clone()).map(Backend::Http)
-        };
+        let service = id.to_string();
+        let mut default = None;
         let mut by_type = BTreeMap::new();
-        for (rpc_type, backend) in &config.rpc_types {
-            by_type.insert(
-                *rpc_type,
-                http(backend, &format!("rpc_types.{}", rpc_type.name()))?,
-            );
+        for (key, rpc_type, backend) in config.backends() {
+            let built = Backend::new(&service, &key, rpc_type, backend, shared)?;
+            match rpc_type {
+                Some(rpc_type) => _ = by_type.insert(rpc_type, built),
+                None => default = Some(built),
+            }
         }
+        let class = |name: &str, timeout_ms: Option<u64>, places: Option<usize>| Class {
+            name: name.to_owned(),
+            limits: Limits {
+                timeout_ms: timeout_ms.unwrap_or(config.timeout_ms),
+                max_response_bytes: config.max_response_bytes,
+                buffers: shared.buffers.clone(),
+            },
+            places: places.map(|places| Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)))),
+            in_flight: shared.metrics.in_flight(&service, name),
+            metrics: shared.metrics.clone(),
+        };
+        let mut classes = vec![class(DEFAULT_CLASS, None, None)];
+        for (name, bounds) in &config.method_classes {
+            classes.push(class(name, bounds.timeout_ms, bounds.max_in_flight));
+        }
+        let places = config.max_in_flight.unwrap_or(shared.max_in_flight);
         Ok(Self {
-            default: http(&config.backend, "backend")?,
+            default: default.ok_or_else(|| ("backend".to_owned(), "is missing".to_owned()))?,
             by_type,
+            methods: Arc::new(Methods::new(config)),
+            classes,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            service,
         })
     }
 
-    /// Sends the relay's payload to the node for its RPC type.
-    pub(crate) async fn open(&self, call: Call<'_>) -> Result<Exchange, BackendError> {
-        match self.by_type.get(&call.rpc_type).unwrap_or(&self.default) {
-            Backend::Http(backend) => backend.open(call).await.map(Exchange::Http),
+    /// Reads a relay's payload and takes a place for it; costs nothing that a stranger could run up.
+    pub(crate) async fn admit(&self, rpc_type: RpcType, payload: &Bytes) -> Result<Admitted, BackendError> {
+        let relayed = PokthttpRequest::decode(payload.clone())
+            .map_err(|error| BackendError::Payload(error.to_string()))?;
+        let backend = self.backend(rpc_type);
+        if backend.pool.is_out() {
+            return Err(BackendError::NoNode);
         }
+        let (relayed, kind) = self.look_into(relayed, backend).await?;
+        let places = self.place(&self.classes[kind.class])?;
+        Ok(Admitted {
+            rpc_type,
+            relayed,
+            kind,
+            places,
+        })
+    }
+
+    /// Sends an admitted relay's call to a node. The places are to be held until the answer is recorded.
+    pub(crate) async fn open(
+        &self,
+        admitted: Admitted,
+        meta: &RelayRequestMetadata,
+    ) -> Result<(Exchange, Places), BackendError> {
+        let backend = self.backend(admitted.rpc_type);
+        let limits = self.classes[admitted.kind.class].limits.clone();
+        let attempts = Attempts {
+            pool: Arc::clone(&backend.pool),
+            call: HttpCall::new(admitted.relayed, &backend.passing, meta)?,
+            is_read: admitted.kind.is_read,
+            passing: backend.passing.clone(),
+            deadline: Instant::now() + Duration::from_millis(limits.timeout_ms),
+            limits,
+            tried: Tried::default(),
+        };
+        let exchange = Exchange::Http(Box::new(attempts.open().await?));
+        Ok((exchange, admitted.places))
+    }
+
+    /// Checks the nodes of all services until `stop`.
+    pub(crate) async fn check(services: impl Iterator<Item = &Self>, stop: &CancellationToken) {
+        let mut checking = JoinSet::new();
+        for pool in services.flat_map(Self::pools) {
+            checking.spawn(checks::run(Arc::clone(pool), stop.clone()));
+        }
+        while checking.join_next().await.is_some() {}
+    }
+
+    /// How the nodes are.
+    pub(crate) fn standing(&self) -> Standing {
+        let endpoint = |(labels, out): (&Labels, Option<Out>)| Endpoint {
+            backend: labels.backend.clone(),
+            name: labels.node.clone(),
+            healthy: out.is_none(),
+            reason: out.map(Out::name),
+        };
+        let endpoints: Vec<Endpoint> = self
+            .pools()
+            .flat_map(|pool| pool.standing().into_iter().map(endpoint))
+            .collect();
+        Standing {
+            total: endpoints.len(),
+            healthy: endpoints.iter().filter(|endpoint| endpoint.healthy).count(),
+            endpoints,
+        }
+    }
+
+    /// Why relays of some RPC type have no node to go to, in words; `None` when all have.
+    pub(crate) fn outage(&self) -> Option<String> {
+        let outages: Vec<String> = self
+            .pools()
+            .filter(|pool| pool.is_out())
+            .map(|pool| {
+                let standing = pool.standing();
+                let backend = standing.first().map_or("", |(labels, _)| &*labels.backend);
+                let nodes: Vec<String> = standing
+                    .iter()
+                    .map(|(labels, out)| format!("{} {}", labels.node, out.map_or("ok", Out::name)))
+                    .collect();
+                format!("{backend}: {}", nodes.join(", "))
+            })
+            .collect();
+        let service = &self.service;
+        (!outages.is_empty())
+            .then(|| format!("service {service} has no healthy node ({})", outages.join("; ")))
+    }
+
+    /// What simulated relays ask of each backend that is checked.
+    pub(crate) fn probes(&self) -> Vec<Probe> {
+        let default = std::iter::once((None, &self.default));
+        let by_type = self
+            .by_type
+            .iter()
+            .map(|(rpc_type, backend)| (Some(*rpc_type), backend));
+        let backends = default.chain(by_type);
+        backends
+            .filter_map(|(rpc_type, backend)| Probe::new(rpc_type, &backend.pool.health))
+            .collect()
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        std::iter::once(&self.default)
+            .chain(self.by_type.values())
+            .map(|backend| &backend.pool)
+    }
+
+    fn backend(&self, rpc_type: RpcType) -> &Backend {
+        self.by_type.get(&rpc_type).unwrap_or(&self.default)
+    }
+
+    async fn look_into(
+        &self,
+        relayed: PokthttpRequest,
+        backend: &Backend,
+    ) -> Result<(PokthttpRequest, Kind), BackendError> {
+        let path =
+            path_of(&relayed.url).ok_or_else(|| BackendError::Payload("its URL is malformed".to_owned()))?;
+        if self.methods.are_all_alike() && backend.pool.nodes.len() == 1 {
+            let kind = Kind {
+                class: 0,
+                is_read: false,
+            };
+            return Ok((relayed, kind));
+        }
+        if relayed.body_bz.len() <= MAX_INLINE {
+            let kind = self.methods.kind(&relayed, &path);
+            return Ok((relayed, kind));
+        }
+        let methods = Arc::clone(&self.methods);
+        let looking = tokio::task::spawn_blocking(move || {
+            let kind = methods.kind(&relayed, &path);
+            (relayed, kind)
+        });
+        looking.await.map_err(|_| BackendError::NoRoom)
+    }
+
+    fn place(&self, class: &Class) -> Result<Places, BackendError> {
+        let take = |places: &Arc<Semaphore>, of: String| {
+            let permit = Arc::clone(places).try_acquire_owned();
+            permit.map_err(|_| {
+                class.metrics.full(&self.service, &class.name);
+                BackendError::Full(of)
+            })
+        };
+        let of_class = class.places.as_ref();
+        let of_class =
+            of_class.map(|places| take(places, format!("class {} of {}", class.name, self.service)));
+        let places = Places {
+            _class: of_class.transpose()?,
+            _service: take(&self.places, format!("service {}", self.service))?,
+            in_flight: class.in_flight.clone(),
+        };
+        places.in_flight.inc();
+        Ok(places)
+    }
+}
+
+impl Backend {
+    fn new(
+        service: &str,
+        key: &str,
+        rpc_type: Option<RpcType>,
+        config: &BackendConfig,
+        shared: &Shared,
+    ) -> Result<Self, (String, String)> {
+        let connections = http::pool(config, key, shared.client.clone())?;
+        let mut nodes = Vec::new();
+        for keyed in config.all_nodes() {
+            nodes.push(Node {
+                labels: Labels {
+                    service: service.to_owned(),
+                    backend: rpc_type.map_or("default", RpcType::name).to_owned(),
+                    node: keyed.1.label(),
+                },
+                weight: keyed.1.weight,
+                http: Arc::new(HttpNode::new(config, key, &keyed, connections.clone())?),
+            });
+        }
+        let rules = Rules::new(&config.health, config.breaker);
+        Ok(Self {
+            pool: Arc::new(Pool::new(
+                nodes,
+                config.health.clone(),
+                rules,
+                shared.metrics.clone(),
+            )),
+            passing: Passing {
+                forwarded: Allowed::new(config.forward_headers.as_deref()),
+                returned: Allowed::new(config.return_headers.as_deref()),
+                pocket: config.forward_pocket_headers,
+            },
+        })
     }
 }
 

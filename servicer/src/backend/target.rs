@@ -28,6 +28,11 @@ pub(super) fn target(backend: &Url, requested: &str) -> Option<Url> {
     Some(url)
 }
 
+/// The path of `requested`, escapes as they are; `None` when that is no URL.
+pub(super) fn path_of(requested: &str) -> Option<String> {
+    NOWHERE.join(requested).ok().map(|url| url.path().to_owned())
+}
+
 /// The parameters of `asked` that `own` has not, then those of `own`.
 fn joined(asked: &str, own: &str) -> String {
     let own_keys: Vec<String> = own.split('&').map(key).collect();

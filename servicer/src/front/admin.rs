@@ -1,14 +1,14 @@
-//! `GET /health`, `/ready`, `/metrics`, `/ledger` and `/leaves`.
+//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger` and `/leaves`.
 //!
 //! | path | on `listen` | on `admin_listen` |
 //! |---|---|---|
-//! | `/health`, `/ready` | always: load balancers ask where the relays go | yes |
+//! | `/health`, `/ready`, `/ready/SERVICE` | always: load balancers ask where the relays go | yes |
 //! | `/metrics` | unless `admin_listen` is configured | yes |
 //! | `/ledger`, `/leaves` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -18,6 +18,7 @@ use portico_protocol::Address;
 use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backends;
 use crate::handle::ServicerHandle;
 use crate::session::ledger::LedgerTotals;
 
@@ -32,7 +33,9 @@ pub(crate) struct Admin {
 pub(crate) fn probes(admin: &Admin) -> Router {
     Router::new()
         .route("/health", get(health))
+        .route("/healthz", get(health))
         .route("/ready", get(ready))
+        .route("/ready/{service}", get(service_ready))
         .with_state(Arc::new(admin.clone()))
 }
 
@@ -71,6 +74,25 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(readiness)).into_response()
+}
+
+/// As the HA relay miner answers, without URLs of nodes: those are the operator's.
+async fn service_ready(State(admin): State<Arc<Admin>>, Path(service): Path<String>) -> Response {
+    let id = service.parse().ok();
+    let backends = id.as_ref().and_then(|id| admin.handle.backends(id));
+    let (status, error) = match backends.map(Backends::outage) {
+        None => (StatusCode::NOT_FOUND, Some("unknown service".to_owned())),
+        Some(None) => (StatusCode::OK, None),
+        Some(outage) => (StatusCode::SERVICE_UNAVAILABLE, outage),
+    };
+    let body = serde_json::json!({
+        "service_id": service,
+        "ready": status == StatusCode::OK,
+        "block_height": admin.handle.height(),
+        "backends": backends.map(Backends::standing),
+        "error": error,
+    });
+    (status, Json(body)).into_response()
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

@@ -7,5 +7,6 @@ pub(crate) mod refusal;
 pub(crate) mod replays;
 pub(crate) mod serve;
 pub(crate) mod served;
+pub(crate) mod simulation;
 pub(crate) mod verify;
 pub(crate) mod writer;

@@ -192,6 +192,8 @@ const fn session_reason(error: &SessionError) -> Reason {
 const fn backend_reason(error: &BackendError) -> Reason {
     match error {
         BackendError::Payload(_) => Reason::Payload,
+        BackendError::Full(_) => Reason::Overloaded,
+        BackendError::NoNode => Reason::BackendUnhealthy,
         BackendError::Unreachable(_) => Reason::BackendUnreachable,
         BackendError::Timeout(_) => Reason::BackendTimeout,
         BackendError::NoMessage => Reason::BackendNoAnswer,

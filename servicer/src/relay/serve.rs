@@ -11,7 +11,7 @@ use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_relay::Exchange as _;
 use tokio::time::Instant;
 
-use crate::backend::{BackendError, Call};
+use crate::backend::BackendError;
 use crate::buffers::Buffers;
 use crate::metrics::Metrics;
 use crate::relay::admittance::Admittance;
@@ -75,6 +75,8 @@ impl Relays {
         let session = self.session(request).await?;
         let supplier = session.supplier(&request.supplier)?;
         let _place = self.admittance.relay()?;
+        let backends = &request.service.backends;
+        let admitted = backends.admit(request.rpc_type, &request.relay.payload).await?;
         self.check_signature(request, &session).await?;
         // Verified first, reserved after: a forged request holds no budget.
         let first_sight = self.replays.first_sight(&meta.signature);
@@ -84,12 +86,7 @@ impl Relays {
         first_sight.keep();
 
         let asked = Instant::now();
-        let call = Call {
-            rpc_type: request.rpc_type,
-            meta,
-            payload: &request.relay.payload,
-        };
-        let mut exchange = request.service.backends.open(call).await?;
+        let (mut exchange, _places) = backends.open(admitted, meta).await?;
         let message = exchange.next().await.unwrap_or(Err(BackendError::NoMessage))?;
         self.metrics.backend(asked.elapsed());
 

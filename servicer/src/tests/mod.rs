@@ -1,8 +1,10 @@
 //! The servicer as a whole: real sockets, a real store, a real backend server; the chain is in memory.
 
+mod backends;
 mod chain;
 mod crash;
 mod floods;
+mod http_vectors;
 mod refusals;
 mod relays;
 mod settle;
