@@ -1,26 +1,23 @@
 //! Module authz: who may run which messages in the name of somebody else. Kept among the accounts.
 
 use portico_protocol::tx::{pack, unpack};
-use portico_protocol::wire::cosmos::authz::v1beta1::{
-    GenericAuthorization, Grant, MsgExec, MsgExecResponse, MsgGrant, MsgRevoke,
-};
+use portico_protocol::wire::cosmos::authz::v1beta1::{GenericAuthorization, Grant, MsgGrant, MsgRevoke};
 use portico_protocol::wire::cosmos::bank::v1beta1::{MsgSend, SendAuthorization};
 use portico_protocol::{Address, Upokt};
-use prost::{Message as _, Name as _};
+use prost::Name as _;
 use prost_types::Any;
 
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse, sdk};
-use crate::event::{TypedEvent, tag};
+use crate::event::TypedEvent;
 use crate::state::Store;
-use crate::tx::Msg;
 use crate::{auth, bank};
 
 const MODULE: &str = "authz";
 /// Prefix of grants: followed by the granter's 20 bytes, the grantee's, and the messages' type URL.
 const GRANTS: &[u8] = b"authz/";
 /// Most messages that are run at once.
-const MAX_MESSAGES: usize = 100;
+pub(crate) const MAX_MESSAGES: usize = 100;
 
 fn key(granter: &Address, grantee: &Address, url: &str) -> Vec<u8> {
     [GRANTS, granter.as_bytes(), grantee.as_bytes(), url.as_bytes()].concat()
@@ -45,8 +42,12 @@ fn announce(ctx: &mut Context<'_>, kind: &'static str, granter: &Address, grante
     ctx.emit(event.text("msg_type_url", url));
 }
 
-/// `MsgGrant`
-pub(crate) fn msg_grant(ctx: &mut Context<'_>, message: &MsgGrant) -> Result<(), Fault> {
+/// `MsgGrant`; `is_known` says whether a module handles messages of a type.
+pub(crate) fn msg_grant(
+    ctx: &mut Context<'_>,
+    message: &MsgGrant,
+    is_known: fn(&str) -> bool,
+) -> Result<(), Fault> {
     let (granter, grantee) = parties(&message.granter, &message.grantee)?;
     let grant = message.grant.clone().unwrap_or_default();
     if is_past(ctx, &grant) {
@@ -59,7 +60,7 @@ pub(crate) fn msg_grant(ctx: &mut Context<'_>, message: &MsgGrant) -> Result<(),
     let authorization = required(grant.authorization.as_ref(), || {
         sdk::invalid_request("authorization is missing")
     })?;
-    let url = covered(authorization)?;
+    let url = covered(authorization, is_known)?;
     auth::ensure_account(ctx, &grantee)?;
     ctx.put(Store::Auth, key(&granter, &grantee, &url), &grant);
     announce(ctx, "cosmos.authz.v1beta1.EventGrant", &granter, &grantee, &url);
@@ -67,7 +68,7 @@ pub(crate) fn msg_grant(ctx: &mut Context<'_>, message: &MsgGrant) -> Result<(),
 }
 
 /// Type URL of the messages that an authorization covers; errs for kinds that are not known here.
-fn covered(authorization: &Any) -> Result<String, Fault> {
+fn covered(authorization: &Any, is_known: fn(&str) -> bool) -> Result<String, Fault> {
     let decode = |error: portico_protocol::tx::TxError| sdk::tx_decode(error.to_string());
     if authorization.type_url == SendAuthorization::type_url() {
         let send: SendAuthorization = unpack(authorization).map_err(decode)?;
@@ -78,7 +79,7 @@ fn covered(authorization: &Any) -> Result<String, Fault> {
     }
     if authorization.type_url == GenericAuthorization::type_url() {
         let generic: GenericAuthorization = unpack(authorization).map_err(decode)?;
-        if !Msg::is_known(&generic.msg) {
+        if !is_known(&generic.msg) {
             return Err(sdk::invalid_type(format!("{:?} doesn't exist.", generic.msg)));
         }
         return Ok(generic.msg);
@@ -115,40 +116,13 @@ fn is_past(ctx: &Context<'_>, grant: &Grant) -> bool {
     })
 }
 
-/// `MsgExec`: runs messages whose signers allowed it, or are the grantee itself. One that fails takes the others along.
-pub(crate) fn msg_exec(ctx: &mut Context<'_>, message: &MsgExec) -> Result<Vec<u8>, Fault> {
-    let grantee: Address = message
-        .grantee
-        .parse()
-        .map_err(|_| sdk::invalid_address(format!("grantee {:?}", message.grantee)))?;
-    if message.msgs.is_empty() || message.msgs.len() > MAX_MESSAGES {
-        return Err(sdk::invalid_request("messages cannot be empty"));
-    }
-    let mut results = Vec::new();
-    for (index, any) in message.msgs.iter().enumerate() {
-        let inner = Msg::decode(any)?;
-        if matches!(inner, Msg::MsgExec(_)) {
-            return Err(sdk::unauthorized(
-                "a message of this kind is not run within another",
-            ));
-        }
-        inner.check()?;
-        let signer = inner.signer()?;
-        let granter = signer
-            .parse()
-            .map_err(|_| sdk::invalid_address(format!("signer {signer:?}")))?;
-        if granter != grantee {
-            spend(ctx, &granter, &grantee, any)?;
-        }
-        let first = ctx.events.len();
-        results.push(inner.run(ctx)?);
-        tag(&mut ctx.events[first..], "authz_msg_index", &index.to_string());
-    }
-    Ok(MsgExecResponse { results }.encode_to_vec())
-}
-
 /// Takes what a message needs from what its signer allowed.
-fn spend(ctx: &mut Context<'_>, granter: &Address, grantee: &Address, message: &Any) -> Result<(), Fault> {
+pub(crate) fn spend(
+    ctx: &mut Context<'_>,
+    granter: &Address,
+    grantee: &Address,
+    message: &Any,
+) -> Result<(), Fault> {
     let url = message.type_url.as_str();
     let at = key(granter, grantee, url);
     let grant: Option<Grant> = ctx.get(Store::Auth, &at)?;

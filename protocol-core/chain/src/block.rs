@@ -12,8 +12,8 @@ use crate::state::{Changes, StateError, StateRead};
 use crate::tx::{self, Mode};
 use crate::{application, auth, bank, feature, gateway, proof, session, shared, supplier, tokenomics};
 
-pub use crate::context::BlockContext;
-pub use crate::tx::{Envelope, NoCache, SignatureCache, TxOutcome, envelope};
+pub use crate::context::{BlockContext, NoCache, SignatureCache};
+pub use crate::tx::{Envelope, TxOutcome, envelope};
 
 /// What executing a block did.
 #[derive(Clone, Debug, Default)]

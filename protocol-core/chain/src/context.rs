@@ -7,7 +7,6 @@ use prost::Message;
 use crate::error::Fault;
 use crate::event::TypedEvent;
 use crate::state::{Overlay, StateError, StateRead, Store};
-use crate::tx::{NoCache, SignatureCache};
 
 /// Most entries that one scan of state returns; a scan that meets it is an error, never a silent cut.
 pub(crate) const MAX_SCAN: usize = 1_000_000;
@@ -25,6 +24,29 @@ pub struct BlockContext {
     pub hash: BlockHash,
     /// Account address (bech32) that receives the proposer's share, if the validator has one.
     pub proposer_account: String,
+}
+
+/// Which signatures held before, so that one is not verified again by the mempool, the builder and each block that it waits for.
+///
+/// An id is a hash over the transaction, the key, the account number and the chain id: all that the outcome depends on.
+pub trait SignatureCache: Send + Sync {
+    /// Whether the signature with this id held.
+    fn contains(&self, id: &[u8; 32]) -> bool;
+
+    /// Notes that it held.
+    fn insert(&self, id: [u8; 32]);
+}
+
+/// Remembers nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct NoCache;
+
+impl SignatureCache for NoCache {
+    fn contains(&self, _: &[u8; 32]) -> bool {
+        false
+    }
+
+    fn insert(&self, _: [u8; 32]) {}
 }
 
 /// State, block and events of one step: a transaction, or an end blocker.

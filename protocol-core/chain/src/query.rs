@@ -11,51 +11,15 @@ mod session;
 mod shared;
 mod supplier;
 mod tokenomics;
+mod view;
 
-use portico_protocol::{Address, Height};
-use prost::Message;
+use portico_protocol::Height;
 
-use crate::error::Fault;
-use crate::state::{StateError, StateRead};
+use crate::state::StateRead;
 
 pub use page::MAX_PAGE;
-
-/// Why a query is not answered; the numbers are gRPC status codes.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum QueryError {
-    /// Code 3.
-    #[error("{0}")]
-    InvalidArgument(String),
-    /// Code 5.
-    #[error("{0}")]
-    NotFound(String),
-    /// Code 12: no such method.
-    #[error("unknown query {0:?}")]
-    Unimplemented(String),
-    /// Code 13.
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<StateError> for QueryError {
-    fn from(error: StateError) -> Self {
-        Self::Internal(error.to_string())
-    }
-}
-
-impl From<Fault> for QueryError {
-    fn from(fault: Fault) -> Self {
-        Self::Internal(fault.to_string())
-    }
-}
-
-type Answer<T> = Result<T, QueryError>;
-
-/// The state a query reads, and its height.
-struct View<'a> {
-    state: &'a dyn StateRead,
-    height: Height,
-}
+pub use view::QueryError;
+use view::View;
 
 /// Answers the gRPC method `path` (e.g. `/pocket.session.Query/GetSession`) at `height`, whose committed state is `state`.
 pub fn query(
@@ -98,33 +62,4 @@ pub fn services() -> &'static [&'static str] {
         "cosmos.auth.v1beta1.Query",
         "cosmos.bank.v1beta1.Query",
     ]
-}
-
-fn read<T: Message + Default>(request: &[u8]) -> Answer<T> {
-    T::decode(request).map_err(|error| QueryError::InvalidArgument(error.to_string()))
-}
-
-fn answer(message: &impl Message) -> Answer<Vec<u8>> {
-    Ok(message.encode_to_vec())
-}
-
-fn found<T>(value: Option<T>, what: impl FnOnce() -> String) -> Answer<T> {
-    value.ok_or_else(|| QueryError::NotFound(what()))
-}
-
-fn unknown<T>(module: &str, method: &str) -> Answer<T> {
-    Err(QueryError::Unimplemented(format!("{module}/{method}")))
-}
-
-/// A height of a request.
-fn height_of(height: i64) -> Answer<Height> {
-    if height < 0 {
-        return Err(QueryError::InvalidArgument("height must be non-negative".into()));
-    }
-    Ok(Height(height))
-}
-
-fn address(text: &str) -> Answer<Address> {
-    text.parse()
-        .map_err(|error: portico_protocol::types::TypeError| QueryError::InvalidArgument(error.to_string()))
 }

@@ -3,6 +3,7 @@
 mod ante;
 mod gas;
 mod message;
+mod mode;
 mod signature;
 
 use portico_protocol::tx::decode_tx;
@@ -12,36 +13,14 @@ use portico_protocol::{Address, Upokt};
 use prost::Message as _;
 
 use crate::bank;
-use crate::context::{BlockContext, Context};
+use crate::context::{BlockContext, Context, SignatureCache};
 use crate::error::{Fault, ModuleError, sdk};
 use crate::event::{plain, tag};
 use crate::state::{Changes, StateError, StateRead};
 #[cfg(test)]
 pub(crate) use gas::{signed_size, used as gas_used};
-pub(crate) use message::Msg;
-
-/// Which signatures held before, so that one is not verified again by the mempool, the builder and each block that it waits for.
-///
-/// An id is a hash over the transaction, the key, the account number and the chain id: all that the outcome depends on.
-pub trait SignatureCache: Send + Sync {
-    /// Whether the signature with this id held.
-    fn contains(&self, id: &[u8; 32]) -> bool;
-
-    /// Notes that it held.
-    fn insert(&self, id: [u8; 32]);
-}
-
-/// Remembers nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct NoCache;
-
-impl SignatureCache for NoCache {
-    fn contains(&self, _: &[u8; 32]) -> bool {
-        false
-    }
-
-    fn insert(&self, _: [u8; 32]) {}
-}
+use message::Msg;
+pub(crate) use mode::Mode;
 
 /// What a transaction says about itself: nothing of it is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,17 +85,6 @@ const MAX_MESSAGES: usize = 1_000;
 
 /// Highest gas limit.
 const MAX_GAS: u64 = i64::MAX as u64;
-
-/// How much of a transaction runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Everything.
-    Deliver,
-    /// Signatures, sequence, fee.
-    Check,
-    /// Everything, but signatures and gas limit are not looked at.
-    Simulate,
-}
 
 /// Runs a transaction over `parent`; returns its outcome and what it changes. A failing message keeps the fee and the sequence.
 pub(crate) fn run(

@@ -7,7 +7,7 @@ use portico_protocol::wire::pocket::application::{
 };
 use portico_protocol::wire::pocket::shared::ApplicationServiceConfig;
 
-use super::{MODULE, application, begin_unbonding, params, save};
+use super::state::{MODULE, application, begin_unbonding, params, save};
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;

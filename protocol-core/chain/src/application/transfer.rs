@@ -10,7 +10,7 @@ use portico_protocol::wire::pocket::shared::{ApplicationServiceConfig, Params};
 use portico_protocol::{Height, Upokt};
 
 use super::messages::set_services;
-use super::{APPLICATIONS, MODULE, application, remove, save};
+use super::state::{APPLICATIONS, MODULE, application, remove, save};
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;

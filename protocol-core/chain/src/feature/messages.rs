@@ -3,7 +3,7 @@
 use portico_protocol::Height;
 use portico_protocol::wire::portico::feature::{Flag, FlagKind, FlagScope, MsgCancelFlag, MsgSetFlag};
 
-use super::{MAX_ENTRIES, MODULE, NAMES, entries, json, remove, save};
+use super::state::{MAX_ENTRIES, MODULE, NAMES, entries, flag_at, json, remove, save};
 use crate::authority::authorize;
 use crate::context::{Context, prefix_end, required};
 use crate::error::{Fault, refuse};
@@ -93,7 +93,7 @@ pub(crate) fn msg_cancel(ctx: &mut Context<'_>, message: &MsgCancelFlag) -> Resu
     authorize(ctx, MODULE, &message.authority)?;
     in_future(ctx, message.from_height)?;
     let at = Height(message.from_height);
-    let planned = super::flag_at(&ctx.state, &message.name, at)?.filter(|flag| flag.from_height == at.0);
+    let planned = flag_at(&ctx.state, &message.name, at)?.filter(|flag| flag.from_height == at.0);
     required(planned, || {
         let text = format!("flag {:?} does not change at height {at}", message.name);
         refuse(MODULE, 1106, text)

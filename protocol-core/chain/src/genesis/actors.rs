@@ -9,7 +9,8 @@ use portico_protocol::wire::pocket::shared::{
 };
 use portico_protocol::{Height, Upokt};
 
-use super::{Genesis, GenesisApplication, GenesisParams, GenesisSupplier};
+use super::file::{Genesis, GenesisApplication, GenesisSupplier, GenesisSupplierService};
+use super::params::GenesisParams;
 use crate::context::Context;
 use crate::error::{Fault, refuse_genesis};
 use crate::{application, auth, bank, gateway, service, stake, supplier, tokenomics};
@@ -137,7 +138,7 @@ pub(super) fn supplier(
     Ok(())
 }
 
-fn service_config(item: &GenesisSupplier, config: &super::GenesisSupplierService) -> SupplierServiceConfig {
+fn service_config(item: &GenesisSupplier, config: &GenesisSupplierService) -> SupplierServiceConfig {
     let mut rev_share: Vec<ServiceRevenueShare> = config
         .rev_share
         .iter()

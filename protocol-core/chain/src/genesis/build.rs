@@ -7,7 +7,9 @@ use portico_protocol::wire::pocket;
 use portico_protocol::wire::pocket::shared::Service;
 use portico_protocol::{Height, PublicKey, Upokt};
 
-use super::{Genesis, GenesisError, GenesisParams, actors};
+use super::actors;
+use super::file::{Genesis, GenesisError};
+use super::params::GenesisParams;
 use crate::context::{BlockContext, Context};
 use crate::error::{Fault, refuse_genesis};
 use crate::state::{Changes, StateRead, Store};

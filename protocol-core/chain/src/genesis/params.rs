@@ -4,7 +4,7 @@ use portico_protocol::wire::pocket;
 use portico_protocol::{Address, Upokt};
 use serde::{Deserialize, Serialize};
 
-use super::GenesisFlag;
+use super::flags::GenesisFlag;
 
 /// Params of all modules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

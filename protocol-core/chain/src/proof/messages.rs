@@ -8,9 +8,8 @@ use portico_protocol::wire::pocket::proof::{
 };
 use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 
-use super::{
-    MODULE, amount, claim, claim_event, params, proof, requirement, save_claim, save_proof, validation,
-};
+use super::state::{MODULE, amount, claim, claim_event, params, proof, requirement, save_claim, save_proof};
+use super::{state, validation};
 use crate::context::Context;
 use crate::error::{Fault, refuse};
 use crate::{bank, session, shared, stake};
@@ -83,7 +82,7 @@ pub(crate) fn msg_create_claim(ctx: &mut Context<'_>, message: &MsgCreateClaim) 
         proof_validation_status: 0,
     };
     let worth = amount(&ctx.state, &claimed)?;
-    super::check_units(&ctx.state, &header, &worth)?;
+    state::check_units(&ctx.state, &header, &worth)?;
     let old = claim(&ctx.state, &header.session_id, supplier)?;
     let kind = if old.is_some() {
         "pocket.proof.EventClaimUpdated"
@@ -91,7 +90,7 @@ pub(crate) fn msg_create_claim(ctx: &mut Context<'_>, message: &MsgCreateClaim) 
         "pocket.proof.EventClaimCreated"
     };
     if let Some(old) = old {
-        super::remove_claim(ctx, &old);
+        state::remove_claim(ctx, &old);
     }
     save_claim(ctx, &claimed);
     ctx.emit(claim_event(kind, &claimed, &worth, worth.claimed_compute_units));
@@ -127,7 +126,7 @@ pub(crate) fn msg_submit_proof(ctx: &mut Context<'_>, message: &MsgSubmitProof) 
         closest_merkle_proof: message.proof.clone(),
     };
     let claimed = ensure_well_formed(ctx, &new)?;
-    let header = super::header_of(&claimed);
+    let header = state::header_of(&claimed);
     charge_fee(ctx, supplier)?;
     let worth = amount(&ctx.state, &claimed)?;
     if requirement(&ctx.state, &claimed, &worth)? == ProofRequirementReason::NotRequired {

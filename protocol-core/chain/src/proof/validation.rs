@@ -15,7 +15,8 @@ use portico_smst::{ClosestProof, CompactClosestProof, Path, Rule, Sum, SumDigest
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::{MODULE, PROOFS, claim, save_claim, seed_hash};
+use super::state;
+use super::state::{MODULE, PROOFS, claim, save_claim, seed_hash};
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;
@@ -114,7 +115,7 @@ fn claim_with_header(state: &dyn StateRead, proof: &Proof, header: &SessionHeade
             ),
         )
     })?;
-    let claimed = super::header_of(&found);
+    let claimed = state::header_of(&found);
     let code = if claimed.session_start_block_height != header.session_start_block_height {
         1118
     } else if claimed.session_end_block_height != header.session_end_block_height {
@@ -137,7 +138,7 @@ fn signatures_and_path(state: &dyn StateRead, proof: &Proof, claim: &Claim) -> R
     verify_ring(state, &parts.request)?;
     verify_response_signature(&parts.response, &key).map_err(|error| refuse(MODULE, 1111, causes(&error)))?;
     let sent = proof.session_header.clone().unwrap_or_default();
-    let claimed = super::header_of(claim);
+    let claimed = state::header_of(claim);
     let start = Height(claimed.session_start_block_height);
     let strict = feature::is_enabled(state, feature::STRICT_CLOSEST_PROOF, start)?;
     let header = if strict { &claimed } else { &sent };
@@ -214,7 +215,7 @@ pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
         let supplier = &proof.supplier_operator_address;
         ctx.delete(
             Store::Proof,
-            super::pair_key("proof", &header.session_id, supplier),
+            state::pair_key("proof", &header.session_id, supplier),
         );
         let Some(mut claim) = claim(&ctx.state, &header.session_id, supplier)? else {
             continue;
@@ -237,7 +238,7 @@ pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
 }
 
 fn checked(ctx: &mut Context<'_>, claim: &Claim, failure: &str) -> Result<(), StateError> {
-    let header = super::header_of(claim);
+    let header = state::header_of(claim);
     let event = TypedEvent::new("pocket.proof.EventProofValidityChecked")
         .long("block_height", ctx.height())
         .text("failure_reason", failure)

@@ -3,7 +3,8 @@
 use portico_protocol::wire::cosmos::{auth::v1beta1 as wire_auth, bank::v1beta1 as wire_bank};
 use prost::{Message, Name};
 
-use super::{Answer, View, address, answer, found, page, read, unknown};
+use super::page;
+use super::view::{Answer, View, address, answer, found, read, unknown};
 use crate::{auth, bank};
 
 impl View<'_> {

@@ -7,7 +7,7 @@ use portico_protocol::wire::portico::feature::{
 };
 
 use super::page::{filtered, history};
-use super::{Answer, QueryError, View, answer, found, read, unknown};
+use super::view::{Answer, QueryError, View, answer, found, read, unknown};
 use crate::feature;
 use crate::state::Store;
 

@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::paged;
-use super::{Answer, View, address, answer, found, read, unknown};
+use super::view::{Answer, View, address, answer, found, read, unknown};
 use crate::gateway;
 use crate::state::Store;
 

@@ -3,7 +3,7 @@
 use portico_protocol::wire::cosmos::base::query::v1beta1::{PageRequest, PageResponse};
 use prost::Message;
 
-use super::QueryError;
+use super::view::QueryError;
 use crate::context::{decode, prefix_end};
 use crate::state::{Entry, StateError, StateRead, Store};
 

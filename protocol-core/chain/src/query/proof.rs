@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::filtered;
-use super::{Answer, QueryError, View, address, answer, found, read, unknown};
+use super::view::{Answer, QueryError, View, address, answer, found, read, unknown};
 use crate::proof;
 use crate::state::Store;
 

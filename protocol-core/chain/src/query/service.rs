@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::{history, paged};
-use super::{Answer, QueryError, View, answer, found, height_of, read, unknown};
+use super::view::{Answer, QueryError, View, answer, found, height_of, read, unknown};
 use crate::service;
 use crate::state::Store;
 

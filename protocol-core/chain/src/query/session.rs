@@ -3,7 +3,7 @@
 use portico_protocol::Height;
 use portico_protocol::wire::pocket;
 
-use super::{Answer, QueryError, View, address, answer, read, unknown};
+use super::view::{Answer, QueryError, View, address, answer, read, unknown};
 use crate::{session, shared};
 
 impl View<'_> {

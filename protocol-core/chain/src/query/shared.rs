@@ -2,7 +2,7 @@
 
 use portico_protocol::wire::pocket;
 
-use super::{Answer, View, answer, height_of, read, unknown};
+use super::view::{Answer, View, answer, height_of, read, unknown};
 use crate::shared;
 
 impl View<'_> {

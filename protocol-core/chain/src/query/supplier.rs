@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::filtered;
-use super::{Answer, View, address, answer, found, read, unknown};
+use super::view::{Answer, View, address, answer, found, read, unknown};
 use crate::state::Store;
 use crate::supplier;
 

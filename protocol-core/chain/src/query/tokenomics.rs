@@ -2,7 +2,7 @@
 
 use portico_protocol::wire::pocket;
 
-use super::{Answer, View, answer, unknown};
+use super::view::{Answer, View, answer, unknown};
 use crate::tokenomics;
 
 impl View<'_> {

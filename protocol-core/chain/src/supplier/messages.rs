@@ -9,7 +9,8 @@ use portico_protocol::wire::pocket::supplier::{
 };
 use portico_protocol::{Address, Height, Upokt};
 
-use super::{MODULE, active_services, begin_unbonding, params, replace_services, save, supplier};
+use super::state::{MODULE, active_services, params, replace_services, save, supplier};
+use super::unbonding::begin_unbonding;
 use crate::context::{Context, required};
 use crate::error::{Fault, refuse};
 use crate::event::TypedEvent;

@@ -5,7 +5,7 @@ use portico_protocol::wire::pocket::shared::Supplier;
 use portico_protocol::wire::pocket::supplier::SupplierUnbondingReason;
 use portico_protocol::{Height, Upokt};
 
-use super::{MODULE, params, remove, save, supplier};
+use super::state::{MODULE, params, remove, save, supplier};
 use crate::context::Context;
 use crate::error::Fault;
 use crate::event::{TypedEvent, quote};

@@ -7,10 +7,10 @@ use portico_protocol::settlement::Fraction;
 use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus};
 use portico_protocol::wire::pocket::tokenomics::{ClaimExpirationReason, Params};
 
-use super::arithmetic;
 use super::assessed::Assessed;
 use super::budget::Allowed;
 use super::operations::Operations;
+use super::state::arithmetic;
 use crate::context::Context;
 use crate::error::Fault;
 use crate::event::{TypedEvent, quote};

@@ -9,7 +9,7 @@ use portico_protocol::Upokt;
 use portico_protocol::settlement::Fraction;
 use portico_protocol::wire::pocket::application::Application;
 
-use super::{MODULE, arithmetic};
+use super::state::{MODULE, arithmetic};
 use crate::error::{Fault, refuse};
 use crate::stake;
 

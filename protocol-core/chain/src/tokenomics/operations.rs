@@ -6,7 +6,7 @@ use portico_protocol::tx::module_address;
 use portico_protocol::wire::pocket::tokenomics::SettlementOpReason as Reason;
 use portico_protocol::{Address, Upokt};
 
-use super::MODULE;
+use super::state::MODULE;
 use crate::bank;
 use crate::context::Context;
 use crate::error::{Fault, refuse};

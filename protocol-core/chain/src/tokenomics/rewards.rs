@@ -7,7 +7,7 @@ use portico_protocol::wire::pocket::shared::{ServiceRevenueShare, Supplier};
 use portico_protocol::wire::pocket::tokenomics::{Params, SettlementOpReason as Reason};
 
 use super::operations::Operations;
-use super::{MODULE, arithmetic};
+use super::state::{MODULE, arithmetic};
 use crate::context::Context;
 use crate::error::{Fault, refuse};
 use crate::event::{TypedEvent, quote};

@@ -8,7 +8,7 @@ use portico_protocol::{Address, Upokt};
 use serde::{Deserialize, Serialize};
 
 use super::operations::Operations;
-use super::{MODULE, arithmetic};
+use super::state::{MODULE, arithmetic};
 use crate::context::Context;
 use crate::error::{Fault, refuse};
 use crate::event::{TypedEvent, quote};

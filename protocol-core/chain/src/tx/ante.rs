@@ -8,8 +8,8 @@ use portico_protocol::wire::cosmos::tx::v1beta1::SignerInfo;
 use portico_protocol::{Address, Upokt};
 use prost_types::Any;
 
-use super::Mode;
 use super::message::Msg;
+use super::mode::Mode;
 use super::signature::{Key, MAX_SIGNATURES, Signer, count, parts};
 use crate::context::{Context, required};
 use crate::error::{Fault, sdk};

@@ -1,7 +1,8 @@
 //! The messages that a transaction can carry.
 
+use portico_protocol::Address;
 use portico_protocol::tx::decode_canonical;
-use portico_protocol::wire::cosmos::authz::v1beta1::{MsgExec, MsgGrant, MsgRevoke};
+use portico_protocol::wire::cosmos::authz::v1beta1::{MsgExec, MsgExecResponse, MsgGrant, MsgRevoke};
 use portico_protocol::wire::cosmos::bank::v1beta1::{MsgMultiSend, MsgSend};
 use portico_protocol::wire::cosmos::feegrant::v1beta1::{MsgGrantAllowance, MsgRevokeAllowance};
 use portico_protocol::wire::pocket::application::{
@@ -35,16 +36,17 @@ use portico_protocol::wire::pocket::tokenomics::{
     MsgUpdateParam as MsgUpdateTokenomicsParam, MsgUpdateParams as MsgUpdateTokenomicsParams,
 };
 use portico_protocol::wire::portico::feature::{MsgCancelFlag, MsgSetFlag};
-use prost::Name;
+use prost::{Message as _, Name};
 use prost_types::Any;
 
 use crate::context::Context;
 use crate::error::{Fault, sdk};
+use crate::event::tag;
 use crate::{application, authz, bank, feature, feegrant, gateway, governance, proof, service, supplier};
 
 /// Declares the message types with their signer field, stateless checks and handler.
 macro_rules! messages {
-    ($($kind:ident, $signer:expr, $check:expr, $run:path;)*) => {
+    ($($kind:ident, $signer:expr, $check:expr, $run:expr;)*) => {
         /// A decoded message.
         #[allow(clippy::enum_variant_names)] // as on the wire
         pub(crate) enum Msg {
@@ -95,7 +97,7 @@ macro_rules! messages {
             /// Applies it; returns its encoded response.
             pub(crate) fn run(&self, ctx: &mut Context<'_>) -> Result<Vec<u8>, Fault> {
                 match self {
-                    $(Self::$kind(message) => $run(ctx, message).map(Response::encoded),)*
+                    $(Self::$kind(message) => ($run)(ctx, message).map(Response::encoded),)*
                 }
             }
         }
@@ -123,9 +125,9 @@ messages! {
     MsgCancelFlag, |m| &m.authority, feature::check_cancel, feature::msg_cancel;
     MsgTransferApplication, |m| &m.source_address, application::check_transfer, application::msg_transfer;
     MsgTransferService, |m| &m.owner_address, service::check_transfer, service::msg_transfer;
-    MsgGrant, |m| &m.granter, |_: &MsgGrant| Ok(()), authz::msg_grant;
+    MsgGrant, |m| &m.granter, |_: &MsgGrant| Ok(()), |ctx: &mut Context<'_>, message: &MsgGrant| authz::msg_grant(ctx, message, Msg::is_known);
     MsgRevoke, |m| &m.granter, |_: &MsgRevoke| Ok(()), authz::msg_revoke;
-    MsgExec, |m| &m.grantee, |_: &MsgExec| Ok(()), authz::msg_exec;
+    MsgExec, |m| &m.grantee, |_: &MsgExec| Ok(()), exec;
     MsgGrantAllowance, |m| &m.granter, |_: &MsgGrantAllowance| Ok(()), feegrant::msg_grant;
     MsgRevokeAllowance, |m| &m.granter, |_: &MsgRevokeAllowance| Ok(()), feegrant::msg_revoke;
     MsgMultiSend, |m| m.inputs.first().map_or("", |input| input.address.as_str()), |_: &MsgMultiSend| Ok(()), bank::msg_multi_send;
@@ -142,6 +144,38 @@ messages! {
     MsgAddService, |m| &m.owner_address, service::check_add, service::msg_add;
     MsgCreateClaim, |m| &m.supplier_operator_address, proof::check_create_claim, proof::msg_create_claim;
     MsgSubmitProof, |m| &m.supplier_operator_address, proof::check_submit_proof, proof::msg_submit_proof;
+}
+
+/// `MsgExec`: runs messages whose signers allowed it, or are the grantee itself. One that fails takes the others along.
+fn exec(ctx: &mut Context<'_>, message: &MsgExec) -> Result<Vec<u8>, Fault> {
+    let grantee: Address = message
+        .grantee
+        .parse()
+        .map_err(|_| sdk::invalid_address(format!("grantee {:?}", message.grantee)))?;
+    if message.msgs.is_empty() || message.msgs.len() > authz::MAX_MESSAGES {
+        return Err(sdk::invalid_request("messages cannot be empty"));
+    }
+    let mut results = Vec::new();
+    for (index, any) in message.msgs.iter().enumerate() {
+        let inner = Msg::decode(any)?;
+        if matches!(inner, Msg::MsgExec(_)) {
+            return Err(sdk::unauthorized(
+                "a message of this kind is not run within another",
+            ));
+        }
+        inner.check()?;
+        let signer = inner.signer()?;
+        let granter = signer
+            .parse()
+            .map_err(|_| sdk::invalid_address(format!("signer {signer:?}")))?;
+        if granter != grantee {
+            authz::spend(ctx, &granter, &grantee, any)?;
+        }
+        let first = ctx.events.len();
+        results.push(inner.run(ctx)?);
+        tag(&mut ctx.events[first..], "authz_msg_index", &index.to_string());
+    }
+    Ok(MsgExecResponse { results }.encode_to_vec())
 }
 
 /// What a handler returns.
