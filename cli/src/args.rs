@@ -64,9 +64,9 @@ pub(crate) enum Command {
     Node(crate::node::NodeArgs),
     /// Run a gateway: answers dApps with relays
     Gateway(crate::roles::GatewayArgs),
-    /// Run a servicer: answers relays with nodes of yours, claims and proves them
-    Servicer(crate::roles::ServicerArgs),
-    /// Check a configuration file, or print the JSON schema of one
+    /// Run a servicer: answers relays with nodes of yours, claims and proves them; ask it where the money went
+    Servicer(crate::servicer::ServicerArgs),
+    /// Check a configuration file, print the JSON schema of one, or import another relay miner's
     Config(crate::config::ConfigArgs),
     /// Ask a running gateway, servicer or node whether it is well; exit 0 only if it is
     Health(crate::health::HealthArgs),
@@ -79,7 +79,8 @@ impl Command {
     pub(crate) fn quiet_by_default(&self) -> bool {
         match self {
             Self::Node(args) => args.is_tool(),
-            _ => !matches!(self, Self::Gateway(_) | Self::Servicer(_)),
+            Self::Servicer(args) => args.is_tool(),
+            _ => !matches!(self, Self::Gateway(_)),
         }
     }
 
@@ -93,7 +94,7 @@ impl Command {
             Self::Smst(args) => return args.run().await,
             Self::Node(args) => args.run().await?,
             Self::Gateway(args) => args.run().await?,
-            Self::Servicer(args) => args.run().await?,
+            Self::Servicer(args) => return args.run().await,
             Self::Bench(args) => args.run().await?,
             Self::Config(args) => args.run()?,
             Self::Health(args) => args.run().await?,

@@ -1,4 +1,6 @@
-//! `portico config`: checking files, schemas for editors.
+//! `portico config`: checking files, schemas for editors, files of other programs.
+
+mod import;
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,11 @@ enum ConfigCommand {
         #[arg(long, value_enum)]
         role: Option<Role>,
     },
+    /// Make a servicer's configuration of the files of the reference relay miner or of the HA relay miner
+    ///
+    /// What has a counterpart is taken over. Every other key is named on standard error: ignored (not needed here), unsupported (it would
+    /// change what the servicer does), different, unknown, or to do.
+    Import(import::ImportArgs),
     /// Print the JSON schema of a role's file, for editors
     Schema {
         /// Whose file
@@ -52,6 +59,7 @@ impl ConfigArgs {
                 role.check(&file)?;
                 println!("{}: a valid {} configuration", file.display(), role.name());
             }
+            ConfigCommand::Import(args) => args.run()?,
             ConfigCommand::Schema { role } => println!("{}", serde_json::to_string_pretty(&role.schema())?),
         }
         Ok(())

@@ -28,6 +28,7 @@ mod query;
 mod relay;
 mod report;
 mod roles;
+mod servicer;
 mod smst;
 mod table;
 mod tx;

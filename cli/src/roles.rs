@@ -1,4 +1,4 @@
-//! `portico gateway`, `servicer`: one role per process, from a configuration file.
+//! `portico gateway`: one role per process, from a configuration file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,7 @@ use clap::Args;
 use portico_chain::genesis::Genesis;
 use portico_config::gateway::GatewayConfig;
 use portico_config::load;
-use portico_config::servicer::ServicerConfig;
 use portico_gateway::Gateway;
-use portico_servicer::Servicer;
 
 use crate::chain::RoleChainArgs;
 use crate::head_age;
@@ -17,14 +15,6 @@ use crate::parts::{Parts, signals};
 
 #[derive(Args)]
 pub(crate) struct GatewayArgs {
-    #[command(flatten)]
-    file: FileArgs,
-    #[command(flatten)]
-    chain: RoleChainArgs,
-}
-
-#[derive(Args)]
-pub(crate) struct ServicerArgs {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
@@ -55,22 +45,6 @@ impl GatewayArgs {
         tracing::info!(address = %gateway.local_addr(), "gateway listens");
         let mut parts = Parts::new();
         parts.start("gateway", gateway.run(parts.stop()));
-        parts.start("watch on the chain", head_age::watch(head, parts.stop()));
-        parts.start("signal handler", signals(parts.stop()));
-        parts.finish().await
-    }
-}
-
-impl ServicerArgs {
-    pub(crate) async fn run(self) -> Result<()> {
-        let config: ServicerConfig = load(&self.file.config)?;
-        let chain = self.chain.or(&config.chain).connect().await?;
-        let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
-        let open = || Servicer::open(config, chain, registry);
-        let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?;
-        tracing::info!(address = %servicer.local_addr(), "servicer listens");
-        let mut parts = Parts::new();
-        parts.start("servicer", servicer.run(parts.stop()));
         parts.start("watch on the chain", head_age::watch(head, parts.stop()));
         parts.start("signal handler", signals(parts.stop()));
         parts.finish().await

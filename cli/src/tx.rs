@@ -2,6 +2,9 @@
 
 mod messages;
 mod send;
+mod stake;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -17,9 +20,9 @@ pub(crate) use send::{Fee, submit};
 pub(crate) struct TxArgs {
     #[command(subcommand)]
     message: Message,
-    /// Who signs: a key file, or an actor of the local network (e.g. faucet)
-    #[arg(long, global = true, value_name = "KEY", default_value = "faucet")]
-    from: String,
+    /// Who signs: a key file, or an actor of the local network (e.g. faucet, the default)
+    #[arg(long, global = true, value_name = "KEY")]
+    from: Option<String>,
     /// Gas limit; found out by simulation when left out
     #[arg(long, global = true, value_name = "GAS")]
     gas: Option<u64>,
@@ -51,10 +54,14 @@ pub(crate) enum Message {
     /// Stake the signer as application of one service, or raise its stake
     StakeApplication {
         /// Stake in upokt; more than before on a change
-        #[arg(value_name = "UPOKT")]
-        stake: u64,
+        #[arg(value_name = "UPOKT", required_unless_present = "config")]
+        stake: Option<u64>,
         /// Service whose relays are paid from the stake
-        service: ServiceId,
+        #[arg(required_unless_present = "config")]
+        service: Option<ServiceId>,
+        /// Take stake, service, limit and gateways from a stake file, as the network's own CLI reads them
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["stake", "service", "spend_limit"])]
+        config: Option<PathBuf>,
         /// Most that one session may cost, in upokt; 0 takes a limit away
         #[arg(long, value_name = "UPOKT")]
         spend_limit: Option<u64>,
@@ -62,17 +69,35 @@ pub(crate) enum Message {
     /// Stake the signer as gateway, or raise its stake
     StakeGateway {
         /// Stake in upokt; more than before on a change
-        #[arg(value_name = "UPOKT")]
-        stake: u64,
+        #[arg(value_name = "UPOKT", required_unless_present = "config")]
+        stake: Option<u64>,
+        /// Take the stake from a stake file, as the network's own CLI reads them
+        #[arg(long, value_name = "FILE", conflicts_with = "stake")]
+        config: Option<PathBuf>,
     },
-    /// Stake the signer as supplier (owner and operator), or change stake and services; active from the next session on
+    /// Stake suppliers, or change stake and services; active from the next session on
+    ///
+    /// With a stake and --service: the signer, as owner and operator, for JSON-RPC. With --config: one or hundreds of suppliers, each from a
+    /// stake file as the network's own CLI reads them. What exists on chain, what would change and what it costs is shown first; nothing is
+    /// sent without --yes, and a supplier that is as its file says is left alone.
     StakeSupplier {
         /// Stake in upokt
-        #[arg(value_name = "UPOKT")]
-        stake: u64,
+        #[arg(
+            value_name = "UPOKT",
+            required_unless_present = "config",
+            conflicts_with = "config"
+        )]
+        stake: Option<u64>,
         /// A service and the URL under which relays for it are answered; repeat for more
-        #[arg(long = "service", value_name = "ID=URL", required = true)]
+        #[arg(
+            long = "service",
+            value_name = "ID=URL",
+            required_unless_present = "config",
+            conflicts_with = "config"
+        )]
         services: Vec<ServiceUrl>,
+        #[command(flatten)]
+        files: stake::FilesArgs,
     },
     /// Let a gateway sign relays for the signer, an application
     Delegate {
@@ -90,8 +115,14 @@ pub(crate) enum Message {
     UnstakeApplication,
     /// End the signer's stake as gateway
     UnstakeGateway,
-    /// End the signer's stake as supplier
-    UnstakeSupplier,
+    /// End the stake of the signer, or of an operator whose owner the signer is, as supplier
+    UnstakeSupplier {
+        /// The operator, when the signer is its owner
+        #[arg(long, value_name = "ACTOR", conflicts_with = "config")]
+        operator: Option<String>,
+        #[command(flatten)]
+        files: stake::FilesArgs,
+    },
     /// Add a service, or change one that the signer owns
     AddService {
         /// Service id, e.g. eth
@@ -131,14 +162,24 @@ impl std::str::FromStr for ServiceUrl {
 
 impl TxArgs {
     pub(crate) async fn run(self) -> Result<()> {
-        let key = folders::key(&self.from)?;
-        let message = self.message.pack(&key.address())?;
-        let chain = self.chain.connect().await?;
         let fee = Fee {
             gas: self.gas,
             upokt: self.fee,
         };
-        let included = submit(&*chain, &key, vec![message], fee, &self.memo).await?;
+        let files = match &self.message {
+            Message::StakeSupplier { files, .. } => Some((files, stake::Verb::Stake)),
+            Message::UnstakeSupplier { files, .. } => Some((files, stake::Verb::Unstake)),
+            _ => None,
+        };
+        if let Some((files, verb)) = files.filter(|(files, _)| files.is_given()) {
+            let keys = files.keys(self.from.as_deref())?;
+            let chain = self.chain.connect().await?;
+            return files.run(verb, &keys, &*chain, fee, &self.memo, self.json).await;
+        }
+        let key = folders::key(self.from.as_deref().unwrap_or("faucet"))?;
+        let chain = self.chain.connect().await?;
+        let messages = self.message.pack(&key.address(), &*chain).await?;
+        let included = submit(&*chain, &key, messages, fee, &self.memo).await?;
         let outcome = View::Fields(vec![
             ("hash", included.hash.as_str().into()),
             ("height", included.result.height.0.into()),

@@ -13,13 +13,16 @@
 
 pub mod chain;
 pub mod gateway;
+pub mod keys;
 pub mod listener;
 pub mod load;
 mod locate;
 pub mod node;
 pub mod secret;
 pub mod servicer;
+pub mod stake;
 pub mod tls;
+mod usable;
 
 pub use load::{Config, ConfigError, Environment, Fault, Faults, load};
 pub use secret::{Secret, SecretError};

@@ -51,10 +51,18 @@ pub enum SecretError {
         mode: u32,
     },
     /// Larger than a secret.
-    #[error("key file {} is larger than {MAX_SECRET_BYTES} bytes", .path.display())]
+    #[error("key file {} is too large", .path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
+    },
+    /// Not what a key file holds.
+    #[error("key file {}: {what}", .path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
     },
     /// Not a private key.
     #[error("key file {}: {source}", .path.display())]
@@ -79,13 +87,18 @@ impl Secret {
 
     /// Reads the file at `path` without surrounding white space; refuses one that its group or every user of the machine can access.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
+        Self::read_up_to(path, MAX_SECRET_BYTES)
+    }
+
+    /// As [`Self::read`], for files of up to `max_bytes`.
+    pub(crate) fn read_up_to(path: &Path, max_bytes: u64) -> Result<Self, SecretError> {
         let unreadable = |source| SecretError::Read {
             path: path.to_owned(),
             source,
         };
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
         check_mode(path, &metadata)?;
-        if metadata.len() > MAX_SECRET_BYTES {
+        if metadata.len() > max_bytes {
             return Err(SecretError::TooLarge {
                 path: path.to_owned(),
             });

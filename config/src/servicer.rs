@@ -19,10 +19,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::chain::ChainConfig;
+use crate::keys::KeyFile;
 use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 use crate::tls::ServerTls;
+use crate::usable;
 
 mod backend;
 
@@ -46,6 +48,9 @@ pub struct ServicerConfig {
     pub data_dir: PathBuf,
     /// Operator keys of the suppliers served by this process, 64 hexadecimal characters each; at least one.
     pub suppliers: Vec<Secret>,
+    /// More operator keys: files of 64 hexadecimal characters, key files of the HA relay miner, or folders of them. They are added to
+    /// `suppliers`.
+    pub key_files: Vec<KeyFile>,
     /// Services by id; at least one.
     #[schemars(with = "BTreeMap<String, ServiceConfig>")]
     pub services: BTreeMap<ServiceId, ServiceConfig>,
@@ -73,6 +78,7 @@ impl Default for ServicerConfig {
             admin_listen: None,
             data_dir: PathBuf::from("servicer-data"),
             suppliers: Vec::new(),
+            key_files: Vec::new(),
             services: BTreeMap::new(),
             meter: MeterConfig::default(),
             tx: TxConfig::default(),
@@ -339,6 +345,8 @@ impl Config for ServicerConfig {
     fn validate(&self, faults: &mut Faults) {
         self.chain.validate(faults);
         self.listener.validate(faults);
+        usable::keys("suppliers", &self.suppliers, faults);
+        usable::folder("data_dir", &self.data_dir, faults);
         if let Some(tls) = &self.tls {
             tls.validate("tls", faults);
         }
@@ -351,6 +359,9 @@ impl Config for ServicerConfig {
     }
 
     fn take_secrets(&mut self, environment: &Environment<'_>) {
+        for file in &mut self.key_files {
+            self.suppliers.append(&mut file.take());
+        }
         if let Some(keys) = environment.secrets("PORTICO_SUPPLIER_KEYS") {
             self.suppliers = keys;
         }

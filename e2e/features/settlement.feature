@@ -8,6 +8,7 @@ Feature: A session is claimed, proved and settled to the last upokt
     And the claim is proved and settles 84000 upokt
     And every balance moved as the default distribution says
     And the supply is what was minted and burned
+    And the servicer's ledger agrees with events and balances, while it runs and when it is stopped
 
   Scenario: A claim that needs no proof settles without one
     Given a network with 1 supplier

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use portico_protocol::{Address, Height, ServiceId};
+use portico_smst::Path;
+use serde::{Deserialize, Serialize};
 
 use crate::backend::Backends;
 use crate::leaf_log::{Leaf, LeafLog, LeafLogError};
@@ -13,6 +15,7 @@ use crate::relay::simulation::Simulated;
 use crate::relay::writer::Writer;
 use crate::session::ledger::LedgerRow;
 use crate::session::tree::{SessionTree, SessionTrees};
+use crate::session::unpaid::{RecentUnpaid, UnpaidRelay};
 
 /// Looks into a running servicer.
 #[derive(Clone)]
@@ -20,10 +23,28 @@ pub struct ServicerHandle {
     pub(crate) trees: Arc<SessionTrees>,
     pub(crate) log: Arc<dyn LeafLog>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) recent: Arc<RecentUnpaid>,
     /// The queue closes when the last relay is done, whoever still looks.
     pub(crate) writer: Weak<Writer>,
     pub(crate) simulated: Arc<Simulated>,
     pub(crate) services: Arc<BTreeMap<ServiceId, Arc<ServedService>>>,
+}
+
+/// What is known of one relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "found", rename_all = "snake_case")]
+pub enum FoundRelay {
+    /// It is a leaf.
+    Leaf {
+        /// Session id.
+        session_id: String,
+        /// Operator address of the supplier.
+        supplier: Address,
+        /// Position in the session, from 0.
+        seq: u64,
+    },
+    /// It was answered, and earns nothing.
+    Unpaid(UnpaidRelay),
 }
 
 impl std::fmt::Debug for ServicerHandle {
@@ -60,6 +81,45 @@ impl ServicerHandle {
             });
         })?;
         Ok(leaves)
+    }
+
+    /// What is known of the relay `hash`; a leaf whose session was settled or expired is found until it is deleted, an unpaid relay until
+    /// newer ones take its place or the servicer restarts. Blocks while it reads.
+    ///
+    /// # Errors
+    /// When the leaf log cannot be read.
+    pub fn relay(&self, hash: &[u8; 32]) -> Result<Option<FoundRelay>, LeafLogError> {
+        let path = Path::of_key(hash);
+        for tree in self.trees.all().iter().rev().filter(|tree| !tree.is_forgotten()) {
+            let mut seq = tree.leaves().set.get(&path);
+            // A finished session that was read from disk has no leaves in memory.
+            if tree.stage().is_final() && seq.is_none() {
+                self.log.scan(tree.index, &mut |at, key, _| {
+                    seq = seq.or((key == hash).then_some(at));
+                })?;
+            }
+            if let Some(seq) = seq {
+                let record = tree.record();
+                let (session_id, supplier) = (record.session_id, record.supplier);
+                return Ok(Some(FoundRelay::Leaf {
+                    session_id,
+                    supplier,
+                    seq,
+                }));
+            }
+        }
+        let Some((index, reason)) = self.recent.find(hash) else {
+            return Ok(None);
+        };
+        let tree = self.trees.all().into_iter().find(|tree| tree.index == index);
+        Ok(tree.map(|tree| {
+            let record = tree.record();
+            FoundRelay::Unpaid(UnpaidRelay {
+                session_id: record.session_id,
+                supplier: record.supplier,
+                reason,
+            })
+        }))
     }
 
     /// Stores the counters of an orderly stop; those of the last block would be lost otherwise.

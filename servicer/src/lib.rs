@@ -42,11 +42,14 @@ mod servicer;
 mod session;
 
 pub use error::ServicerError;
-pub use handle::ServicerHandle;
+pub use handle::{FoundRelay, ServicerHandle};
+pub use lifecycle::settlement::{ChainSettlement, settlements};
 pub use readiness::Readiness;
 pub use servicer::Servicer;
+pub use session::gaps::{Gap, Gaps, Reason, Step};
 pub use session::ledger::{LedgerRow, LedgerTotals};
 pub use session::stage::{ExpiredReason, Stage};
+pub use session::unpaid::{Unpaid, UnpaidBy, UnpaidRelay};
 
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,7 @@ use crate::relay::verify::Verifier;
 use crate::relay::writer::Writer;
 use crate::session::ledger::LedgerRow;
 use crate::session::lookup::{Rules, Sessions};
+use crate::session::unpaid::RecentUnpaid;
 
 /// A servicer whose data is open and whose ports are bound; [`Servicer::run`] serves until stopped.
 pub struct Servicer {
@@ -128,11 +129,13 @@ impl Servicer {
             Arc::clone(&metrics),
         ));
         let progress = Arc::new(Progress::default());
+        let recent = Arc::new(RecentUnpaid::default());
         let recorder = Recorder::new(
             Arc::clone(&trees),
             Arc::clone(&log),
             Arc::clone(&writer),
             Arc::clone(&metrics),
+            Arc::clone(&recent),
             config.meter.over_servicing,
         );
         let served = Served {
@@ -171,6 +174,7 @@ impl Servicer {
             trees,
             log,
             progress,
+            recent,
             writer: Arc::downgrade(&writer),
             services: Arc::new(services),
         };

@@ -207,6 +207,10 @@ impl ModuleParams for MemoryChain {
         absent("proof params")
     }
 
+    async fn supplier_params(&self) -> Result<pocket::supplier::Params, ChainError> {
+        absent("supplier params")
+    }
+
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
         absent("tokenomics params")
     }

@@ -26,6 +26,7 @@ pub(crate) struct Fee {
 }
 
 /// A transaction in a block.
+#[derive(Clone)]
 pub(crate) struct Included {
     /// Its hash.
     pub(crate) hash: String,

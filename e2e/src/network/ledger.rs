@@ -192,4 +192,74 @@ impl Network {
         }
         Ok(sum)
     }
+
+    /// That `portico servicer ledger` and `why` tell what the chain's events and the supplier's balance tell; returns the ledger's totals.
+    pub async fn check_ledger(&self, session: &str) -> Result<serde_json::Value> {
+        let (settled, supplier) = (
+            self.settled_in_all().await?,
+            self.suppliers().first().context("no supplier")?.address(),
+        );
+        // A settlement is known to the servicer when it has taken the block into account.
+        let ledger = eventually("the ledger tells of the settlement", || async {
+            let told = self
+                .ask_servicer(&["ledger", "--against-chain", "--format", "json"])
+                .await?;
+            let ledger: serde_json::Value = serde_json::from_str(&told)?;
+            Ok((amount(&ledger["totals"]["settled_upokt"])? == settled).then_some(ledger))
+        })
+        .await?;
+        let totals = &ledger["totals"];
+        ensure!(ledger["closes"] == true, "the ledger does not close: {ledger}");
+        let gained = self.balance(&supplier).await? - self.genesis_balance(&supplier);
+        ensure!(
+            amount(&totals["paid_upokt"])? == gained,
+            "the supplier's balance grew by {gained}: {totals}"
+        );
+        ensure!(
+            totals["validated"] == totals["claimed"],
+            "every relay is claimed: {totals}"
+        );
+        let why = self.ask_servicer(&["why", session]).await?;
+        ensure!(
+            why.contains("settled") && why.contains(&supplier.to_string()),
+            "{why}"
+        );
+        let relay = self
+            .ask_servicer(&["ledger", "--by", "day", "--format", "csv"])
+            .await?;
+        ensure!(relay.lines().count() >= 2, "{relay}");
+        Ok(totals.clone())
+    }
+
+    /// What `portico servicer COMMAND…` answers; errs with its error.
+    async fn ask_servicer(&self, command: &[&str]) -> Result<String> {
+        let answer = tokio::process::Command::new(crate::process::binary()?)
+            .arg("servicer")
+            .args(command)
+            .arg("--config")
+            .arg(self.plan.config_file(portico_localnet::Role::Servicer))
+            .output()
+            .await?;
+        let told = String::from_utf8_lossy(&answer.stdout).into_owned();
+        ensure!(
+            answer.status.success(),
+            "{told}{}",
+            String::from_utf8_lossy(&answer.stderr)
+        );
+        Ok(told)
+    }
+
+    /// Asks the servicer to end, and waits until it has.
+    pub async fn stop_servicer(&mut self) -> Result<()> {
+        self.processes.of(portico_localnet::Role::Servicer).stop().await
+    }
+}
+
+/// An amount in JSON, where it is a text.
+fn amount(value: &serde_json::Value) -> Result<u128> {
+    value
+        .as_str()
+        .context("an amount is a text")?
+        .parse()
+        .context("an amount is a number")
 }

@@ -53,3 +53,17 @@ async fn balances_moved(world: &mut World) -> Result<()> {
 async fn supply_adds_up(world: &mut World) -> Result<()> {
     world.network().await?.check_supply().await
 }
+
+#[then("the servicer's ledger agrees with events and balances, while it runs and when it is stopped")]
+async fn ledger_agrees(world: &mut World) -> Result<()> {
+    let session = world.session.clone().context("no session was used")?;
+    let network = world.network().await?;
+    let running = network.check_ledger(&session).await?;
+    network.stop_servicer().await?;
+    let stopped = network.check_ledger(&session).await?;
+    ensure!(
+        running == stopped,
+        "the ledger is {running} while it runs, {stopped} when it is stopped"
+    );
+    Ok(())
+}

@@ -130,6 +130,9 @@ pub trait ModuleParams: Send + Sync + 'static {
     /// Live proof params.
     async fn proof_params(&self) -> Result<pocket::proof::Params, ChainError>;
 
+    /// Live supplier params: minimum stake and staking fee.
+    async fn supplier_params(&self) -> Result<pocket::supplier::Params, ChainError>;
+
     /// Live tokenomics params.
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError>;
 }

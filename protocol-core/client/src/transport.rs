@@ -196,6 +196,10 @@ impl<T: Transport> ModuleParams for T {
         params!(self, proof)
     }
 
+    async fn supplier_params(&self) -> Result<pocket::supplier::Params, ChainError> {
+        params!(self, supplier)
+    }
+
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
         params!(self, tokenomics)
     }

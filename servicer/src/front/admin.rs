@@ -1,10 +1,10 @@
-//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger` and `/leaves`.
+//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger`, `/relays/HASH` and `/leaves`.
 //!
 //! | path | on `listen` | on `admin_listen` |
 //! |---|---|---|
 //! | `/health`, `/ready`, `/ready/SERVICE` | always: load balancers ask where the relays go | yes |
 //! | `/metrics` | unless `admin_listen` is configured | yes |
-//! | `/ledger`, `/leaves` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
+//! | `/ledger`, `/relays/HASH`, `/leaves` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
 
 use std::sync::Arc;
 
@@ -46,10 +46,11 @@ pub(crate) fn metrics_only(admin: &Admin) -> Router {
         .with_state(Arc::new(admin.clone()))
 }
 
-/// `/ledger` and `/leaves`.
+/// `/ledger`, `/relays/HASH` and `/leaves`.
 pub(crate) fn ledger_and_leaves(admin: &Admin) -> Router {
     let routes = Router::new()
         .route("/ledger", get(ledger))
+        .route("/relays/{hash}", get(relay))
         .route("/leaves", get(leaves));
     routes.with_state(Arc::new(admin.clone()))
 }
@@ -107,6 +108,25 @@ async fn ledger(State(admin): State<Arc<Admin>>) -> Response {
     let rows = admin.handle.ledger();
     let totals = LedgerTotals::of(&rows);
     Json(serde_json::json!({ "totals": totals, "sessions": rows })).into_response()
+}
+
+/// What is known of one relay, by its hash.
+async fn relay(State(admin): State<Arc<Admin>>, Path(hash): Path<String>) -> Response {
+    let mut bytes = [0; 32];
+    if hex::decode_to_slice(&hash, &mut bytes).is_err() {
+        return (
+            StatusCode::BAD_REQUEST,
+            "a relay's hash has 64 hexadecimal characters",
+        )
+            .into_response();
+    }
+    let handle = admin.handle.clone();
+    match tokio::task::spawn_blocking(move || handle.relay(&bytes)).await {
+        Ok(Ok(Some(found))) => Json(found).into_response(),
+        Ok(Ok(None)) => (StatusCode::NOT_FOUND, "no such relay is known").into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }
 
 #[derive(Deserialize)]

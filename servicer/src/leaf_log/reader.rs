@@ -7,6 +7,9 @@ use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableD
 
 use super::store::{check_format, scan, sessions};
 use super::{FILE_NAME, Leaf, LeafLogError, SessionSummary, file};
+use crate::handle::FoundRelay;
+use crate::session::ledger::{self, LedgerRow};
+use crate::session::record::SessionRecord;
 
 /// A leaf log opened for reading only, while no servicer uses it.
 pub struct LeafReader {
@@ -62,9 +65,8 @@ impl LeafReader {
     pub fn sessions(&self) -> Result<Vec<SessionSummary>, LeafLogError> {
         let txn = self.begin()?;
         let records = sessions(&txn)?;
-        let summarize = |(index, record): (u64, crate::session::record::SessionRecord)| {
-            let mut leaves = 0;
-            scan(&txn, index, &mut |_, _, _| leaves += 1)?;
+        let summarize = |(index, record): (u64, SessionRecord)| {
+            let leaves = count(&txn, index)?;
             Ok(SessionSummary {
                 session_id: record.session_id,
                 supplier: record.supplier,
@@ -74,6 +76,46 @@ impl LeafReader {
             })
         };
         records.into_iter().map(summarize).collect()
+    }
+
+    /// The money ledger as the servicer left it: one row per session and supplier, oldest first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn ledger(&self) -> Result<Vec<LedgerRow>, LeafLogError> {
+        let txn = self.begin()?;
+        let row = |(index, mut record): (u64, SessionRecord)| {
+            let committed = match record.deleted_leaves {
+                Some(deleted) => deleted,
+                None => count(&txn, index)?,
+            };
+            // As at a start: counters are stored once per block, and the leaves on disk tell of more after a crash.
+            record.counts.raise_to(committed);
+            Ok(ledger::row(record, committed))
+        };
+        sessions(&txn)?.into_iter().map(row).collect()
+    }
+
+    /// Session and position of the relay `hash`, if it is a leaf.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn find(&self, hash: &[u8; 32]) -> Result<Option<FoundRelay>, LeafLogError> {
+        let txn = self.begin()?;
+        for (index, record) in sessions(&txn)?.into_iter().rev() {
+            let mut found = None;
+            scan(&txn, index, &mut |seq, key, _| {
+                found = found.or((key == hash).then_some(seq));
+            })?;
+            if let Some(seq) = found {
+                return Ok(Some(FoundRelay::Leaf {
+                    session_id: record.session_id,
+                    supplier: record.supplier,
+                    seq,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// Leaves of a session in the order in which they were committed; empty for an unknown session.
@@ -106,6 +148,13 @@ impl LeafReader {
         };
         begun.map_err(|error| LeafLogError::Store(Box::new(error.into())))
     }
+}
+
+/// Leaves of a session.
+fn count(txn: &ReadTransaction, session: u64) -> Result<u64, LeafLogError> {
+    let mut leaves = 0;
+    scan(txn, session, &mut |_, _, _| leaves += 1)?;
+    Ok(leaves)
 }
 
 fn repaired_copy(data_dir: &Path) -> Result<Source, LeafLogError> {

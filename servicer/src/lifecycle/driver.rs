@@ -243,6 +243,7 @@ impl Driver {
             for tree in &open {
                 let mut record = tree.record();
                 if let Some(outcome) = settlement.outcome(&record) {
+                    record.slashed = settlement.slashed(&record);
                     self.finish(&mut record, outcome, height);
                     changed.push((Arc::clone(tree), record));
                 }

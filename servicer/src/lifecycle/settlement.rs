@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 
 use portico_client::Event;
-use portico_protocol::Upokt;
 use portico_protocol::types::DENOM;
+use portico_protocol::{Address, ServiceId, Upokt};
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::session::ledger::LedgerRow;
 use crate::session::record::{SessionRecord, Settled};
 use crate::session::stage::ExpiredReason;
+
+const SETTLED: &str = "pocket.tokenomics.EventClaimSettled";
+const SLASHED: &str = "pocket.tokenomics.EventSupplierSlashed";
+/// Part of the names of the operations that pay a supplier's shareholders.
+const SHAREHOLDER: &str = "SUPPLIER_SHAREHOLDER_REWARD";
 
 /// Outcome of one claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +26,7 @@ pub(crate) enum Outcome {
     Expired(ExpiredReason),
 }
 
-/// The events of a block's end that settle, expire or discard a claim.
+/// The events of a block's end that settle, expire or discard a claim, or slash its supplier.
 #[derive(Debug, Default)]
 pub(crate) struct Settlement<'a> {
     events: Vec<&'a Event>,
@@ -28,7 +35,12 @@ pub(crate) struct Settlement<'a> {
 impl<'a> Settlement<'a> {
     /// Picks the events of interest.
     pub(crate) fn new(events: &'a [Event]) -> Self {
-        let names = ["EventClaimSettled", "EventClaimExpired", "EventClaimDiscarded"];
+        let names = [
+            "EventClaimSettled",
+            "EventClaimExpired",
+            "EventClaimDiscarded",
+            "EventSupplierSlashed",
+        ];
         let of_interest = |event: &&Event| {
             event
                 .kind
@@ -45,12 +57,17 @@ impl<'a> Settlement<'a> {
     /// Only the settled event names the session; the others name application, service, session end and supplier, which together are
     /// one session.
     pub(crate) fn outcome(&self, record: &SessionRecord) -> Option<Outcome> {
-        let event = self.events.iter().find(|event| is_of(event, record))?;
+        let event = self
+            .events
+            .iter()
+            .find(|event| event.kind != SLASHED && is_of(event, record))?;
         Some(match event.kind.as_str() {
-            "pocket.tokenomics.EventClaimSettled" => Outcome::Settled(Settled {
+            SETTLED => Outcome::Settled(Settled {
                 settled: amount(&text(event, "settled_upokt")),
                 overservicing_loss: amount(&text(event, "overservicing_loss_upokt")),
+                deflation_loss: amount(&text(event, "deflation_loss_upokt")),
                 rewards: rewards(event),
+                shares: shares(event),
             }),
             "pocket.tokenomics.EventClaimExpired" => {
                 Outcome::Expired(match text(event, "expiration_reason").as_str() {
@@ -61,6 +78,100 @@ impl<'a> Settlement<'a> {
             _ => Outcome::Expired(ExpiredReason::Discarded),
         })
     }
+
+    /// What was burned of the supplier's stake because the claim of `record` was not proved; 0 when nothing was.
+    pub(crate) fn slashed(&self, record: &SessionRecord) -> Upokt {
+        let mut of_record = self
+            .events
+            .iter()
+            .filter(|event| event.kind == SLASHED && is_of(event, record));
+        let burned = |event: &&Event| amount(&text(event, "proof_missing_penalty"));
+        of_record.next().map(burned).unwrap_or_default()
+    }
+}
+
+/// A claim's outcome as a block's events tell it, for whoever compares a ledger with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainSettlement {
+    /// Operator address.
+    pub supplier: Address,
+    /// Who pays.
+    pub application: Address,
+    /// For what.
+    pub service: ServiceId,
+    /// Last block of the session.
+    pub session_end_height: i64,
+    /// What the application paid.
+    pub settled: Upokt,
+    /// What the supplier's shareholders received.
+    pub paid: Upokt,
+    /// What was burned of the supplier's stake.
+    pub slashed: Upokt,
+    /// Whether the claim was expired or discarded.
+    pub expired: bool,
+}
+
+impl ChainSettlement {
+    /// Whether it is about the session of `row`.
+    #[must_use]
+    pub fn is_of(&self, row: &LedgerRow) -> bool {
+        self.supplier == row.supplier
+            && self.application == row.application
+            && self.service == row.service
+            && self.session_end_height == row.session_end_height
+    }
+
+    fn read(event: &Event, all: &Settlement<'_>) -> Option<Self> {
+        let same = |other: &&&Event| {
+            other.kind == SLASHED
+                && [
+                    "supplier_operator_address",
+                    "application_address",
+                    "service_id",
+                    "session_end_block_height",
+                ]
+                .iter()
+                .all(|key| text(other, key) == text(event, key))
+        };
+        let slashed = all.events.iter().find(same);
+        let settled = event.kind == SETTLED;
+        Some(Self {
+            supplier: text(event, "supplier_operator_address").parse().ok()?,
+            application: text(event, "application_address").parse().ok()?,
+            service: text(event, "service_id").parse().ok()?,
+            session_end_height: text(event, "session_end_block_height").parse().ok()?,
+            settled: if settled {
+                amount(&text(event, "settled_upokt"))
+            } else {
+                Upokt(0)
+            },
+            paid: Upokt(
+                shares(event)
+                    .values()
+                    .fold(0, |sum, share| sum.saturating_add(share.0)),
+            ),
+            slashed: slashed.map_or(Upokt(0), |event| amount(&text(event, "proof_missing_penalty"))),
+            expired: !settled,
+        })
+    }
+}
+
+/// Outcomes of all claims that the events of a block's end tell of; an event that is not readable is left out, with a warning.
+#[must_use]
+pub fn settlements(events: &[Event]) -> Vec<ChainSettlement> {
+    let all = Settlement::new(events);
+    let read = |event: &&Event| {
+        let read = ChainSettlement::read(event, &all);
+        if read.is_none() {
+            tracing::warn!(kind = event.kind, "a settlement event is not readable");
+        }
+        read
+    };
+    all.events
+        .iter()
+        .filter(|event| event.kind != SLASHED)
+        .filter_map(read)
+        .collect()
 }
 
 fn is_of(event: &Event, record: &SessionRecord) -> bool {
@@ -104,6 +215,28 @@ fn rewards(event: &Event) -> BTreeMap<String, Upokt> {
         .collect()
 }
 
+/// What the supplier's shareholders receive, by address.
+fn shares(event: &Event) -> BTreeMap<String, Upokt> {
+    let raw = event
+        .attribute("reward_distribution_detailed")
+        .unwrap_or_default();
+    let payments: Vec<Payment> = serde_json::from_str(raw).unwrap_or_default();
+    let mut shares = BTreeMap::new();
+    for payment in payments.iter().filter(|one| one.op_reason.contains(SHAREHOLDER)) {
+        let share: &mut Upokt = shares.entry(payment.recipient_address.clone()).or_default();
+        share.0 = share.0.saturating_add(amount(&payment.amount).0);
+    }
+    shares
+}
+
+/// One payment of a settlement, as its event tells it.
+#[derive(Deserialize)]
+struct Payment {
+    recipient_address: String,
+    op_reason: String,
+    amount: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +253,13 @@ mod tests {
                 "reward_distribution",
                 r#"{"pokt1a":"14700upokt","pokt1b":"3150upokt"}"#,
             ),
+            (
+                "reward_distribution_detailed",
+                r#"[{"recipient_address":"pokt1a","op_reason":"TLM_RELAY_BURN_EQUALS_MINT_SUPPLIER_SHAREHOLDER_REWARD_DISTRIBUTION","amount":"14000upokt"},
+                    {"recipient_address":"pokt1a","op_reason":"TLM_RELAY_BURN_EQUALS_MINT_DAO_REWARD_DISTRIBUTION","amount":"700upokt"},
+                    {"recipient_address":"pokt1b","op_reason":"TLM_GLOBAL_MINT_SUPPLIER_SHAREHOLDER_REWARD_DISTRIBUTION","amount":"3150upokt"}]"#,
+            ),
+            ("deflation_loss_upokt", "\"525upokt\""),
             ("service_id", "\"svc1\""),
             ("session_end_block_height", "\"1080\""),
             ("session_id", "\"aa\""),
@@ -157,6 +297,12 @@ mod tests {
             (Upokt(21_000), Upokt(5))
         );
         assert_eq!(settled.rewards["pokt1a"], Upokt(14_700));
+        assert_eq!(settled.deflation_loss, Upokt(525));
+        let shares = [
+            ("pokt1a".to_owned(), Upokt(14_000)),
+            ("pokt1b".to_owned(), Upokt(3_150)),
+        ];
+        assert_eq!(settled.shares, shares.into(), "without what others receive");
     }
 
     #[test]
@@ -173,6 +319,26 @@ mod tests {
             change(&mut other);
             assert_eq!(settlement.outcome(&other), None);
         }
+    }
+
+    #[test]
+    fn a_slashed_supplier_is_no_outcome_of_its_own() {
+        let mut slashed = settled();
+        slashed.kind = SLASHED.into();
+        slashed.attributes.retain(|(key, _)| key != "session_id");
+        slashed
+            .attributes
+            .push(("proof_missing_penalty".into(), "\"320upokt\"".into()));
+        let mut expired = slashed.clone();
+        expired.kind = "pocket.tokenomics.EventClaimExpired".into();
+        let events = [slashed, expired];
+        let settlement = Settlement::new(&events);
+        assert_eq!(
+            settlement.outcome(&record()),
+            Some(Outcome::Expired(ExpiredReason::ProofMissing))
+        );
+        assert_eq!(settlement.slashed(&record()), Upokt(320));
+        assert_eq!(Settlement::new(&events[1..]).slashed(&record()), Upokt(0));
     }
 
     #[test]

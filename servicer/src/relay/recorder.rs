@@ -17,6 +17,7 @@ use crate::relay::writer::{Appended, Slot, Writer};
 use crate::session::lookup::{SessionInfo, SessionSupplier};
 use crate::session::meter::Reservation;
 use crate::session::tree::{InFlight, SessionTree, SessionTrees, count};
+use crate::session::unpaid::{RecentUnpaid, Unpaid};
 
 /// Opens sessions on disk, and hands signed messages to the leaf writer.
 pub(crate) struct Recorder {
@@ -24,6 +25,7 @@ pub(crate) struct Recorder {
     log: Arc<dyn LeafLog>,
     writer: Arc<Writer>,
     metrics: Arc<Metrics>,
+    recent: Arc<RecentUnpaid>,
     /// Answer applications whose budget is used up, for nothing.
     over_servicing: bool,
 }
@@ -61,6 +63,7 @@ impl Recorder {
         log: Arc<dyn LeafLog>,
         writer: Arc<Writer>,
         metrics: Arc<Metrics>,
+        recent: Arc<RecentUnpaid>,
         over_servicing: bool,
     ) -> Self {
         Self {
@@ -68,6 +71,7 @@ impl Recorder {
             log,
             writer,
             metrics,
+            recent,
             over_servicing,
         }
     }
@@ -129,40 +133,44 @@ impl Recorder {
         match earns(signed, budget, &target_hash) {
             Ok((relay, budget)) => {
                 count(&tree.counts.applicable);
+                let hash = relay.hash;
                 let written = slot.append(Arc::clone(&tree), relay, budget, in_flight);
                 if signed.durability == Durability::Strict {
                     match written.await.map_err(|_| Refusal::Stopping)?? {
                         Appended::Leaf => {}
-                        Appended::Duplicate => self.unpaid(&tree, "duplicate"),
+                        Appended::Duplicate => self.unpaid(&tree, Unpaid::Duplicate, hash),
                     }
                 }
             }
-            Err(reason) => self.unpaid(&tree, reason),
+            Err((reason, hash)) => self.unpaid(&tree, reason, hash),
         }
         count(&tree.counts.served);
         Ok(())
     }
 
-    fn unpaid(&self, tree: &SessionTree, reason: &'static str) {
-        count(&tree.counts.unpaid);
-        self.metrics.unpaid(reason);
+    fn unpaid(&self, tree: &SessionTree, reason: Unpaid, hash: [u8; 32]) {
+        tree.counts.unpaid(reason);
+        self.recent.add(hash, tree.index, reason);
+        self.metrics.unpaid(reason.name());
     }
 }
 
-/// The relay to record, or why it earns nothing.
+/// The relay to record, or why it earns nothing, with its hash.
 fn earns(
     signed: &Signed<'_>,
     budget: Option<Reservation>,
     target_hash: &[u8; 32],
-) -> Result<(MinedRelay, Reservation), &'static str> {
-    if signed.status >= 500 {
-        return Err("backend_error");
-    }
-    let budget = budget.ok_or("over_serviced")?;
+) -> Result<(MinedRelay, Reservation), (Unpaid, [u8; 32])> {
     let relay = MinedRelay::new(signed.request, signed.response);
+    if signed.status >= 500 {
+        return Err((Unpaid::BackendError, relay.hash));
+    }
+    let Some(budget) = budget else {
+        return Err((Unpaid::OverServiced, relay.hash));
+    };
     if difficulty::is_applicable(&relay.hash, target_hash) {
         Ok((relay, budget))
     } else {
-        Err("difficulty")
+        Err((Unpaid::Difficulty, relay.hash))
     }
 }

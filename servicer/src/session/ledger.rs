@@ -10,8 +10,10 @@
 use portico_protocol::{Address, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
+use crate::session::meter::Prices;
 use crate::session::record::SessionRecord;
 use crate::session::stage::Stage;
+use crate::session::unpaid::UnpaidBy;
 
 /// One session of one supplier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub struct LedgerRow {
     pub served: u64,
     /// Relays answered with a signature that earn nothing, whatever the reason (difficulty, backend error, duplicate, over-serviced).
     pub unpaid: u64,
+    /// `unpaid` by reason; adds up to less for sessions that an earlier version served.
+    #[serde(default)]
+    pub unpaid_by: UnpaidBy,
     /// Relays that met the difficulty, and so had to become leaves.
     pub applicable: u64,
     /// Leaves on disk.
@@ -68,13 +73,70 @@ pub struct LedgerRow {
     pub proof_txs: Vec<String>,
     /// Why the last claim or proof transaction was refused.
     pub last_error: Option<String>,
+    /// What of the settlement was not minted again.
+    #[serde(default)]
+    pub deflation_loss_upokt: Upokt,
+    /// What the supplier's shareholders received, by address: a part of `rewards_upokt`.
+    #[serde(default)]
+    pub paid_upokt: std::collections::BTreeMap<String, Upokt>,
+    /// What the chain burned of the supplier's stake because the claim was not proved.
+    #[serde(default)]
+    pub slashed_upokt: Upokt,
+    /// What one relay costs the application, rounded down.
+    #[serde(default)]
+    pub relay_upokt: Upokt,
+    /// Target of the service's difficulty at the session's start, 64 hexadecimal characters: a relay's hash up to it becomes a leaf.
+    #[serde(default)]
+    pub target_hash: String,
+    /// First height at which a claim can be sent.
+    #[serde(default)]
+    pub claim_open_height: i64,
+    /// Last block that takes a claim.
+    #[serde(default)]
+    pub claim_close_height: i64,
+    /// First height at which a proof can be sent.
+    #[serde(default)]
+    pub proof_open_height: i64,
+    /// Last block that takes a proof; it settles the claim.
+    #[serde(default)]
+    pub proof_close_height: i64,
+    /// Height at which the stage became final.
+    #[serde(default)]
+    pub final_height: Option<i64>,
+    /// Time of the newest block when the first relay opened the session, in milliseconds since 1970; 0 when an earlier version did.
+    #[serde(default)]
+    pub opened_at_ms: u64,
+}
+
+impl LedgerRow {
+    /// What the supplier's shareholders received together. Of sessions that an earlier version settled only the operator's part is known.
+    #[must_use]
+    pub fn paid(&self) -> Upokt {
+        let shares = match self.paid_upokt.is_empty() {
+            false => self.paid_upokt.values().copied().collect::<Vec<_>>(),
+            true => self
+                .rewards_upokt
+                .get(&self.supplier.to_string())
+                .copied()
+                .into_iter()
+                .collect(),
+        };
+        Upokt(shares.iter().fold(0, |sum, share| sum.saturating_add(share.0)))
+    }
 }
 
 /// Sums over the rows of a ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LedgerTotals {
+    /// Sessions of suppliers.
+    pub sessions: u64,
+    /// Relays whose request passed every check.
+    pub validated: u64,
     /// Relays answered with a signature.
     pub served: u64,
+    /// Relays that met the difficulty.
+    pub applicable: u64,
     /// Leaves on disk.
     pub committed: u64,
     /// Leaves claimed on chain.
@@ -85,6 +147,10 @@ pub struct LedgerTotals {
     pub claimed_upokt: Upokt,
     /// Settled so far.
     pub settled_upokt: Upokt,
+    /// What the suppliers' shareholders received.
+    pub paid_upokt: Upokt,
+    /// Burned of suppliers' stakes.
+    pub slashed_upokt: Upokt,
     /// Sessions that are neither settled nor expired nor empty.
     pub unsettled_sessions: u64,
 }
@@ -92,23 +158,29 @@ pub struct LedgerTotals {
 impl LedgerTotals {
     /// Adds up `rows`; saturates, which no real amount reaches.
     #[must_use]
-    pub fn of(rows: &[LedgerRow]) -> Self {
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a LedgerRow>) -> Self {
         let mut totals = Self::default();
-        for row in rows {
-            totals.served = totals.served.saturating_add(row.served);
-            totals.committed = totals.committed.saturating_add(row.committed);
-            if row.claim_on_chain {
-                totals.claimed = totals.claimed.saturating_add(row.claimed);
-                totals.claimed_compute_units = totals
-                    .claimed_compute_units
-                    .saturating_add(row.claimed_compute_units);
-                totals.claimed_upokt.0 = totals.claimed_upokt.0.saturating_add(row.claimed_upokt.0);
-            }
-            let settled = row.settled_upokt.unwrap_or_default();
-            totals.settled_upokt.0 = totals.settled_upokt.0.saturating_add(settled.0);
-            totals.unsettled_sessions += u64::from(!row.stage.is_final());
-        }
+        rows.into_iter().for_each(|row| totals.add(row));
         totals
+    }
+
+    fn add(&mut self, row: &LedgerRow) {
+        let add = |sum: &mut u64, number: u64| *sum = sum.saturating_add(number);
+        let add_upokt = |sum: &mut Upokt, upokt: Upokt| sum.0 = sum.0.saturating_add(upokt.0);
+        add(&mut self.sessions, 1);
+        add(&mut self.validated, row.validated);
+        add(&mut self.served, row.served);
+        add(&mut self.applicable, row.applicable);
+        add(&mut self.committed, row.committed);
+        if row.claim_on_chain {
+            add(&mut self.claimed, row.claimed);
+            add(&mut self.claimed_compute_units, row.claimed_compute_units);
+            add_upokt(&mut self.claimed_upokt, row.claimed_upokt);
+        }
+        add_upokt(&mut self.settled_upokt, row.settled_upokt.unwrap_or_default());
+        add_upokt(&mut self.paid_upokt, row.paid());
+        add_upokt(&mut self.slashed_upokt, row.slashed_upokt);
+        add(&mut self.unsettled_sessions, u64::from(!row.stage.is_final()));
     }
 }
 
@@ -116,7 +188,24 @@ impl LedgerTotals {
 pub(crate) fn row(record: SessionRecord, committed: u64) -> LedgerRow {
     let seal = record.seal;
     let settled = record.settled.unwrap_or_default();
+    let prices = Prices {
+        compute_units_per_relay: record.compute_units_per_relay,
+        compute_units_to_tokens_multiplier: record.compute_units_to_tokens_multiplier,
+        compute_unit_cost_granularity: record.compute_unit_cost_granularity,
+    };
     LedgerRow {
+        unpaid_by: record.counts.unpaid_by,
+        deflation_loss_upokt: settled.deflation_loss,
+        paid_upokt: settled.shares,
+        slashed_upokt: record.slashed,
+        relay_upokt: Upokt(prices.cost_per_relay()),
+        target_hash: hex::encode(record.target_hash),
+        claim_open_height: record.windows.claim_open.0,
+        claim_close_height: record.windows.claim_close.0,
+        proof_open_height: record.windows.proof_open.0,
+        proof_close_height: record.windows.proof_close.0,
+        final_height: record.final_height.map(|height| height.0),
+        opened_at_ms: record.opened_at_ms,
         validated: record.counts.validated,
         served: record.counts.served,
         unpaid: record.counts.unpaid,

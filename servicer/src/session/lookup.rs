@@ -62,6 +62,8 @@ pub(crate) struct SessionInfo {
     service: ServiceId,
     start: Height,
     prices: Prices,
+    /// Time of the newest block when the chain was asked for the session, in milliseconds since 1970.
+    asked_at_ms: u64,
     /// Our suppliers in the session.
     suppliers: BTreeMap<Address, SessionSupplier>,
 }
@@ -300,9 +302,10 @@ impl InfoReader {
             }
         }
         let members = Arc::new(relay::ring_addresses(&staked, end));
+        let head = self.chain.head().borrow().clone();
         let ring = Mutex::new(Ring {
             members,
-            asked_at: self.chain.head().borrow().height,
+            asked_at: head.height,
         });
         let windows = Windows::new(&at_end, end);
         Ok(SessionInfo {
@@ -315,6 +318,7 @@ impl InfoReader {
             service,
             start,
             prices,
+            asked_at_ms: head.time_ms,
             suppliers,
         })
     }
@@ -390,6 +394,8 @@ impl SessionInfo {
             counts: CountSnapshot::default(),
             final_height: None,
             deleted_leaves: None,
+            opened_at_ms: self.asked_at_ms,
+            slashed: Upokt(0),
         }
     }
 }

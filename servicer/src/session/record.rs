@@ -9,6 +9,7 @@ use portico_protocol::{Address, ComputeUnits, Height, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
 use crate::session::stage::{ExpiredReason, Stage};
+use crate::session::unpaid::UnpaidBy;
 
 /// Transaction hashes kept per phase; older ones are dropped.
 const MAX_TXS: usize = 8;
@@ -44,6 +45,12 @@ pub(crate) struct SessionRecord {
     pub(crate) final_height: Option<Height>,
     /// Leaves at the time they were deleted; `None` while they are on disk.
     pub(crate) deleted_leaves: Option<u64>,
+    /// Time of the newest block when the first relay opened it, in milliseconds since 1970; 0 when an earlier version opened it.
+    #[serde(default)]
+    pub(crate) opened_at_ms: u64,
+    /// What the chain burned of the supplier's stake because the claim was not proved.
+    #[serde(default)]
+    pub(crate) slashed: Upokt,
 }
 
 /// Heights of a session's life after its end (`x/shared/types/session.go`).
@@ -136,7 +143,14 @@ impl Sending {
 pub(crate) struct Settled {
     pub(crate) settled: Upokt,
     pub(crate) overservicing_loss: Upokt,
+    /// What of it was not minted again: the chain's mint ratio is below 1.
+    #[serde(default)]
+    pub(crate) deflation_loss: Upokt,
+    /// Everything that was minted for it, by address.
     pub(crate) rewards: BTreeMap<String, Upokt>,
+    /// What of that is the revenue share of the supplier's shareholders, by address.
+    #[serde(default)]
+    pub(crate) shares: BTreeMap<String, Upokt>,
 }
 
 /// Relay counters as of the last stored transition; leaves are counted by the log itself.
@@ -146,6 +160,18 @@ pub(crate) struct CountSnapshot {
     pub(crate) served: u64,
     pub(crate) unpaid: u64,
     pub(crate) applicable: u64,
+    /// `unpaid` by reason; adds up to less in records of earlier versions.
+    #[serde(default)]
+    pub(crate) unpaid_by: UnpaidBy,
+}
+
+impl CountSnapshot {
+    /// Each leaf was a relay that was validated, served and applicable.
+    pub(crate) fn raise_to(&mut self, leaves: u64) {
+        for counter in [&mut self.validated, &mut self.served, &mut self.applicable] {
+            *counter = (*counter).max(leaves);
+        }
+    }
 }
 
 impl SessionRecord {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Where a session of a supplier is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
 pub enum Stage {
     /// Relays are accepted.
@@ -36,7 +36,7 @@ pub enum Stage {
 }
 
 /// Why a session is not paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiredReason {
     /// No claim of ours was on chain when the claim window closed.
@@ -57,6 +57,59 @@ pub enum ExpiredReason {
     Discarded,
     /// The settlement height passed and no event told of the claim.
     NotSettled,
+}
+
+impl ExpiredReason {
+    /// Name in tables, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClaimWindowMissed => "claim_window_missed",
+            Self::ForeignClaim => "foreign_claim",
+            Self::ProofWindowMissed => "proof_window_missed",
+            Self::RootMismatch => "root_mismatch",
+            Self::ProofNotVerified => "proof_not_verified",
+            Self::ProofMissing => "proof_missing",
+            Self::ProofInvalid => "proof_invalid",
+            Self::Discarded => "discarded",
+            Self::NotSettled => "not_settled",
+        }
+    }
+
+    /// What it means, and what an operator can do about it.
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::ClaimWindowMissed => {
+                "no claim was on chain when the claim window closed: the servicer was stopped, its chain node was away, or the supplier could \
+                 not pay the fee; see last_error, and keep it running through the window"
+            }
+            Self::ForeignClaim => {
+                "another process with the same key claimed as much or more, with a root that this one cannot prove; run one servicer per key"
+            }
+            Self::ProofWindowMissed => {
+                "a proof was asked for and none was accepted when the proof window closed; see last_error, and keep the servicer and its chain \
+                 node running through the window"
+            }
+            Self::RootMismatch => {
+                "the leaves on disk do not give the root that was claimed: the disk lost or changed data; check the disk"
+            }
+            Self::ProofNotVerified => {
+                "the proof does not pass the chain's checks here, so it was not sent, as it would have been refused; see last_error"
+            }
+            Self::ProofMissing => {
+                "the chain expired the claim because no proof was in a block in time; see last_error"
+            }
+            Self::ProofInvalid => "the chain found the proof invalid; see last_error",
+            Self::Discarded => {
+                "the chain discarded the claim because its data did not fit together, for example without the application"
+            }
+            Self::NotSettled => {
+                "the settlement's height passed and no event told of the claim, or the chain node has forgotten its events; look at the claim \
+                 with `portico query`"
+            }
+        }
+    }
 }
 
 impl Stage {

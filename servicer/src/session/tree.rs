@@ -10,6 +10,7 @@ use portico_smst::{LeafSet, Path};
 use crate::session::ledger::LedgerRow;
 use crate::session::record::{CountSnapshot, SessionRecord};
 use crate::session::stage::Stage;
+use crate::session::unpaid::{Unpaid, UnpaidBy};
 
 /// One session of one supplier.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Counts {
     pub(crate) served: AtomicU64,
     pub(crate) unpaid: AtomicU64,
     pub(crate) applicable: AtomicU64,
+    by_reason: [AtomicU64; Unpaid::ALL.len()],
 }
 
 /// The index of the leaves on disk.
@@ -60,7 +62,14 @@ impl Counts {
             served: from.served.into(),
             unpaid: from.unpaid.into(),
             applicable: from.applicable.into(),
+            by_reason: Unpaid::ALL.map(|reason| from.unpaid_by.of(reason).into()),
         }
+    }
+
+    /// A relay was answered with a signature for nothing.
+    pub(crate) fn unpaid(&self, reason: Unpaid) {
+        count(&self.unpaid);
+        count(&self.by_reason[reason as usize]);
     }
 
     /// Counters are stored once per block: after a crash the leaves on disk tell of more.
@@ -77,6 +86,9 @@ impl Counts {
             served: self.served.load(Ordering::Relaxed),
             unpaid: self.unpaid.load(Ordering::Relaxed),
             applicable: self.applicable.load(Ordering::Relaxed),
+            unpaid_by: UnpaidBy::new(
+                Unpaid::ALL.map(|reason| self.by_reason[reason as usize].load(Ordering::Relaxed)),
+            ),
         }
     }
 }

@@ -409,6 +409,10 @@ impl ModuleParams for FakeChain {
         Ok(self.up()?.proof_params.clone())
     }
 
+    async fn supplier_params(&self) -> Result<pocket::supplier::Params, ChainError> {
+        missing("supplier params")
+    }
+
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
         missing("tokenomics params")
     }

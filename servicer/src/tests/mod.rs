@@ -5,6 +5,7 @@ mod chain;
 mod crash;
 mod floods;
 mod http_vectors;
+mod ledger;
 mod refusals;
 mod relays;
 mod settle;

@@ -73,7 +73,8 @@ async fn claims_proves_and_settles_at_the_exact_heights() {
         (row.proof_required, row.proved, row.settled_upokt),
         (Some(true), true, Some(Upokt(7 * COST)))
     );
-    let totals = LedgerTotals::of(&[row]);
+    assert!(crate::Gaps::of(&row).closes(&row), "{row:?}");
+    let totals = LedgerTotals::of([&row]);
     assert_eq!(
         (totals.settled_upokt, totals.unsettled_sessions),
         (Upokt(7 * COST), 0)

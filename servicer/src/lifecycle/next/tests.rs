@@ -36,6 +36,8 @@ pub(crate) fn record() -> SessionRecord {
         counts: Default::default(),
         final_height: None,
         deleted_leaves: None,
+        opened_at_ms: 1_700_000_000_000,
+        slashed: Upokt(0),
     }
 }
 

@@ -1,0 +1,142 @@
+//! `portico config import`: a servicer's configuration from the files of another relay miner.
+//!
+//! ```text
+//! file ─► Tree (any YAML) ─► reference | ha: what has a counterpart ─► Draft ─► servicer.yaml
+//!                   └──────► keys: every other key is named, with what becomes of it
+//! ```
+
+mod draft;
+mod ha;
+mod keys;
+mod reference;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use draft::Draft;
+use tree::Tree;
+
+/// Largest file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+#[derive(Args)]
+pub(super) struct ImportArgs {
+    /// The relay miner's file; for the HA relay miner, those of relayer and miner together
+    #[arg(required = true, num_args = 1..)]
+    files: Vec<PathBuf>,
+    /// Whose files; told from their keys when left out
+    #[arg(long, value_enum)]
+    of: Option<Kind>,
+    /// Folder of the suppliers' keys that the file knows by their names in a keyring: NAME.hex each
+    #[arg(long, value_name = "FOLDER", default_value = "keys")]
+    keys: PathBuf,
+    /// File to create; an existing one is never overwritten. Standard output when left out
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Whose files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    /// poktroll's relay miner (pocketd relayminer)
+    Reference,
+    /// The HA relay miner (pocket-relay-miner)
+    Ha,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+struct Imported {
+    yaml: String,
+    /// What is to be done, or is different here; one line each.
+    notes: Vec<String>,
+}
+
+impl ImportArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let texts = self
+            .files
+            .iter()
+            .map(|file| read(file))
+            .collect::<Result<Vec<_>>>()?;
+        let imported = import(&texts, self.of, &self.keys)?;
+        match &self.output {
+            Some(file) => {
+                write_new(file, &imported.yaml)
+                    .with_context(|| format!("{} cannot be written", file.display()))?;
+                eprintln!(
+                    "{} is written; next: portico config check --role servicer {}",
+                    file.display(),
+                    file.display()
+                );
+            }
+            None => print!("{}", imported.yaml),
+        }
+        for note in &imported.notes {
+            eprintln!("{note}");
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> Result<Tree> {
+    let name = || format!("{} cannot be read", file.display());
+    let length = std::fs::metadata(file).with_context(name)?.len();
+    ensure!(
+        length <= MAX_FILE_BYTES,
+        "{} is larger than {MAX_FILE_BYTES} bytes",
+        file.display()
+    );
+    let text = std::fs::read_to_string(file).with_context(name)?;
+    Tree::read(&text).with_context(|| format!("{} is no YAML", file.display()))
+}
+
+/// Backends' passwords may be in it: for its owner only.
+fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(text.as_bytes())
+}
+
+fn import(files: &[Tree], of: Option<Kind>, keys_folder: &Path) -> Result<Imported> {
+    let of = match of {
+        Some(kind) => kind,
+        None => {
+            kind(files).context("these are files of no relay miner that is known; say whose with --of")?
+        }
+    };
+    let mut draft = Draft::new(keys_folder);
+    match of {
+        Kind::Reference => {
+            let [file] = files else {
+                bail!("the reference relay miner has one file");
+            };
+            reference::read(file, &mut draft);
+        }
+        Kind::Ha => files.iter().for_each(|file| ha::read(file, &mut draft)),
+    }
+    for file in files {
+        keys::name_the_rest(file, of, &mut draft);
+    }
+    draft.finish()
+}
+
+fn kind(files: &[Tree]) -> Option<Kind> {
+    let has = |key: &str| files.iter().any(|file| file.get(key).is_some());
+    if has("suppliers") && (has("pocket_node") || has("default_signing_key_names")) {
+        Some(Kind::Reference)
+    } else if has("redis") || has("listen_addr") || has("default_validation_mode") {
+        Some(Kind::Ha)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! The servicer's configuration as it is put together, and how it is written.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use super::Imported;
+
+/// What was taken over.
+#[derive(Debug)]
+pub(super) struct Draft {
+    keys_folder: PathBuf,
+    pub(super) listen: Option<String>,
+    pub(super) admin_listen: Option<String>,
+    pub(super) rpc_url: Option<String>,
+    pub(super) grpc_url: Option<String>,
+    /// Names of keys in a keyring.
+    pub(super) key_names: Vec<String>,
+    /// Key files and folders.
+    pub(super) key_files: Vec<String>,
+    pub(super) services: BTreeMap<String, Service>,
+    pub(super) over_servicing: bool,
+    pub(super) metered: bool,
+    pub(super) gas_limit: u64,
+    pub(super) gas_price_micro_upokt: u64,
+    pub(super) max_messages: Option<u64>,
+    pub(super) notes: Vec<String>,
+}
+
+/// A service that was taken over.
+#[derive(Debug, Default)]
+pub(super) struct Service {
+    /// By our name of the RPC type.
+    pub(super) backends: BTreeMap<&'static str, Backend>,
+    /// Our name of the RPC type that answers those without a backend of their own.
+    pub(super) default: Option<&'static str>,
+    pub(super) timeout_s: Option<u64>,
+    pub(super) max_request_bytes: Option<u64>,
+}
+
+/// A backend that was taken over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Backend {
+    pub(super) url: String,
+    /// Further nodes.
+    pub(super) more: Vec<String>,
+    /// Whether those are asked only when the first cannot be.
+    pub(super) standby: bool,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) basic_auth: Option<(String, String)>,
+    pub(super) forward_pocket_headers: bool,
+}
+
+impl Draft {
+    pub(super) fn new(keys_folder: &Path) -> Self {
+        Self {
+            keys_folder: keys_folder.to_owned(),
+            listen: None,
+            admin_listen: None,
+            rpc_url: None,
+            grpc_url: None,
+            key_names: Vec::new(),
+            key_files: Vec::new(),
+            services: BTreeMap::new(),
+            over_servicing: false,
+            metered: true,
+            gas_limit: 0,
+            gas_price_micro_upokt: DEFAULT_GAS_PRICE,
+            max_messages: None,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(super) fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// The file and the notes; errs when nothing is there that could be served.
+    pub(super) fn finish(mut self) -> Result<Imported> {
+        let unserved: Vec<String> = self
+            .services
+            .iter()
+            .filter(|(_, service)| service.backends.is_empty())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in unserved {
+            self.services.remove(&id);
+            self.note(format!(
+                "unsupported: service {id} has no backend that can be served here, and is left out"
+            ));
+        }
+        ensure!(
+            !self.services.is_empty(),
+            "the files name no service that can be served: the relayer's file is needed"
+        );
+        for name in self.key_names.clone() {
+            let file = self.key_file(&name);
+            self.note(format!(
+                "to do: export the key {name} from its keyring: pocketd keys export {name} --unarmored-hex --unsafe > {} && chmod 600 {}",
+                file.display(),
+                file.display()
+            ));
+        }
+        if self.key_names.is_empty() && self.key_files.is_empty() {
+            self.note("to do: the files name no keys: list them under suppliers or key_files");
+        }
+        self.note("to do: give this servicer a data folder of its own; sessions in progress are finished by the other relay miner");
+        Ok(Imported {
+            yaml: self.yaml(),
+            notes: self.notes,
+        })
+    }
+
+    fn key_file(&self, name: &str) -> PathBuf {
+        let plain: String = name
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        self.keys_folder.join(format!("{plain}.hex"))
+    }
+
+    fn yaml(&self) -> String {
+        let mut text =
+            "# Made by portico config import. `portico config schema servicer` describes every key.\n"
+                .to_owned();
+        line(
+            &mut text,
+            0,
+            "listen",
+            self.listen.as_deref().unwrap_or("0.0.0.0:8081"),
+        );
+        line(
+            &mut text,
+            0,
+            "admin_listen",
+            self.admin_listen.as_deref().unwrap_or("127.0.0.1:8082"),
+        );
+        line(&mut text, 0, "data_dir", "servicer-data");
+        if self.rpc_url.is_some() || self.grpc_url.is_some() {
+            text += "chain:\n";
+            for (key, url) in [("rpc_url", &self.rpc_url), ("grpc_url", &self.grpc_url)] {
+                if let Some(url) = url {
+                    line(&mut text, 1, key, url);
+                }
+            }
+        }
+        if !self.key_names.is_empty() {
+            text += "suppliers:\n";
+            for name in &self.key_names {
+                let _ = writeln!(
+                    text,
+                    "  - {{file: {}}}",
+                    quoted(&self.key_file(name).to_string_lossy())
+                );
+            }
+        }
+        if !self.key_files.is_empty() {
+            text += "key_files:\n";
+            for file in &self.key_files {
+                let _ = writeln!(text, "  - {}", quoted(file));
+            }
+        }
+        text += "services:\n";
+        for (id, service) in &self.services {
+            write_service(&mut text, id, service);
+        }
+        if self.over_servicing || !self.metered {
+            let _ = writeln!(
+                text,
+                "meter: {{enabled: {}, over_servicing: {}}}",
+                self.metered, self.over_servicing
+            );
+        }
+        let _ = write!(
+            text,
+            "tx:\n  gas_price_micro_upokt: {}\n",
+            self.gas_price_micro_upokt
+        );
+        if self.gas_limit > 0 {
+            let _ = writeln!(text, "  gas_limit: {}", self.gas_limit);
+        }
+        if let Some(messages) = self.max_messages {
+            let _ = writeln!(text, "  max_messages: {messages}");
+        }
+        text
+    }
+}
+
+/// 0.00001upokt, the HA relay miner's default.
+const DEFAULT_GAS_PRICE: u64 = 10;
+
+fn write_service(text: &mut String, id: &str, service: &Service) {
+    let _ = writeln!(text, "  {}:", quoted(id));
+    let first = service.backends.keys().next().copied();
+    let stated = service.default.filter(|kind| service.backends.contains_key(kind));
+    let json_rpc = service.backends.contains_key("json_rpc").then_some("json_rpc");
+    let default = stated.or(json_rpc).or(first).unwrap_or("json_rpc");
+    for (kind, backend) in service.backends.iter().filter(|(kind, _)| **kind == default) {
+        let _ = writeln!(
+            text,
+            "    backend: # {kind}, and every type without a backend of its own"
+        );
+        write_backend(text, 3, backend);
+    }
+    let others: Vec<_> = service
+        .backends
+        .iter()
+        .filter(|(kind, _)| **kind != default)
+        .collect();
+    if !others.is_empty() {
+        text.push_str("    rpc_types:\n");
+        for (kind, backend) in others {
+            let _ = writeln!(text, "      {kind}:");
+            write_backend(text, 4, backend);
+        }
+    }
+    if let Some(seconds) = service.timeout_s {
+        let _ = writeln!(text, "    timeout_ms: {}", seconds.saturating_mul(1_000));
+    }
+    if let Some(bytes) = service.max_request_bytes {
+        let _ = writeln!(text, "    max_request_bytes: {bytes}");
+    }
+}
+
+fn write_backend(text: &mut String, indent: usize, backend: &Backend) {
+    let pad = "  ".repeat(indent);
+    if backend.more.is_empty() {
+        line(text, indent, "url", &backend.url);
+    } else {
+        let weight = if backend.standby { ", weight: 0" } else { "" };
+        let _ = writeln!(text, "{pad}nodes:\n{pad}  - {{url: {}}}", quoted(&backend.url));
+        for url in &backend.more {
+            let _ = writeln!(text, "{pad}  - {{url: {}{weight}}}", quoted(url));
+        }
+    }
+    if !backend.headers.is_empty() {
+        let _ = writeln!(text, "{pad}headers:");
+        for (name, value) in &backend.headers {
+            line(text, indent + 1, &quoted(name), value);
+        }
+    }
+    if let Some((username, password)) = &backend.basic_auth {
+        let _ = writeln!(
+            text,
+            "{pad}basic_auth: {{username: {}, password: {}}}",
+            quoted(username),
+            quoted(password)
+        );
+    }
+    if backend.forward_pocket_headers {
+        let _ = writeln!(text, "{pad}forward_pocket_headers: true");
+    }
+}
+
+fn line(text: &mut String, indent: usize, key: &str, value: &str) {
+    let _ = writeln!(text, "{}{key}: {}", "  ".repeat(indent), quoted(value));
+}
+
+/// A text of JSON is one of YAML.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// `http://…` or `https://…` from a URL of another scheme, or of none.
+pub(super) fn http(url: &str, tls: bool) -> String {
+    match url.split_once("://") {
+        Some(("http" | "https", _)) => url.to_owned(),
+        Some((_, rest)) => format!("{}://{rest}", if tls { "https" } else { "http" }),
+        None => format!("{}://{url}", if tls { "https" } else { "http" }),
+    }
+}
+
+/// Address and port to listen on, from `http://host:port`, `host:port` or `:port`; a host that is no address becomes all of them.
+pub(super) fn listening(text: &str) -> Option<String> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split('/').next()?;
+    if let Ok(address) = authority.parse::<std::net::SocketAddr>() {
+        return Some(address.to_string());
+    }
+    let (_, port) = authority.rsplit_once(':')?;
+    Some(format!("0.0.0.0:{}", port.parse::<u16>().ok()?))
+}

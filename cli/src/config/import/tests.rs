@@ -1,0 +1,186 @@
+use portico_config::servicer::{RpcType, ServicerConfig};
+
+use super::*;
+
+/// In the shape of the reference relay miner's full example.
+const REFERENCE: &str = r#"
+default_signing_key_names: [operator-1]
+default_request_timeout_seconds: 12
+default_max_body_size: 5MB
+enable_over_servicing: true
+smt_store_path: /home/pocket/.pocket/smt
+metrics: {enabled: true, addr: ":9090"}
+pocket_node:
+  query_node_rpc_url: tcp://127.0.0.1:26657
+  query_node_grpc_url: tcp://grpc.example:443
+  tx_node_rpc_url: tcp://127.0.0.1:26657
+pprof: {enabled: false, addr: "localhost:6060"}
+suppliers:
+  - service_id: eth
+    listen_url: http://0.0.0.0:8545
+    service_config:
+      backend_url: http://geth:8545
+      authentication: {username: user, password: "p: w"}
+      headers: {X-Key: "1"}
+    rpc_type_service_configs:
+      websocket: {backend_url: "ws://geth:8546"}
+      rest: {backend_url: "http://geth:5052", forward_pocket_headers: true}
+  - service_id: xrpl
+    listen_url: http://0.0.0.0:8546
+    signing_key_names: [operator-2]
+    request_timeout_seconds: 30
+    x_forwarded_host_lookup: true
+    service_config: {backend_url: "https://xrpl.example"}
+future_key: 1
+"#;
+
+/// In the shape of the HA relay miner's examples.
+const RELAYER: &str = r#"
+listen_addr: "0.0.0.0:8080"
+redis: {url: "redis://localhost:6379"}
+pocket_node: {query_node_rpc_url: "http://node:26657", query_node_grpc_url: "node:9090", grpc_insecure: true}
+keys: {keys_file: KEYS}
+metrics: {enabled: true, addr: "0.0.0.0:9090"}
+default_request_timeout_seconds: 30
+timeout_profiles:
+  streaming: {request_timeout_seconds: 600, dial_timeout_seconds: 10}
+services:
+  eth:
+    validation_mode: eager
+    timeout_profile: streaming
+    max_body_size_bytes: 1048576
+    backends:
+      jsonrpc:
+        load_balancing: round_robin
+        urls: ["http://a:8545", {name: b, url: "http://b:8545"}]
+        authentication: {bearer_token: "t"}
+      cometbft: {url: "http://a:26657", base_path: "v1"}
+      json_rpc: {url: "http://never"}
+  stream:
+    default_backend: websocket
+    backends:
+      websocket: {url: "ws://backend:8545/ws"}
+  grpc-only:
+    default_backend: grpc
+    backends:
+      grpc: {url: "backend:50051"}
+"#;
+
+const MINER: &str = r#"
+redis: {url: "redis://localhost:6379"}
+pocket_node: {query_node_rpc_url: "http://node:26657", query_node_grpc_url: "node:9090", grpc_insecure: true, chain_id: pocket}
+keys: {keys_file: KEYS}
+transaction: {gas_price: "0.001upokt", gas_adjustment: 1.7, disable_claim_batching: true}
+default_service_factor: 0.01
+known_applications: []
+"#;
+
+fn key_folder(names: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, name) in names.iter().enumerate() {
+        let key = portico_protocol::SigningKey::from_bytes(&[u8::try_from(index).unwrap() + 1; 32]).unwrap();
+        portico_config::secret::write_key_file(&folder.path().join(name), &key).unwrap();
+    }
+    folder
+}
+
+/// What was imported, as a servicer reads it.
+fn read(imported: &Imported, folder: &Path) -> ServicerConfig {
+    portico_config::load::parse(&folder.join("servicer.yaml"), &imported.yaml, &|_| None)
+        .unwrap_or_else(|error| panic!("{error}\n{}", imported.yaml))
+}
+
+fn trees(texts: &[&str]) -> Vec<Tree> {
+    texts.iter().map(|text| Tree::read(text).unwrap()).collect()
+}
+
+#[test]
+fn the_reference_relay_miners_file_becomes_a_servicers() {
+    let folder = key_folder(&["operator-1.hex", "operator-2.hex"]);
+    let imported = import(&trees(&[REFERENCE]), None, folder.path()).unwrap();
+    let config = read(&imported, folder.path());
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8545");
+    assert_eq!(config.admin_listen.unwrap().to_string(), "127.0.0.1:9090");
+    assert_eq!(
+        (config.chain.rpc_url(), config.chain.grpc_url()),
+        ("http://127.0.0.1:26657", "https://grpc.example:443")
+    );
+    assert_eq!(config.suppliers.len(), 2);
+    assert!(config.meter.over_servicing);
+    let eth = &config.services[&"eth".parse().unwrap()];
+    assert_eq!((eth.timeout_ms, eth.max_request_bytes), (12_000, 5 << 20));
+    assert!(eth.rpc_types[&RpcType::Rest].forward_pocket_headers);
+    assert_eq!(config.services[&"xrpl".parse().unwrap()].timeout_ms, 30_000);
+    let notes = imported.notes.join("\n");
+    for told in [
+        "unsupported: eth: WebSocket backend ws://geth:8546",
+        "ignored: smt_store_path",
+        "ignored: pprof",
+        "unsupported: suppliers[].x_forwarded_host_lookup",
+        "unknown: future_key",
+        "different: one endpoint serves all services",
+        "different: xrpl names keys of its own",
+        "pocketd keys export operator-1 --unarmored-hex",
+    ] {
+        assert!(notes.contains(told), "{told} in\n{notes}");
+    }
+}
+
+#[test]
+fn relayer_and_miner_of_ha_become_one_servicer() {
+    let folder = key_folder(&["keys.hex"]);
+    let path = folder.path().join("keys.hex").display().to_string();
+    let texts = [RELAYER, MINER].map(|text| text.replace("KEYS", &path));
+    let imported = import(&trees(&texts.each_ref().map(String::as_str)), None, folder.path()).unwrap();
+    let config = read(&imported, folder.path());
+    assert_eq!(config.suppliers.len(), 1, "from key_files");
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.chain.grpc_url(), "http://node:9090");
+    assert_eq!(
+        (config.tx.gas_price_micro_upokt, config.tx.max_messages),
+        (1_000, 1)
+    );
+    let eth = &config.services[&"eth".parse().unwrap()];
+    assert_eq!((eth.timeout_ms, eth.max_request_bytes), (600_000, 1 << 20));
+    assert_eq!(
+        config.services.len(),
+        2,
+        "the service of a WebSocket alone is left out"
+    );
+    assert!(imported.yaml.contains("http://a:26657/v1"), "{}", imported.yaml);
+    assert!(
+        imported.yaml.contains("\"authorization\": \"Bearer t\""),
+        "{}",
+        imported.yaml
+    );
+    let notes = imported.notes.join("\n");
+    for told in [
+        "ignored: services.eth.backends.json_rpc is no RPC type",
+        "unsupported: service stream has no backend",
+        "ignored: redis",
+        "unsupported: default_service_factor",
+    ] {
+        assert!(notes.contains(told), "{told} in\n{notes}");
+    }
+    assert!(!notes.contains("unknown"), "{notes}");
+}
+
+#[test]
+fn what_is_no_relay_miners_file_is_refused() {
+    assert!(
+        import(&trees(&["a: 1"]), None, Path::new("keys"))
+            .unwrap_err()
+            .to_string()
+            .contains("--of")
+    );
+    let alone = import(&trees(&[MINER]), None, Path::new("keys"))
+        .unwrap_err()
+        .to_string();
+    assert!(alone.contains("the relayer's file is needed"), "{alone}");
+}
+
+#[test]
+fn passwords_are_in_the_file_and_not_in_the_notes() {
+    let imported = import(&trees(&[REFERENCE]), None, Path::new("keys")).unwrap();
+    assert!(imported.yaml.contains("p: w") && !imported.notes.join("\n").contains("p: w"));
+}

@@ -1,0 +1,81 @@
+//! `portico servicer`: the role itself, and what its operator asks about it.
+
+mod audit;
+mod check;
+mod ledger;
+mod source;
+mod why;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use portico_config::load;
+use portico_config::servicer::ServicerConfig;
+use portico_servicer::Servicer;
+
+use crate::chain::RoleChainArgs;
+use crate::head_age;
+use crate::parts::{Parts, signals};
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ServicerArgs {
+    /// Configuration file; `portico config schema` describes it
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    chain: RoleChainArgs,
+    #[command(subcommand)]
+    command: Option<ServicerCommand>,
+}
+
+#[derive(Subcommand)]
+enum ServicerCommand {
+    /// Show where relays and money went: what is not paid, why, and what to do
+    ///
+    /// Without a name: all sessions that the servicer remembers. It asks a servicer that runs, and reads the data of one that does not.
+    Why(why::WhyArgs),
+    /// Show the money ledger: relays and upokt, from request to payment
+    ///
+    /// Steps: validated (every check passed), served (answered with a signature), applicable (met the difficulty), recorded (leaf on disk),
+    /// claimed, settled (paid by the application), paid (received by the supplier's shareholders).
+    Ledger(ledger::LedgerArgs),
+    /// Find what would keep a servicer from earning: configuration, keys, disk, and what the chain says
+    Check(check::CheckArgs),
+}
+
+impl ServicerArgs {
+    /// Whether it is one of the tools, and not the role itself.
+    pub(crate) const fn is_tool(&self) -> bool {
+        self.command.is_some()
+    }
+
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Some(ServicerCommand::Why(args)) => args.run().await.map(|()| ExitCode::SUCCESS),
+            Some(ServicerCommand::Ledger(args)) => args.run().await,
+            Some(ServicerCommand::Check(args)) => args.run().await,
+            None => self.serve().await.map(|()| ExitCode::SUCCESS),
+        }
+    }
+
+    async fn serve(self) -> Result<()> {
+        let file = self.config.context("a servicer needs --config FILE")?;
+        let config: ServicerConfig = load(&file)?;
+        let chain = self.chain.or(&config.chain).connect().await?;
+        let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
+        let open = || Servicer::open(config, chain, registry);
+        let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?;
+        tracing::info!(address = %servicer.local_addr(), "servicer listens");
+        let mut parts = Parts::new();
+        parts.start("servicer", servicer.run(parts.stop()));
+        parts.start("watch on the chain", head_age::watch(head, parts.stop()));
+        parts.start("signal handler", signals(parts.stop()));
+        parts.finish().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,316 @@
+//! Where the relays and the money of a session went: every difference between two steps of the ledger, with its reason.
+//!
+//! ```text
+//! validated − no_answer − backend_error − over_serviced − difficulty = applicable
+//! applicable − duplicate − not_recorded = recorded                 recorded − late = claimed, or pending, or expired
+//! worth of the claim − pending − expired − overserviced_claim = settled        settled − deflation − others_shares = paid
+//! ```
+//! The equations hold for every row to the last relay and upokt; [`Gaps::closes`] says so.
+
+use serde::Serialize;
+
+use crate::session::ledger::LedgerRow;
+use crate::session::stage::{ExpiredReason, Stage};
+
+/// A step that a relay did not reach, or money that did not reach the supplier's shareholders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The last step that was reached.
+    pub after: Step,
+    /// Why it went no further.
+    pub reason: Reason,
+    /// Relays that this is about; 0 for what is about money only.
+    pub relays: u64,
+    /// What that is worth. Below 0 when inflation paid more than the claim was worth.
+    pub upokt: i128,
+    /// Whether it can still be paid.
+    pub pending: bool,
+}
+
+/// The steps of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The request passed every check.
+    Validated,
+    /// The relay met the difficulty and the budget.
+    Applicable,
+    /// Its leaf is on disk.
+    Recorded,
+    /// It is counted by the root of the claim.
+    Claimed,
+    /// The claim was settled.
+    Settled,
+}
+
+/// Why relays are not paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No signed answer was made.
+    NoAnswer,
+    /// The backend answered with an HTTP status from 500 on.
+    BackendError,
+    /// The budget was used up, and the operator chose to serve anyway.
+    OverServiced,
+    /// Above the target of the difficulty.
+    Difficulty,
+    /// Unpaid, in a session that an earlier version served, which kept no reasons.
+    Unknown,
+    /// A leaf already.
+    Duplicate,
+    /// The leaf was not written, or the session was sealed meanwhile.
+    NotRecorded,
+    /// A leaf that is not counted by the claim's root.
+    Late,
+    /// It goes on.
+    Pending(Stage),
+    /// Nothing will be paid for the session.
+    Expired(ExpiredReason),
+    /// The application's stake did not cover the claim.
+    OverservicedClaim,
+    /// The chain mints less than it burns.
+    Deflation,
+    /// What others receive: service owner, validators, DAO.
+    OthersShares,
+}
+
+/// All gaps of a row, in the order of the steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gaps(pub Vec<Gap>);
+
+impl Reason {
+    /// Name in tables, JSON and CSV.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no_answer",
+            Self::BackendError => "backend_error",
+            Self::OverServiced => "over_serviced",
+            Self::Difficulty => "difficulty",
+            Self::Unknown => "unknown",
+            Self::Duplicate => "duplicate",
+            Self::NotRecorded => "not_recorded",
+            Self::Late => "late",
+            Self::Pending(stage) => stage.name(),
+            Self::Expired(reason) => reason.name(),
+            Self::OverservicedClaim => "overserviced_claim",
+            Self::Deflation => "deflation",
+            Self::OthersShares => "others_shares",
+        }
+    }
+
+    /// What it means, and what an operator can do about it.
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::NoAnswer => {
+                "the backend gave no answer that could be signed (unreachable, too slow, too large), or the relay is in progress; look at the \
+                 backend and at servicer_relays_total{outcome=\"backend_…\"}"
+            }
+            Self::BackendError => {
+                "the backend answered with an HTTP status from 500 on, which earns nothing; look at the backend"
+            }
+            Self::OverServiced => {
+                "the application's budget for the session was used up and meter.over_servicing is on; turn it off to refuse such relays"
+            }
+            Self::Difficulty => {
+                "the relay's hash is above the target of the service's difficulty; nothing is lost, since each relay below it is paid for \
+                 all those above it on average"
+            }
+            Self::Unknown => "an earlier version served the session and kept no reasons",
+            Self::Duplicate => "the same request and answer are a leaf already, which is paid once",
+            Self::NotRecorded => {
+                "the leaf was not written (disk full or failing), the session was sealed while the relay was in progress, or it is in the \
+                 writer's queue; the client was told of a failure"
+            }
+            Self::Late => "the leaf was written after the claim's root was fixed",
+            Self::Pending(stage) => match stage {
+                Stage::Open => "the session is served; its claim follows when the claim window opens",
+                Stage::Draining => {
+                    "the session is over; relays in progress are waited for before it is sealed"
+                }
+                Stage::Sealed => "sealed; the claim is sent when its window opens",
+                Stage::ClaimSent => "the claim was handed to the chain and is not in a block yet",
+                Stage::ClaimOnChain => {
+                    "claimed; the block before the proof window decides whether a proof is asked for"
+                }
+                Stage::ProofNotRequired => {
+                    "claimed, no proof is asked for; it settles when the proof window closes"
+                }
+                Stage::ProofRequired => "claimed, a proof is asked for and is sent when its window opens",
+                Stage::ProofSent => "the proof was handed to the chain and is not in a block yet",
+                Stage::ProofOnChain => "proved; it settles when the proof window closes",
+                Stage::Settled | Stage::Expired { .. } | Stage::Empty => "nothing more will happen",
+            },
+            Self::Expired(reason) => reason.explanation(),
+            Self::OverservicedClaim => {
+                "the application's stake did not cover all claims of the session, so the chain paid a part; serve less for it, or ask for a \
+                 higher stake"
+            }
+            Self::Deflation => "the chain's mint ratio is below 1: it mints less than the application paid",
+            Self::OthersShares => {
+                "shares of the service's owner, of validators and of the DAO, as the chain's params say; below 0 when inflation adds more"
+            }
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Gaps {
+    /// The gaps of a session of a supplier.
+    #[must_use]
+    pub fn of(row: &LedgerRow) -> Self {
+        let mut gaps = Vec::new();
+        relays(row, &mut gaps);
+        claim(row, &mut gaps);
+        money(row, &mut gaps);
+        gaps.retain(|gap| gap.relays > 0 || gap.upokt != 0);
+        Self(gaps)
+    }
+
+    /// Whether steps and gaps of `row` add up: relays from validated to claimed, upokt from the claim's worth to what was paid.
+    #[must_use]
+    pub fn closes(&self, row: &LedgerRow) -> bool {
+        let lost: u128 = self.0.iter().map(|gap| u128::from(gap.relays)).sum();
+        let reached = if settled(row) { row.claimed } else { 0 };
+        let relays = u128::from(row.validated) == lost.saturating_add(u128::from(reached));
+        let after_claim = |gap: &&Gap| gap.after >= Step::Claimed;
+        let away: i128 = self.0.iter().filter(after_claim).map(|gap| gap.upokt).sum();
+        let worth = if claimed(row) { row.claimed_upokt.0 } else { 0 };
+        relays && signed(worth) == away.saturating_add(signed(row.paid().0))
+    }
+}
+
+/// Whether there is a claim: of one that was never on chain nothing can be paid.
+const fn claimed(row: &LedgerRow) -> bool {
+    row.claim_on_chain || settled(row)
+}
+
+const fn settled(row: &LedgerRow) -> bool {
+    matches!(row.stage, Stage::Settled)
+}
+
+/// From the request to the leaf.
+fn relays(row: &LedgerRow, gaps: &mut Vec<Gap>) {
+    let by = row.unpaid_by;
+    let mut add = |after, reason, relays: u64, worth: bool| {
+        let upokt = if worth { worth_of(relays, row) } else { 0 };
+        gaps.push(Gap {
+            after,
+            reason,
+            relays,
+            upokt,
+            pending: false,
+        });
+    };
+    let before_leaves = by
+        .backend_error
+        .saturating_add(by.over_serviced)
+        .saturating_add(by.difficulty);
+    let unknown = row.unpaid.saturating_sub(by.total());
+    // Leaves tell of more than counters after a crash.
+    let answered = before_leaves
+        .saturating_add(unknown)
+        .saturating_add(row.applicable);
+    add(
+        Step::Validated,
+        Reason::NoAnswer,
+        row.validated.saturating_sub(answered),
+        true,
+    );
+    add(Step::Validated, Reason::BackendError, by.backend_error, true);
+    add(Step::Validated, Reason::OverServiced, by.over_serviced, true);
+    add(Step::Validated, Reason::Difficulty, by.difficulty, false);
+    add(Step::Validated, Reason::Unknown, unknown, true);
+    let duplicate = by.duplicate.min(row.applicable.saturating_sub(row.committed));
+    add(Step::Applicable, Reason::Duplicate, duplicate, false);
+    let recorded = row.committed.saturating_add(duplicate);
+    add(
+        Step::Applicable,
+        Reason::NotRecorded,
+        row.applicable.saturating_sub(recorded),
+        true,
+    );
+}
+
+/// From the leaf to the claim.
+fn claim(row: &LedgerRow, gaps: &mut Vec<Gap>) {
+    let sealed = row.claimed > 0;
+    let late = if sealed {
+        row.committed.saturating_sub(row.claimed)
+    } else {
+        0
+    };
+    gaps.push(Gap {
+        after: Step::Recorded,
+        reason: Reason::Late,
+        relays: late,
+        upokt: worth_of(late, row),
+        pending: false,
+    });
+    let reason = match row.stage {
+        Stage::Settled | Stage::Empty => return,
+        Stage::Expired { reason } => Reason::Expired(reason),
+        stage => Reason::Pending(stage),
+    };
+    let (relays, upokt) = match sealed {
+        true => (row.claimed, signed(row.claimed_upokt.0)),
+        false => (row.committed, worth_of(row.committed, row)),
+    };
+    gaps.push(Gap {
+        after: if claimed(row) {
+            Step::Claimed
+        } else {
+            Step::Recorded
+        },
+        reason,
+        relays,
+        upokt,
+        pending: !row.stage.is_final(),
+    });
+}
+
+/// From the settled claim to what the shareholders received.
+fn money(row: &LedgerRow, gaps: &mut Vec<Gap>) {
+    if !settled(row) {
+        return;
+    }
+    let settled = signed(row.settled_upokt.unwrap_or_default().0);
+    let deflation = signed(row.deflation_loss_upokt.0);
+    let mut add = |after, reason, upokt| {
+        gaps.push(Gap {
+            after,
+            reason,
+            relays: 0,
+            upokt,
+            pending: false,
+        });
+    };
+    add(
+        Step::Claimed,
+        Reason::OverservicedClaim,
+        signed(row.claimed_upokt.0).saturating_sub(settled),
+    );
+    add(Step::Settled, Reason::Deflation, deflation);
+    let others = settled
+        .saturating_sub(deflation)
+        .saturating_sub(signed(row.paid().0));
+    add(Step::Settled, Reason::OthersShares, others);
+}
+
+/// What relays that did not reach a claim would have been worth in one, at the base difficulty.
+fn worth_of(relays: u64, row: &LedgerRow) -> i128 {
+    signed(u128::from(relays).saturating_mul(row.relay_upokt.0))
+}
+
+fn signed(amount: u128) -> i128 {
+    i128::try_from(amount).unwrap_or(i128::MAX)
+}
+
+#[cfg(test)]
+mod tests;
