@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use crate::locate::Lines;
 use crate::secret::{self, Secret};
@@ -26,12 +27,12 @@ pub struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// The secret in the variable `name` (`PORTICO_…`), if it is set and not empty.
+    /// The secret in the variable `name` (`PORTICO_…`), without surrounding white space as from a file, if it is set and not empty.
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<Secret> {
-        (self.read)(name)
-            .filter(|value| !value.is_empty())
-            .map(Secret::new)
+        let value = Zeroizing::new((self.read)(name)?);
+        let value = value.trim();
+        (!value.is_empty()).then(|| Secret::new(value.to_owned()))
     }
 
     /// The comma-separated secrets in the variable `name`, if it is set and not empty.

@@ -112,6 +112,15 @@ fn the_environment_replaces_a_secret_before_validation() {
 }
 
 #[test]
+fn the_line_end_of_a_file_that_became_a_variable_is_no_part_of_the_secret() {
+    let read = |_: &str| Some(" aa\n".to_owned());
+    let found = Environment { read: &read }.secret("PORTICO_KEY").unwrap();
+    assert_eq!(found.reveal(), "aa");
+    let blank = |_: &str| Some("\n".to_owned());
+    assert!(Environment { read: &blank }.secret("PORTICO_KEY").is_none());
+}
+
+#[test]
 fn a_list_of_secrets_is_separated_by_commas() {
     let read = |_: &str| Some("aa, bb".to_owned());
     let found = Environment { read: &read }.secrets("PORTICO_KEYS").unwrap();
