@@ -162,6 +162,45 @@ SERVICER = {
             ],
         ),
         (
+            "The nodes behind it",
+            [
+                graph(
+                    "Which nodes may be asked?",
+                    q(f"min by (service, backend, node) (servicer_backend_usable{{{SEL}}})", "{{service}} {{backend}} {{node}}"),
+                    why="1: relays may go there. 0: it is behind, syncing, forked, of another chain, or failed too often.",
+                    width=6,
+                ),
+                graph(
+                    "How do nodes answer?",
+                    q(
+                        f"sum by (service, node, outcome) (rate(servicer_backend_requests_total{{{SEL}}}[$__rate_interval]))",
+                        "{{service}} {{node}} {{outcome}}",
+                    ),
+                    unit="reqps",
+                    width=6,
+                ),
+                graph(
+                    "Why are nodes left?",
+                    q(
+                        f"sum by (service, node, reason) (increase(servicer_backend_left_total{{{SEL}}}[$__rate_interval])) or "
+                        f"0 * sum by (service, node) (servicer_backend_usable{{{SEL}}})",
+                        "{{service}} {{node}} {{reason}}",
+                    ),
+                    width=6,
+                ),
+                graph(
+                    "Which services and classes of methods are busy, which full?",
+                    q(f"sum by (service, class) (servicer_service_in_flight{{{SEL}}})", "{{service}} {{class}} in progress"),
+                    q(
+                        f"sum by (service, class) (rate(servicer_service_full_total{{{SEL}}}[$__rate_interval])) or "
+                        f"0 * sum by (service, class) (servicer_service_in_flight{{{SEL}}})",
+                        "{{service}} {{class}} refused per s",
+                    ),
+                    width=6,
+                ),
+            ],
+        ),
+        (
             "Disk, chain and connections",
             [
                 graph("How long does a commit take?", *quantiles("servicer_commit_seconds"), unit="s", width=6,
