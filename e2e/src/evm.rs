@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use portico_localnet::ports::free_address;
 use portico_localnet::{Output, Process};
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::process::{eventually, workspace};
@@ -13,7 +14,7 @@ use crate::process::{eventually, workspace};
 #[derive(Debug)]
 pub struct EvmNode {
     url: String,
-    _process: Process,
+    process: Process,
     _dir: tempfile::TempDir,
 }
 
@@ -32,9 +33,23 @@ impl EvmNode {
         process.must_run()?;
         Ok(Self {
             url,
-            _process: process,
+            process,
             _dir: dir,
         })
+    }
+
+    /// Makes blocks.
+    pub async fn mine(&self, blocks: u64) -> Result<()> {
+        let answer = crate::DApp::new(&self.url)
+            .send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "hardhat_mine", "params": [format!("{blocks:#x}")] }))
+            .await?;
+        ensure!(answer.is_result(), "no blocks: {}", answer.body);
+        Ok(())
+    }
+
+    /// Ends it at once.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
     }
 
     /// Its JSON-RPC URL.

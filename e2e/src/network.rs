@@ -70,6 +70,8 @@ pub struct NetworkSpec {
     pub proofs: ProofPolicy,
     /// Use this node as backend.
     pub evm_node: Option<EvmNode>,
+    /// Use these nodes as backend of the application's service, by name, checked often.
+    pub evm_nodes: Vec<(&'static str, EvmNode)>,
     /// Speak TLS on every hop; the backend is then the chain's RPC.
     pub tls: bool,
     /// Settings of the gateway; none by default.
@@ -97,6 +99,9 @@ impl NetworkSpec {
             // A servicer serves somebody, staked or not.
             spec.settings.servicer = json!({"suppliers": [{"file": "keys/faucet.hex"}]});
         }
+        if !self.evm_nodes.is_empty() {
+            spec.settings.servicer = self.checked_nodes();
+        }
         spec.settings.gateway = self.gateway.clone();
         if self.listeners.is_object() {
             let listeners = &self.listeners;
@@ -118,6 +123,18 @@ impl NetworkSpec {
             spec.application_stake = Upokt(u128::from(relays) * RELAY_UPOKT * 30);
         }
         Ok(spec)
+    }
+}
+
+impl NetworkSpec {
+    /// Settings of a servicer with several nodes behind the application's service.
+    fn checked_nodes(&self) -> serde_json::Value {
+        let node = |(name, node): &(&str, EvmNode)| json!({"name": name, "url": node.url()});
+        let nodes: Vec<_> = self.evm_nodes.iter().map(node).collect();
+        // The nodes have their first block in common; they make the others at different times.
+        let health = json!({"check": "evm", "chain_id": "31337", "compare_depth_blocks": 1_000_000, "interval_ms": 200,
+            "timeout_ms": 30_000, "fall": 1, "rise": 1, "probation": 2});
+        json!({"services": {SERVICE: {"backend": {"url": "", "nodes": nodes, "health": health}}}})
     }
 }
 

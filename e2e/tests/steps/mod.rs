@@ -1,6 +1,7 @@
 //! What the feature files' sentences do.
 
 mod abuse;
+mod backends;
 mod crash;
 mod ecosystem;
 mod evm;
