@@ -157,10 +157,11 @@ impl Story {
 
     async fn tell(&self) -> Result<()> {
         let gateway = format!("{}/ready", self.plan.gateway_url());
-        ready(&self.plan, &gateway)
+        let client = self.plan.http_client()?;
+        ready(&client, &gateway)
             .await
             .context("the gateway is not ready")?;
-        let supply = Supply::at(self.plan.http_client()?, self.plan.rpc_url());
+        let supply = Supply::at(client, self.plan.rpc_url());
         let pots = Pots::of(&self.plan.actors);
         let amounts = pots.read(&*self.network.chain, &supply).await?;
         let banner = Banner {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Result;
 use portico_net::tls::ClientTls;
 
-use crate::plan::Plan;
 use crate::wait::eventually;
 
 /// Longest wait for one answer.
@@ -20,9 +19,8 @@ pub(crate) fn client(tls: &ClientTls) -> Result<reqwest::Client> {
     Ok(tls.http_client().timeout(TIMEOUT).build()?)
 }
 
-/// Waits until `url`, of a role of the planned network, answers with success.
-pub async fn ready(plan: &Plan, url: &str) -> Result<()> {
-    let client = plan.http_client()?;
+/// Waits until `url`, of a role that `client` trusts, answers with success.
+pub async fn ready(client: &reqwest::Client, url: &str) -> Result<()> {
     let what = format!("{url} says ready");
     eventually(&what, READY_TIMEOUT, READY_INTERVAL, || async {
         let answer = client.get(url).send().await?;

@@ -18,6 +18,7 @@ mod http;
 pub mod in_process;
 pub mod money;
 mod network;
+mod open;
 mod plan;
 pub mod ports;
 mod process;

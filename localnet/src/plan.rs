@@ -1,15 +1,12 @@
-//! The folder of a network: its keys, its first state, and a configuration file per role.
+//! What a network is once it is decided: its folder, its keys, its first state, its ports and URLs.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use portico_chain::genesis::Genesis;
 use portico_net::tls::ClientTls;
-use rand::CryptoRng;
 
 use crate::actors::Actors;
-use crate::files;
-use crate::genesis::genesis;
 use crate::ports::{Ports, local};
 use crate::spec::{Role, Spec};
 use crate::tls::Certificates;
@@ -40,25 +37,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads keys and genesis of the network in `folder`, or makes them, keys drawn from `rng`; then writes the configuration files.
-    pub fn open(folder: &Path, ports: Ports, spec: Spec, rng: &mut impl CryptoRng) -> Result<Self> {
-        let actors = Actors::open(folder, &spec, rng)?;
-        let genesis = open_genesis(folder, ports, &spec, &actors)?;
-        let certificates = spec.tls.then(|| Certificates::make(folder)).transpose()?;
-        let plan = Self {
-            certificates,
-            folder: folder.to_owned(),
-            ports,
-            spec,
-            actors,
-            genesis,
-        };
-        for role in Role::ALL {
-            files::write(&plan, role)?;
-        }
-        Ok(plan)
-    }
-
     /// Configuration file of a role.
     #[must_use]
     pub fn config_file(&self, role: Role) -> PathBuf {
@@ -94,9 +72,7 @@ impl Plan {
     pub fn ledger_url(&self) -> String {
         format!("{}/ledger", self.servicer_url())
     }
-}
 
-impl Plan {
     fn url(&self, port: u16) -> String {
         url(&self.spec, port)
     }
@@ -113,30 +89,12 @@ impl Plan {
     }
 }
 
-fn url(spec: &Spec, port: u16) -> String {
+/// URL of `port` on this machine.
+pub(crate) fn url(spec: &Spec, port: u16) -> String {
     let scheme = if spec.tls { "https" } else { "http" };
     format!("{scheme}://{}", local(port))
 }
 
 pub(crate) fn genesis_file(folder: &Path) -> PathBuf {
     folder.join("genesis.json")
-}
-
-fn open_genesis(folder: &Path, ports: Ports, spec: &Spec, actors: &Actors) -> Result<Genesis> {
-    let path = genesis_file(folder);
-    if !path.exists() {
-        let genesis = genesis(spec, actors, &url(spec, ports.servicer))?;
-        let text = serde_json::to_string_pretty(&genesis)?;
-        std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-        return Ok(genesis);
-    }
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let genesis = serde_json::from_str(&text);
-    genesis.with_context(|| {
-        format!(
-            "{} is damaged or of another version; start over with --reset",
-            path.display()
-        )
-    })
 }

@@ -86,13 +86,14 @@ impl Processes {
 
     /// Waits until servicer and gateway are ready.
     pub async fn ready(&mut self, plan: &Plan) -> Result<()> {
+        let client = plan.http_client()?;
         for (role, url) in [
             (Role::Servicer, plan.servicer_url()),
             (Role::Gateway, plan.gateway_url()),
         ] {
             let url = format!("{url}/ready");
             let ready = tokio::select! {
-                ready = ready(plan, &url) => ready,
+                ready = ready(&client, &url) => ready,
                 error = ended(self.of(role)) => Err(error),
             };
             ready.with_context(|| self.logs())?;
