@@ -56,8 +56,10 @@ async fn ask<A: Message + Default>(
 }
 
 /// Registered texts of module `session` for sessions that there are not (`poktroll:x/session/types/errors.go`).
-const NO_SESSION: [&str; 7] = [
-    "error during session hydration",
+///
+/// "error during session hydration" is none of them: the chain says it around every failure to make a session, also of one that it could not
+/// read, and names the refusal, if it is one, within.
+const NO_SESSION: [&str; 6] = [
     "application for session not found",
     "application in session not staked for requested service",
     "no suppliers not found for session",
@@ -420,5 +422,24 @@ impl<T: Transport> Transactions for T {
 
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
         Transport::tx(self, hash).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_the_chain_failed_to_make_is_no_refusal() {
+        let sorted = |text: &str| no_session(ChainError::Internal(text.to_owned()));
+        let refused = "application for session not found not found pokt1: error during session hydration";
+        assert!(matches!(sorted(refused), ChainError::NotFound(_)));
+        let failed =
+            "failed to hydrate session suppliers: version does not exist: error during session hydration";
+        let failed = sorted(failed);
+        assert!(failed.is_retryable(), "{failed}");
+        let early =
+            "block height 12 is ahead of the last committed block height 11: error during session hydration";
+        assert!(matches!(sorted(early), ChainError::Unavailable(_)));
     }
 }
