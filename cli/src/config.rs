@@ -2,14 +2,17 @@
 
 mod import;
 
+mod tls;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use portico_config::gateway::GatewayConfig;
+use portico_config::load::load_checked;
 use portico_config::node::NodeConfig;
 use portico_config::servicer::ServicerConfig;
-use portico_config::{Config, ConfigError, load};
+use portico_config::{Config, ConfigError};
 
 #[derive(Args)]
 pub(crate) struct ConfigArgs {
@@ -79,9 +82,9 @@ impl Role {
 
     fn check(self, file: &Path) -> Result<(), ConfigError> {
         match self {
-            Self::Gateway => load::<GatewayConfig>(file).map(drop),
-            Self::Servicer => load::<ServicerConfig>(file).map(drop),
-            Self::Node => load::<NodeConfig>(file).map(drop),
+            Self::Gateway => load_checked::<GatewayConfig>(file, tls::check_gateway).map(drop),
+            Self::Servicer => load_checked::<ServicerConfig>(file, tls::check_servicer).map(drop),
+            Self::Node => load_checked::<NodeConfig>(file, tls::check_node).map(drop),
         }
     }
 

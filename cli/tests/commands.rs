@@ -6,6 +6,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use portico_config::Secret;
+use portico_config::secret::write_secret_file;
+
 fn portico(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
     command
@@ -100,6 +103,34 @@ fn all_errors_of_meaning_are_told_at_once() {
         "{told}"
     );
     assert!(told.contains("applications:"), "{told}");
+}
+
+#[test]
+fn a_key_that_is_not_its_certificates_is_told() {
+    let folder = folder();
+    for name in ["one", "other"] {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.path().join(format!("{name}.pem")), made.cert.pem()).unwrap();
+        let key = Secret::new(made.signing_key.serialize_pem());
+        write_secret_file(&folder.path().join(format!("{name}.key")), &key).unwrap();
+    }
+    let check = |certificate: &str| {
+        let tls = format!("tls:\n  cert_file: {certificate}\n  key_file: one.key\n");
+        let client = tls.replace("tls:", "supplier_tls:").replace("  ", "  client_");
+        let keys = "gateway_key: \"1111111111111111111111111111111111111111111111111111111111111111\"\n\
+                    applications: [{address: pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4, service_id: eth}]\n";
+        std::fs::write(folder.path().join("gateway.yaml"), format!("{keys}{tls}{client}")).unwrap();
+        portico(folder.path(), &["config", "check", "gateway.yaml"])
+    };
+    let right = check("one.pem");
+    assert!(right.status.success(), "{}", error(&right));
+    let wrong = error(&check("other.pem"));
+    for said in [
+        "gateway.yaml:3: tls: one.key is not the key of other.pem",
+        "gateway.yaml:6: supplier_tls: one.key is not the key of other.pem",
+    ] {
+        assert!(wrong.contains(said), "{wrong}");
+    }
 }
 
 #[test]

@@ -98,6 +98,17 @@ impl Faults {
         &self.found
     }
 
+    /// The `config` of the file at `path`, whose text is `text`, unless something was found.
+    fn verdict<T>(self, config: T, path: &Path, text: &str) -> Result<T, ConfigError> {
+        match self.found {
+            found if found.is_empty() => Ok(config),
+            found => Err(ConfigError::Meaning {
+                path: path.to_owned(),
+                faults: placed(found, text),
+            }),
+        }
+    }
+
     fn path(&self, key: &str) -> String {
         match (self.prefix.is_empty(), key.is_empty()) {
             (true, _) => key.to_owned(),
@@ -164,11 +175,24 @@ pub fn load<T: Config>(path: &Path) -> Result<T, ConfigError> {
     load_with(path, &|name| std::env::var(name).ok())
 }
 
+/// As [`load`]; of a file in which nothing wrong was found, `check` reports what takes more to see than this crate has.
+pub fn load_checked<T: Config>(path: &Path, check: impl FnOnce(&T, &mut Faults)) -> Result<T, ConfigError> {
+    let text = read(path)?;
+    let config = parse(path, &text, &|name| std::env::var(name).ok())?;
+    let mut faults = Faults::default();
+    check(&config, &mut faults);
+    faults.verdict(config, path, &text)
+}
+
 /// As [`load`], with the environment as an argument.
 pub fn load_with<T: Config>(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<T, ConfigError> {
+    parse(path, &read(path)?, environment)
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Read {
         path: path.to_owned(),
         source,
@@ -178,8 +202,7 @@ pub fn load_with<T: Config>(
             path: path.to_owned(),
         });
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    parse(path, &text, environment)
+    std::fs::read_to_string(path).map_err(unreadable)
 }
 
 /// As [`load_with`], from the `text` of the file at `path`; relative paths in it start at the folder of `path`.
@@ -194,13 +217,7 @@ pub fn parse<T: Config>(
     config.take_secrets(&Environment { read: environment });
     let mut faults = Faults::default();
     config.validate(&mut faults);
-    match faults.found {
-        found if found.is_empty() => Ok(config),
-        found => Err(ConfigError::Meaning {
-            path: path.to_owned(),
-            faults: placed(found, text),
-        }),
-    }
+    faults.verdict(config, path, text)
 }
 
 fn shape(path: &Path, text: &str, error: &serde_saphyr::Error) -> ConfigError {

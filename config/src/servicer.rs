@@ -270,7 +270,7 @@ pub struct LimitsConfig {
     pub max_buffered_bytes: usize,
     /// Threads that verify ring signatures; 0 (the default) takes one per processor.
     pub verify_threads: usize,
-    /// Sessions held in memory. Default 10000.
+    /// Pairs of application and service of which sessions are held, up to three sessions each. Default 10000.
     pub max_sessions: usize,
     /// Milliseconds given to relays in progress when the process is asked to stop. Default 10000.
     pub shutdown_grace_ms: u64,

@@ -1,17 +1,20 @@
 //! Speaking TLS to others.
 
+mod shown;
+
 use std::sync::Arc;
 
 use portico_config::tls::ClientTls as Files;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
-use super::{TlsError, add_authorities, certificates, private_key, provider};
+use self::shown::Shown;
+use super::{TlsError, add_authorities, provider};
 
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
 
-/// Whom is trusted, and which certificate is shown to who asks. Cheap to clone.
+/// Whom is trusted, and which certificate is shown to who asks; that one is read again when its files change. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ClientTls(Arc<ClientConfig>);
 
@@ -29,13 +32,8 @@ impl ClientTls {
         let (Some(certificate), Some(key)) = (&files.client_cert_file, &files.client_key_file) else {
             return Ok(Self(Arc::new(builder.with_no_client_auth())));
         };
-        let config = builder
-            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
-            .map_err(|source| TlsError::Unusable {
-                path: certificate.to_path_buf(),
-                source,
-            })?;
-        Ok(Self(Arc::new(config)))
+        let shown = Shown::open(certificate, key)?;
+        Ok(Self(Arc::new(builder.with_client_cert_resolver(Arc::new(shown)))))
     }
 
     /// Trusts the public authorities only.

@@ -12,12 +12,13 @@ mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use portico_config::{Secret, SecretError};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{RootCertStore, pki_types};
+use rustls::{InconsistentKeys, RootCertStore, pki_types};
 
 pub use client::ClientTls;
 pub use fault::explain;
@@ -49,7 +50,15 @@ pub enum TlsError {
         #[source]
         source: pki_types::pem::Error,
     },
-    /// Certificate and key cannot be used, or do not belong together.
+    /// Certificate and key do not belong together.
+    #[error("{} is not the key of {}", .key.display(), .certificate.display())]
+    Mismatch {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
+    /// Certificate or key cannot be used.
     #[error("{} cannot be used", .path.display())]
     Unusable {
         /// The file of the certificate.
@@ -70,6 +79,37 @@ pub enum TlsError {
     /// The check of clients' certificates cannot be set up.
     #[error("clients' certificates cannot be checked")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
+}
+
+impl TlsError {
+    /// What is wrong with a certificate and its key.
+    fn of_pair(certificate: &Path, key: &Path, source: rustls::Error) -> Self {
+        match source {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Self::Mismatch {
+                certificate: certificate.to_owned(),
+                key: key.to_owned(),
+            },
+            source => Self::Unusable {
+                path: certificate.to_owned(),
+                source,
+            },
+        }
+    }
+}
+
+/// When files were changed last, and their lengths; nothing of those that cannot be looked at.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp(Vec<Option<(SystemTime, u64)>>);
+
+impl Stamp {
+    /// Blocks.
+    fn of<'p>(files: impl IntoIterator<Item = &'p Path>) -> Self {
+        let look = |path: &Path| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        Self(files.into_iter().map(look).collect())
+    }
 }
 
 /// See the module's page.

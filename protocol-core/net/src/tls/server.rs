@@ -1,7 +1,7 @@
 //! Serving TLS from PEM files that may change.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use portico_config::tls::ServerTls as Files;
 use rustls::server::WebPkiClientVerifier;
@@ -9,15 +9,12 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{TlsError, add_authorities, certificates, private_key, provider};
+use super::{Stamp, TlsError, add_authorities, certificates, private_key, provider};
 
 /// Time between two looks at the files.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Protocols that a listener speaks, by preference.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// When the files were changed last, and their lengths.
-type Stamp = Vec<Option<(SystemTime, u64)>>;
 
 /// A certificate with its key, read again when the files change.
 ///
@@ -85,25 +82,12 @@ impl ServerTls {
 }
 
 fn stamp(files: &Files) -> Stamp {
-    let all = [
-        Some(&files.cert_file),
-        Some(&files.key_file),
-        files.client_ca_file.as_ref(),
-    ];
-    all.into_iter()
-        .flatten()
-        .map(|path| {
-            let metadata = std::fs::metadata(&**path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        })
-        .collect()
+    let own = [&*files.cert_file, &*files.key_file];
+    Stamp::of(own.into_iter().chain(files.client_ca_file.as_deref()))
 }
 
 fn config(files: &Files) -> Result<ServerConfig, TlsError> {
-    let unusable = |source| TlsError::Unusable {
-        path: files.cert_file.to_path_buf(),
-        source,
-    };
+    let unusable = |source| TlsError::of_pair(&files.cert_file, &files.key_file, source);
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;

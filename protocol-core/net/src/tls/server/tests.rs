@@ -177,12 +177,43 @@ async fn a_changed_certificate_is_served_without_a_restart() {
     assert!(!tls.reload().unwrap(), "nothing changed");
     // The certificate first: it does not fit the key, and the old pair goes on.
     write(&old.path("server.pem"), &new.path("server.pem"));
-    assert!(matches!(tls.reload(), Err(TlsError::Unusable { .. })));
+    assert!(matches!(tls.reload(), Err(TlsError::Mismatch { .. })));
     assert!(asked(&old.client(None), port).await.is_ok());
     write(&old.path("server.key"), &new.path("server.key"));
     assert!(tls.reload().unwrap());
     assert!(asked(&new.client(None), port).await.is_ok());
     assert!(asked(&old.client(None), port).await.is_err());
+}
+
+#[tokio::test]
+async fn a_changed_client_certificate_is_shown_without_a_restart() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    authority.sign("server", "localhost", |_| {});
+    authority.sign("new", "client", |_| {});
+    stranger.sign("client", "client", |_| {});
+    for file in ["client.pem", "client.key"] {
+        write(&authority.path(file), &stranger.path(file));
+    }
+    let files = Files {
+        client_ca_file: Some(authority.path("ca.pem")),
+        ..authority.files("server")
+    };
+    let port = serve(ServerTls::open(&files).unwrap()).await;
+    let client = authority.client(Some("client"));
+    let refused = Err("the server does not trust our client certificate".to_owned());
+    assert_eq!(asked(&client, port).await, refused);
+    // The certificate first: it does not fit the key, and the old pair goes on.
+    write(&authority.path("client.pem"), &authority.path("new.pem"));
+    let later = async || {
+        tokio::time::pause();
+        tokio::time::advance(LOOK_AGAIN).await;
+        tokio::time::resume();
+    };
+    later().await;
+    assert_eq!(asked(&client, port).await, refused);
+    write(&authority.path("client.key"), &authority.path("new.key"));
+    later().await;
+    assert_eq!(asked(&client, port).await.as_deref(), Ok("HTTP/1.1 hello"));
 }
 
 #[tokio::test]
