@@ -113,9 +113,14 @@ impl Activity {
         });
     }
 
+    /// Whether a request is in progress: then it does not matter what arrives.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
     /// `bytes` arrived.
     pub(crate) fn received(&self, bytes: usize, now: Instant) {
-        if self.requests.load(Ordering::Relaxed) > 0 {
+        if self.is_serving() {
             return;
         }
         let flood = self.with(|state| {
@@ -133,7 +138,8 @@ impl Activity {
 
     /// Whether bytes of a head arrived that is not whole yet.
     pub(crate) fn is_in_head(&self) -> bool {
-        self.with(|state| state.requests == 0 && !state.http2 && state.head_since.is_some())
+        !self.is_serving()
+            && self.with(|state| state.requests == 0 && !state.http2 && state.head_since.is_some())
     }
 
     /// The socket takes nothing, or takes something again.

@@ -145,7 +145,7 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         ready!(self.socket()?.poll_read(cx, buffer))?;
         let count = buffer.filled().len().saturating_sub(before);
-        if count > 0 {
+        if count > 0 && !self.activity.is_serving() {
             self.activity.received(count, Instant::now());
         }
         Poll::Ready(Ok(()))
