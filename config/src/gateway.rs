@@ -8,7 +8,9 @@
 //!   - {key: {file: keys/app.hex}, service_id: pocket} # signed for with its own key
 //! ```
 
-use std::collections::BTreeSet;
+mod services;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use portico_protocol::{Address, ServiceId};
@@ -20,6 +22,8 @@ use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 use crate::tls::{ClientTls, ServerTls};
+
+pub use self::services::ServiceConfig;
 
 /// Largest body that may be allowed, in bytes: 64 MiB, far above what any chain's node takes.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -54,6 +58,9 @@ pub struct GatewayConfig {
     pub gateway_key: Option<Secret>,
     /// Applications whose stake pays for relays; at least one. Several may share a service.
     pub applications: Vec<ApplicationConfig>,
+    /// What services of the applications need beyond the defaults: names, hosts, kinds of call, headers. Default: nothing.
+    #[schemars(with = "BTreeMap<String, ServiceConfig>")]
+    pub services: BTreeMap<ServiceId, ServiceConfig>,
     /// Suppliers that one call may try before its caller sees an error. Default 3.
     pub max_attempts: u32,
     /// Time for one call with all its attempts, in milliseconds. Default 30000.
@@ -106,6 +113,7 @@ impl Default for GatewayConfig {
             chain: ChainConfig::default(),
             gateway_key: None,
             applications: Vec::new(),
+            services: BTreeMap::new(),
             max_attempts: 3,
             relay_timeout_ms: 30_000,
             attempt_timeout_ms: 12_000,
@@ -154,7 +162,7 @@ impl GatewayConfig {
 
     /// Ids of the services that are served: those of the applications, in order of the alphabet.
     #[must_use]
-    pub fn services(&self) -> BTreeSet<ServiceId> {
+    pub fn served(&self) -> BTreeSet<ServiceId> {
         self.applications
             .iter()
             .map(|application| application.service_id.clone())
@@ -189,6 +197,7 @@ impl Config for GatewayConfig {
             "admin_listen",
             "must be another address than `listen`",
         );
+        services::validate(&self.services, &self.served(), faults);
         self.validate_limits(faults);
         self.validate_origins(faults);
     }

@@ -1,7 +1,10 @@
 //! A dApp: plain JSON-RPC over HTTP, knowing nothing but the gateway's URL.
 
 use anyhow::{Context, Result};
+use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::network::SERVICE;
 
 /// An HTTP client of one gateway.
 #[derive(Clone, Debug)]
@@ -71,24 +74,30 @@ impl DApp {
 
     /// Sends any JSON.
     pub async fn send(&self, body: &Value) -> Result<Answer> {
-        let response = self
-            .http
-            .post(&self.url)
-            .json(body)
-            .send()
-            .await
-            .context("the gateway does not answer")?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await?;
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).context("not JSON")?
-        };
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
+        answered(self.http.post(&self.url).json(body)).await
     }
+
+    /// Asks for `path` (and query) behind the service, with these headers; the answer must be JSON.
+    pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+        let url = format!("{}/{SERVICE}{path}", self.url);
+        let request = self.http.request(method, url);
+        let headers = headers.iter();
+        answered(headers.fold(request, |request, (name, value)| request.header(*name, *value))).await
+    }
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> Result<Answer> {
+    let response = request.send().await.context("the gateway does not answer")?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let bytes = response.bytes().await?;
+    let body = if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&bytes).context("not JSON")?
+    };
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }

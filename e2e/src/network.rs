@@ -72,6 +72,8 @@ pub struct NetworkSpec {
     pub evm_node: Option<EvmNode>,
     /// Use these nodes as backend of the application's service, by name, checked often.
     pub evm_nodes: Vec<(&'static str, EvmNode)>,
+    /// Use the network's own node as backend, by its RPC.
+    pub node_as_backend: bool,
     /// Speak TLS on every hop; the backend is then the chain's RPC.
     pub tls: bool,
     /// Settings of the gateway; none by default.
@@ -114,8 +116,8 @@ impl NetworkSpec {
         spec.proofs = self.proofs;
         spec.block_time = BLOCK_TIME;
         spec.tls = self.tls;
-        if self.tls {
-            // The scenario's own backend speaks no TLS; the chain's RPC does.
+        if self.tls || self.node_as_backend {
+            // With TLS too: the scenario's own backend speaks none, the chain's RPC does.
             spec.services.values_mut().for_each(|backend| *backend = None);
         }
         // The meter gives a supplier stake / suppliers per session / (pending sessions + 1); with the default params 1/30.

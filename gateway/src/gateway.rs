@@ -74,7 +74,7 @@ impl Gateway {
             listener,
             address,
             admin,
-            front: Arc::new(Front::new(relayer, registry, config, run)),
+            front: Arc::new(Front::new(relayer, registry, config, run)?),
         })
     }
 

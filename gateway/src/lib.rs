@@ -1,8 +1,8 @@
-//! The HTTP/JSON-RPC front door for dApps.
+//! The HTTP front door for dApps: JSON-RPC, REST, CometBFT.
 //!
 //! ```text
 //!  front      callers come in: HTTP; error mapping only
-//!    │ codec  what they speak: bytes → calls, payload → verdict; JSON-RPC
+//!    │ codec  what they speak: bytes → calls, payload → verdict; JSON-RPC, plain HTTP
 //!    ▼
 //!  relayer    the straight line: session ► core::plan ► sign ► supplier ► verify ► judge
 //!    │ core   pure decisions: whom to try next, whom to blame, what a failure means
@@ -11,7 +11,8 @@
 //! ```
 //! - Nothing of a supplier's is shown before its signature, payload hash and session header were verified and the payload was found
 //!   to be an answer to the call.
-//! - An answer from the chain is HTTP 200 with the supplier's bytes; an error of ours has the caller's id byte for byte.
+//! - A JSON-RPC answer from the chain is HTTP 200 with the supplier's bytes; an error of ours has the caller's id byte for byte. REST and
+//!   CometBFT by URI are mirrored: the backend's status, body, and listed headers.
 //! - `core` knows no transport and no codec, and does no I/O: state, event, instant and seed in, decision out.
 //! - Where a new thing goes: a protocol that callers speak in `codec`, a transport to suppliers in `supplier`, a transport of callers in
 //!   `front`, an error of ours in `front/error/table.rs`, a refusal of suppliers in `portico-relay`.

@@ -14,8 +14,7 @@ use rand::rngs::StdRng;
 use tokio::time::Instant;
 
 use crate::GatewayError;
-use crate::codec::Codec;
-use crate::codec::jsonrpc::{Body, JsonRpc};
+use crate::codec::jsonrpc::{self, Body, JsonRpc};
 use crate::core::attempt::{Failed, Reply};
 use crate::core::call::Call;
 use crate::core::receipt::ReceiptOutcome;
@@ -118,7 +117,7 @@ pub async fn relay_once(
         body,
         wants_receipt,
     } = call;
-    let expected = match JsonRpc.read(&body, 1) {
+    let expected = match jsonrpc::read(&body, 1) {
         Body::Single(Ok(item)) => item.id,
         Body::Single(Err(not)) => return Err(failure(&CallError::Invalid(not.reason))),
         Body::NotJson => return Err(failure(&CallError::NotJson)),
@@ -131,6 +130,7 @@ pub async fn relay_once(
         expected,
         budgets: relayer.budgets(),
         wants_receipt,
+        choice: None,
         deadline,
     };
     let reply = relayer

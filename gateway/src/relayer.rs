@@ -2,6 +2,7 @@
 
 mod check;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,11 +28,12 @@ use crate::core::attempt::{Miss, Reply};
 use crate::core::budget::{Budget, Budgets};
 use crate::core::call::Call;
 use crate::core::candidate::Candidate;
+use crate::core::choice::Choice;
 use crate::core::error::{Closed, RelayError};
 use crate::core::fault::{Fault, beginning};
 use crate::core::plan::{Decision, Plan};
 use crate::core::receipt::ReceiptOutcome;
-use crate::core::reputation::Reputation;
+use crate::core::reputation::{LeftAlone, Reputation};
 use crate::metrics::Metrics;
 use crate::signer::{Signer, Signers};
 use crate::supplier::http::HttpTransport;
@@ -111,7 +113,8 @@ impl Relayer {
         let mut rng = self.draw();
         let mut plan = Plan::new(
             call.request.rpc_type,
-            signers.len(),
+            call.choice.clone(),
+            applications(signers, call.choice.as_deref()),
             self.max_attempts,
             call.deadline,
             &mut rng,
@@ -195,6 +198,11 @@ impl Relayer {
         Err(Miss { fault, ms, fallback })
     }
 
+    /// Suppliers that are not tried now.
+    pub(crate) fn left_alone(&self) -> Vec<LeftAlone> {
+        self.reputation().left_alone(self.sessions.height())
+    }
+
     /// Takes note of the suppliers that failed where this reply's did not.
     fn learn(&self, reply: Reply) -> Reply {
         if !reply.failed.is_empty() {
@@ -247,6 +255,7 @@ impl Relayer {
             answer: verdict.answer,
             room,
             backend_status: verdict.status,
+            headers: verdict.headers,
             retry_after: verdict.retry_after,
             relay_hash: MinedRelay::new(&request, &response).hash,
             payload_hashed: !response.payload_hash.is_empty(),
@@ -327,4 +336,15 @@ impl Relayer {
     fn reputation(&self) -> MutexGuard<'_, Reputation> {
         self.reputation.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Indices of the applications that may pay: all, or the one that the caller wants.
+fn applications(signers: &[Signer], choice: Option<&Choice>) -> VecDeque<usize> {
+    let wanted = choice.and_then(|choice| choice.application);
+    let may_pay = |signer: &Signer| wanted.is_none_or(|wanted| wanted == signer.application);
+    let indexed = signers.iter().enumerate();
+    indexed
+        .filter(|(_, signer)| may_pay(signer))
+        .map(|(index, _)| index)
+        .collect()
 }

@@ -203,20 +203,27 @@ async fn refuses_what_cannot_be_relayed_by_the_table() {
     let answer = net.post("/v1/nosuch", call("1")).await;
     row(&error(&net, &answer, "1").await, 404, -31010, "unknown_service");
     assert_eq!(answer.json()["error"]["data"]["available"], json!(["eth"]));
-    let answer = net.post_with("/v1", call("1"), &[("RPC-Type", "rest")]).await;
+    let answer = net.post_with("/v1", call("1"), &[("RPC-Type", "grpc")]).await;
     row(
         &error(&net, &answer, "1").await,
         200,
         -31011,
         "rpc_type_unsupported",
     );
-    let answer = net.get("/v1/eth").await;
+    let answer = net
+        .send(
+            net.client
+                .get(format!("{}/v1/eth", net.url))
+                .header("RPC-Type", "json_rpc"),
+        )
+        .await;
     row(
         &error(&net, &answer, "null").await,
         405,
         -31011,
         "rpc_type_unsupported",
     );
+    assert_eq!(answer.header("allow"), Some("POST"));
     let answer = net.post("/elsewhere", call("1")).await;
     row(
         &error(&net, &answer, "null").await,

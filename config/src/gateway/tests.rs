@@ -23,7 +23,7 @@ fn one_application_with_a_key_is_enough() {
     assert_eq!((config.max_attempts, config.max_batch), (3, 1_000));
     assert_eq!(
         config
-            .services()
+            .served()
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>(),

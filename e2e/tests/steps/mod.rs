@@ -6,6 +6,7 @@ mod crash;
 mod ecosystem;
 mod evm;
 mod faults;
+mod http;
 mod refusals;
 mod relay;
 mod settlement;
@@ -22,6 +23,8 @@ pub(crate) struct World {
     network: Option<Network>,
     answers: Vec<Answer>,
     failures: Vec<String>,
+    /// Status and text of pages.
+    pages: Vec<(u16, String)>,
     session: Option<String>,
     relay_error: Option<String>,
     rollovers: u64,

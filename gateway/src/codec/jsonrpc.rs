@@ -11,7 +11,8 @@ use super::{Codec, Verdict};
 use crate::core::call::Call;
 use crate::core::fault::Fault;
 
-pub(crate) use read::{Body, Item, NotARequest, read};
+pub(crate) use judge::is_error;
+pub(crate) use read::{Body, Item, NotARequest, looks_like, read};
 pub(crate) use write::{Attempt, Data, Source, batch, error};
 
 /// The caller's id, byte for byte; `None` is a notification.
@@ -22,12 +23,7 @@ pub(crate) type Id = Option<Bytes>;
 pub(crate) struct JsonRpc;
 
 impl Codec for JsonRpc {
-    type Read = Body;
     type Expected = Id;
-
-    fn read(self, body: &Bytes, max_batch: usize) -> Body {
-        read(body, max_batch)
-    }
 
     fn judge(self, call: &Call<Id>, payload: Bytes, max_bytes: usize) -> Result<Verdict, Fault> {
         judge::judge(payload, &call.expected, max_bytes)

@@ -1,21 +1,26 @@
 //! Protocols that callers speak: what they call, and what counts as an answer to it.
+//!
+//! `detect` tells which one a request speaks, `jsonrpc` is JSON-RPC (of any service, and of CometBFT by POST), `http` is everything that is a
+//! request and a response: REST, and CometBFT by URI.
 
+pub(crate) mod comet_bft;
+pub(crate) mod detect;
+pub(crate) mod http;
 pub(crate) mod jsonrpc;
+mod response;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use portico_protocol::wire::sdk::types::Header;
 
 use crate::core::call::Call;
 use crate::core::fault::Fault;
 
 /// One protocol; a value without state.
 pub(crate) trait Codec: Copy + Send + 'static {
-    /// A caller's body, read.
-    type Read;
     /// What must be known of a call to judge an answer to it.
     type Expected: Clone + Send + 'static;
-
-    /// Reads a body, which may hold one call or up to `max_batch`.
-    fn read(self, body: &Bytes, max_batch: usize) -> Self::Read;
 
     /// Takes the backend's answer out of a verified payload, if it is one to `call`. An answer that is larger than `max_bytes`, once its
     /// content encoding is undone, is [`Fault::TooLarge`].
@@ -29,6 +34,8 @@ pub(crate) struct Verdict {
     pub(crate) status: u32,
     /// What the caller gets; empty if it wants no answer.
     pub(crate) answer: Bytes,
+    /// Headers that the backend gave, where the caller's protocol has a place for them. Which of them are passed on is the front's to say.
+    pub(crate) headers: BTreeMap<String, Header>,
     /// Seconds after which the backend wants to be asked again.
     pub(crate) retry_after: Option<u32>,
     /// Whether the backend had no capacity for the call, although it said so in the caller's protocol: another supplier may do better.

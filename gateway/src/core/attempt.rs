@@ -1,7 +1,10 @@
 //! How one try at one supplier ended.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use portico_protocol::Address;
+use portico_protocol::wire::sdk::types::Header;
 
 use crate::core::budget::Room;
 use crate::core::candidate::Candidate;
@@ -17,6 +20,8 @@ pub(crate) struct Reply {
     pub(crate) room: Option<Room>,
     /// HTTP status that the supplier's backend gave.
     pub(crate) backend_status: u32,
+    /// Headers that it gave, where the caller's protocol has a place for them.
+    pub(crate) headers: BTreeMap<String, Header>,
     /// Seconds after which the backend wants to be asked again.
     pub(crate) retry_after: Option<u32>,
     /// Who answered, in which session.

@@ -1,9 +1,12 @@
 //! A call on its way through the gateway.
 
+use std::sync::Arc;
+
 use portico_relay as relay;
 use tokio::time::Instant;
 
 use crate::core::budget::Budgets;
+use crate::core::choice::Choice;
 
 /// A call to relay; `E` is what its codec must know of it to judge an answer.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub(crate) struct Call<E> {
     pub(crate) budgets: Budgets,
     /// Whether the supplier is asked for a receipt.
     pub(crate) wants_receipt: bool,
+    /// Whom its caller wants; nobody in particular if there is none.
+    pub(crate) choice: Option<Arc<Choice>>,
     /// When the caller must have an answer.
     pub(crate) deadline: Instant,
 }

@@ -32,13 +32,13 @@ pub(crate) enum RelayError {
         filtered: Filtered,
         attempts: Vec<Failed>,
     },
-    #[error("no supplier of the session serves JSON-RPC")]
+    #[error("no supplier of the session serves this kind of call")]
     RpcTypeUnsupported,
     #[error("no supplier answered")]
     SuppliersFailed { attempts: Vec<Failed> },
     #[error("no supplier's answer could be verified")]
     SignatureInvalid { attempts: Vec<Failed> },
-    #[error("no supplier's answer was a JSON-RPC answer to the call")]
+    #[error("no supplier's answer was an answer to the call")]
     BadPayload { attempts: Vec<Failed> },
     #[error("the answer is larger than this gateway takes")]
     ResponseTooLarge { attempts: Vec<Failed> },

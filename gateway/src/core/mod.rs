@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod candidate;
+pub(crate) mod choice;
 pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod pick;

@@ -19,9 +19,10 @@ use tokio::time::Instant;
 
 use crate::core::attempt::{Failed, Miss, Reply};
 use crate::core::candidate::Candidate;
+use crate::core::choice::Choice;
 use crate::core::error::{Closed, RelayError};
 use crate::core::fault::{Fault, Kind};
-use crate::core::pick::{self, Filtered};
+use crate::core::pick::{self, Filtered, Ranked};
 use crate::core::reputation::Reputation;
 
 /// What to do next.
@@ -42,6 +43,8 @@ pub(crate) enum Decision {
 #[derive(Debug)]
 pub(crate) struct Plan {
     rpc_type: RpcType,
+    /// Whom the caller wants.
+    choice: Option<Arc<Choice>>,
     /// Attempts that may still fail; refusals for lack of stake cost none.
     budget: u32,
     /// Applications that were not opened yet.
@@ -70,26 +73,24 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// A plan over `applications` applications, begun at a place that `rng` chooses, so that they wear evenly.
+    /// A plan over the applications with these indices, begun at a place that `rng` chooses, so that they wear evenly.
     pub(crate) fn new(
         rpc_type: RpcType,
-        applications: usize,
+        choice: Option<Arc<Choice>>,
+        mut applications: VecDeque<usize>,
         max_attempts: u32,
         deadline: Instant,
         rng: &mut impl Rng,
     ) -> Self {
         let mut rng = StdRng::from_rng(rng);
-        let first = if applications > 1 {
-            (rng.next_u32() as usize) % applications
-        } else {
-            0
-        };
+        if applications.len() > 1 {
+            applications.rotate_left((rng.next_u32() as usize) % applications.len());
+        }
         Self {
             rpc_type,
+            choice,
             budget: max_attempts,
-            applications: (0..applications)
-                .map(|index| (first + index) % applications)
-                .collect(),
+            applications,
             candidates: VecDeque::new(),
             failed: Vec::new(),
             fallback: None,
@@ -189,19 +190,24 @@ impl Plan {
         reputation: &Reputation,
         height: Height,
     ) {
-        let (ranked, filtered) = pick::rank(session, self.rpc_type, reputation, height, &mut self.rng);
+        let choice = self.choice.as_deref();
+        let Ranked {
+            suppliers,
+            rpc_type,
+            filtered,
+        } = pick::rank(session, self.rpc_type, choice, reputation, height, &mut self.rng);
         self.suppliers_seen += session.suppliers.len();
         self.filtered.no_endpoint += filtered.no_endpoint;
         self.filtered.exhausted += filtered.exhausted;
         self.filtered.distrusted += filtered.distrusted;
-        let rpc_type = self.rpc_type;
+        self.filtered.unwanted += filtered.unwanted;
         let candidate = |supplier| Candidate {
             session: Arc::clone(session),
             supplier,
             application,
             rpc_type,
         };
-        self.candidates.extend(ranked.into_iter().map(candidate));
+        self.candidates.extend(suppliers.into_iter().map(candidate));
     }
 
     /// The candidate did not answer well.
@@ -269,7 +275,9 @@ impl Plan {
             let filtered = self.filtered;
             let exhausted = filtered.exhausted + attempts.len();
             return match self.closed {
-                _ if exhausted > 0 && filtered.distrusted == 0 => RelayError::StakeExhausted { attempts },
+                _ if exhausted > 0 && filtered.distrusted == 0 && filtered.unwanted == 0 => {
+                    RelayError::StakeExhausted { attempts }
+                }
                 Some(source) if self.suppliers_seen == 0 => RelayError::Session(source),
                 _ if self.suppliers_seen > 0 && filtered.no_endpoint == self.suppliers_seen => {
                     RelayError::RpcTypeUnsupported

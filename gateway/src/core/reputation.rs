@@ -48,6 +48,16 @@ pub(crate) enum Rank {
     Distrusted,
 }
 
+/// A supplier that is not tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeftAlone {
+    pub(crate) supplier: Address,
+    /// The session in which it served what the application's stake pays for; `None` when its answers did not verify.
+    pub(crate) session: Option<String>,
+    /// The block with which it is tried again, or the last of the session.
+    pub(crate) until: Height,
+}
+
 impl Reputation {
     /// How `supplier` stands at `height`, for a relay of `session`.
     pub(crate) fn rank(&self, session: &SessionView, supplier: &Address, height: Height) -> Rank {
@@ -65,6 +75,25 @@ impl Reputation {
             Some(standing) if standing.score >= POOR => Rank::Tier(1),
             Some(_) => Rank::Tier(2),
         }
+    }
+
+    /// Suppliers that are left alone at `height`: in all sessions for a while, or in one.
+    pub(crate) fn left_alone(&self, height: Height) -> Vec<LeftAlone> {
+        let distrusted = self
+            .standings
+            .iter()
+            .filter(|(_, standing)| height < standing.excluded_until);
+        let distrusted = distrusted.map(|(supplier, standing)| LeftAlone {
+            supplier: *supplier,
+            session: None,
+            until: standing.excluded_until,
+        });
+        let exhausted = self.exhausted.iter().map(|(end, session, supplier)| LeftAlone {
+            supplier: *supplier,
+            session: Some(session.clone()),
+            until: *end,
+        });
+        distrusted.chain(exhausted).collect()
     }
 
     /// Takes note of an answer that was used.

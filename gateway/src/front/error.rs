@@ -7,7 +7,8 @@ use std::error::Error;
 use std::fmt::Write;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderName, Method, StatusCode};
+use portico_protocol::Address;
 use portico_relay::content_encoding::SUPPORTED;
 use serde_json::{Map, Value, json};
 
@@ -43,8 +44,14 @@ pub(crate) enum CallError {
         asked: Option<String>,
         available: Vec<String>,
     },
-    #[error("{0} is not relayed: POST JSON-RPC")]
+    #[error("{0} is not relayed here")]
     RpcType(String),
+    #[error("{0} is no method of this service's calls")]
+    Method(Method),
+    #[error("the header {0} has no value that it may have")]
+    Header(HeaderName),
+    #[error("application {0} is none of this service's here")]
+    UnknownApplication(Address),
     #[error("pages of this origin may not call")]
     Origin,
     #[error("the body did not arrive in time")]
@@ -71,11 +78,12 @@ impl CallError {
         match self {
             Self::NotJson | Self::NotAsEncoded => &table::PARSE_ERROR,
             Self::UnsupportedEncoding => &table::UNSUPPORTED_ENCODING,
-            Self::Invalid(_) => &table::INVALID_REQUEST,
+            Self::Invalid(_) | Self::Header(_) => &table::INVALID_REQUEST,
+            Self::UnknownApplication(_) => &table::UNKNOWN_APPLICATION,
             Self::BatchTooLarge { .. } => &table::BATCH_TOO_LARGE,
             Self::BodyTooLarge { .. } => &table::BODY_TOO_LARGE,
             Self::UnknownService { .. } => &table::UNKNOWN_SERVICE,
-            Self::RpcType(_) => &table::RPC_TYPE_UNSUPPORTED,
+            Self::RpcType(_) | Self::Method(_) => &table::RPC_TYPE_UNSUPPORTED,
             Self::Origin => &table::UNAUTHORIZED,
             Self::BodyLate => &table::DEADLINE,
             Self::Draining | Self::Http(StatusCode::SERVICE_UNAVAILABLE, _) => &table::OVERLOADED,
@@ -86,14 +94,24 @@ impl CallError {
         }
     }
 
-    /// HTTP status of the answer to a single call: the row's, but 400 for a request without an id to answer to, and 405 for another
-    /// HTTP method than POST, where JSON-RPC has no say.
+    /// HTTP status of the answer to a single call: the row's, but 400 for a request without an id to answer to, and 405 for a
+    /// method, where JSON-RPC has no say.
     pub(crate) fn status(&self, id: &Id) -> StatusCode {
         match self {
-            Self::Invalid(_) | Self::BatchTooLarge { .. } if id.is_none() => StatusCode::BAD_REQUEST,
-            Self::RpcType(_) if id.is_none() => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Invalid(_) | Self::Header(_) | Self::BatchTooLarge { .. } if id.is_none() => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Http(status, _) => *status,
             _ => self.row().status,
+        }
+    }
+
+    /// HTTP status of the answer to a call that is no JSON-RPC: as [`CallError::status`] without an id, and never a success.
+    pub(crate) fn http_status(&self) -> StatusCode {
+        match self.status(&None) {
+            StatusCode::OK => StatusCode::NOT_IMPLEMENTED,
+            status => status,
         }
     }
 
@@ -149,6 +167,7 @@ impl CallError {
                 "no_endpoint": filtered.no_endpoint,
                 "stake_exhausted": filtered.exhausted,
                 "signature_invalid": filtered.distrusted,
+                "unwanted": filtered.unwanted,
             }}),
             _ => Value::Null,
         };

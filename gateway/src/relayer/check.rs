@@ -31,19 +31,25 @@ pub(super) async fn check<C: Codec>(
     max_bytes: usize,
     decoding: &Semaphore,
 ) -> Result<Checked, Fault> {
-    let mut _turn = None;
+    let mut decodes = false;
     if message.bytes.len() < LARGE {
         let inline = max_bytes.min(LARGE);
         match check_here(codec, message.again(), header, &supplier, call, inline) {
-            Err(Fault::TooLarge(_)) if inline < max_bytes => _turn = decoding.acquire().await.ok(),
+            Err(Fault::TooLarge(_)) if inline < max_bytes => decodes = true,
             outcome => return outcome,
         }
     }
     let (header, call) = (header.clone(), call.clone());
-    let checked =
-        tokio::task::spawn_blocking(move || check_here(codec, message, &header, &supplier, &call, max_bytes))
-            .await;
-    checked.unwrap_or(Err(Fault::Undecodable)) // the runtime is going down
+    // Boxed: it is rare, and would be a part of every future above it.
+    let elsewhere = async move {
+        let _turn = match decodes {
+            true => decoding.acquire().await.ok(),
+            false => None,
+        };
+        let check = move || check_here(codec, message, &header, &supplier, &call, max_bytes);
+        tokio::task::spawn_blocking(check).await
+    };
+    Box::pin(elsewhere).await.unwrap_or(Err(Fault::Undecodable)) // the runtime is going down
 }
 
 fn check_here<C: Codec>(

@@ -104,7 +104,10 @@ impl HttpTransport {
         };
         let url = self.url(candidate)?;
         let outcome = match observed(post(&self.client, url)).await {
-            (Err(error), true) if ended_early(&error) => post(&self.fresh, self.url(candidate)?).await,
+            // Boxed, as all that is rare: what an await may hold is part of every future above it, and is moved with them.
+            (Err(error), true) if ended_early(&error) => {
+                Box::pin(post(&self.fresh, self.url(candidate)?)).await
+            }
             (outcome, _) => outcome,
         };
         outcome.map_err(|error| fault(&error))
@@ -201,8 +204,11 @@ async fn read(
     let body = match encodings.is_empty() {
         true => body.into(),
         false => {
-            let _turn = decoding.acquire().await;
-            decoded(encodings, body.into(), &mut room, max_bytes).await?
+            let decoded = async {
+                let _turn = decoding.acquire().await;
+                decoded(encodings, body.into(), &mut room, max_bytes).await
+            };
+            Box::pin(decoded).await?
         }
     };
     Ok(Message {

@@ -47,6 +47,8 @@ pub enum Manner {
     Honest,
     /// The backend's HTTP status and body.
     Backend(u32, String),
+    /// The backend's whole response.
+    Response(PokthttpResponse),
     /// The same with one header.
     BackendWith(u32, (&'static str, &'static str), String),
     /// Signs with a key that is not its own.
@@ -88,6 +90,8 @@ pub struct Supplier {
     pub manner: Mutex<Manner>,
     /// Requests as the backend would get them.
     pub seen: Mutex<Vec<PokthttpRequest>>,
+    /// Kinds of call that were asked for, as numbers.
+    pub kinds: Mutex<Vec<String>>,
 }
 
 impl Supplier {
@@ -133,6 +137,17 @@ pub fn config() -> GatewayConfig {
         connect_timeout_ms: 600_000,
         ..Default::default()
     }
+}
+
+/// A chain with the application staked and delegated, and a supplier for each of these kinds of call.
+pub async fn staked_for(kinds: &[RpcType]) -> (Arc<MemoryChain>, Vec<Arc<Supplier>>) {
+    let (chain, mut suppliers) = staked(Vec::new()).await;
+    for (number, kind) in (FIRST_SUPPLIER..).zip(kinds) {
+        let supplier = supplier(number, Manner::Honest).await;
+        chain.stake_supplier(supplier.key.public_key(), &service("eth"), &supplier.url, *kind);
+        suppliers.push(supplier);
+    }
+    (chain, suppliers)
 }
 
 /// A chain with the application staked and delegated, and suppliers with these manners.
@@ -199,6 +214,7 @@ fn running(
     let client = portico_net::tls::ClientTls::public()
         .http_client()
         .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
     Net {
@@ -296,6 +312,7 @@ pub async fn supplier(number: u8, manner: Manner) -> Arc<Supplier> {
         hits: AtomicUsize::new(0),
         manner: Mutex::new(manner),
         seen: Mutex::default(),
+        kinds: Mutex::default(),
     });
     let router = Router::new().fallback(serve).with_state(supplier.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -304,7 +321,8 @@ pub async fn supplier(number: u8, manner: Manner) -> Arc<Supplier> {
 
 async fn serve(State(supplier): State<Arc<Supplier>>, headers: http::HeaderMap, body: Bytes) -> Response {
     supplier.hits.fetch_add(1, Ordering::SeqCst);
-    assert_eq!(headers["rpc-type"], "3");
+    let kind = headers["rpc-type"].to_str().unwrap().to_owned();
+    supplier.kinds.lock().unwrap().push(kind);
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(headers["accept-encoding"], "identity");
     let request = RelayRequest::decode(body).unwrap();
@@ -353,6 +371,7 @@ async fn behave(
     match manner {
         Manner::Honest => bytes(&honest(own)),
         Manner::Backend(status, body) => bytes(&sign_response(header, payload(status, None, body), own)),
+        Manner::Response(response) => bytes(&sign_response(header, response.encode_to_vec().into(), own)),
         Manner::BackendWith(status, field, body) => {
             bytes(&sign_response(header, payload(status, Some(field), body), own))
         }

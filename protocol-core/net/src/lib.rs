@@ -34,5 +34,5 @@ pub mod tls;
 pub use dial::{DialError, GrpcConnector, dial_websocket, websocket_url};
 pub use listener::Listener;
 pub use metrics::ListenerMetrics;
-pub use service::{ErrorBody, PeerAddr};
+pub use service::{AsIs, ErrorBody, PeerAddr};
 pub use socket::Socket;

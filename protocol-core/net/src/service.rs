@@ -26,6 +26,10 @@ pub type ErrorBody = fn(StatusCode, &str) -> String;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
+/// An extension of an answer whose body is somebody else's: an empty one stays empty, also of an error.
+#[derive(Clone, Copy, Debug)]
+pub struct AsIs;
+
 /// Longest rest of a body that is read so that the connection can be kept after an early answer, and the time for it.
 const SHORT_REST: u64 = 64 << 10;
 const SHORT_REST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -164,7 +168,8 @@ impl Shared {
     fn fill(&self, response: &mut Response<Body>, is_head: bool) {
         let status = response.status();
         let empty = response.body().size_hint().exact() == Some(0);
-        if is_head || !empty || !(status.is_client_error() || status.is_server_error()) {
+        let as_is = response.extensions().get::<AsIs>().is_some();
+        if is_head || as_is || !empty || !(status.is_client_error() || status.is_server_error()) {
             return;
         }
         let reason = status.canonical_reason().unwrap_or("error");

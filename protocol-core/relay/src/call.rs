@@ -34,8 +34,14 @@ impl Call {
     /// A JSON-RPC call over POST.
     #[must_use]
     pub const fn json_rpc(path: String, body: Bytes) -> Self {
+        Self::posted(RpcType::JsonRpc, path, body)
+    }
+
+    /// The same of another kind: CometBFT's RPC speaks JSON-RPC too.
+    #[must_use]
+    pub const fn posted(rpc_type: RpcType, path: String, body: Bytes) -> Self {
         Self {
-            rpc_type: RpcType::JsonRpc,
+            rpc_type,
             method: Cow::Borrowed("POST"),
             path,
             headers: Cow::Borrowed(&JSON_HEADERS),

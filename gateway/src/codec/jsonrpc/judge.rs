@@ -1,110 +1,50 @@
 //! Whether a backend's answer is one to the call.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, Bytes, BytesMut};
-use portico_protocol::wire::sdk::types::{Header, PokthttpResponse};
-use portico_relay::content_encoding::{self, DecodeError};
-use prost::Message;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::members::members;
 use super::{Id, Verdict};
-use crate::core::fault::{Fault, beginning};
+use crate::codec::response::{Response, TOO_MANY_REQUESTS};
+use crate::core::fault::Fault;
 
-/// Longest pause that a backend may ask for, in seconds; a longer one is told as this.
-const MAX_RETRY_AFTER: u32 = 3_600;
-/// HTTP status of a backend that is asked too often.
-const TOO_MANY_REQUESTS: u32 = 429;
+/// Codes by which nodes say that they are asked too often: limit exceeded (EIP-1474), and the HTTP status as a code (Alchemy, Solana's public nodes).
+const LIMIT_EXCEEDED: [i64; 2] = [-32005, 429];
 
 /// Takes the backend's answer out of a verified payload, if it is one to the request with `id`.
 ///
-/// The body is judged first: what is an answer is passed on whatever the status. What the chain says stays byte for byte, errors of the
-/// chain too; an id that says the same in another form becomes the caller's. Each payload answers one request, so the id only confirms.
+/// The body is judged first: what is an answer is passed on whatever the status, and only an error that says itself that the node is asked too
+/// often may be bettered by another supplier. What the chain says stays byte for byte, errors of the chain too; an id that says the same in
+/// another form becomes the caller's. Each payload answers one request, so the id only confirms.
 pub(super) fn judge(payload: Bytes, id: &Id, max_bytes: usize) -> Result<Verdict, Fault> {
-    let mut response = PokthttpResponse::decode(payload.clone()).map_err(|_| Fault::BadPayload {
-        why: "it is no HTTP response",
-        status: 0,
-        text: beginning(&payload),
-    })?;
-    decode_body(&mut response, max_bytes)?;
-    let status = response.status_code;
+    let response = Response::open(payload, max_bytes)?;
     let judged = match id {
-        Some(id) => matched(&response.body_bz, id),
-        None if failing(status) => Err("nothing is asked of it"),
+        Some(id) => matched(&response.body, id),
+        None if response.is_failing() => Err("nothing is asked of it"),
         None => Ok(Matched::default()),
     };
     match judged {
         Ok(matched) => Ok(Verdict {
-            status,
+            status: response.status,
             answer: matched.answer,
-            retry_after: retry_after(&response),
-            failed: status == TOO_MANY_REQUESTS && matched.is_error,
+            headers: BTreeMap::new(),
+            retry_after: response.retry_after(),
+            failed: response.status == TOO_MANY_REQUESTS && matched.is_limit,
         }),
-        Err(_) if failing(status) => Err(Fault::Backend {
-            status,
-            retry_after: retry_after(&response),
-            text: beginning(&response.body_bz),
-        }),
-        Err(why) => Err(Fault::BadPayload {
-            why,
-            status,
-            text: beginning(&response.body_bz),
-        }),
+        Err(_) if response.is_failing() => Err(response.failure()),
+        Err(why) => Err(response.bad(why)),
     }
-}
-
-/// Undoes the content encoding of a backend that compresses unasked, or whose supplier asked it to.
-fn decode_body(response: &mut PokthttpResponse, max_bytes: usize) -> Result<(), Fault> {
-    let Some(encodings) = header(response, "content-encoding") else {
-        return Ok(());
-    };
-    let values = encodings.values.iter().map(String::as_str);
-    let decoded = content_encoding::decode(values, response.body_bz.clone(), max_bytes);
-    response.body_bz = decoded.map_err(|error| match error {
-        DecodeError::TooLarge => Fault::TooLarge(max_bytes),
-        DecodeError::Unsupported => undecodable("its content encoding is unknown", response),
-        DecodeError::Malformed => undecodable("it is not encoded as it says", response),
-    })?;
-    Ok(())
-}
-
-fn undecodable(why: &'static str, response: &PokthttpResponse) -> Fault {
-    Fault::BadPayload {
-        why,
-        status: response.status_code,
-        text: String::new(), // compressed bytes tell nobody anything
-    }
-}
-
-fn header<'r>(response: &'r PokthttpResponse, wanted: &str) -> Option<&'r Header> {
-    let mut headers = response.header.iter();
-    headers
-        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-        .map(|(_, header)| header)
-}
-
-const fn failing(status: u32) -> bool {
-    status >= 500 || status == TOO_MANY_REQUESTS
-}
-
-/// `Retry-After` of a response that is no success, if it is in seconds.
-fn retry_after(response: &PokthttpResponse) -> Option<u32> {
-    if response.status_code < 400 {
-        return None;
-    }
-    let seconds: u32 = header(response, "retry-after")?
-        .values
-        .first()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(seconds.min(MAX_RETRY_AFTER))
 }
 
 /// An answer under the caller's id.
 #[derive(Default)]
 struct Matched {
     answer: Bytes,
-    is_error: bool,
+    /// Whether it is an error that says that the node is asked too often.
+    is_limit: bool,
 }
 
 /// The answer with the caller's id, if it is a JSON-RPC answer to the request with `id`; otherwise what is wrong with it.
@@ -131,7 +71,21 @@ fn matched(body: &Bytes, id: &Bytes) -> Result<Matched, &'static str> {
         None if is_error => inserted(body, text, id),
         None => return Err("it has no id"),
     };
-    Ok(Matched { answer, is_error })
+    let is_limit = is_error && error.is_some_and(is_limit);
+    Ok(Matched { answer, is_limit })
+}
+
+/// Whether a body is a JSON-RPC error.
+pub(crate) fn is_error(body: &[u8]) -> bool {
+    let found = std::str::from_utf8(body).map(|text| members(text, ["jsonrpc", "error"]));
+    matches!(found, Ok(Ok([Some(_), Some(_)])))
+}
+
+/// Whether an error says that the node is asked too often.
+fn is_limit(error: &RawValue) -> bool {
+    let code = members(error.get(), ["code"]).ok().and_then(|[code]| code);
+    let code = code.and_then(|code| code.get().parse().ok());
+    code.is_some_and(|code: i64| LIMIT_EXCEEDED.contains(&code))
 }
 
 /// `body` with `id` in the place of `given`, which is a part of it.

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Id;
 use super::members::members;
+use crate::codec::comet_bft;
 
 /// Most entries of a batch that is too long that get an entry each in the refusal; a longer one gets a single refusal.
 pub(crate) const MAX_REFUSED_ENTRIES: usize = 1_000;
@@ -17,6 +18,8 @@ pub(crate) struct Item {
     pub(crate) id: Id,
     /// The request as it stands in the body.
     pub(crate) body: Bytes,
+    /// Whether its method is one of CometBFT's RPC.
+    pub(crate) is_comet_bft: bool,
 }
 
 /// Why something is not a JSON-RPC request.
@@ -64,6 +67,23 @@ pub(crate) fn read(body: &Bytes, max_batch: usize) -> Body {
             Body::TooLong(Some(ids.collect()))
         }
     }
+}
+
+/// Whether `body` is JSON-RPC by its look, where it may be something else: an object, or an array of objects, that says its version, or has
+/// a method and an id.
+pub(crate) fn looks_like(body: &[u8]) -> bool {
+    let Ok(json) = serde_json::from_slice::<&RawValue>(body) else {
+        return false;
+    };
+    let text = json.get();
+    let first = match text.starts_with('[') {
+        true => {
+            entries(text, MAX_REFUSED_ENTRIES).and_then(|entries| entries.first().map(|first| first.get()))
+        }
+        false => Some(text),
+    };
+    let found = first.and_then(|first| members(first, ["jsonrpc", "method", "id"]).ok());
+    matches!(found, Some([Some(_), _, _] | [_, Some(_), Some(_)]))
 }
 
 /// The entries of an array, `None` when there are more than `most`: what is beyond is counted, not kept.
@@ -117,6 +137,7 @@ fn item(body: &Bytes, text: &str) -> Result<Item, NotARequest> {
         Some(method) if method.get().starts_with('"') => Ok(Item {
             id,
             body: body.slice_ref(text.as_bytes()),
+            is_comet_bft: comet_bft::is_method(method.get().trim_matches('"')),
         }),
         Some(_) => Err(no(id, "`method` must be a string")),
         None => Err(no(id, "`method` is missing")),
@@ -135,6 +156,23 @@ mod tests {
         match read(text) {
             Body::Single(item) => item,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn tells_json_rpc_from_other_json() {
+        for (body, looks) in [
+            (r#"{"jsonrpc":"2.0"}"#, true),
+            (r#" {"id":1,"method":"status"}"#, true),
+            (r#"[{"method":"m","id":null},2]"#, true),
+            (r#"{"method":"m"}"#, false),
+            (r#"{"id":7,"name":"x"}"#, false),
+            ("[]", false),
+            ("[[1]]", false),
+            ("tx=1", false),
+            ("", false),
+        ] {
+            assert_eq!(looks_like(body.as_bytes()), looks, "{body}");
         }
     }
 

@@ -67,7 +67,8 @@ fn run(
     let mut reputation = Reputation::default();
     let mut plan = Plan::new(
         RpcType::JsonRpc,
-        1,
+        None,
+        [0].into(),
         max_attempts,
         deadline,
         &mut StdRng::seed_from_u64(seed),
@@ -125,7 +126,14 @@ proptest! {
 #[test]
 fn a_late_plan_tries_nobody() {
     let now = Instant::now();
-    let mut plan = Plan::new(RpcType::JsonRpc, 1, 3, now, &mut StdRng::seed_from_u64(1));
+    let mut plan = Plan::new(
+        RpcType::JsonRpc,
+        None,
+        [0].into(),
+        3,
+        now,
+        &mut StdRng::seed_from_u64(1),
+    );
     assert!(matches!(plan.decide(now, Height(11)), Decision::GiveUp));
     assert!(matches!(plan.into_outcome(), Err(RelayError::Deadline { .. })));
 }
@@ -135,7 +143,14 @@ fn begins_with_any_of_the_applications_and_opens_each_once() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut first = BTreeSet::new();
     for seed in 0..50 {
-        let mut plan = Plan::new(RpcType::JsonRpc, 3, 3, deadline, &mut StdRng::seed_from_u64(seed));
+        let mut plan = Plan::new(
+            RpcType::JsonRpc,
+            None,
+            [0, 1, 2].into(),
+            3,
+            deadline,
+            &mut StdRng::seed_from_u64(seed),
+        );
         let mut opened = Vec::new();
         while let Decision::Open(index) = plan.decide(Instant::now(), Height(11)) {
             opened.push(index);
@@ -194,7 +209,7 @@ fn a_call_that_fails_everywhere_blames_nobody() {
 fn a_session_that_ended_is_given_up_once() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let (reputation, rng) = (Reputation::default(), &mut StdRng::seed_from_u64(1));
-    let mut plan = Plan::new(RpcType::JsonRpc, 1, 3, deadline, rng);
+    let mut plan = Plan::new(RpcType::JsonRpc, None, [0].into(), 3, deadline, rng);
     let mut now = Height(11);
     let mut opened = Vec::new();
     loop {

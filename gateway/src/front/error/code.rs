@@ -8,6 +8,8 @@ pub(crate) const INVALID_REQUEST: i32 = -32600;
 pub(crate) const UNKNOWN_SERVICE: i32 = -31010;
 /// The service has no supplier for this kind of call.
 pub(crate) const RPC_TYPE_UNSUPPORTED: i32 = -31011;
+/// The application that the caller names is none of the service's.
+pub(crate) const UNKNOWN_APPLICATION: i32 = -31012;
 /// The caller may not call.
 pub(crate) const UNAUTHORIZED: i32 = -31020;
 /// The body is larger than allowed.

@@ -69,8 +69,8 @@ pub(super) const INVALID_REQUEST: Row = row(
     code::INVALID_REQUEST,
     "invalid_request",
     Source::Gateway,
-    "JSON, but not a JSON-RPC request: an object with a text `method`, and `id` a text, a number or null. Without a readable id the \
-     HTTP status is 400.",
+    "JSON, but not a JSON-RPC request: an object with a text `method`, and `id` a text, a number or null. Or a header that says whom to relay \
+     by has a value that is none. Without a readable id the HTTP status is 400.",
 );
 pub(super) const BATCH_TOO_LARGE: Row = row(
     StatusCode::OK,
@@ -102,12 +102,21 @@ pub(super) const UNKNOWN_SERVICE: Row = row(
     "This gateway does not serve that service. Name one of `data.available`: POST /v1/{service}, or the header Target-Service-Id. A \
      gateway with one service needs neither.",
 );
+pub(super) const UNKNOWN_APPLICATION: Row = row(
+    StatusCode::NOT_FOUND,
+    code::UNKNOWN_APPLICATION,
+    "unknown_application",
+    Source::Gateway,
+    "The header App-Address names an application whose relays this gateway does not sign for this service. Leave it out, and the gateway \
+     chooses.",
+);
 pub(super) const RPC_TYPE_UNSUPPORTED: Row = row(
     StatusCode::OK,
     code::RPC_TYPE_UNSUPPORTED,
     "rpc_type_unsupported",
     Source::Gateway,
-    "Only JSON-RPC over HTTP POST is relayed, and only by suppliers that staked an endpoint for it. Other HTTP methods get status 405.",
+    "This kind of call is not relayed: WebSockets and gRPC are not, a service whose only kind is JSON-RPC takes POST alone (other methods get \
+     status 405), and no supplier of the session may have staked an endpoint that takes it. Status 501 where the call is no JSON-RPC.",
 );
 pub(super) const UNAUTHORIZED: Row = row(
     StatusCode::UNAUTHORIZED,
@@ -163,7 +172,7 @@ pub(super) const BAD_PAYLOAD: Row = row(
     code::BAD_PAYLOAD,
     "bad_payload",
     Source::Supplier,
-    "Suppliers answered with something that is no JSON-RPC answer to the call: empty, HTML, another id.",
+    "Suppliers answered with something that is no answer to the call: empty, HTML or another id where JSON-RPC was called, no HTTP response.",
 )
 .retryable();
 pub(super) const DEADLINE: Row = row(
@@ -200,7 +209,7 @@ pub(super) const INTERNAL: Row = row(
 );
 
 /// The table, in the order of a call's way.
-pub(crate) const ROWS: [&Row; 18] = [
+pub(crate) const ROWS: [&Row; 19] = [
     &BODY_TOO_LARGE,
     &UNSUPPORTED_ENCODING,
     &UNAUTHORIZED,
@@ -208,6 +217,7 @@ pub(crate) const ROWS: [&Row; 18] = [
     &INVALID_REQUEST,
     &BATCH_TOO_LARGE,
     &UNKNOWN_SERVICE,
+    &UNKNOWN_APPLICATION,
     &RPC_TYPE_UNSUPPORTED,
     &OVERLOADED,
     &SESSION_UNAVAILABLE,
@@ -252,6 +262,7 @@ mod tests {
         200 -32600 invalid_request      Gateway  retry: no
         200 -32600 batch_too_large      Gateway  retry: no
         404 -31010 unknown_service      Gateway  retry: no
+        404 -31012 unknown_application  Gateway  retry: no
         200 -31011 rpc_type_unsupported Gateway  retry: no
         503 -31052 overloaded           Gateway  retry: after 1 s
         503 -31030 session_unavailable  Chain    retry: after 1 s

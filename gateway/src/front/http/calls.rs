@@ -6,32 +6,28 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream;
-use http::header::{CONTENT_LENGTH, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
 use portico_protocol::{ServiceId, receipt};
-use portico_relay as relay;
+use portico_relay::RpcType;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::body::Parts;
 use super::compress::{chosen, compress};
-use super::response::{error_response, identify, json_response, no_receipts, reply_response};
-use super::route::{ROOT, Route, route};
+use super::response::{error_response, identify};
+use super::route::{Route, is_call, route, unknown};
+use super::services::Service;
 use super::state::Front;
+use super::wishes::wishes;
 use crate::codec::Codec;
-use crate::codec::jsonrpc::{self, Id, Item, JsonRpc, NotARequest};
+use crate::codec::detect::{Looked, Protocol, detect};
+use crate::codec::jsonrpc::Id;
 use crate::core::attempt::Reply;
-use crate::core::budget::{Budgets, holding};
 use crate::core::call::Call;
-use crate::core::fault::shortened;
+use crate::core::choice::Choice;
 use crate::front::error::{CLIENT_GONE, CallError};
 use crate::relayer::Relayer;
-
-/// Answers from this size on, in bytes, count in the byte budget until their callers have taken them; smaller ones fit into the system's
-/// buffers.
-const COUNTED: usize = 16 << 10;
 
 /// A call: everything that is not a probe.
 pub(super) async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
@@ -39,7 +35,7 @@ pub(super) async fn call(State(front): State<Arc<Front>>, request: Request) -> R
     let coding = chosen(request.headers());
     let mut response = match admit(&front, &request) {
         Ok(()) => front.serve(request, &request_id).await,
-        Err(error) => front.refuse(None, &None, &error, &request_id),
+        Err(error) => front.refuse(&None, &error, &request_id),
     };
     identify(&mut response, &request_id);
     compress(coding, response)
@@ -52,66 +48,84 @@ fn admit(front: &Front, request: &Request) -> Result<(), CallError> {
     if origin.is_some_and(|origin| !allowed.iter().any(|o| o == "*" || o.as_bytes() == origin)) {
         return Err(CallError::Origin);
     }
-    let path = request.uri().path();
-    if path != ROOT
-        && !path
-            .strip_prefix(ROOT)
-            .is_some_and(|below| below.starts_with('/'))
-    {
-        let available = front
-            .relayer
-            .signers
-            .services()
-            .map(ToString::to_string)
-            .collect();
-        return Err(CallError::UnknownService {
-            asked: Some(shortened(path)),
-            available,
-        });
+    if !is_call(request.uri(), request.headers(), &front.services) {
+        return Err(unknown(Some(request.uri().path()), &front.services));
     }
     match *request.method() {
         _ if front.is_draining() => Err(CallError::Draining),
-        Method::POST => Ok(()),
-        ref other => Err(CallError::RpcType(format!("HTTP {other}"))),
+        ref method @ (Method::CONNECT | Method::TRACE) => Err(CallError::Method(method.clone())),
+        _ => Ok(()),
     }
 }
 
+/// What a request's head says about how it is to be relayed.
+pub(super) struct Asked {
+    pub(super) service: Arc<Service>,
+    /// Path and query for the backend.
+    pub(super) path: String,
+    named: Option<RpcType>,
+    pub(super) choice: Option<Arc<Choice>>,
+    pub(super) wants_receipt: bool,
+}
+
+/// What all calls of one request share.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) deadline: Instant,
+    pub(super) request_id: &'a str,
+}
+
 impl Front {
-    /// Reads the body and relays the calls in it.
+    /// Reads the body and relays what is in it.
     async fn serve(&self, request: Request, request_id: &str) -> Response {
         let deadline = self.deadline();
+        let context = Context { deadline, request_id };
         let (head, body) = request.into_parts();
         let body = match self.read_body(&head.headers, body, deadline).await {
             Ok(body) => body,
-            Err(error) => return self.refuse(None, &None, &error, request_id),
+            Err(error) => return self.refuse(&None, &error, request_id),
         };
-        let max_batch = self.config.max_batch;
-        match JsonRpc.read(&body, max_batch) {
-            jsonrpc::Body::NotJson => self.refuse(None, &None, &CallError::NotJson, request_id),
-            jsonrpc::Body::Single(item) => {
-                self.single(&head.uri, &head.headers, item, deadline, request_id)
-                    .await
+        let asked = self.asked(&head);
+        let protocol = match &asked {
+            Ok(asked) => detect(Looked {
+                named: asked.named,
+                offered: asked.service.offered.as_deref(),
+                method: &head.method,
+                path: &asked.path,
+                body: &body,
+            })
+            .map_err(|_| CallError::Method(head.method.clone())),
+            Err(_) if head.method == Method::POST => Ok(Protocol::JsonRpc(None)), // told under the call's id
+            Err(_) => Ok(Protocol::Http(RpcType::Rest)),
+        };
+        match (protocol, asked) {
+            (Ok(Protocol::JsonRpc(kind)), asked) => self.json_rpc(asked, kind, &body, context).await,
+            (Ok(Protocol::Http(kind)), Ok(asked)) => {
+                Box::pin(self.plain(&head, asked, kind, body, context)).await
             }
-            jsonrpc::Body::Batch(items) => {
-                self.batch(&head.uri, &head.headers, items, deadline, request_id)
-                    .await
-            }
-            jsonrpc::Body::TooLong(None) => self.refuse(
-                None,
-                &None,
-                &CallError::BatchTooLarge { max: max_batch },
-                request_id,
-            ),
-            jsonrpc::Body::TooLong(Some(ids)) => {
-                let error = CallError::BatchTooLarge { max: max_batch };
-                self.relayer.metrics.call(None, error.row().reason);
-                let answers: Vec<Bytes> = ids
-                    .into_iter()
-                    .map(|id| error.body(&Some(id), request_id))
-                    .collect();
-                json_response(StatusCode::OK, Body::new(Parts::new(jsonrpc::batch(answers))))
+            (Ok(Protocol::Http(_)), Err(error)) => self.refuse_plain(&error, request_id),
+            (Err(error), _) => self.refuse(&None, &error, request_id),
+        }
+    }
+
+    fn asked(&self, head: &Parts) -> Result<Asked, CallError> {
+        let Route { service, path, named } = route(&head.uri, &head.headers, &self.services)?;
+        let choice = wishes(&head.headers)?;
+        if let Some(application) = choice.as_ref().and_then(|choice| choice.application) {
+            let signers = self.relayer.signers.of(&service.id);
+            if !signers.iter().any(|signer| signer.application == application) {
+                return Err(CallError::UnknownApplication(application));
             }
         }
+        let asked = head.headers.get(receipt::REQUEST_HEADER);
+        let asked = asked.is_some_and(|value| receipt::is_wanted(value.as_bytes()));
+        Ok(Asked {
+            service,
+            path,
+            named,
+            choice,
+            wants_receipt: self.config.request_receipts || asked,
+        })
     }
 
     async fn read_body(
@@ -131,152 +145,31 @@ impl Front {
             .await
             .map_err(|_| CallError::BodyLate)?;
         let body = read.map_err(|_| CallError::BodyTooLarge { max })?; // or the caller broke off, and nobody reads this
-        self.decoder.decoded(headers, body, max, deadline).await
-    }
-
-    async fn single(
-        &self,
-        uri: &Uri,
-        headers: &HeaderMap,
-        item: Result<Item, NotARequest>,
-        deadline: Instant,
-        request_id: &str,
-    ) -> Response {
-        let item = match item {
-            Ok(item) => item,
-            Err(not) => return self.refuse(None, &not.id, &CallError::Invalid(not.reason), request_id),
-        };
-        let route = match route(uri, headers, &self.relayer.signers) {
-            Ok(route) => route,
-            Err(error) => return self.refuse(None, &item.id, &error, request_id),
-        };
-        let wants_receipt = self.wants_receipt(headers);
-        let budgets = self.relayer.budgets();
-        match self.relay(&route, &item, deadline, budgets, wants_receipt).await {
-            Ok(reply) if item.id.is_none() => reply_response(StatusCode::NO_CONTENT, &[reply], Body::empty()),
-            Ok(mut reply) => {
-                let answer = std::mem::take(&mut reply.answer);
-                let body = match reply.room.take().filter(|_| answer.len() >= COUNTED) {
-                    Some(room) => holding(answer, vec![room]),
-                    None => answer,
-                };
-                reply_response(StatusCode::OK, &[reply], body.into())
-            }
-            Err(error) => {
-                self.log(&error, &route.service, request_id);
-                error_response(&error, &item.id, request_id)
-            }
-        }
-    }
-
-    /// Always 200 with an entry per id, in the order of the batch; 204 when nothing wants an answer.
-    async fn batch(
-        &self,
-        uri: &Uri,
-        headers: &HeaderMap,
-        items: Vec<Result<Item, NotARequest>>,
-        deadline: Instant,
-        request_id: &str,
-    ) -> Response {
-        let route = route(uri, headers, &self.relayer.signers);
-        let budgets = self.relayer.batch_budgets();
-        // Entries become futures as their turn comes: a thousand at once would hold some megabytes.
-        let entry = |index: usize| self.entry(&route, &items[index], deadline, budgets.clone(), request_id);
-        let outcomes: Vec<_> = stream::iter(0..items.len())
-            .map(entry)
-            .buffered(self.config.max_batch_concurrency.max(1))
-            .collect()
-            .await;
-        let (mut answers, mut replies) = (Vec::new(), Vec::new());
-        for (answer, reply) in outcomes {
-            answers.extend(answer);
-            replies.extend(reply);
-        }
-        let mut response = if answers.is_empty() {
-            reply_response(StatusCode::NO_CONTENT, &replies, Body::empty())
-        } else {
-            let rooms = replies
-                .iter_mut()
-                .filter_map(|reply: &mut Reply| reply.room.take())
-                .collect();
-            let mut parts = jsonrpc::batch(answers);
-            let last = parts.pop().unwrap_or_default(); // dropped when everything before it is written
-            parts.push(holding(last, rooms));
-            reply_response(StatusCode::OK, &replies, Body::new(Parts::new(parts)))
-        };
-        if self.wants_receipt(headers) {
-            no_receipts(&mut response);
-        }
-        response
-    }
-
-    /// Whether a call is to be relayed with a receipt.
-    fn wants_receipt(&self, headers: &HeaderMap) -> bool {
-        let asked = headers.get(receipt::REQUEST_HEADER);
-        self.config.request_receipts || asked.is_some_and(|value| receipt::is_wanted(value.as_bytes()))
-    }
-
-    /// One entry of a batch: its answer, unless it is a notification, and how it came about.
-    async fn entry(
-        &self,
-        route: &Result<Route, CallError>,
-        item: &Result<Item, NotARequest>,
-        deadline: Instant,
-        budgets: Budgets,
-        request_id: &str,
-    ) -> (Option<Bytes>, Option<Reply>) {
-        let (item, route) = match (item, route) {
-            (Err(not), _) => {
-                let error = CallError::Invalid(not.reason);
-                self.relayer.metrics.call(None, error.row().reason);
-                return (Some(error.body(&not.id, request_id)), None);
-            }
-            (Ok(item), Err(error)) => {
-                self.relayer.metrics.call(None, error.row().reason);
-                return (item.id.is_some().then(|| error.body(&item.id, request_id)), None);
-            }
-            (Ok(item), Ok(route)) => (item, route),
-        };
-        match self.relay(route, item, deadline, budgets, false).await {
-            Ok(reply) => (item.id.is_some().then(|| reply.answer.clone()), Some(reply)),
-            Err(error) => {
-                self.log(&error, &route.service, request_id);
-                (item.id.is_some().then(|| error.body(&item.id, request_id)), None)
-            }
+        match headers.contains_key(CONTENT_ENCODING) {
+            true => Box::pin(self.decoder.decoded(headers, body, max, deadline)).await,
+            false => Ok(body),
         }
     }
 
     /// Relays and counts, also a caller that goes away meanwhile.
-    async fn relay(
+    pub(super) async fn relay<C: Codec>(
         &self,
-        route: &Route,
-        item: &Item,
-        deadline: Instant,
-        budgets: Budgets,
-        wants_receipt: bool,
+        codec: C,
+        service: &ServiceId,
+        call: &Call<C::Expected>,
     ) -> Result<Reply, CallError> {
         let begun = Instant::now();
         let mut tally = Tally {
             relayer: &self.relayer,
-            service: &route.service,
+            service,
             outcome: CLIENT_GONE,
         };
         self.relayer.metrics.in_flight.inc();
-        let call = Call {
-            request: relay::Call::json_rpc(route.path.clone(), item.body.clone()),
-            expected: item.id.clone(),
-            budgets,
-            wants_receipt,
-            deadline,
-        };
-        let reply = self
-            .relayer
-            .relay(JsonRpc, &route.service, &call)
-            .await
-            .map_err(CallError::from);
+        let reply = self.relayer.relay(codec, service, call).await;
+        let reply = reply.map_err(CallError::from);
         tally.outcome = match &reply {
             Ok(_) => {
-                self.relayer.metrics.answered(&route.service, begun.elapsed());
+                self.relayer.metrics.answered(service, begun.elapsed());
                 "ok"
             }
             Err(error) => error.row().reason,
@@ -284,7 +177,7 @@ impl Front {
         reply
     }
 
-    fn log(&self, error: &CallError, service: &ServiceId, request_id: &str) {
+    pub(super) fn log(&self, error: &CallError, service: &ServiceId, request_id: &str) {
         let reason = error.row().reason;
         let tries: Vec<String> = error
             .attempts()
@@ -297,9 +190,16 @@ impl Front {
         }
     }
 
-    fn refuse(&self, service: Option<&ServiceId>, id: &Id, error: &CallError, request_id: &str) -> Response {
-        self.relayer.metrics.call(service, error.row().reason);
-        error_response(error, id, request_id)
+    /// Refuses a request of which nothing was relayed.
+    pub(super) fn refuse(&self, id: &Id, error: &CallError, request_id: &str) -> Response {
+        self.relayer.metrics.call(None, error.row().reason);
+        error_response(error, id, error.status(id), request_id)
+    }
+
+    /// The same of a request that is no JSON-RPC.
+    fn refuse_plain(&self, error: &CallError, request_id: &str) -> Response {
+        self.relayer.metrics.call(None, error.row().reason);
+        error_response(error, &None, error.http_status(), request_id)
     }
 }
 

@@ -9,7 +9,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, VARY};
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, VARY,
+};
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as HttpBody, Frame};
 
@@ -31,6 +33,9 @@ pub(crate) enum Coding {
 
 /// Compresses `response` by the coding that the caller takes, if it is worth it.
 pub(crate) fn compress(coding: Option<Coding>, mut response: Response) -> Response {
+    if !may_change(response.headers()) {
+        return response;
+    }
     let Some(size) = response
         .body()
         .size_hint()
@@ -51,6 +56,7 @@ pub(crate) fn compress(coding: Option<Coding>, mut response: Response) -> Respon
         Coding::Zstd => "zstd",
     };
     response.headers_mut().remove(CONTENT_LENGTH);
+    weaken(response.headers_mut());
     response
         .headers_mut()
         .insert(CONTENT_ENCODING, HeaderValue::from_static(name));
@@ -61,6 +67,24 @@ pub(crate) fn compress(coding: Option<Coding>, mut response: Response) -> Respon
             encoder: Some(encoder),
         })
     })
+}
+
+/// Whether an answer's bytes may be others than the backend's: not those of a part of something, nor where the backend forbids it.
+fn may_change(headers: &HeaderMap) -> bool {
+    let forbids = |value: &HeaderValue| {
+        let mut directives = value.as_bytes().split(|byte| *byte == b',');
+        directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
+    };
+    !headers.contains_key(CONTENT_RANGE) && !headers.get_all(CACHE_CONTROL).iter().any(forbids)
+}
+
+/// Makes an entity tag a weak one: the bytes are not those that it names any more, but they mean the same.
+fn weaken(headers: &mut HeaderMap) {
+    let strong = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
+    let weak = strong.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok());
+    if let Some(weak) = weak {
+        headers.insert(ETAG, weak);
+    }
 }
 
 /// The coding that the caller, whose headers these are, likes best; `None` if it takes neither, or likes plain answers better.
@@ -225,6 +249,30 @@ mod tests {
             assert_eq!(chosen_for(accepted), coding, "{accepted}");
         }
         assert_eq!(chosen(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn parts_and_what_a_backend_forbids_stay_as_they_are_and_tags_are_weakened() {
+        let compressed = |fields: &[(&'static str, &'static str)]| {
+            let mut response = Response::new(Body::from("x".repeat(2_000)));
+            for (name, value) in fields {
+                response
+                    .headers_mut()
+                    .insert(*name, HeaderValue::from_static(value));
+            }
+            compress(Some(Coding::Gzip), response).into_parts().0.headers
+        };
+        for fields in [
+            ("content-range", "bytes 0-1999/3000"),
+            ("cache-control", "public, No-Transform"),
+        ] {
+            assert!(
+                !compressed(&[fields]).contains_key(CONTENT_ENCODING),
+                "{fields:?}"
+            );
+        }
+        assert_eq!(compressed(&[("etag", "\"1\"")])[ETAG], "W/\"1\"");
+        assert_eq!(compressed(&[("etag", "W/\"1\"")])[ETAG], "W/\"1\"");
     }
 
     #[test]

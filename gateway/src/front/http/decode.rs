@@ -37,7 +37,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// The body that these headers describe, without its content encoding. Costs nothing when it has none.
+    /// The body that these headers describe, without its content encoding.
     pub(crate) async fn decoded(
         &self,
         headers: &HeaderMap,
@@ -45,9 +45,6 @@ impl Decoder {
         max: usize,
         deadline: Instant,
     ) -> Result<Bytes, CallError> {
-        if !headers.contains_key(CONTENT_ENCODING) {
-            return Ok(body);
-        }
         let turn = timeout_at(deadline, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| CallError::BodyLate)?;
         let encodings: Vec<HeaderValue> = headers.get_all(CONTENT_ENCODING).iter().cloned().collect();

@@ -1,13 +1,17 @@
-//! The HTTP front door: JSON-RPC over POST, probes, and pages about errors.
+//! The HTTP front door: JSON-RPC, REST, CometBFT, probes, and pages about errors.
 
 mod body;
 mod calls;
 mod compress;
 mod decode;
+mod jsonrpc;
+mod plain;
 mod probe;
 mod response;
 mod route;
+mod services;
 mod state;
+mod wishes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,23 +33,33 @@ pub(crate) fn router(front: Arc<Front>) -> Router {
     let cors = cors(&front.config.cors_allowed_origins);
     let public = Router::new()
         .route("/health", get(probe::health))
+        .route("/healthz", get(probe::healthz))
         .route("/errors/{reason}", get(probe::explain));
     let public = match front.config.front_door_is_admin() {
-        true => public
-            .route("/ready", get(probe::ready_in_detail))
-            .route("/metrics", get(probe::metrics)),
-        false => public.route("/ready", get(probe::ready)),
+        true => operators(public),
+        false => public
+            .route("/ready", get(probe::ready))
+            .route("/ready/{service}", get(probe::ready_of)),
     };
     public.fallback(calls::call).with_state(front).layer(cors)
 }
 
 /// What operators may ask.
 pub(crate) fn admin_router(front: Arc<Front>) -> Router {
-    Router::new()
+    let health = Router::new()
         .route("/health", get(probe::health))
+        .route("/healthz", get(probe::healthz));
+    operators(health).with_state(front)
+}
+
+/// What only operators may ask.
+fn operators(router: Router<Arc<Front>>) -> Router<Arc<Front>> {
+    router
         .route("/ready", get(probe::ready_in_detail))
+        .route("/ready/{service}", get(probe::ready_of_in_detail))
         .route("/metrics", get(probe::metrics))
-        .with_state(front)
+        .route("/config", get(probe::config))
+        .route("/disqualified_endpoints", get(probe::disqualified))
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
@@ -55,7 +69,14 @@ fn cors(origins: &[String]) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::POST, Method::GET])
+        .allow_methods([
+            Method::POST,
+            Method::GET,
+            Method::HEAD,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers(AllowHeaders::mirror_request()) // by name: browsers take no `*` for Authorization
         .expose_headers(response::EXPOSED)
         .max_age(PREFLIGHT_AGE)

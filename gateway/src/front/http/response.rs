@@ -2,14 +2,20 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use portico_net::AsIs;
 use portico_protocol::receipt;
 use portico_relay::content_encoding::SUPPORTED;
 
 use super::state::REQUEST_ID;
 use crate::codec::jsonrpc::Id;
 use crate::core::attempt::{Failed, Reply};
+use crate::core::budget::holding;
 use crate::core::receipt::ReceiptOutcome;
 use crate::front::error::CallError;
 
@@ -33,8 +39,21 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
 const RETRIES: HeaderName = HeaderName::from_static("x-retry-count");
 /// Their addresses, in order.
 const TRIED: HeaderName = HeaderName::from_static("x-suppliers-tried");
+/// Whether the call was kept to suppliers of old blocks, and what came of sending it to two at a time (PATH): neither is done here.
+const ARCHIVAL: HeaderName = HeaderName::from_static("x-archival-request");
+const HEDGE: HeaderName = HeaderName::from_static("x-hedge-result");
+/// Answers from this size on, in bytes, count in the byte budget until their callers have taken them; smaller ones fit into the system's
+/// buffers.
+const COUNTED: usize = 16 << 10;
 /// Headers that pages may read.
-pub(crate) const EXPOSED: [HeaderName; 14] = [
+pub(crate) const EXPOSED: [HeaderName; 21] = [
+    ACCEPT_RANGES,
+    ARCHIVAL,
+    CONTENT_RANGE,
+    ETAG,
+    HEDGE,
+    LINK,
+    LOCATION,
     SUPPLIER,
     SESSION,
     APPLICATION,
@@ -67,8 +86,7 @@ pub(crate) fn json_response(status: StatusCode, body: impl Into<Body>) -> Respon
 }
 
 /// An error answer to a single call.
-pub(crate) fn error_response(error: &CallError, id: &Id, request_id: &str) -> Response {
-    let status = error.status(id);
+pub(crate) fn error_response(error: &CallError, id: &Id, status: StatusCode, request_id: &str) -> Response {
     let mut response = json_response(status, error.body(id, request_id));
     retry_after(&mut response, error.retry_after());
     if matches!(error, CallError::BodyTooLarge { .. } | CallError::BodyLate) {
@@ -95,23 +113,69 @@ pub(crate) fn http_layer_error(status: StatusCode, reason: &str) -> String {
     String::from_utf8_lossy(&body).into_owned()
 }
 
+/// The body of a reply, which counts in the byte budget until its caller has taken it, if it is large.
+pub(crate) fn answer_body(reply: &mut Reply) -> Bytes {
+    let answer = std::mem::take(&mut reply.answer);
+    match reply.room.take().filter(|_| answer.len() >= COUNTED) {
+        Some(room) => holding(answer, vec![room]),
+        None => answer,
+    }
+}
+
+/// A backend's answer as it is, with the headers that say how it came about. `headers` are those of the backend that are passed on.
+pub(crate) fn mirrored_response(
+    status: StatusCode,
+    headers: HeaderMap,
+    mut reply: Reply,
+    is_head: bool,
+) -> Response {
+    let body = answer_body(&mut reply);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response.extensions_mut().insert(AsIs);
+    if is_head && let Some(length) = announced(&reply) {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    describe(&mut response, &[reply]);
+    response
+}
+
+/// The length that a backend gives of the body which it does not send to a HEAD; nothing of one that would be encoded, since ours is not.
+fn announced(reply: &Reply) -> Option<u64> {
+    let header = |wanted: &HeaderName| {
+        let mut headers = reply.headers.iter();
+        headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_str()))
+    };
+    let (_, length) = header(&CONTENT_LENGTH).filter(|_| header(&CONTENT_ENCODING).is_none())?;
+    length.values.first()?.trim().parse().ok()
+}
+
 /// An answer with the headers that say how it came about; of a batch, those that all its entries share.
 pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Body) -> Response {
     let mut response = json_response(status, body);
+    describe(&mut response, replies);
+    response
+}
+
+/// Says how an answer came about.
+fn describe(response: &mut Response, replies: &[Reply]) {
     if let [reply] = replies {
         set(
-            &mut response,
+            response,
             SUPPLIER,
             &reply.candidate.supplier().operator.to_string(),
         );
-        set(&mut response, RELAY_ID, &hex::encode(reply.relay_hash));
+        set(response, RELAY_ID, &hex::encode(reply.relay_hash));
         tried(
-            &mut response,
+            response,
             &reply.failed,
             Some(reply).filter(|reply| !reply.is_fallback),
         );
-        retry_after(&mut response, reply.retry_after);
-        receipt_headers(&mut response, &reply.receipt);
+        retry_after(response, reply.retry_after);
+        receipt_headers(response, &reply.receipt);
     }
     if let Some((first, rest)) = replies.split_first()
         && rest
@@ -119,10 +183,12 @@ pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Body) 
             .all(|reply| reply.candidate.session.id() == first.candidate.session.id())
     {
         let session = &first.candidate.session;
-        set(&mut response, SESSION, session.id());
-        set(&mut response, APPLICATION, &session.header.application_address);
+        set(response, SESSION, session.id());
+        set(response, APPLICATION, &session.header.application_address);
     }
-    response
+    let headers = response.headers_mut();
+    headers.insert(ARCHIVAL, HeaderValue::from_static("false"));
+    headers.insert(HEDGE, HeaderValue::from_static("no_hedge"));
 }
 
 /// A receipt with all that it takes to check it, or why there is none.

@@ -8,6 +8,8 @@ use portico_config::gateway::GatewayConfig;
 use tokio::time::Instant;
 
 use super::decode::Decoder;
+use super::services::Services;
+use crate::GatewayError;
 use crate::relayer::Relayer;
 
 /// Id of a call, of the caller's or of ours.
@@ -22,6 +24,7 @@ pub(crate) struct Front {
     pub(crate) registry: prometheus::Registry,
     pub(crate) config: GatewayConfig,
     pub(crate) decoder: Decoder,
+    pub(crate) services: Services,
     draining: AtomicBool,
     /// Part of every request id that tells this run of the gateway from others.
     run: u32,
@@ -34,16 +37,17 @@ impl Front {
         registry: prometheus::Registry,
         config: GatewayConfig,
         run: u32,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, GatewayError> {
+        Ok(Self {
             relayer,
             registry,
+            services: Services::new(&config)?,
             config,
             decoder: Decoder::default(),
             draining: AtomicBool::new(false),
             run,
             calls: AtomicU64::new(0),
-        }
+        })
     }
 
     /// From now on calls are refused.

@@ -8,7 +8,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use super::*;
-use crate::codec::jsonrpc::{Body, Id, JsonRpc};
+use crate::codec::jsonrpc::{self, Body, Id, JsonRpc};
 use crate::core::budget::{Budget, Budgets};
 
 fn checked(message: Message, header: &SessionHeader, key: &PublicKey, id: &Id) -> Result<Checked, Fault> {
@@ -20,6 +20,7 @@ fn checked(message: Message, header: &SessionHeader, key: &PublicKey, id: &Id) -
             batch: None,
         },
         wants_receipt: false,
+        choice: None,
         deadline: Instant::now(),
     };
     check_here(JsonRpc, message, header, key, &call, 64 << 20)
@@ -37,7 +38,7 @@ fn captured(name: &str) -> Bytes {
 fn asked(name: &str) -> (SessionHeader, Id) {
     let request = RelayRequest::decode(captured(&format!("{name}.request.bin"))).unwrap();
     let call = PokthttpRequest::decode(request.payload).unwrap().body_bz;
-    let Body::Single(Ok(item)) = JsonRpc.read(&call, 1) else {
+    let Body::Single(Ok(item)) = jsonrpc::read(&call, 1) else {
         panic!("{name} holds no call")
     };
     (request.meta.unwrap().session_header.unwrap(), item.id)

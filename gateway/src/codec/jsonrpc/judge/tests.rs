@@ -1,3 +1,6 @@
+use portico_protocol::wire::sdk::types::{Header, PokthttpResponse};
+use prost::Message;
+
 use super::*;
 
 fn judge(status: u32, body: &str, id: &str) -> Result<Verdict, Fault> {
@@ -120,9 +123,31 @@ fn an_answer_of_another_form_is_an_answer() {
 #[test]
 fn judges_the_body_first_and_tells_a_rate_limit() {
     let body = r#"{"id":7,"error":{"code":-32603,"message":"internal"}}"#;
-    let judged = judge(500, body, "7").unwrap();
-    assert_eq!((judged.failed, &judged.answer[..]), (false, body.as_bytes()));
-    assert!(judge(429, body, "7").unwrap().failed);
+    for status in [400, 429, 500, 503] {
+        let judged = judge(status, body, "7").unwrap();
+        assert_eq!((judged.failed, &judged.answer[..]), (false, body.as_bytes()));
+    }
+    for (status, error, failed) in [
+        (
+            429,
+            r#"{"code":-32005,"message":"daily request count exceeded"}"#,
+            true,
+        ),
+        (429, r#"{"message":"compute units per second","code":429}"#, true),
+        (429, r#""slow down""#, false),
+        (
+            200,
+            r#"{"code":-32005,"message":"more than 10000 results"}"#,
+            false,
+        ),
+    ] {
+        let body = format!(r#"{{"id":7,"error":{error}}}"#);
+        assert_eq!(
+            judge(status, &body, "7").unwrap().failed,
+            failed,
+            "{status} {error}"
+        );
+    }
     assert_eq!(judge(503, "<html>", "7").unwrap_err().cause(), "backend");
     assert_eq!(judge(429, "slow down", "7").unwrap_err().cause(), "backend");
 }

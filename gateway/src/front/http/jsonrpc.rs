@@ -1,0 +1,176 @@
+//! JSON-RPC: one call, or a batch of them, each relayed by itself.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream;
+use http::StatusCode;
+use portico_relay as relay;
+use portico_relay::RpcType;
+
+use super::body::Parts;
+use super::calls::{Asked, Context};
+use super::response::{answer_body, error_response, json_response, no_receipts, reply_response};
+use super::state::Front;
+use crate::codec::jsonrpc::{self, Item, JsonRpc, NotARequest};
+use crate::core::attempt::Reply;
+use crate::core::budget::{Budgets, holding};
+use crate::core::call::Call;
+use crate::front::error::CallError;
+
+impl Front {
+    /// Relays the calls in `body`, which are of `kind`; without one, their methods tell.
+    pub(super) async fn json_rpc(
+        &self,
+        asked: Result<Asked, CallError>,
+        kind: Option<RpcType>,
+        body: &Bytes,
+        context: Context<'_>,
+    ) -> Response {
+        let (max_batch, request_id) = (self.config.max_batch, context.request_id);
+        match jsonrpc::read(body, max_batch) {
+            jsonrpc::Body::NotJson => self.refuse(&None, &CallError::NotJson, request_id),
+            jsonrpc::Body::Single(item) => self.single(asked, kind, item, context).await,
+            jsonrpc::Body::Batch(items) => Box::pin(self.batch(asked, kind, items, context)).await,
+            jsonrpc::Body::TooLong(None) => {
+                self.refuse(&None, &CallError::BatchTooLarge { max: max_batch }, request_id)
+            }
+            jsonrpc::Body::TooLong(Some(ids)) => {
+                let error = CallError::BatchTooLarge { max: max_batch };
+                self.relayer.metrics.call(None, error.row().reason);
+                let answers: Vec<Bytes> = ids
+                    .into_iter()
+                    .map(|id| error.body(&Some(id), request_id))
+                    .collect();
+                json_response(StatusCode::OK, Body::new(Parts::new(jsonrpc::batch(answers))))
+            }
+        }
+    }
+
+    async fn single(
+        &self,
+        asked: Result<Asked, CallError>,
+        kind: Option<RpcType>,
+        item: Result<Item, NotARequest>,
+        context: Context<'_>,
+    ) -> Response {
+        let request_id = context.request_id;
+        let item = match item {
+            Ok(item) => item,
+            Err(not) => return self.refuse(&not.id, &CallError::Invalid(not.reason), request_id),
+        };
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(error) => return self.refuse(&item.id, &error, request_id),
+        };
+        let call = Call {
+            wants_receipt: asked.wants_receipt,
+            ..call(&asked, kind, &item, self.relayer.budgets(), context)
+        };
+        match self.relay(JsonRpc, &asked.service.id, &call).await {
+            Ok(reply) if item.id.is_none() => reply_response(StatusCode::NO_CONTENT, &[reply], Body::empty()),
+            Ok(mut reply) => {
+                let body = answer_body(&mut reply);
+                reply_response(StatusCode::OK, &[reply], body.into())
+            }
+            Err(error) => {
+                self.log(&error, &asked.service.id, request_id);
+                error_response(&error, &item.id, error.status(&item.id), request_id)
+            }
+        }
+    }
+
+    /// Always 200 with an entry per id, in the order of the batch; 204 when nothing wants an answer.
+    async fn batch(
+        &self,
+        asked: Result<Asked, CallError>,
+        kind: Option<RpcType>,
+        items: Vec<Result<Item, NotARequest>>,
+        context: Context<'_>,
+    ) -> Response {
+        let budgets = self.relayer.batch_budgets();
+        // Entries become futures as their turn comes: a thousand at once would hold some megabytes.
+        let entry = |index: usize| self.entry(&asked, kind, &items[index], budgets.clone(), context);
+        let outcomes: Vec<_> = stream::iter(0..items.len())
+            .map(entry)
+            .buffered(self.config.max_batch_concurrency.max(1))
+            .collect()
+            .await;
+        let (mut answers, mut replies) = (Vec::new(), Vec::new());
+        for (answer, reply) in outcomes {
+            answers.extend(answer);
+            replies.extend(reply);
+        }
+        let mut response = if answers.is_empty() {
+            reply_response(StatusCode::NO_CONTENT, &replies, Body::empty())
+        } else {
+            let rooms = replies
+                .iter_mut()
+                .filter_map(|reply: &mut Reply| reply.room.take())
+                .collect();
+            let mut parts = jsonrpc::batch(answers);
+            let last = parts.pop().unwrap_or_default(); // dropped when everything before it is written
+            parts.push(holding(last, rooms));
+            reply_response(StatusCode::OK, &replies, Body::new(Parts::new(parts)))
+        };
+        if asked.is_ok_and(|asked| asked.wants_receipt) {
+            no_receipts(&mut response);
+        }
+        response
+    }
+
+    /// One entry of a batch: its answer, unless it is a notification, and how it came about.
+    async fn entry(
+        &self,
+        asked: &Result<Asked, CallError>,
+        kind: Option<RpcType>,
+        item: &Result<Item, NotARequest>,
+        budgets: Budgets,
+        context: Context<'_>,
+    ) -> (Option<Bytes>, Option<Reply>) {
+        let request_id = context.request_id;
+        let (item, asked) = match (item, asked) {
+            (Err(not), _) => {
+                let error = CallError::Invalid(not.reason);
+                self.relayer.metrics.call(None, error.row().reason);
+                return (Some(error.body(&not.id, request_id)), None);
+            }
+            (Ok(item), Err(error)) => {
+                self.relayer.metrics.call(None, error.row().reason);
+                return (item.id.is_some().then(|| error.body(&item.id, request_id)), None);
+            }
+            (Ok(item), Ok(asked)) => (item, asked),
+        };
+        let call = call(asked, kind, item, budgets, context);
+        match self.relay(JsonRpc, &asked.service.id, &call).await {
+            Ok(reply) => (item.id.is_some().then(|| reply.answer.clone()), Some(reply)),
+            Err(error) => {
+                self.log(&error, &asked.service.id, request_id);
+                (item.id.is_some().then(|| error.body(&item.id, request_id)), None)
+            }
+        }
+    }
+}
+
+/// A call without a receipt.
+fn call(
+    asked: &Asked,
+    kind: Option<RpcType>,
+    item: &Item,
+    budgets: Budgets,
+    context: Context<'_>,
+) -> Call<jsonrpc::Id> {
+    let by_method = match item.is_comet_bft {
+        true => RpcType::CometBft,
+        false => RpcType::JsonRpc,
+    };
+    Call {
+        request: relay::Call::posted(kind.unwrap_or(by_method), asked.path.clone(), item.body.clone()),
+        expected: item.id.clone(),
+        budgets,
+        wants_receipt: false,
+        choice: asked.choice.clone(),
+        deadline: context.deadline,
+    }
+}
