@@ -9,7 +9,8 @@ use futures::future::join_all;
 use http::Method;
 use portico_config::gateway::GatewayConfig;
 use portico_gateway::{Gateway, OneCall, OneError, relay_once};
-use portico_session_cache::testkit::MemoryChain;
+use portico_protocol::wire::pocket::shared::RpcType;
+use portico_testkit::MemoryChain;
 use serde_json::{Value, json};
 use support::{APPLICATION, Answer, Manner, Net, call, config, key, net, net_with, service, staked};
 
@@ -336,9 +337,17 @@ async fn refuses_web_origins_that_are_not_allowed_before_a_relay_is_paid_for() {
     );
 }
 
+/// Stakes a supplier whose key the chain does not know.
+fn stake_unknown(chain: &MemoryChain) {
+    let operator = key(support::FIRST_SUPPLIER).address();
+    chain.stake_unknown_supplier(operator, &service("eth"), "http://supplier", RpcType::JsonRpc);
+}
+
 #[tokio::test]
 async fn has_no_session_for_an_application_that_is_not_staked_or_did_not_delegate() {
-    let net = net_with(config(), vec![]).await;
+    let (chain, _) = staked(vec![]).await;
+    stake_unknown(&chain); // a session has suppliers, but this one is of no use
+    let net = support::net_on(config(), chain, vec![]).await;
     let answer = net.post("/v1", call("1")).await;
     row(&error(&net, &answer, "1").await, 503, -31033, "no_supplier");
     assert_eq!(answer.header("retry-after"), Some("1"));
@@ -354,6 +363,7 @@ async fn has_no_session_for_an_application_that_is_not_staked_or_did_not_delegat
     );
     assert_eq!(net.get("/ready").await.status, 503);
     chain.stake_application(key(APPLICATION).public_key(), &service("eth"), &[]);
+    stake_unknown(&chain);
     chain.advance_to(2);
     let answer = net.post("/v1", call("1")).await;
     row(

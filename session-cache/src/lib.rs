@@ -26,8 +26,6 @@ mod read;
 mod reader;
 mod refusals;
 mod slot;
-#[cfg(any(test, feature = "testkit"))]
-pub mod testkit;
 #[cfg(test)]
 mod tests;
 mod view;

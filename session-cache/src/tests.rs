@@ -7,9 +7,9 @@ use futures::future::join_all;
 use portico_client::ChainError;
 use portico_protocol::wire::pocket::shared::RpcType;
 use portico_protocol::{Address, Height, ServiceId, SigningKey};
+use portico_testkit::MemoryChain;
 use tokio_util::sync::CancellationToken;
 
-use crate::testkit::MemoryChain;
 use crate::{SessionCache, SessionError};
 
 struct World {
@@ -87,6 +87,9 @@ async fn an_application_without_gateways_signs_in_a_ring_of_itself_twice() {
     let world = world();
     let service = ServiceId::new("pocket").unwrap();
     world.chain.stake_application(key(9).public_key(), &service, &[]);
+    world
+        .chain
+        .stake_supplier(key(3).public_key(), &service, "http://supplier", RpcType::JsonRpc);
     let view = world.cache.current(&key(9).address(), &service).await.unwrap();
     assert_eq!(view.ring.keys(), [key(9).public_key(), key(9).public_key()]);
 }
@@ -267,6 +270,7 @@ async fn leaves_out_suppliers_whose_key_the_chain_does_not_know() {
     let chain = MemoryChain::new();
     let service = ServiceId::new("eth").unwrap();
     chain.stake_application(key(1).public_key(), &service, &[key(2).address()]);
+    chain.stake_unknown_supplier(key(3).address(), &service, "http://supplier", RpcType::JsonRpc);
     let cache = SessionCache::new(chain, "test", &prometheus::Registry::new()).unwrap();
     let view = cache.current(&key(1).address(), &service).await.unwrap();
     assert!(view.suppliers.is_empty());

@@ -19,7 +19,7 @@ use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::wire::pocket::shared::RpcType;
 use portico_protocol::wire::sdk::types::{Header, PokthttpRequest, PokthttpResponse};
 use portico_protocol::{Address, ServiceId, SigningKey};
-use portico_session_cache::testkit::MemoryChain;
+use portico_testkit::MemoryChain;
 use prost::Message;
 use serde_json::Value;
 use serde_json::value::RawValue;
