@@ -26,7 +26,7 @@
 //! Deliberately absent: stored trie nodes (they follow from the leaves), asking a second node for what is no read (`backend`), answers that
 //! are served first and checked later.
 //!
-//! Start reading at `relay/serve.rs`, then `lifecycle/next.rs`.
+//! Start reading at `relay/serve.rs`, then `lifecycle/next.rs` and `lifecycle/plan.rs`.
 
 mod backend;
 mod buffers;

@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     settled: Counter,
     transactions: IntCounterVec,
     height: IntGauge,
+    deadlines: IntCounterVec,
 }
 
 impl Metrics {
@@ -100,6 +101,11 @@ impl Metrics {
                 &["kind", "outcome"],
             )?,
             height,
+            deadlines: counters(
+                "servicer_deadlines_near_total",
+                "Claims and proofs that the chain did not have two blocks before their window closed.",
+                &["kind"],
+            )?,
         })
     }
 
@@ -140,6 +146,11 @@ impl Metrics {
     /// A transaction of `kind` (`claim`, `proof`) had `outcome`.
     pub(crate) fn transaction(&self, kind: &str, outcome: &str) {
         self.transactions.with_label_values(&[kind, outcome]).inc();
+    }
+
+    /// The window of a `kind` (`claim`, `proof`) closes soon, and the chain does not have it.
+    pub(crate) fn deadline_near(&self, kind: &str) {
+        self.deadlines.with_label_values(&[kind]).inc();
     }
 
     /// The chain holds a claim of `worth`.

@@ -34,16 +34,19 @@ pub(crate) struct Observed {
     pub(crate) outages: Vec<String>,
 }
 
-/// When a block was last taken into account.
+/// How far the work of blocks is.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    last: watch::Sender<Option<(Height, Instant)>>,
+    last: watch::Sender<Option<Height>>,
+    /// Newest block that was planned for, and when: some of its work may still wait for an answer.
+    planned: watch::Sender<Option<(Height, Instant)>>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
         Self {
             last: watch::Sender::new(None),
+            planned: watch::Sender::new(None),
         }
     }
 }
@@ -51,26 +54,29 @@ impl Default for Progress {
 impl Progress {
     /// All work of the block at `height` is done.
     pub(crate) fn block(&self, height: Height) {
-        self.last.send_replace(Some((height, Instant::now())));
+        self.last.send_replace(Some(height));
     }
 
-    /// Newest block that was taken into account; 0 before the first.
+    /// The block at `height` is the newest; its work begins.
+    pub(crate) fn planned(&self, height: Height) {
+        self.planned.send_replace(Some((height, Instant::now())));
+    }
+
+    /// Newest block whose work is done; 0 before the first.
     pub(crate) fn height(&self) -> Height {
-        self.last.borrow().map_or(Height(0), |(height, _)| height)
+        self.last.borrow().unwrap_or_default()
     }
 
     /// Waits until the block at `height` or a later one was taken into account.
     pub(crate) async fn wait_for(&self, height: Height) {
         let mut last = self.last.subscribe();
         // The sender lives in `self`: waiting cannot end before the height comes.
-        let _ = last
-            .wait_for(|last| last.is_some_and(|(at, _)| at >= height))
-            .await;
+        let _ = last.wait_for(|last| last.is_some_and(|at| at >= height)).await;
     }
 
     /// Whether relays should come.
     pub(crate) fn readiness(&self, observed: &Observed) -> Readiness {
-        let last = *self.last.borrow();
+        let last = *self.planned.borrow();
         let age = last.map_or(Duration::ZERO, |(_, at)| at.elapsed());
         let mut reasons = Vec::new();
         let mut unless = |holds: bool, reason: &str| {
@@ -93,7 +99,7 @@ impl Progress {
         Readiness {
             ready: reasons.is_empty(),
             reasons,
-            block_height: self.height().0,
+            block_height: last.map_or(0, |(height, _)| height.0),
             block_age_s: age.as_secs(),
         }
     }

@@ -25,6 +25,8 @@ use crate::front::relay::RelayEndpoint;
 use crate::handle::ServicerHandle;
 use crate::leaf_log::{LeafLog, LeafLogError, RedbLog};
 use crate::lifecycle::driver::Driver;
+use crate::lifecycle::plan::Limits;
+use crate::lifecycle::steps::{Asked, Work};
 use crate::lifecycle::submit::Submitter;
 use crate::metrics::Metrics;
 use crate::readiness::Progress;
@@ -152,20 +154,21 @@ impl Servicer {
             buffers,
             metrics: Arc::clone(&metrics),
         });
-        let driver = Driver {
+        let work = Work {
             submitter: Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics)),
             chain,
             trees: Arc::clone(&trees),
             log: Arc::clone(&log),
             writer: Arc::clone(&writer),
-            sessions,
             keys,
             metrics,
-            progress: Arc::clone(&progress),
-            keep_leaves_blocks: config.keep_leaves_blocks,
-            cursor,
-            recent: BTreeMap::new(),
+            asked: Asked::default(),
         };
+        let bounds = Limits {
+            max_messages: config.tx.max_messages,
+            keep_leaves_blocks: config.keep_leaves_blocks,
+        };
+        let driver = Driver::new(work, sessions, Arc::clone(&progress), bounds, cursor);
         let simulated =
             Simulated::new(&config.simulation, &registry).map_err(|error| setup("metrics", error))?;
         let simulated = Arc::new(simulated);

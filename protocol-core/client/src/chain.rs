@@ -200,6 +200,14 @@ pub trait Claims: Send + Sync + 'static {
     /// All unsettled claims.
     async fn claims(&self) -> Result<Vec<pocket::proof::Claim>, ChainError>;
 
+    /// All unsettled claims of a supplier.
+    async fn claims_of(&self, supplier: &Address) -> Result<Vec<pocket::proof::Claim>, ChainError> {
+        let operator = supplier.to_string();
+        let mut claims = self.claims().await?;
+        claims.retain(|claim| claim.supplier_operator_address == operator);
+        Ok(claims)
+    }
+
     /// The submitted proof of (session, supplier), if it exists and was not consumed yet.
     async fn proof(
         &self,

@@ -366,6 +366,17 @@ impl<T: Transport> Claims for T {
         all(self, "/pocket.proof.Query/AllClaims", request, page).await
     }
 
+    async fn claims_of(&self, supplier: &Address) -> Result<Vec<pocket::proof::Claim>, ChainError> {
+        use pocket::proof::query_all_claims_request::Filter;
+        use pocket::proof::{QueryAllClaimsRequest, QueryAllClaimsResponse};
+        let request = |pagination| QueryAllClaimsRequest {
+            pagination,
+            filter: Some(Filter::SupplierOperatorAddress(supplier.to_string())),
+        };
+        let page = |answer: QueryAllClaimsResponse| (answer.claims, answer.pagination);
+        all(self, "/pocket.proof.Query/AllClaims", request, page).await
+    }
+
     async fn proof(
         &self,
         session_id: &str,

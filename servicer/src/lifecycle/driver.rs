@@ -1,195 +1,572 @@
-//! Performs the lifecycle: follows blocks in order, looks at the chain, seals, sends, stores each transition before the next.
+//! Performs the lifecycle: follows blocks, begins what [`Flow`] plans, stores what became of it.
 //!
-//! One task owns all transitions. At each new block it reads the settlement events of every height since the last one (none is skipped),
-//! asks [`next::next`] for each session, stores what changed in one transaction, and only then broadcasts.
+//! One task owns all transitions. It plans at each new block and whenever an effect ends, and never waits for one effect while another could
+//! begin. What an effect found is on disk before anything follows from it; effects that fail are planned again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_client::{BlockHead, Chain, ChainError};
-use portico_protocol::{Address, BlockHash, Height, SigningKey};
-use tokio::task::spawn_blocking;
+use portico_client::{BlockHead, ChainError, Event};
+use portico_protocol::wire::pocket::proof::Claim;
+use portico_protocol::{BlockHash, Height};
+use tokio::task::{self, JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::leaf_log::{LeafLog, LeafLogError};
+use crate::leaf_log::LeafLogError;
 use crate::lifecycle::next;
+use crate::lifecycle::plan::{Batch, Effect, Flow, Job, Kind, Limits, Seen, Session};
 use crate::lifecycle::settlement::{Outcome, Settlement};
-use crate::lifecycle::submit::{Outgoing, Sent, Submitter};
-use crate::metrics::Metrics;
+use crate::lifecycle::steps::{Done, LookFor, Work, create_claim};
+use crate::lifecycle::submit::Unsent;
 use crate::readiness::Progress;
-use crate::relay::writer::Writer;
 use crate::session::lookup::Sessions;
 use crate::session::record::{Sending, SessionRecord};
 use crate::session::stage::Stage;
-use crate::session::tree::{SessionTree, SessionTrees};
+use crate::session::tree::SessionTree;
 
-/// Leaves deleted in one transaction, so that relays wait for it no longer than for one of their own commits.
-const DELETE_BATCH: usize = 256;
-/// Such transactions per block: a large session is deleted over several blocks.
-const MAX_DELETES_PER_BLOCK: usize = 64;
 /// Finished sessions of which the record is kept.
 const MAX_FINISHED: usize = 10_000;
-/// Time after which a block whose work failed is tried again when no other block comes.
+/// Time after which what failed is begun again when no other block comes.
 const RETRY: Duration = Duration::from_secs(1);
-
 /// Blocks of which the hash is remembered, to see how far a chain went back that has grown beyond since.
 const MAX_RECENT: usize = 128;
-/// Time for all work of a block.
-const BLOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// Blocks after a height beyond which a node that does not know of its events has forgotten them.
+const EVENTS_LATE_BLOCKS: i64 = 3;
 
-/// Why a block's work is to be tried again.
+/// Why an effect is to be begun again.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DriverError {
+pub(crate) enum DriverError {
     #[error("the chain does not answer")]
     Chain(#[from] ChainError),
     #[error("the leaf log fails")]
     Log(#[from] LeafLogError),
-    #[error("the block's work took too long")]
-    Timeout,
+    #[error("the session was forgotten")]
+    Forgotten,
     #[error("a task was cancelled")]
     Task(#[from] tokio::task::JoinError),
 }
 
 /// The task that owns the lifecycle.
 pub(crate) struct Driver {
-    pub(crate) chain: Arc<dyn Chain>,
-    pub(crate) trees: Arc<SessionTrees>,
-    pub(crate) log: Arc<dyn LeafLog>,
-    pub(crate) writer: Arc<Writer>,
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) submitter: Submitter,
-    pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) keep_leaves_blocks: u32,
-    /// Last height whose settlement events were taken into account.
-    pub(crate) cursor: Height,
+    work: Arc<Work>,
+    sessions: Arc<Sessions>,
+    progress: Arc<Progress>,
+    limits: Limits,
+    flow: Flow,
+    running: JoinSet<Done>,
+    /// Jobs of running tasks.
+    jobs: HashMap<task::Id, Vec<Job>>,
+    /// Last height up to which everything was taken into account.
+    cursor: Height,
+    /// Newest block that was planned for.
+    newest: BlockHead,
     /// Hashes of the newest blocks that were taken into account.
-    pub(crate) recent: BTreeMap<Height, BlockHash>,
+    recent: BTreeMap<Height, BlockHash>,
+    /// Newest block whose ancestors were compared with `recent`.
+    compared: Option<BlockHead>,
+    comparing: bool,
+    /// Block of which all work is done.
+    done: Option<BlockHead>,
+    /// Sessions whose record in memory is newer than that on disk, because the disk refused it.
+    unstored: BTreeSet<u64>,
 }
 
-/// What one session wants to send.
-pub(super) struct Wanted {
-    pub(super) tree: Arc<SessionTree>,
-    pub(super) record: SessionRecord,
-    pub(super) message: prost_types::Any,
-}
-
-/// What a pass over the sessions found.
+/// What effects changed.
 #[derive(Default)]
-pub(super) struct Plan {
-    pub(super) changed: Vec<(Arc<SessionTree>, SessionRecord)>,
-    pub(super) claims: Vec<Wanted>,
-    pub(super) proofs: Vec<Wanted>,
-    pub(super) forget: Vec<Arc<SessionTree>>,
+struct Changes {
+    /// Sessions, with the job that is to be done again when the disk refuses a seal.
+    records: Vec<(Arc<SessionTree>, SessionRecord)>,
+    /// Claims whose session is sealed, and whose look says that they are due.
+    claims_due: Vec<u64>,
 }
 
 impl Driver {
+    /// A driver that took everything up to `cursor` into account.
+    pub(crate) fn new(
+        work: Work,
+        sessions: Arc<Sessions>,
+        progress: Arc<Progress>,
+        limits: Limits,
+        cursor: Height,
+    ) -> Self {
+        Self {
+            work: Arc::new(work),
+            sessions,
+            progress,
+            limits,
+            flow: Flow::default(),
+            running: JoinSet::new(),
+            jobs: HashMap::new(),
+            cursor,
+            newest: BlockHead::default(),
+            recent: BTreeMap::new(),
+            compared: None,
+            comparing: false,
+            done: None,
+            unstored: BTreeSet::new(),
+        }
+    }
+
     /// Follows blocks until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut head = self.chain.head();
-        // The stored cursor may be the newest block: its work is looked at once more after a start.
-        let mut done = BlockHead::default();
+        let mut head = self.work.chain.head();
         loop {
             let newest = head.borrow_and_update().clone();
-            if newest != done {
-                match self.within_time(&newest).await {
-                    Ok(()) => done = newest.clone(),
-                    Err(error) => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(error, height = newest.height.0, "the block's work is tried again");
+            if newest != self.newest {
+                self.new_block(newest).await;
+            }
+            self.begin();
+            self.finish_block().await;
+            let again = self.flow.has_failed() || !self.unstored.is_empty();
+            let ended = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                changed = head.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return stop.cancelled().await,
+                },
+                Some(ended) = self.running.join_next_with_id() => ended,
+                () = tokio::time::sleep(RETRY), if again => {
+                    self.flow.retry();
+                    self.store_again().await;
+                    continue;
+                }
+            };
+            let mut ended = vec![ended];
+            while let Some(another) = self.running.try_join_next_with_id() {
+                ended.push(another);
+            }
+            self.take(ended).await;
+        }
+    }
+
+    /// A new block, or another one at a height that was seen.
+    async fn new_block(&mut self, newest: BlockHead) {
+        let head = newest.height;
+        self.newest = newest;
+        self.flow.retry();
+        if head < self.cursor {
+            self.rewind(head).await;
+        }
+        self.sessions.expire(head);
+        self.progress.planned(head);
+        for (kind, record) in self.flow.alarms(head, &self.views()) {
+            let (session, kind) = (&record.session_id, kind.name());
+            self.work.metrics.deadline_near(kind);
+            tracing::error!(
+                session, supplier = %record.supplier, kind, height = head.0,
+                "the window closes soon, and the chain does not have it yet"
+            );
+        }
+    }
+
+    /// Begins what can begin.
+    fn begin(&mut self) {
+        let head = self.newest.height;
+        if !self.comparing && self.compared.as_ref() != Some(&self.newest) && head.0 > 0 {
+            self.comparing = true;
+            let work = Arc::clone(&self.work);
+            self.running
+                .spawn(work.common(self.newest.clone(), self.cursor, self.recent.clone()));
+        }
+        let views = self.views();
+        for effect in self.flow.plan(head, &views, &self.limits) {
+            let work = Arc::clone(&self.work);
+            let (jobs, handle) = match effect {
+                Effect::Step(index, _) | Effect::Prove(index) if work.trees.get(index).is_none() => {
+                    self.flow.ended(Job::Session(index), false);
+                    continue;
+                }
+                Effect::Step(index, action) => (
+                    vec![Job::Session(index)],
+                    self.running.spawn(work.step(index, action, head)),
+                ),
+                Effect::Prove(index) => (
+                    vec![Job::Session(index)],
+                    self.running.spawn(work.prove(index, head)),
+                ),
+                Effect::Look(supplier) => {
+                    let of = views
+                        .iter()
+                        .filter(|view| self.flow.wants_look(view, &supplier, head));
+                    let sessions = of
+                        .map(|view| LookFor {
+                            tx: tx_to_ask(&view.record, head),
+                        })
+                        .collect();
+                    (
+                        vec![Job::Look(supplier)],
+                        self.running.spawn(work.look(supplier, head, sessions)),
+                    )
+                }
+                Effect::Settle(height) => {
+                    let long_ago = head.0 > height.0.saturating_add(EVENTS_LATE_BLOCKS);
+                    (
+                        vec![Job::Settle(height)],
+                        self.running.spawn(work.settle(height, long_ago)),
+                    )
+                }
+                Effect::Send(batch) => {
+                    let jobs = batch
+                        .messages
+                        .iter()
+                        .map(|(index, _)| Job::Session(*index))
+                        .collect();
+                    (jobs, self.running.spawn(work.send(batch, self.newest.clone())))
+                }
+            };
+            self.jobs.insert(handle.id(), jobs);
+        }
+    }
+
+    /// Sessions that have something left to do.
+    fn views(&self) -> Vec<Session> {
+        let view = |tree: Arc<SessionTree>| Session {
+            index: tree.index,
+            in_flight: tree.in_flight(),
+            record: tree.record(),
+        };
+        let trees = self.work.trees.all().into_iter();
+        trees.filter(|tree| !tree.is_forgotten()).map(view).collect()
+    }
+
+    /// When nothing is in progress any more: the block's work is done.
+    async fn finish_block(&mut self) {
+        let head = self.newest.height;
+        let idle = self.running.is_empty() && self.flow.is_idle();
+        if !idle || self.done.as_ref() == Some(&self.newest) || head.0 == 0 {
+            return;
+        }
+        let cursor = self.flow.settled_up_to(head, &self.views());
+        let counted = |tree: Arc<SessionTree>| tree.unsaved_counts().map(|record| (tree, record));
+        let counted: Vec<_> = self.work.trees.all().into_iter().filter_map(counted).collect();
+        let stored = self.put(&counted, Some(cursor)).await;
+        match stored {
+            Ok(()) => {
+                for (tree, record) in counted {
+                    tree.set_record(record);
+                }
+            }
+            Err(error) => warn(&error, "relay counters were not stored"),
+        }
+        self.cursor = head;
+        if let Err(error) = self.forget_oldest().await {
+            warn(&error, "old sessions are not deleted");
+        }
+        self.done = Some(self.newest.clone());
+        self.work.metrics.block(
+            head.0,
+            self.work.trees.all().iter().map(|tree| tree.stage().name()),
+        );
+        self.progress.block(head);
+    }
+
+    /// Takes into account what became of effects.
+    async fn take(&mut self, ended: Vec<Result<(task::Id, Done), task::JoinError>>) {
+        let mut changes = Changes::default();
+        for done in ended {
+            match done {
+                Ok((id, done)) => {
+                    self.jobs.remove(&id);
+                    self.take_one(done, &mut changes).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a task of the lifecycle failed");
+                    let jobs = self.jobs.remove(&error.id());
+                    self.comparing &= jobs.is_some();
+                    self.flow.abandoned(&jobs.unwrap_or_default());
+                }
+            }
+        }
+        self.store(changes).await;
+    }
+
+    async fn take_one(&mut self, done: Done, changes: &mut Changes) {
+        match done {
+            Done::Stepped {
+                index,
+                before,
+                record,
+            } => {
+                self.flow.ended(Job::Session(index), false);
+                self.changed(index, before, *record, changes);
+            }
+            Done::Proved {
+                index,
+                before,
+                record,
+                message,
+            } => {
+                self.flow.ended(Job::Session(index), false);
+                match message {
+                    Some(message) => self.flow.ready(index, Kind::Proof, message, self.newest.height),
+                    None => self.flow.no_proof(index),
+                }
+                self.changed(index, before, *record, changes);
+            }
+            Done::Looked {
+                supplier,
+                height,
+                claims,
+                failed,
+            } => {
+                self.flow.ended(Job::Look(supplier), false);
+                let by_session: BTreeMap<&str, &Claim> = claims
+                    .iter()
+                    .filter_map(|claim| Some((claim.session_header.as_ref()?.session_id.as_str(), claim)))
+                    .collect();
+                for view in self.views() {
+                    if self.flow.wants_look(&view, &supplier, height) {
+                        let on_chain = by_session.get(view.record.session_id.as_str()).copied();
+                        self.looked(view, on_chain, height, &failed, changes);
                     }
                 }
             }
-            let all_done = newest == done;
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                changed = head.changed() => if changed.is_err() { return stop.cancelled().await },
-                () = tokio::time::sleep(RETRY), if !all_done => {}
+            Done::Settled { height, results } => {
+                self.flow.ended(Job::Settle(height), false);
+                let events = results.map(|results| results.block_events).unwrap_or_default();
+                self.settled(height, &events, changes);
+            }
+            Done::Sent { batch, outcome } => self.sent(batch, outcome, changes),
+            Done::Common { newest, common } => {
+                self.comparing = false;
+                let Some(common) = common else {
+                    self.compared = Some(newest);
+                    return;
+                };
+                if common < self.cursor {
+                    self.rewind(common).await;
+                }
+                self.recent.insert(newest.height, newest.hash);
+                while self.recent.len() > MAX_RECENT {
+                    self.recent.pop_first();
+                }
+                self.compared = Some(newest);
+            }
+            Done::Failed { job, error } => {
+                self.flow.ended(job, true);
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, ?job, "it is tried again at the next block");
             }
         }
     }
 
-    /// A node that does not answer must not stop the driver for good; what was sent but not stored is found on chain later.
-    async fn within_time(&mut self, newest: &BlockHead) -> Result<(), DriverError> {
-        let work = tokio::time::timeout(BLOCK_TIMEOUT, self.on_block(newest));
-        work.await.unwrap_or(Err(DriverError::Timeout))
+    /// A session after a step, unless something else, such as its settlement, came first.
+    fn changed(&self, index: u64, before: Stage, record: SessionRecord, changes: &mut Changes) {
+        let pending = changes.records.iter().any(|(tree, _)| tree.index == index);
+        if let Some(tree) = self.work.trees.get(index)
+            && tree.stage() == before
+            && !pending
+        {
+            changes.records.push((tree, record));
+        }
     }
 
-    /// All work of the newest block, after that of the heights since the last one.
-    async fn on_block(&mut self, newest: &BlockHead) -> Result<(), DriverError> {
-        let common = self.common(newest).await;
-        let still_there = common.unwrap_or(newest.height);
-        if still_there < self.cursor {
-            self.rewind(still_there).await?;
+    fn looked(
+        &mut self,
+        view: Session,
+        on_chain: Option<&Claim>,
+        height: Height,
+        failed: &BTreeMap<String, String>,
+        changes: &mut Changes,
+    ) {
+        let (index, before) = (view.index, view.record.stage);
+        let mut record = view.record;
+        let missing = on_chain.is_none() || matches!(record.stage, Stage::ProofRequired | Stage::ProofSent);
+        let sending = sending(&mut record);
+        if missing
+            && sending.accepted_at.is_some_and(|at| at < height)
+            && let Some(hash) = sending.txs.last()
+            && let Some(error) = failed.get(hash)
+        {
+            tracing::warn!(tx = %hash, error, "transaction failed in its block");
+            let error = error.clone();
+            sending.refused(error, true);
         }
-        self.sessions.expire(newest.height);
-        self.settle(newest.height).await?;
-        let plan = self.plan(newest).await?;
-        self.store(&plan.changed, None).await?;
-        self.send("claim", newest, plan.claims, Stage::ClaimSent, |record| {
-            &mut record.claim
-        })
-        .await?;
-        self.send("proof", newest, plan.proofs, Stage::ProofSent, |record| {
-            &mut record.proof
-        })
-        .await?;
-        let counted = self
+        match self
+            .flow
+            .looked(index, &record, on_chain, height, self.newest.height)
+        {
+            Seen::Nothing | Seen::ProofDue => {}
+            Seen::ClaimDue => changes.claims_due.push(index),
+            Seen::Claimed => {
+                record.claimed_on_chain = true;
+                record.stage = Stage::ClaimOnChain;
+            }
+            Seen::Proved => {
+                record.proved = true;
+                record.stage = Stage::ProofOnChain;
+            }
+            Seen::Lost(reason) => record.expire(reason, self.newest.height),
+        }
+        self.changed(index, before, record, changes);
+    }
+
+    fn settled(&self, height: Height, events: &[Event], changes: &mut Changes) {
+        let settlement = Settlement::new(events);
+        for tree in self
+            .work
             .trees
             .all()
             .into_iter()
-            .filter_map(|tree| tree.unsaved_counts().map(|record| (tree, record)));
-        self.store(&counted.collect::<Vec<_>>(), Some(newest.height))
-            .await?;
-        self.cursor = newest.height;
-        if common.is_some() {
-            self.recent.insert(newest.height, newest.hash);
+            .filter(|tree| !tree.stage().is_final())
+        {
+            let mut record = tree.record();
+            let Some(outcome) = settlement.outcome(&record) else {
+                continue;
+            };
+            record.slashed = settlement.slashed(&record);
+            match outcome {
+                Outcome::Settled(settled) => {
+                    record.settled = Some(settled);
+                    // A proof in the last block of its window is settled in that same block.
+                    record.proved |= record.proof_required == Some(true);
+                    record.finish(Stage::Settled, height);
+                }
+                Outcome::Expired(reason) => record.expire(reason, height),
+            }
+            // It is the last word, whatever a step says at the same time.
+            changes.records.retain(|(other, _)| other.index != tree.index);
+            changes.records.push((tree, record));
         }
-        if self.recent.len() > MAX_RECENT {
-            self.recent.pop_first();
+    }
+
+    fn sent(&mut self, batch: Batch, outcome: Result<String, Unsent>, changes: &mut Changes) {
+        let outcome = match outcome {
+            Err(Unsent::Halve(reason)) if batch.messages.len() > 1 => {
+                tracing::info!(
+                    kind = batch.kind.name(),
+                    reason,
+                    messages = batch.messages.len(),
+                    "transaction halved"
+                );
+                return self.flow.split(batch);
+            }
+            Ok(hash) => Ok(hash),
+            Err(Unsent::Halve(error) | Unsent::Refused(error)) => Err(error),
+        };
+        // The newest block when it was taken: it cannot be in that one.
+        let height = self.newest.height;
+        self.flow.sent(&batch);
+        for (index, _) in &batch.messages {
+            let Some(tree) = self.work.trees.get(*index) else {
+                continue;
+            };
+            let mut record = tree.record();
+            let before = record.stage;
+            let (sending, stage) = match batch.kind {
+                Kind::Claim => (&mut record.claim, Stage::ClaimSent),
+                Kind::Proof => (&mut record.proof, Stage::ProofSent),
+            };
+            match &outcome {
+                Ok(hash) => {
+                    sending.accepted(hash.clone(), height);
+                    if !before.is_final() {
+                        record.stage = stage;
+                    }
+                }
+                Err(error) => sending.refused(error.clone(), false),
+            }
+            self.changed(*index, before, record, changes);
         }
-        self.forget(plan.forget).await?;
-        self.progress.block(newest.height);
-        self.metrics.block(
-            newest.height.0,
-            self.trees.all().iter().map(|tree| tree.stage().name()),
-        );
+    }
+
+    /// One durable transaction; memory follows the disk. A seal that the disk refuses is made again; anything else is in memory, and written
+    /// when the disk takes it: the chain can be asked about it once more.
+    async fn store(&mut self, changes: Changes) {
+        let head = self.newest.height;
+        if !changes.records.is_empty() {
+            let stored = self.put(&changes.records, None).await;
+            if let Err(error) = &stored {
+                warn(error, "sessions are not stored yet");
+            }
+            for (tree, record) in changes.records {
+                let before = tree.record();
+                if stored.is_err() {
+                    if record.seal != before.seal {
+                        self.flow.ended(Job::Session(tree.index), true);
+                        continue;
+                    }
+                    self.unstored.insert(tree.index);
+                }
+                tree.set_record(record);
+                self.tell(&before, &tree.record());
+            }
+        }
+        for index in changes.claims_due {
+            if let Some(tree) = self.work.trees.get(index) {
+                self.flow
+                    .ready(index, Kind::Claim, create_claim(&tree.record()), head);
+            }
+        }
+    }
+
+    /// Logs and counts what a stored transition means.
+    fn tell(&self, before: &SessionRecord, record: &SessionRecord) {
+        let session = &record.session_id;
+        if record.claimed_on_chain && !before.claimed_on_chain {
+            self.work
+                .metrics
+                .claimed(record.seal.map_or_else(Default::default, |seal| seal.worth));
+        }
+        if before.stage.is_final() {
+            return;
+        }
+        match (record.stage, &record.settled) {
+            (Stage::Settled, Some(settled)) => {
+                tracing::info!(session, supplier = %record.supplier, settled = %settled.settled, "claim settled");
+                self.work.metrics.settled(settled.settled);
+            }
+            (Stage::Expired { reason }, _) => {
+                tracing::error!(session, supplier = %record.supplier, ?reason, "session is not paid");
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes what the disk refused before.
+    async fn store_again(&mut self) {
+        let trees = self
+            .unstored
+            .iter()
+            .filter_map(|index| self.work.trees.get(*index));
+        let records: Vec<_> = trees.map(|tree| (Arc::clone(&tree), tree.record())).collect();
+        if self.put(&records, None).await.is_ok() {
+            self.unstored.clear();
+        }
+    }
+
+    async fn put(
+        &self,
+        records: &[(Arc<SessionTree>, SessionRecord)],
+        cursor: Option<Height>,
+    ) -> Result<(), DriverError> {
+        if records.is_empty() && cursor.is_none() {
+            return Ok(());
+        }
+        let cursor = cursor.filter(|_| self.unstored.is_empty());
+        let records: Vec<_> = records
+            .iter()
+            .map(|(tree, record)| (tree.index, record.clone()))
+            .collect();
+        let log = Arc::clone(&self.work.log);
+        spawn_blocking(move || log.put(&records, cursor)).await??;
         Ok(())
     }
 
-    /// The highest block that was taken into account and is still the chain's: the cursor, unless the chain went back. That is seen by the
-    /// hash when it has grown to the cursor or beyond since, as it may while its node does not answer. `None` when the chain does not answer:
-    /// the next block asks again.
-    async fn common(&self, newest: &BlockHead) -> Option<Height> {
-        let mut common = self.cursor.min(newest.height);
-        let mut replaced = false;
-        for (&height, hash) in self.recent.range(..=newest.height).rev() {
-            let now = if height == newest.height {
-                newest.hash
-            } else {
-                match self.chain.block(height).await {
-                    Ok(block) => block.hash,
-                    Err(error) if error.is_retryable() => return None,
-                    Err(_) => *hash, // forgotten by the node: nothing to compare with
-                }
-            };
-            if now == *hash {
-                return Some(if replaced { height } else { common });
-            }
-            replaced = true;
-            common = Height(0); // unless an older one is still there
-        }
-        Some(common)
-    }
-
     /// The chain went back, by a rollback of its operator's: what was seen in the blocks above is looked for again.
-    async fn rewind(&mut self, head: Height) -> Result<(), DriverError> {
+    async fn rewind(&mut self, head: Height) {
+        self.running.abort_all();
+        while self.running.join_next().await.is_some() {}
+        self.jobs.clear();
+        self.comparing = false;
+        self.flow.forget();
+        self.work.asked.forget();
+        self.work.submitter.forget();
         let rewound =
             |tree: Arc<SessionTree>| next::rewound(&tree.record(), head).map(|record| (tree, record));
-        let changed: Vec<_> = self.trees.all().into_iter().filter_map(rewound).collect();
+        let changed: Vec<_> = self.work.trees.all().into_iter().filter_map(rewound).collect();
         let (from, to, sessions) = (self.cursor.0, head.0, changed.len());
         tracing::warn!(
             from,
@@ -199,193 +576,41 @@ impl Driver {
         );
         // A finished session that was read from disk has no leaves in memory.
         let (log, trees): (_, Vec<_>) = (
-            Arc::clone(&self.log),
+            Arc::clone(&self.work.log),
             changed.iter().map(|(tree, _)| tree.clone()).collect(),
         );
-        spawn_blocking(move || {
+        let loading = spawn_blocking(move || {
             trees
                 .iter()
                 .try_for_each(|tree| tree.load_leaves(|visit| log.scan(tree.index, visit)))
-        })
-        .await??;
-        self.store(&changed, Some(head)).await?;
+        });
+        let loaded = match loading.await {
+            Ok(loaded) => loaded.map_err(DriverError::from),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = loaded {
+            warn(
+                &error,
+                "leaves of sessions that are looked at again cannot be read",
+            );
+        }
+        if let Err(error) = self.put(&changed, Some(head)).await {
+            warn(&error, "sessions are not stored yet");
+            self.unstored.extend(changed.iter().map(|(tree, _)| tree.index));
+        }
+        for (tree, record) in changed {
+            tree.set_record(record);
+        }
         self.cursor = head;
         self.recent.retain(|height, _| *height <= head);
-        Ok(())
+        self.compared = None;
+        self.done = None;
     }
 
-    /// Takes the settlement events of each height since the cursor into account, in order.
-    async fn settle(&self, newest: Height) -> Result<(), DriverError> {
-        let open: Vec<_> = self
-            .trees
-            .all()
-            .into_iter()
-            .filter(|tree| !tree.stage().is_final())
-            .collect();
-        let heights: BTreeSet<Height> = open
-            .iter()
-            .map(|tree| tree.record().windows.proof_close)
-            .collect();
-        for height in heights
-            .into_iter()
-            .filter(|height| self.cursor < *height && *height <= newest)
-        {
-            let results = match self.chain.block_results(height).await {
-                Ok(results) => results,
-                Err(error) if error.is_retryable() => return Err(error.into()),
-                Err(error) => {
-                    tracing::warn!(%error, height = height.0, "settlement events are gone");
-                    continue;
-                }
-            };
-            let settlement = Settlement::new(&results.block_events);
-            let mut changed = Vec::new();
-            for tree in &open {
-                let mut record = tree.record();
-                if let Some(outcome) = settlement.outcome(&record) {
-                    record.slashed = settlement.slashed(&record);
-                    self.finish(&mut record, outcome, height);
-                    changed.push((Arc::clone(tree), record));
-                }
-            }
-            self.store(&changed, None).await?;
-        }
-        Ok(())
-    }
-
-    fn finish(&self, record: &mut SessionRecord, outcome: Outcome, height: Height) {
-        let session = &record.session_id;
-        match outcome {
-            Outcome::Settled(settled) => {
-                tracing::info!(session, supplier = %record.supplier, settled = %settled.settled, "claim settled");
-                self.metrics.settled(settled.settled);
-                record.settled = Some(settled);
-                // A proof in the last block of its window is settled in that same block.
-                record.proved |= record.proof_required == Some(true);
-                record.finish(Stage::Settled, height);
-            }
-            Outcome::Expired(reason) => {
-                tracing::error!(session, supplier = %record.supplier, ?reason, "claim expired");
-                record.expire(reason, height);
-            }
-        }
-    }
-
-    async fn plan(&self, newest: &BlockHead) -> Result<Plan, DriverError> {
-        let mut plan = Plan::default();
-        for tree in self.trees.all().into_iter().filter(|tree| !tree.is_forgotten()) {
-            let before = tree.record();
-            let mut record = before.clone();
-            // One session that cannot be advanced must not hold up the others: it is tried again at the next block.
-            if let Err(error) = self.advance(&tree, &mut record, newest, &mut plan).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    error,
-                    session = record.session_id,
-                    "the session is tried again at the next block"
-                );
-            }
-            if record != before {
-                plan.changed.push((tree, record));
-            }
-        }
-        Ok(plan)
-    }
-
-    /// Broadcasts what the sessions want, per supplier, and stores the outcome.
-    async fn send(
-        &self,
-        kind: &'static str,
-        newest: &BlockHead,
-        wanted: Vec<Wanted>,
-        sent_stage: Stage,
-        sending: impl Fn(&mut SessionRecord) -> &mut Sending,
-    ) -> Result<(), DriverError> {
-        let mut by_supplier: BTreeMap<Address, Vec<Wanted>> = BTreeMap::new();
-        for one in wanted {
-            by_supplier.entry(one.record.supplier).or_default().push(one);
-        }
-        for (supplier, mut wanted) in by_supplier {
-            let Some(key) = self.keys.get(&supplier) else {
-                tracing::error!(%supplier, kind, "the key of this supplier is not configured: nothing is sent");
-                continue;
-            };
-            let outgoing = |one: &mut Wanted| Outgoing {
-                session: one.tree.index,
-                message: one.message.clone(),
-                alone: sending(&mut one.record).alone,
-            };
-            let messages = wanted.iter_mut().map(outgoing).collect();
-            let sent = self.submitter.send(kind, key, newest, messages).await;
-            let mut outcomes: BTreeMap<u64, Sent> = sent.into_iter().map(|one| (one.session, one)).collect();
-            let mut changed = Vec::with_capacity(wanted.len());
-            for Wanted {
-                tree,
-                mut record,
-                message: _,
-            } in wanted
-            {
-                match outcomes.remove(&tree.index).map(|sent| sent.outcome) {
-                    Some(Ok(hash)) => {
-                        sending(&mut record).accepted(hash, newest.height);
-                        record.stage = sent_stage;
-                    }
-                    Some(Err(error)) => sending(&mut record).refused(error, false),
-                    None => continue,
-                }
-                changed.push((tree, record));
-            }
-            self.store(&changed, None).await?;
-        }
-        Ok(())
-    }
-
-    /// One durable transaction; memory follows the disk.
-    async fn store(
-        &self,
-        changed: &[(Arc<SessionTree>, SessionRecord)],
-        cursor: Option<Height>,
-    ) -> Result<(), DriverError> {
-        if changed.is_empty() && cursor.is_none() {
-            return Ok(());
-        }
-        let records: Vec<_> = changed
-            .iter()
-            .map(|(tree, record)| (tree.index, record.clone()))
-            .collect();
-        let log = Arc::clone(&self.log);
-        spawn_blocking(move || log.put(&records, cursor)).await??;
-        for (tree, record) in changed {
-            tree.set_record(record.clone());
-        }
-        Ok(())
-    }
-
-    /// Deletes the leaves of finished sessions, and the oldest of their records when there are too many.
-    async fn forget(&self, trees: Vec<Arc<SessionTree>>) -> Result<(), DriverError> {
-        let mut left = MAX_DELETES_PER_BLOCK;
-        for tree in trees {
-            let mut record = tree.record();
-            let (log, index) = (Arc::clone(&self.log), tree.index);
-            let deleting = spawn_blocking(move || {
-                while left > 0 {
-                    left -= 1;
-                    if log.delete_leaves(index, DELETE_BATCH)? < DELETE_BATCH {
-                        return Ok::<_, LeafLogError>((left, true));
-                    }
-                }
-                Ok((0, false))
-            });
-            let (rest, all) = deleting.await??;
-            left = rest;
-            if !all {
-                break;
-            }
-            record.deleted_leaves = Some(record.seal.map_or(0, |seal| seal.leaves));
-            tree.drop_leaves();
-            self.store(&[(tree, record)], None).await?;
-        }
+    /// Deletes the oldest records of sessions without leaves when there are too many.
+    async fn forget_oldest(&self) -> Result<(), DriverError> {
         let finished: Vec<u64> = self
+            .work
             .trees
             .all()
             .iter()
@@ -394,10 +619,32 @@ impl Driver {
             .collect();
         if finished.len() > MAX_FINISHED {
             let oldest = finished[..finished.len() - MAX_FINISHED].to_vec();
-            self.trees.remove(&oldest);
-            let log = Arc::clone(&self.log);
+            self.work.trees.remove(&oldest);
+            let log = Arc::clone(&self.work.log);
             spawn_blocking(move || log.delete_sessions(&oldest)).await??;
         }
         Ok(())
     }
+}
+
+/// The message that a session has under way.
+fn sending(record: &mut SessionRecord) -> &mut Sending {
+    match record.stage {
+        Stage::ProofRequired | Stage::ProofSent => &mut record.proof,
+        _ => &mut record.claim,
+    }
+}
+
+/// The transaction that a look at `head` asks about: it had a block to be in.
+fn tx_to_ask(record: &SessionRecord, head: Height) -> Option<String> {
+    let sending = match record.stage {
+        Stage::ProofRequired | Stage::ProofSent => &record.proof,
+        _ => &record.claim,
+    };
+    sending.accepted_at.filter(|at| *at < head)?;
+    sending.txs.last().cloned()
+}
+
+fn warn(error: &DriverError, what: &'static str) {
+    tracing::warn!(error = error as &dyn std::error::Error, "{what}");
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod driver;
 pub(crate) mod next;
+pub(crate) mod plan;
 pub(crate) mod prove;
+mod remembered;
 pub(crate) mod settlement;
-mod steps;
+pub(crate) mod steps;
 pub(crate) mod submit;

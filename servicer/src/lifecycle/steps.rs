@@ -1,97 +1,319 @@
-//! The steps of one session: what [`next::next`] asks for, done.
+//! What the planner asks for, done: each effect asks the chain or the disk, and hands back what it found. None changes a record in memory.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use portico_client::BlockHead;
+use portico_client::{BlockHead, BlockResults, Chain, ChainError};
+use portico_protocol::wire::pocket;
+use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof, ProofRequirementReason};
-use portico_protocol::{Height, claim, proof, tx};
+use portico_protocol::{Address, BlockHash, Height, SigningKey, claim, proof, tx};
 use portico_smst::Path;
 use tokio::task::spawn_blocking;
 
-use super::driver::{Driver, DriverError, Plan, Wanted};
-use crate::lifecycle::next::{self, Action, ClaimStep, ProofStep};
+use crate::leaf_log::{LeafLog, LeafLogError};
+use crate::lifecycle::driver::DriverError;
+use crate::lifecycle::next::Action;
+use crate::lifecycle::plan::{Batch, Job};
 use crate::lifecycle::prove::{self, ProofFault};
-use crate::session::record::{Seal, Sending, SessionRecord, Windows};
+use crate::lifecycle::remembered::{Remembered, answered};
+use crate::lifecycle::submit::{Submitter, Unsent};
+use crate::metrics::Metrics;
+use crate::relay::writer::Writer;
+use crate::session::record::{Seal, SessionRecord, Windows};
 use crate::session::stage::{ExpiredReason, Stage};
-use crate::session::tree::SessionTree;
+use crate::session::tree::{SessionTree, SessionTrees};
 
-/// Transitions of one session at one block; a session that was away for long makes several.
-const MAX_STEPS: usize = 8;
+/// Leaves deleted in one transaction, so that relays wait for it no longer than for one of their own commits.
+const DELETE_BATCH: usize = 256;
+/// Such transactions per step: a large session is deleted over several.
+const MAX_DELETES_PER_STEP: usize = 64;
+/// Time to ask what became of transactions; without an answer they count as under way.
+const TX_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Driver {
-    /// Advances a session as far as it gets at the newest block; what is to be sent goes to `plan`.
-    pub(super) async fn advance(
-        &self,
-        tree: &Arc<SessionTree>,
-        record: &mut SessionRecord,
-        newest: &BlockHead,
-        plan: &mut Plan,
-    ) -> Result<(), DriverError> {
-        let head = newest.height;
-        for _ in 0..MAX_STEPS {
-            match next::next(record, head, tree.in_flight(), self.keep_leaves_blocks) {
-                Action::Wait => break,
+/// What the effects work with.
+pub(crate) struct Work {
+    pub(crate) chain: Arc<dyn Chain>,
+    pub(crate) trees: Arc<SessionTrees>,
+    pub(crate) log: Arc<dyn LeafLog>,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) submitter: Submitter,
+    pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) asked: Asked,
+}
+
+/// Answers that hold for all sessions.
+#[derive(Default)]
+pub(crate) struct Asked {
+    /// Shared params in force at a height.
+    shared_params: Remembered<Height, pocket::shared::Params>,
+    /// Hashes of committed blocks.
+    hashes: Remembered<Height, BlockHash>,
+    /// Live proof params, by the newest height when they were asked for.
+    proof_params: Remembered<Height, pocket::proof::Params>,
+    /// Applications, by the newest height when they were asked for.
+    applications: Remembered<(Height, Address), Application>,
+}
+
+impl Asked {
+    /// The chain went back.
+    pub(crate) fn forget(&self) {
+        self.shared_params.forget();
+        self.hashes.forget();
+        self.proof_params.forget();
+        self.applications.forget();
+    }
+}
+
+/// A session about which a look is to say something.
+pub(crate) struct LookFor {
+    /// Transaction that the mempool took last, unless that was at the look's height.
+    pub(crate) tx: Option<String>,
+}
+
+/// What became of an effect.
+pub(crate) enum Done {
+    /// A session's record after a step; `before` is the stage at which it began.
+    Stepped {
+        index: u64,
+        before: Stage,
+        record: Box<SessionRecord>,
+    },
+    /// A proof, or none; `before` is the stage at which it began.
+    Proved {
+        index: u64,
+        before: Stage,
+        record: Box<SessionRecord>,
+        message: Option<prost_types::Any>,
+    },
+    /// The supplier's claims on chain, and why transactions failed, by hash.
+    Looked {
+        supplier: Address,
+        height: Height,
+        claims: Vec<Claim>,
+        failed: BTreeMap<String, String>,
+    },
+    /// A height's events; `None` when no node has them.
+    Settled {
+        height: Height,
+        results: Option<BlockResults>,
+    },
+    /// What became of a transaction.
+    Sent {
+        batch: Batch,
+        outcome: Result<String, Unsent>,
+    },
+    /// The highest block that was taken into account and is still the chain's.
+    Common {
+        newest: BlockHead,
+        common: Option<Height>,
+    },
+    /// Nothing came of it.
+    Failed { job: Job, error: DriverError },
+}
+
+fn gone(index: u64) -> Done {
+    Done::Failed {
+        job: Job::Session(index),
+        error: DriverError::Forgotten,
+    }
+}
+
+impl Work {
+    /// One step of a session.
+    pub(crate) async fn step(self: Arc<Self>, index: u64, action: Action, head: Height) -> Done {
+        let Some(tree) = self.trees.get(index) else {
+            return gone(index);
+        };
+        let mut record = tree.record();
+        let before = record.stage;
+        let done = async {
+            match action {
                 Action::Drain => {
                     tree.stop_accepting();
                     record.stage = Stage::Draining;
                 }
-                Action::Seal => self.seal(tree, record, head).await?,
-                Action::Claim => {
-                    let on_chain = self.chain.claim(&record.session_id, &record.supplier).await?;
-                    self.note_failed_tx(&mut record.claim, on_chain.is_none(), head)
-                        .await?;
-                    match next::claim_step(record, on_chain.as_ref(), head) {
-                        ClaimStep::OnChain => self.claimed(record),
-                        ClaimStep::Foreign => record.expire(ExpiredReason::ForeignClaim, head),
-                        ClaimStep::Missed => record.expire(ExpiredReason::ClaimWindowMissed, head),
-                        ClaimStep::Wait => break,
-                        ClaimStep::Send => {
-                            let message = create_claim(record);
-                            plan.claims.push(Wanted {
-                                tree: Arc::clone(tree),
-                                record: record.clone(),
-                                message,
-                            });
-                            break;
-                        }
-                    }
-                }
-                Action::Draw => self.draw(record).await?,
-                Action::Prove => {
-                    let on_chain = self.chain.claim(&record.session_id, &record.supplier).await?;
-                    self.note_failed_tx(&mut record.proof, true, head).await?;
-                    match next::proof_step(record, on_chain.as_ref(), head) {
-                        ProofStep::Proved => {
-                            record.proved = true;
-                            record.stage = Stage::ProofOnChain;
-                        }
-                        ProofStep::Wait => break,
-                        ProofStep::Send => {
-                            let Some(message) = self.submit_proof(tree, record, head).await? else {
-                                break;
-                            };
-                            plan.proofs.push(Wanted {
-                                tree: Arc::clone(tree),
-                                record: record.clone(),
-                                message,
-                            });
-                            break;
-                        }
-                    }
-                }
+                Action::Seal => self.seal(&tree, &mut record, head).await?,
+                Action::Draw => self.draw(&mut record, head).await?,
                 Action::GiveUp(reason) => record.expire(reason, head),
-                Action::DeleteLeaves => {
-                    plan.forget.push(Arc::clone(tree));
-                    break;
+                Action::DeleteLeaves => self.delete_leaves(&tree, &mut record).await?,
+                Action::Wait | Action::Claim | Action::Prove => {}
+            }
+            Ok::<_, DriverError>(())
+        };
+        match done.await {
+            Ok(()) => Done::Stepped {
+                index,
+                before,
+                record: Box::new(record),
+            },
+            Err(error) => Done::Failed {
+                job: Job::Session(index),
+                error,
+            },
+        }
+    }
+
+    /// The proof of a session.
+    pub(crate) async fn prove(self: Arc<Self>, index: u64, head: Height) -> Done {
+        let Some(tree) = self.trees.get(index) else {
+            return gone(index);
+        };
+        let mut record = tree.record();
+        let before = record.stage;
+        match self.submit_proof(&tree, &mut record, head).await {
+            Ok(message) => Done::Proved {
+                index,
+                before,
+                record: Box::new(record),
+                message,
+            },
+            Err(error) => Done::Failed {
+                job: Job::Session(index),
+                error,
+            },
+        }
+    }
+
+    /// The claims of a supplier.
+    pub(crate) async fn look(
+        self: Arc<Self>,
+        supplier: Address,
+        height: Height,
+        sessions: Vec<LookFor>,
+    ) -> Done {
+        let claims = answered(self.chain.claims_of(&supplier)).await;
+        let claims = match claims {
+            Ok(claims) => claims,
+            Err(error) => {
+                return Done::Failed {
+                    job: Job::Look(supplier),
+                    error: error.into(),
+                };
+            }
+        };
+        let hashes: BTreeSet<String> = sessions.into_iter().filter_map(|session| session.tx).collect();
+        let mut failed = BTreeMap::new();
+        let asking = async {
+            for hash in hashes {
+                if let Ok(Some(result)) = self.chain.tx(&hash).await
+                    && result.code != 0
+                {
+                    let error = format!("{}/{}: {}", result.codespace, result.code, result.log);
+                    failed.insert(hash, error);
                 }
             }
-            if let Stage::Expired { reason } = record.stage
-                && record.final_height == Some(head)
-            {
-                tracing::error!(session = record.session_id, supplier = %record.supplier, ?reason, "session is not paid");
+        };
+        // Without an answer the transactions count as under way.
+        let _ = tokio::time::timeout(TX_TIMEOUT, asking).await;
+        Done::Looked {
+            supplier,
+            height,
+            claims,
+            failed,
+        }
+    }
+
+    /// The settlement events of a height. A node that has not executed the block yet may say that there is none.
+    pub(crate) async fn settle(self: Arc<Self>, height: Height, long_ago: bool) -> Done {
+        match answered(self.chain.block_results(height)).await {
+            Ok(results) => Done::Settled {
+                height,
+                results: Some(results),
+            },
+            Err(error) if long_ago && !error.is_retryable() => {
+                tracing::warn!(%error, height = height.0, "settlement events are gone");
+                Done::Settled {
+                    height,
+                    results: None,
+                }
             }
+            Err(error) => Done::Failed {
+                job: Job::Settle(height),
+                error: error.into(),
+            },
+        }
+    }
+
+    /// Hands a transaction over.
+    pub(crate) async fn send(self: Arc<Self>, batch: Batch, head: BlockHead) -> Done {
+        let outcome = match self.keys.get(&batch.supplier) {
+            Some(key) => {
+                let messages = batch
+                    .messages
+                    .iter()
+                    .map(|(_, message)| message.clone())
+                    .collect();
+                self.submitter.send(batch.kind.name(), key, &head, messages).await
+            }
+            None => Err(Unsent::Refused(
+                "the key of this supplier is not configured".to_owned(),
+            )),
+        };
+        Done::Sent { batch, outcome }
+    }
+
+    /// The highest block that was taken into account and is still the chain's: the cursor, unless the chain went back. That is seen by the
+    /// hash when it has grown to the cursor or beyond since, as it may while its node does not answer. `None` when the chain does not answer:
+    /// the next block asks again.
+    pub(crate) async fn common(
+        self: Arc<Self>,
+        newest: BlockHead,
+        cursor: Height,
+        recent: BTreeMap<Height, BlockHash>,
+    ) -> Done {
+        let looking = async {
+            let mut common = cursor.min(newest.height);
+            let mut replaced = false;
+            for (&height, hash) in recent.range(..=newest.height).rev() {
+                let now = if height == newest.height {
+                    newest.hash
+                } else {
+                    match answered(self.chain.block(height)).await {
+                        Ok(block) => block.hash,
+                        Err(error) if error.is_retryable() => return None,
+                        Err(_) => *hash, // forgotten by the node: nothing to compare with
+                    }
+                };
+                if now == *hash {
+                    return Some(if replaced { height } else { common });
+                }
+                replaced = true;
+                common = Height(0); // unless an older one is still there
+            }
+            Some(common)
+        };
+        let common = looking.await;
+        Done::Common { newest, common }
+    }
+
+    /// Deletes leaves of a finished session; those of a large one over several steps.
+    async fn delete_leaves(
+        &self,
+        tree: &Arc<SessionTree>,
+        record: &mut SessionRecord,
+    ) -> Result<(), DriverError> {
+        let (log, index) = (Arc::clone(&self.log), tree.index);
+        let deleting = spawn_blocking(move || {
+            for _ in 0..MAX_DELETES_PER_STEP {
+                if log.delete_leaves(index, DELETE_BATCH)? < DELETE_BATCH {
+                    return Ok::<_, LeafLogError>(true);
+                }
+            }
+            Ok(false)
+        });
+        if deleting.await?? {
+            record.deleted_leaves = Some(record.seal.map_or(0, |seal| seal.leaves));
+            tree.drop_leaves();
         }
         Ok(())
+    }
+
+    async fn block_hash(&self, height: Height) -> Result<BlockHash, ChainError> {
+        let asking = async { Ok(self.chain.block(height).await?.hash) };
+        self.asked.hashes.get(height, asking).await
     }
 
     /// Fixes what the claim says. The caller stores it before anything is broadcast.
@@ -101,7 +323,12 @@ impl Driver {
         record: &mut SessionRecord,
         head: Height,
     ) -> Result<(), DriverError> {
-        let params = self.chain.shared_params(Some(record.end)).await?;
+        let end = record.end;
+        let params = self
+            .asked
+            .shared_params
+            .get(end, self.chain.shared_params(Some(end)))
+            .await?;
         record.windows = Windows::new(&params, record.end);
         let (writer, sealed) = (Arc::clone(&self.writer), Arc::clone(tree));
         let root = spawn_blocking(move || {
@@ -139,19 +366,14 @@ impl Driver {
         Ok(())
     }
 
-    fn claimed(&self, record: &mut SessionRecord) {
-        if !record.claimed_on_chain {
-            self.metrics
-                .claimed(record.seal.map_or_else(Default::default, |seal| seal.worth));
-        }
-        record.claimed_on_chain = true;
-        record.stage = Stage::ClaimOnChain;
-    }
-
     /// Draws whether the chain will ask for a proof, exactly as it does when the proof arrives (status pending).
-    async fn draw(&self, record: &mut SessionRecord) -> Result<(), DriverError> {
-        let seed = self.chain.block(record.windows.seed()).await?.hash;
-        let params = self.chain.proof_params().await?;
+    async fn draw(&self, record: &mut SessionRecord, head: Height) -> Result<(), DriverError> {
+        let seed = self.block_hash(record.windows.seed()).await?;
+        let params = self
+            .asked
+            .proof_params
+            .get(head, self.chain.proof_params())
+            .await?;
         let Some(seal) = record.seal else { return Ok(()) };
         let claim = Claim {
             supplier_operator_address: record.supplier.to_string(),
@@ -181,9 +403,14 @@ impl Driver {
         let Some(key) = self.keys.get(&record.supplier) else {
             return Ok(None);
         };
-        let seed = self.chain.block(record.windows.seed()).await?.hash;
+        let seed = self.block_hash(record.windows.seed()).await?;
         let path = Path::new(proof::proof_path(&seed, &record.session_id));
-        let application = self.chain.application(&record.application).await?;
+        let asking = self.chain.application(&record.application);
+        let application = self
+            .asked
+            .applications
+            .get((head, record.application), asking)
+            .await?;
         let (log, tree, sealed, public) = (
             Arc::clone(&self.log),
             Arc::clone(tree),
@@ -214,32 +441,10 @@ impl Driver {
             }
         }
     }
-
-    /// An accepted transaction that failed in its block is due again, alone.
-    async fn note_failed_tx(
-        &self,
-        sending: &mut Sending,
-        missing: bool,
-        head: Height,
-    ) -> Result<(), DriverError> {
-        if !missing || sending.accepted_at.is_none_or(|at| at >= head) {
-            return Ok(());
-        }
-        let Some(hash) = sending.txs.last() else {
-            return Ok(());
-        };
-        if let Some(result) = self.chain.tx(hash).await?
-            && result.code != 0
-        {
-            let error = format!("{}/{}: {}", result.codespace, result.code, result.log);
-            tracing::warn!(tx = %hash, error, "transaction failed in its block");
-            sending.refused(error, true);
-        }
-        Ok(())
-    }
 }
 
-fn create_claim(record: &SessionRecord) -> prost_types::Any {
+/// The message that claims what a session is sealed to.
+pub(super) fn create_claim(record: &SessionRecord) -> prost_types::Any {
     tx::pack(&MsgCreateClaim {
         supplier_operator_address: record.supplier.to_string(),
         session_header: Some(record.header()),

@@ -1,18 +1,20 @@
-//! Sending claims and proofs: one transaction per supplier and window, as far as it goes through as one.
+//! Handing claims and proofs over, in the transactions that the planner packed.
 //!
 //! Transactions are unordered (no sequence), so that a lost one never blocks the next; their timeout is anchored at the newest block's
-//! time, because the chain compares it with block times and not with this machine's clock. When the chain refuses a transaction of several
-//! messages, it is halved until the bad message stands alone.
+//! time, because the chain compares it with block times and not with this machine's clock. A transaction of several
+//! messages that the chain refuses is halved by the planner, until the bad message stands alone.
 
 use std::sync::Arc;
 
 use portico_client::{BlockHead, Chain, ChainError};
 use portico_config::servicer::TxConfig;
 use portico_protocol::tx::{SignerContext, TxOptions, sign_tx};
-use portico_protocol::{SigningKey, Upokt};
+use portico_protocol::{Address, SigningKey, Upokt};
 use prost_types::{Any, Timestamp};
 use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 
+use crate::lifecycle::remembered::{Remembered, answered};
 use crate::metrics::Metrics;
 
 /// Gas limit of a transaction that is only simulated.
@@ -20,21 +22,16 @@ const SIMULATION_GAS: u64 = 10_000_000;
 /// Gas limit as a fraction of the simulated use.
 const GAS_ADJUSTMENT: (u64, u64) = (17, 10);
 
-/// A message to send, with the session it is about.
-#[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) session: u64,
-    pub(crate) message: Any,
-    /// In a transaction of its own.
-    pub(crate) alone: bool,
-}
+/// Gas of a transaction above which it is halved: a block has to have room for it.
+const MAX_TX_GAS: u64 = 30_000_000;
 
-/// What became of a message.
-#[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    pub(crate) session: u64,
-    /// Hash of the accepted transaction, or why there is none.
-    pub(crate) outcome: Result<String, String>,
+/// Why a transaction was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// One of its messages is refused, or it is too large: its halves may be taken.
+    Halve(String),
+    /// It is refused, or the chain does not answer: the next block tries again.
+    Refused(String),
 }
 
 /// Builds, signs and hands over transactions.
@@ -42,6 +39,8 @@ pub(crate) struct Submitter {
     chain: Arc<dyn Chain>,
     config: TxConfig,
     metrics: Arc<Metrics>,
+    chain_id: OnceCell<String>,
+    account_numbers: Remembered<Address, u64>,
 }
 
 impl Submitter {
@@ -50,64 +49,52 @@ impl Submitter {
             chain,
             config,
             metrics,
+            chain_id: OnceCell::new(),
+            account_numbers: Remembered::default(),
         }
     }
 
-    /// Sends the messages of one supplier; `kind` is `claim` or `proof`. `head` is the newest block.
+    /// The chain went back: accounts may be others.
+    pub(crate) fn forget(&self) {
+        self.account_numbers.forget();
+    }
+
+    /// Hands the messages of one supplier over in one transaction, and returns its hash; `kind` is `claim` or `proof`, `head` the newest
+    /// block.
     pub(crate) async fn send(
         &self,
         kind: &'static str,
         key: &SigningKey,
         head: &BlockHead,
-        messages: Vec<Outgoing>,
-    ) -> Vec<Sent> {
-        let context = match self.context(key).await {
-            Ok(context) => context,
-            Err(error) => return fail(messages, &error.to_string()),
+        messages: Vec<Any>,
+    ) -> Result<String, Unsent> {
+        let (count, height) = (messages.len(), head.height.0);
+        let sending = async {
+            self.broadcast(key, head, &self.context(key).await?, messages)
+                .await
         };
-        let mut done = Vec::with_capacity(messages.len());
-        let mut batches = self.batches(messages);
-        while let Some(mut batch) = batches.pop() {
-            match self.broadcast(key, head, &context, &batch).await {
-                Ok(hash) => {
-                    self.metrics.transaction(kind, "accepted");
-                    tracing::info!(kind, tx = %hash, messages = batch.len(), height = head.height.0, "transaction sent");
-                    done.extend(batch.into_iter().map(|one| Sent {
-                        session: one.session,
-                        outcome: Ok(hash.clone()),
-                    }));
-                }
-                Err(error) if batch.len() > 1 && !error.is_retryable() => {
-                    let half = batch.split_off(batch.len() / 2);
-                    batches.extend([half, batch]);
-                }
-                Err(error) => {
-                    self.metrics.transaction(kind, "refused");
-                    tracing::warn!(kind, %error, messages = batch.len(), height = head.height.0, "transaction refused");
-                    done.extend(fail(batch, &error.to_string()));
-                }
+        match sending.await {
+            Ok(hash) => {
+                self.metrics.transaction(kind, "accepted");
+                tracing::info!(kind, tx = %hash, messages = count, height, "transaction sent");
+                Ok(hash)
+            }
+            Err(error) if count > 1 && !error.is_retryable() => Err(Unsent::Halve(error.to_string())),
+            Err(error) => {
+                self.metrics.transaction(kind, "refused");
+                tracing::warn!(kind, %error, messages = count, height, "transaction refused");
+                Err(Unsent::Refused(error.to_string()))
             }
         }
-        done
-    }
-
-    fn batches(&self, messages: Vec<Outgoing>) -> Vec<Vec<Outgoing>> {
-        let (alone, together): (Vec<_>, Vec<_>) = messages.into_iter().partition(|one| one.alone);
-        let mut batches: Vec<Vec<Outgoing>> = alone.into_iter().map(|one| vec![one]).collect();
-        batches.extend(
-            together
-                .chunks(self.config.max_messages.max(1))
-                .map(<[Outgoing]>::to_vec),
-        );
-        batches
     }
 
     async fn context(&self, key: &SigningKey) -> Result<SignerContext, ChainError> {
-        let chain_id = self.chain.status().await?.chain_id;
-        let account_number = self.chain.account(&key.address()).await?.number;
+        let chain_id = async { Ok::<_, ChainError>(answered(self.chain.status()).await?.chain_id) };
+        let address = key.address();
+        let number = async { Ok(self.chain.account(&address).await?.number) };
         Ok(SignerContext {
-            chain_id,
-            account_number,
+            chain_id: self.chain_id.get_or_try_init(|| chain_id).await?.clone(),
+            account_number: self.account_numbers.get(address, number).await?,
             sequence: 0,
         })
     }
@@ -117,9 +104,8 @@ impl Submitter {
         key: &SigningKey,
         head: &BlockHead,
         context: &SignerContext,
-        batch: &[Outgoing],
+        messages: Vec<Any>,
     ) -> Result<String, ChainError> {
-        let messages: Vec<Any> = batch.iter().map(|one| one.message.clone()).collect();
         let gas_limit = match self.config.gas_limit {
             0 => {
                 let trial = sign_tx(
@@ -128,13 +114,18 @@ impl Submitter {
                     context,
                     key,
                 );
-                adjusted(self.chain.simulate(trial.into()).await?)
+                adjusted(answered(self.chain.simulate(trial.into())).await?)
             }
             fixed => fixed,
         };
+        if gas_limit > MAX_TX_GAS && messages.len() > 1 {
+            return Err(ChainError::InvalidArgument(format!(
+                "it uses {gas_limit} units of gas"
+            )));
+        }
         let options = self.options(head, &messages, gas_limit);
         let tx = sign_tx(messages, &options, context, key);
-        let result = self.chain.broadcast(tx.into()).await?;
+        let result = answered(self.chain.broadcast(tx.into())).await?;
         if result.code == 0 {
             Ok(result.hash)
         } else {
@@ -182,14 +173,4 @@ fn below_a_millisecond(messages: &[Any]) -> i32 {
 
 fn adjusted(gas: u64) -> u64 {
     gas.saturating_mul(GAS_ADJUSTMENT.0) / GAS_ADJUSTMENT.1
-}
-
-fn fail(messages: Vec<Outgoing>, error: &str) -> Vec<Sent> {
-    messages
-        .into_iter()
-        .map(|one| Sent {
-            session: one.session,
-            outcome: Err(error.to_owned()),
-        })
-        .collect()
 }

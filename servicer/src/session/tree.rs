@@ -256,6 +256,12 @@ impl SessionTrees {
         all.by_index.get(index).cloned()
     }
 
+    /// The tree at an index.
+    pub(crate) fn get(&self, index: u64) -> Option<Arc<SessionTree>> {
+        let all = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        all.by_index.get(&index).cloned()
+    }
+
     /// All trees, oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<SessionTree>> {
         let all = self.inner.read().unwrap_or_else(PoisonError::into_inner);

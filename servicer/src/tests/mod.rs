@@ -3,6 +3,7 @@
 mod backends;
 mod chain;
 mod crash;
+mod faulty;
 mod floods;
 mod http_vectors;
 mod ledger;

@@ -41,6 +41,10 @@ pub(crate) fn record() -> SessionRecord {
     }
 }
 
+pub(crate) fn sealed() -> Seal {
+    seal()
+}
+
 fn seal() -> Seal {
     let mut root = [1; 48];
     root[32..40].copy_from_slice(&500_u64.to_be_bytes());

@@ -1,0 +1,603 @@
+//! What to do now, for all sessions: which steps, questions and transactions start, in which order, and how many at a time. Pure: the driver
+//! performs effects and tells what became of them; nothing here waits, asks or knows the time.
+//!
+//! ```text
+//! new block ─┐                       ┌─► Step(session)     seal, draw, prove, ...: one at a time per session
+//! effect     ├─► Flow::plan(head) ───┼─► Look(supplier)    the chain's claims of a supplier, once per block
+//! is done ───┘                       ├─► Settle(height)    settlement events of a height
+//!                                    └─► Send(batch)       one transaction
+//! ```
+//! Effects that could begin are ordered by the deadline of what they serve, then by its value. One that fails, or is not answered in time, is
+//! begun again at the next block or a moment later, and holds up nothing but itself. What a look found is used when it arrives, however many
+//! blocks came meanwhile: only whether a window is still open is judged by the newest block.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use portico_protocol::wire::pocket::proof::Claim;
+use portico_protocol::{Address, Height, Upokt};
+use prost_types::Any;
+
+use crate::lifecycle::next::{self, Action, ClaimStep, ProofStep};
+use crate::session::record::SessionRecord;
+use crate::session::stage::{ExpiredReason, Stage};
+
+/// Steps of sessions in progress at a time.
+const MAX_STEPS: usize = 32;
+/// Looks in progress at a time.
+const MAX_LOOKS: usize = 32;
+/// Transactions handed over at a time; they have room of their own, so that no question holds up what is ready.
+const MAX_SENDS: usize = 64;
+/// Heights whose settlement events are asked for at a time.
+const MAX_SETTLEMENTS: usize = 4;
+/// Proofs that are made and not handed over: others are made when these are gone.
+const MAX_READY_PROOFS: usize = 256;
+/// Bytes of messages in a transaction; a node takes a transaction of 1 MiB.
+const MAX_BATCH_BYTES: usize = 768 << 10;
+/// Blocks after the settlement height for which a session waits for events that no node tells.
+const MAX_SETTLEMENT_WAIT_BLOCKS: i64 = 500;
+/// Blocks before the close of a window at which what is not on chain yet raises an alarm.
+const ALARM_BLOCKS: i64 = 2;
+
+/// What a transaction is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Claim,
+    Proof,
+}
+
+impl Kind {
+    /// Name in logs and metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Proof => "proof",
+        }
+    }
+
+    /// Last block that takes it.
+    const fn close(self, record: &SessionRecord) -> Height {
+        match self {
+            Self::Claim => record.windows.claim_close,
+            Self::Proof => record.windows.proof_close,
+        }
+    }
+}
+
+/// What is done once at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Job {
+    Session(u64),
+    Look(Address),
+    Settle(Height),
+}
+
+/// Messages of one supplier in one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Batch {
+    pub(crate) kind: Kind,
+    pub(crate) supplier: Address,
+    /// Session and message.
+    pub(crate) messages: Vec<(u64, Any)>,
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// The next step of a session.
+    Step(u64, Action),
+    /// Make and check the proof of a session.
+    Prove(u64),
+    /// Ask for the claims of a supplier that the chain holds.
+    Look(Address),
+    /// Ask for the settlement events of a height.
+    Settle(Height),
+    /// Hand a transaction over.
+    Send(Batch),
+}
+
+/// A session as the planner sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) index: u64,
+    pub(crate) record: SessionRecord,
+    /// Relays that may still become leaves.
+    pub(crate) in_flight: u64,
+}
+
+/// A message that waits for its transaction.
+#[derive(Clone, Debug)]
+struct Ready {
+    kind: Kind,
+    message: Any,
+    since: Height,
+}
+
+/// How much goes into one transaction, and how long leaves are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_messages: usize,
+    pub(crate) keep_leaves_blocks: u32,
+}
+
+/// What is in progress; lost at a restart, after which the chain is looked at again.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    busy: BTreeSet<Job>,
+    /// Failed at this block: begun again at the next one, or a moment later.
+    failed: BTreeSet<Job>,
+    /// Height of the newest look that was applied, by session.
+    looked: BTreeMap<u64, Height>,
+    /// Suppliers for which a look is wanted, with the height since when.
+    look_since: BTreeMap<Address, Height>,
+    /// Sessions whose proof is due.
+    due_proofs: BTreeSet<u64>,
+    ready: BTreeMap<u64, Ready>,
+    /// Halves of refused transactions.
+    halves: Vec<Batch>,
+    /// Sessions in transactions that are being handed over, or in halves.
+    sending: BTreeSet<u64>,
+    sends: usize,
+    /// Heights whose settlement events were taken into account.
+    settled: BTreeSet<Height>,
+    alarmed: BTreeSet<(u64, Kind)>,
+}
+
+/// What a look at the chain means for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing to record.
+    Nothing,
+    /// The claim is on chain.
+    Claimed,
+    /// The proof is accepted.
+    Proved,
+    /// Nothing will be paid.
+    Lost(ExpiredReason),
+    /// The claim is to be sent.
+    ClaimDue,
+    /// The proof is to be made and sent.
+    ProofDue,
+}
+
+/// What an effect serves: order among those that could begin.
+type Order = (Height, Reverse<Upokt>);
+
+impl Flow {
+    /// What begins now. Everything returned is in progress until the driver tells of its end.
+    pub(crate) fn plan(&mut self, head: Height, sessions: &[Session], limits: &Limits) -> Vec<Effect> {
+        self.prune(head, sessions);
+        let mut effects = self.settlements(head, sessions);
+        let mut wanted: Vec<(Order, Effect)> = Vec::new();
+        let mut looks: BTreeMap<Address, Order> = BTreeMap::new();
+        let mut making: BTreeSet<Address> = BTreeSet::new();
+        for session in sessions {
+            let (index, record) = (session.index, &session.record);
+            let order = (
+                deadline(record),
+                Reverse(record.seal.map_or(Upokt(0), |seal| seal.worth)),
+            );
+            let windows = &record.windows;
+            let is_made = match record.stage {
+                Stage::Open | Stage::Draining => head >= windows.claim_open,
+                Stage::ClaimOnChain => head >= windows.proof_open,
+                _ => false,
+            };
+            if self.is_blocked(Job::Session(index)) || self.ready.contains_key(&index) {
+                if is_made && self.busy.contains(&Job::Session(index)) {
+                    making.insert(record.supplier);
+                }
+                continue;
+            }
+            match next::next(record, head, session.in_flight, limits.keep_leaves_blocks) {
+                Action::Wait => {}
+                Action::GiveUp(_) if self.waits_for_events(record, head) => {}
+                Action::Prove if self.due_proofs.contains(&index) => {
+                    wanted.push((order, Effect::Prove(index)));
+                }
+                Action::Claim | Action::Prove => {
+                    if self.looked.get(&index).is_none_or(|looked| *looked < head) {
+                        let first = looks.entry(record.supplier).or_insert(order);
+                        *first = order.min(*first);
+                    }
+                }
+                action => {
+                    if is_made {
+                        making.insert(record.supplier);
+                    }
+                    wanted.push((order, Effect::Step(index, action)));
+                }
+            }
+        }
+        // One look for all sessions of a supplier, as long as they are being made ready within this block.
+        self.look_since.retain(|supplier, _| looks.contains_key(supplier));
+        looks.retain(|supplier, _| {
+            let since = *self.look_since.entry(*supplier).or_insert(head);
+            since < head || !making.contains(supplier)
+        });
+        let looks = looks
+            .into_iter()
+            .filter(|(supplier, _)| !self.is_blocked(Job::Look(*supplier)));
+        wanted.extend(looks.map(|(supplier, order)| (order, Effect::Look(supplier))));
+        wanted.sort_by_key(|(order, _)| *order);
+        let is_step = |job: &&Job| matches!(job, Job::Session(index) if !self.sending.contains(index));
+        let is_look = |job: &&Job| matches!(job, Job::Look(_));
+        let mut steps = MAX_STEPS.saturating_sub(self.busy.iter().filter(is_step).count());
+        let mut looks = MAX_LOOKS.saturating_sub(self.busy.iter().filter(is_look).count());
+        let proofs = self
+            .ready
+            .values()
+            .filter(|ready| ready.kind == Kind::Proof)
+            .count();
+        let mut proofs = MAX_READY_PROOFS.saturating_sub(proofs);
+        for (_, effect) in wanted {
+            let (job, room) = match &effect {
+                Effect::Prove(_) if proofs == 0 => continue,
+                Effect::Prove(index) | Effect::Step(index, _) => (Job::Session(*index), &mut steps),
+                Effect::Look(supplier) => (Job::Look(*supplier), &mut looks),
+                Effect::Settle(_) | Effect::Send(_) => continue,
+            };
+            if *room == 0 {
+                continue;
+            }
+            *room -= 1;
+            proofs -= usize::from(matches!(effect, Effect::Prove(_)));
+            self.busy.insert(job);
+            effects.push(effect);
+        }
+        effects.extend(self.batches(head, sessions, limits));
+        effects
+    }
+
+    /// Whether nothing is in progress.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy.is_empty() && self.halves.is_empty()
+    }
+
+    /// Whether something failed that is to be begun again.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// What failed may begin again.
+    pub(crate) fn retry(&mut self) {
+        self.failed.clear();
+    }
+
+    /// The chain went back: what is known of it is in doubt. What is in progress is not heard any more.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A job ended; one that failed waits for the next block.
+    pub(crate) fn ended(&mut self, job: Job, failed: bool) {
+        self.busy.remove(&job);
+        if failed {
+            self.failed.insert(job);
+        }
+        if let (Job::Settle(height), false) = (job, failed) {
+            self.settled.insert(height);
+        }
+    }
+
+    /// A task ended without a word.
+    pub(crate) fn abandoned(&mut self, jobs: &[Job]) {
+        let mut sent = false;
+        for job in jobs {
+            if let Job::Session(index) = job {
+                sent |= self.sending.remove(index);
+            }
+            self.ended(*job, true);
+        }
+        self.sends = self.sends.saturating_sub(usize::from(sent));
+    }
+
+    /// Whether a look at `supplier`, begun at `height`, says something that `session` waits for.
+    pub(crate) fn wants_look(&self, session: &Session, supplier: &Address, height: Height) -> bool {
+        let record = &session.record;
+        record.supplier == *supplier
+            && !self.busy.contains(&Job::Session(session.index))
+            && !self.ready.contains_key(&session.index)
+            && !self.due_proofs.contains(&session.index)
+            && self
+                .looked
+                .get(&session.index)
+                .is_none_or(|looked| *looked < height)
+            && matches!(
+                next::next(record, height, session.in_flight, u32::MAX),
+                Action::Claim | Action::Prove
+            )
+    }
+
+    /// Takes into account what a look, begun when `height` was the newest block, found; `head` is the newest block now.
+    pub(crate) fn looked(
+        &mut self,
+        index: u64,
+        record: &SessionRecord,
+        on_chain: Option<&Claim>,
+        height: Height,
+        head: Height,
+    ) -> Seen {
+        self.looked.insert(index, height);
+        match next::next(record, height, 0, u32::MAX) {
+            Action::Claim => match next::claim_step(record, on_chain, height) {
+                ClaimStep::OnChain => {
+                    self.looked.remove(&index); // the proof may be due at this same block
+                    Seen::Claimed
+                }
+                ClaimStep::Foreign => Seen::Lost(ExpiredReason::ForeignClaim),
+                ClaimStep::Missed => Seen::Lost(ExpiredReason::ClaimWindowMissed),
+                ClaimStep::Send if head < record.windows.claim_close => Seen::ClaimDue,
+                ClaimStep::Send | ClaimStep::Wait => Seen::Nothing,
+            },
+            Action::Prove => match next::proof_step(record, on_chain, height) {
+                ProofStep::Proved => Seen::Proved,
+                ProofStep::Send if head < record.windows.proof_close => {
+                    self.due_proofs.insert(index);
+                    Seen::ProofDue
+                }
+                ProofStep::Send | ProofStep::Wait => Seen::Nothing,
+            },
+            _ => Seen::Nothing,
+        }
+    }
+
+    /// A message is made.
+    pub(crate) fn ready(&mut self, index: u64, kind: Kind, message: Any, head: Height) {
+        self.due_proofs.remove(&index);
+        self.ready.insert(
+            index,
+            Ready {
+                kind,
+                message,
+                since: head,
+            },
+        );
+    }
+
+    /// There is no proof to send at this block.
+    pub(crate) fn no_proof(&mut self, index: u64) {
+        self.due_proofs.remove(&index);
+    }
+
+    /// A transaction was taken, or refused for good or for now.
+    pub(crate) fn sent(&mut self, batch: &Batch) {
+        self.sends = self.sends.saturating_sub(1);
+        for (index, _) in &batch.messages {
+            self.sending.remove(index);
+            self.busy.remove(&Job::Session(*index));
+        }
+    }
+
+    /// A transaction of several messages was refused: each half is tried alone, so that one bad message takes no other down.
+    pub(crate) fn split(&mut self, mut batch: Batch) {
+        self.sends = self.sends.saturating_sub(1);
+        let half = Batch {
+            messages: batch.messages.split_off(batch.messages.len() / 2),
+            ..batch.clone()
+        };
+        self.halves.extend([batch, half]);
+    }
+
+    /// The last height up to which no settlement event can be missing.
+    pub(crate) fn settled_up_to(&self, head: Height, sessions: &[Session]) -> Height {
+        let open = self.settlement_heights(head, sessions);
+        open.first().map_or(head, |first| Height(first.0 - 1))
+    }
+
+    /// Sessions whose claim or proof is not on chain although its window is about to close; each is told of once.
+    pub(crate) fn alarms<'a>(
+        &mut self,
+        head: Height,
+        sessions: &'a [Session],
+    ) -> Vec<(Kind, &'a SessionRecord)> {
+        let mut alarms = Vec::new();
+        for session in sessions {
+            let kind = match session.record.stage {
+                Stage::Draining | Stage::Sealed | Stage::ClaimSent => Kind::Claim,
+                Stage::ClaimOnChain | Stage::ProofRequired | Stage::ProofSent => Kind::Proof,
+                _ => continue,
+            };
+            let close = kind.close(&session.record);
+            if head.0 >= close.0 - ALARM_BLOCKS && head <= close && self.alarmed.insert((session.index, kind))
+            {
+                alarms.push((kind, &session.record));
+            }
+        }
+        alarms
+    }
+
+    fn is_blocked(&self, job: Job) -> bool {
+        self.busy.contains(&job) || self.failed.contains(&job)
+    }
+
+    fn waits_for_events(&self, record: &SessionRecord, head: Height) -> bool {
+        let close = record.windows.proof_close;
+        !self.settled.contains(&close) && head.0 <= close.0.saturating_add(MAX_SETTLEMENT_WAIT_BLOCKS)
+    }
+
+    /// Forgets what is over.
+    fn prune(&mut self, head: Height, sessions: &[Session]) {
+        let by_index: BTreeMap<u64, &Session> =
+            sessions.iter().map(|session| (session.index, session)).collect();
+        let in_window = |index: &u64, kind: Kind| {
+            by_index
+                .get(index)
+                .is_some_and(|session| !session.record.stage.is_final() && head < kind.close(&session.record))
+        };
+        self.ready.retain(|index, ready| in_window(index, ready.kind));
+        self.due_proofs.retain(|index| in_window(index, Kind::Proof));
+        self.looked.retain(|index, _| by_index.contains_key(index));
+        self.alarmed.retain(|(index, _)| by_index.contains_key(index));
+        let heights: BTreeSet<Height> = sessions
+            .iter()
+            .map(|session| session.record.windows.proof_close)
+            .collect();
+        self.settled.retain(|height| heights.contains(height));
+    }
+
+    /// Heights with a settlement of an open session, of which the events are not known.
+    fn settlement_heights(&self, head: Height, sessions: &[Session]) -> BTreeSet<Height> {
+        sessions
+            .iter()
+            .filter(|session| !session.record.stage.is_final())
+            .map(|session| session.record.windows.proof_close)
+            .filter(|height| *height <= head && !self.settled.contains(height))
+            .collect()
+    }
+
+    fn settlements(&mut self, head: Height, sessions: &[Session]) -> Vec<Effect> {
+        let busy = self
+            .busy
+            .iter()
+            .filter(|job| matches!(job, Job::Settle(_)))
+            .count();
+        let heights: Vec<Height> = self
+            .settlement_heights(head, sessions)
+            .into_iter()
+            .filter(|height| !self.is_blocked(Job::Settle(*height)))
+            .take(MAX_SETTLEMENTS.saturating_sub(busy))
+            .collect();
+        let start = |height: Height| {
+            self.busy.insert(Job::Settle(height));
+            Effect::Settle(height)
+        };
+        heights.into_iter().map(start).collect()
+    }
+
+    /// Transactions to hand over: halves first, then what is ready, per supplier and kind. What is ready waits for its supplier's other
+    /// messages as long as they are being made, but not beyond this block.
+    fn batches(&mut self, head: Height, sessions: &[Session], limits: &Limits) -> Vec<Effect> {
+        let mut batches = Vec::new();
+        while self.sends < MAX_SENDS
+            && let Some(half) = self.halves.pop()
+        {
+            self.sends += 1;
+            batches.push(Effect::Send(half));
+        }
+        let making = self.being_made(head, sessions);
+        let mut groups: BTreeMap<(Kind, Address), Vec<(Order, &Session)>> = BTreeMap::new();
+        for session in sessions {
+            if let Some(ready) = self.ready.get(&session.index) {
+                let record = &session.record;
+                let worth = record.seal.map_or(Upokt(0), |seal| seal.worth);
+                let order = (ready.kind.close(record), Reverse(worth));
+                groups
+                    .entry((ready.kind, record.supplier))
+                    .or_default()
+                    .push((order, session));
+            }
+        }
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        for (_, group) in &mut groups {
+            group.sort_by_key(|(order, session)| (*order, session.index));
+        }
+        groups.sort_by_key(|(_, group)| group.first().map(|(order, _)| *order));
+        for ((kind, supplier), group) in groups {
+            let waits = |session: &Session| {
+                self.ready
+                    .get(&session.index)
+                    .is_some_and(|ready| ready.since == head)
+            };
+            let still_made = making.contains(&(kind, supplier));
+            if still_made
+                && group.iter().all(|(_, session)| waits(session))
+                && group.len() < limits.max_messages
+            {
+                continue;
+            }
+            let mut open: Option<(Batch, usize)> = None;
+            let mut full = Vec::new();
+            for (_, session) in group {
+                let Some(ready) = self.ready.get(&session.index) else {
+                    continue;
+                };
+                let sending = match kind {
+                    Kind::Claim => &session.record.claim,
+                    Kind::Proof => &session.record.proof,
+                };
+                let size = ready.message.value.len();
+                let single = Batch {
+                    kind,
+                    supplier,
+                    messages: vec![(session.index, ready.message.clone())],
+                };
+                if sending.alone {
+                    full.push(single);
+                    continue;
+                }
+                open = Some(match open.take() {
+                    Some((mut batch, bytes))
+                        if batch.messages.len() < limits.max_messages.max(1)
+                            && bytes.saturating_add(size) <= MAX_BATCH_BYTES =>
+                    {
+                        batch.messages.extend(single.messages);
+                        (batch, bytes.saturating_add(size))
+                    }
+                    other => {
+                        full.extend(other.map(|(batch, _)| batch));
+                        (single, size)
+                    }
+                });
+            }
+            full.extend(open.map(|(batch, _)| batch));
+            for batch in full {
+                if self.sends == MAX_SENDS {
+                    return batches;
+                }
+                self.sends += 1;
+                for (index, _) in &batch.messages {
+                    self.ready.remove(index);
+                    self.sending.insert(*index);
+                    self.busy.insert(Job::Session(*index));
+                }
+                batches.push(Effect::Send(batch));
+            }
+        }
+        batches
+    }
+
+    /// Suppliers of which a message is being made, by kind.
+    fn being_made(&self, head: Height, sessions: &[Session]) -> BTreeSet<(Kind, Address)> {
+        let kind = |session: &Session| {
+            let record = &session.record;
+            let windows = &record.windows;
+            let busy =
+                self.busy.contains(&Job::Session(session.index)) && !self.sending.contains(&session.index);
+            let looked = self
+                .looked
+                .get(&session.index)
+                .is_some_and(|looked| *looked >= head);
+            let looking = !looked && self.busy.contains(&Job::Look(record.supplier));
+            if !(busy || looking) || self.ready.contains_key(&session.index) {
+                return None;
+            }
+            match record.stage {
+                Stage::Open | Stage::Draining | Stage::Sealed | Stage::ClaimSent
+                    if head >= windows.claim_open =>
+                {
+                    Some((Kind::Claim, record.supplier))
+                }
+                Stage::ClaimOnChain | Stage::ProofRequired | Stage::ProofSent
+                    if head >= windows.proof_open =>
+                {
+                    Some((Kind::Proof, record.supplier))
+                }
+                _ => None,
+            }
+        };
+        sessions.iter().filter_map(kind).collect()
+    }
+}
+
+/// When it is too late for what a session needs next.
+fn deadline(record: &SessionRecord) -> Height {
+    match record.stage {
+        Stage::Open | Stage::Draining | Stage::Sealed | Stage::ClaimSent => record.windows.claim_close,
+        Stage::ClaimOnChain | Stage::ProofRequired | Stage::ProofSent => record.windows.proof_close,
+        _ => Height(i64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,401 @@
+//! The lifecycle over a chain that is slow, refuses, loses and does not answer; in virtual time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portico_client::{
+    Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError, ChainStatus,
+    Claims, ModuleParams, Sessions, Transactions, TxResult,
+};
+use portico_protocol::wire::pocket;
+use portico_protocol::{Height, ServiceId, Upokt};
+use rand::RngExt;
+use tokio::sync::watch;
+
+use super::*;
+use crate::Stage;
+
+/// Time between two blocks.
+const BLOCK: Duration = Duration::from_secs(30);
+
+/// What goes wrong, in percent of the questions.
+#[derive(Clone, Copy, Debug, Default)]
+struct Faults {
+    /// Longest time for an answer.
+    slow: Duration,
+    failed: u32,
+    hanging: u32,
+    /// Of transactions.
+    refused: u32,
+    lost: u32,
+    /// Taken, without an answer that says so.
+    taken_in_silence: u32,
+}
+
+/// A chain through a bad node.
+struct Faulty {
+    chain: Arc<FakeChain>,
+    faults: Mutex<Faults>,
+    rng: Mutex<StdRng>,
+    on: AtomicBool,
+    asked: Mutex<BTreeMap<&'static str, usize>>,
+}
+
+impl Faulty {
+    fn new(chain: Arc<FakeChain>, seed: u64, faults: Faults) -> Arc<Self> {
+        Arc::new(Self {
+            chain,
+            faults: Mutex::new(faults),
+            rng: Mutex::new(StdRng::seed_from_u64(seed)),
+            on: AtomicBool::new(false),
+            asked: Mutex::default(),
+        })
+    }
+
+    fn rng(&self) -> MutexGuard<'_, StdRng> {
+        self.rng.lock().unwrap()
+    }
+
+    fn set(&self, on: bool) {
+        self.on.store(on, Ordering::SeqCst);
+    }
+
+    fn is_on(&self) -> bool {
+        self.on.load(Ordering::SeqCst)
+    }
+
+    fn strikes(&self, percent: u32) -> bool {
+        self.is_on() && self.rng().random_range(0..100) < percent
+    }
+
+    fn asked(&self, what: &str) -> usize {
+        self.asked.lock().unwrap().get(what).copied().unwrap_or(0)
+    }
+
+    async fn bad_luck(&self, what: &'static str) -> Result<(), ChainError> {
+        *self.asked.lock().unwrap().entry(what).or_default() += 1;
+        let faults = *self.faults.lock().unwrap();
+        if self.strikes(faults.hanging) {
+            std::future::pending::<()>().await;
+        }
+        if self.is_on() && !faults.slow.is_zero() {
+            let share = self.rng().random_range(0.5..1.0);
+            tokio::time::sleep(faults.slow.mul_f64(share)).await;
+        }
+        if self.strikes(faults.failed) {
+            return Err(ChainError::Unavailable("bad luck".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Blocks for Faulty {
+    fn head(&self) -> watch::Receiver<BlockHead> {
+        self.chain.head()
+    }
+    async fn status(&self) -> Result<ChainStatus, ChainError> {
+        self.bad_luck("status").await?;
+        self.chain.status().await
+    }
+    async fn block(&self, height: Height) -> Result<BlockHead, ChainError> {
+        self.bad_luck("block").await?;
+        self.chain.block(height).await
+    }
+    async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
+        self.bad_luck("block_results").await?;
+        self.chain.block_results(height).await
+    }
+}
+
+#[async_trait]
+impl ModuleParams for Faulty {
+    async fn shared_params(&self, height: Option<Height>) -> Result<Params, ChainError> {
+        self.bad_luck("shared_params").await?;
+        self.chain.shared_params(height).await
+    }
+    async fn session_params(&self) -> Result<pocket::session::Params, ChainError> {
+        self.chain.session_params().await
+    }
+    async fn proof_params(&self) -> Result<pocket::proof::Params, ChainError> {
+        self.bad_luck("proof_params").await?;
+        self.chain.proof_params().await
+    }
+    async fn supplier_params(&self) -> Result<pocket::supplier::Params, ChainError> {
+        self.chain.supplier_params().await
+    }
+    async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
+        self.chain.tokenomics_params().await
+    }
+}
+
+#[async_trait]
+impl Sessions for Faulty {
+    async fn session(
+        &self,
+        application: &Address,
+        service: &ServiceId,
+        height: Height,
+    ) -> Result<pocket::session::Session, ChainError> {
+        self.chain.session(application, service, height).await
+    }
+    async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError> {
+        self.chain.compute_units_per_relay(service, height).await
+    }
+    async fn difficulty(
+        &self,
+        service: &ServiceId,
+        height: Height,
+    ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
+        self.chain.difficulty(service, height).await
+    }
+}
+
+#[async_trait]
+impl Actors for Faulty {
+    async fn application(&self, address: &Address) -> Result<Application, ChainError> {
+        self.bad_luck("application").await?;
+        self.chain.application(address).await
+    }
+    async fn applications(&self) -> Result<Vec<Application>, ChainError> {
+        self.chain.applications().await
+    }
+    async fn gateway(&self, address: &Address) -> Result<pocket::gateway::Gateway, ChainError> {
+        self.chain.gateway(address).await
+    }
+    async fn gateways(&self) -> Result<Vec<pocket::gateway::Gateway>, ChainError> {
+        self.chain.gateways().await
+    }
+    async fn supplier(&self, operator: &Address) -> Result<pocket::shared::Supplier, ChainError> {
+        self.bad_luck("supplier").await?;
+        self.chain.supplier(operator).await
+    }
+    async fn suppliers(&self) -> Result<Vec<pocket::shared::Supplier>, ChainError> {
+        self.chain.suppliers().await
+    }
+    async fn service(&self, id: &ServiceId) -> Result<pocket::shared::Service, ChainError> {
+        self.chain.service(id).await
+    }
+    async fn services(&self) -> Result<Vec<pocket::shared::Service>, ChainError> {
+        self.chain.services().await
+    }
+}
+
+#[async_trait]
+impl Claims for Faulty {
+    async fn claim(
+        &self,
+        session_id: &str,
+        supplier: &Address,
+    ) -> Result<Option<pocket::proof::Claim>, ChainError> {
+        self.bad_luck("claim").await?;
+        self.chain.claim(session_id, supplier).await
+    }
+    async fn claims(&self) -> Result<Vec<pocket::proof::Claim>, ChainError> {
+        self.bad_luck("claims").await?;
+        self.chain.claims().await
+    }
+    async fn proof(
+        &self,
+        session_id: &str,
+        supplier: &Address,
+    ) -> Result<Option<pocket::proof::Proof>, ChainError> {
+        self.chain.proof(session_id, supplier).await
+    }
+}
+
+#[async_trait]
+impl Accounts for Faulty {
+    async fn account(&self, address: &Address) -> Result<Account, ChainError> {
+        self.bad_luck("account").await?;
+        self.chain.account(address).await
+    }
+    async fn balance(&self, address: &Address) -> Result<Upokt, ChainError> {
+        self.bad_luck("balance").await?;
+        self.chain.balance(address).await
+    }
+    async fn total_supply(&self) -> Result<Upokt, ChainError> {
+        self.chain.total_supply().await
+    }
+}
+
+#[async_trait]
+impl Transactions for Faulty {
+    async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError> {
+        self.bad_luck("broadcast").await?;
+        let faults = *self.faults.lock().unwrap();
+        if self.strikes(faults.refused) {
+            return Ok(BroadcastResult {
+                hash: String::new(),
+                code: 19,
+                codespace: "sdk".to_owned(),
+                log: "bad luck".to_owned(),
+            });
+        }
+        if self.strikes(faults.lost) {
+            self.chain.state().lose = 1;
+        }
+        let taken = self.chain.broadcast(tx).await;
+        if self.strikes(faults.taken_in_silence) {
+            return Err(ChainError::Unavailable("bad luck after all".to_owned()));
+        }
+        taken
+    }
+    async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError> {
+        self.bad_luck("simulate").await?;
+        self.chain.simulate(tx).await
+    }
+    async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
+        self.bad_luck("tx").await?;
+        self.chain.tx(hash).await
+    }
+}
+
+impl World {
+    /// `suppliers` suppliers and `services` services, over a chain with `faults` once they are set on.
+    async fn over_faults(suppliers: u8, services: usize, seed: u64, faults: Faults) -> (Self, Arc<Faulty>) {
+        let mut world = Self::without_servicer().await;
+        world.suppliers = (10..10 + suppliers).map(key).collect();
+        {
+            let mut state = world.chain.state();
+            state.suppliers = world.suppliers.iter().map(SigningKey::address).collect();
+            state.public_keys = world
+                .suppliers
+                .iter()
+                .map(|key| (key.address(), key.public_key()))
+                .collect();
+        }
+        let faulty = Faulty::new(Arc::clone(&world.chain), seed, faults);
+        world.run_over(&faulty, services);
+        for service in 0..services {
+            let header = world.chain.header(1, &format!("s{service}"));
+            for supplier in world.suppliers.clone() {
+                let request = world.request_in(&header, &supplier.address().to_string(), "/", "x");
+                assert!(world.is_served(&request).await);
+            }
+        }
+        (world, faulty)
+    }
+
+    fn run_over(&mut self, faulty: &Arc<Faulty>, services: usize) {
+        let mut config = self.config();
+        let service = config.services.remove(&SERVICE.parse().unwrap()).unwrap();
+        for index in 0..services {
+            config
+                .services
+                .insert(format!("s{index}").parse().unwrap(), service.clone());
+        }
+        let log = Arc::new(RedbLog::open(&config.data_dir).unwrap());
+        self.registry = prometheus::Registry::new();
+        let chain: Arc<dyn Chain> = faulty.clone();
+        let servicer = Servicer::with_log(config, chain, self.registry.clone(), log).unwrap();
+        let (handle, address, stop) = (servicer.handle(), servicer.local_addr(), CancellationToken::new());
+        let task = tokio::spawn(servicer.run(stop.clone()));
+        self.running = Some(Running {
+            handle,
+            address,
+            stop,
+            task,
+        });
+    }
+
+    fn heights_of(&self, type_url: &str) -> Vec<i64> {
+        let state = self.chain.state();
+        let of_type = state
+            .included
+            .iter()
+            .filter(|(_, message)| message.type_url == type_url);
+        of_type.map(|(height, _)| *height).collect()
+    }
+}
+
+/// Each question takes up to half a block.
+#[tokio::test]
+async fn five_hundred_sessions_are_paid_over_a_slow_chain() {
+    let faults = Faults {
+        slow: Duration::from_secs(14),
+        ..Faults::default()
+    };
+    let (world, faulty) = World::over_faults(50, 10, 1, faults).await;
+    tokio::time::pause();
+    faulty.set(true);
+    while world.chain.height() < 24 {
+        tokio::time::sleep(BLOCK).await;
+        world.chain.advance();
+    }
+    tokio::time::sleep(BLOCK).await;
+    let rows = world.rows();
+    assert_eq!(rows.len(), 500);
+    let unpaid: Vec<_> = rows.iter().filter(|row| row.stage != Stage::Settled).collect();
+    assert!(
+        unpaid.is_empty(),
+        "{:?} {} of 500, such as {:?}",
+        world.chain.state().handed_over,
+        unpaid.len(),
+        unpaid[0]
+    );
+    let claims = world.heights_of("/pocket.proof.MsgCreateClaim");
+    let proofs = world.heights_of("/pocket.proof.MsgSubmitProof");
+    assert_eq!((claims.len(), proofs.len()), (500, 500), "each is sent once");
+    assert!(
+        claims.iter().all(|height| (13..=16).contains(height)),
+        "{claims:?}"
+    );
+    assert!(
+        proofs.iter().all(|height| (17..=20).contains(height)),
+        "{proofs:?}"
+    );
+    // Params are asked for once per height; claims once per supplier and block of the two windows.
+    assert!(
+        faulty.asked("shared_params") <= 24,
+        "{}",
+        faulty.asked("shared_params")
+    );
+    assert!(
+        faulty.asked("proof_params") <= 24,
+        "{}",
+        faulty.asked("proof_params")
+    );
+    assert!(faulty.asked("claims") <= 50 * 10, "{}", faulty.asked("claims"));
+    assert_eq!(faulty.asked("status"), 1, "the chain's id");
+    assert_eq!(faulty.asked("account"), 50);
+}
+
+/// Whatever goes wrong, and wherever the servicer restarts: two blocks of each window that answer are enough to be paid.
+#[tokio::test]
+async fn two_good_blocks_of_each_window_are_enough() {
+    for seed in 0..30 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let faults = Faults {
+            slow: Duration::from_secs(rng.random_range(0..40)),
+            failed: rng.random_range(0..100),
+            hanging: rng.random_range(0..60),
+            refused: rng.random_range(0..60),
+            lost: rng.random_range(0..60),
+            taken_in_silence: rng.random_range(0..60),
+        };
+        let (mut world, faulty) = World::over_faults(2, 3, seed, faults).await;
+        tokio::time::pause();
+        while world.chain.height() < 26 {
+            // As many seconds into a block as it takes.
+            let part = rng.random_range(0.0..1.0);
+            tokio::time::sleep(BLOCK.mul_f64(part)).await;
+            if rng.random_range(0..4) == 0 {
+                world.stop().await;
+                world.run_over(&faulty, 3);
+            }
+            tokio::time::sleep(BLOCK.mul_f64(1.0 - part)).await;
+            let next = world.chain.height() + 1;
+            faulty.set(!matches!(next, 14 | 15 | 18 | 19) && next < 21);
+            world.chain.advance();
+        }
+        tokio::time::sleep(BLOCK).await;
+        for row in world.rows() {
+            assert_eq!(row.stage, Stage::Settled, "seed {seed}, {faults:?}: {row:?}");
+        }
+        tokio::time::resume();
+    }
+}
