@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use portico_client::{Chain, ChainError, RemoteChain, RemoteConfig};
+use portico_client::{Blocks, Chain, ChainError, RemoteChain, RemoteConfig};
 use portico_config::chain::{ChainConfig, NodeUrls};
 use portico_net::tls::ClientTls;
+use tokio_util::sync::CancellationToken;
 
 /// Where the chain is.
 #[derive(Args, Clone)]
@@ -44,6 +45,9 @@ pub(crate) struct ChainArgs {
     /// More nodes, which only a file can name.
     #[arg(skip)]
     fallbacks: Vec<NodeUrls>,
+    /// What the chain is called, which only a file can say.
+    #[arg(skip)]
+    chain_id: Option<String>,
     /// TLS of a file.
     #[arg(skip)]
     tls: portico_config::tls::ClientTls,
@@ -73,14 +77,32 @@ impl RoleChainArgs {
             chain_rpc: self.chain_rpc.unwrap_or_else(|| file.rpc_url().to_owned()),
             chain_grpc: self.chain_grpc.unwrap_or_else(|| file.grpc_url().to_owned()),
             chain_ca: None,
+            chain_id: file.chain_id.clone(),
             tls: file.tls.clone(),
         }
     }
 }
 
 impl ChainArgs {
+    /// Follows the chain, which need not answer yet: see [`reached`].
+    pub(crate) fn follow(&self) -> Result<Arc<RemoteChain>> {
+        let chain = RemoteChain::follow(&self.nodes()?, self.chain_id.as_deref());
+        chain.map(Arc::new).context("the chain's nodes")
+    }
+
     /// Connects, and checks that somebody answers.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Chain>> {
+        match RemoteChain::open_all(&self.nodes()?).await {
+            Ok(chain) => Ok(Arc::new(chain)),
+            Err(error @ ChainError::Unavailable(_)) => {
+                tracing::info!(%error, "no chain");
+                bail!(self.silent())
+            }
+            Err(error) => Err(error).with_context(|| self.silent()),
+        }
+    }
+
+    fn nodes(&self) -> Result<Vec<RemoteConfig>> {
         let more = self.fallbacks.iter();
         let mut files = self.tls.clone();
         if let Some(path) = &self.chain_ca {
@@ -93,14 +115,7 @@ impl ChainArgs {
         };
         let mut nodes = vec![node(&self.chain_rpc, &self.chain_grpc)];
         nodes.extend(more.map(|more| node(&more.rpc_url, &more.grpc_url)));
-        match RemoteChain::open_all(&nodes).await {
-            Ok(chain) => Ok(Arc::new(chain)),
-            Err(error @ ChainError::Unavailable(_)) => {
-                tracing::info!(%error, "no chain");
-                bail!(self.silent())
-            }
-            Err(error) => Err(error).with_context(|| self.silent()),
-        }
+        Ok(nodes)
     }
 
     fn silent(&self) -> String {
@@ -109,4 +124,16 @@ impl ChainArgs {
             self.chain_rpc, self.chain_grpc
         )
     }
+}
+
+/// Tells when the chain answers for the first time, and errs when it is another one than the file says; then waits for `stop`.
+pub(crate) async fn reached(chain: Arc<RemoteChain>, stop: CancellationToken) -> Result<()> {
+    match stop.run_until_cancelled(chain.reached()).await {
+        None => return Ok(()),
+        Some(outcome) => outcome.context("chain.chain_id")?,
+    }
+    let height = chain.head().borrow().height.0;
+    tracing::info!(height, "the chain answers");
+    stop.cancelled().await;
+    Ok(())
 }

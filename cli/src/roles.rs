@@ -1,15 +1,17 @@
 //! `portico gateway`: one role per process, from a configuration file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use portico_chain::genesis::Genesis;
+use portico_client::Blocks as _;
 use portico_config::gateway::GatewayConfig;
 use portico_config::load;
 use portico_gateway::Gateway;
 
-use crate::chain::RoleChainArgs;
+use crate::chain::{RoleChainArgs, reached};
 use crate::head_age;
 use crate::parts::{Parts, signals};
 
@@ -38,13 +40,15 @@ pub(crate) fn read_genesis(path: &Path) -> Result<Genesis> {
 impl GatewayArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let config: GatewayConfig = load(&self.file.config)?;
-        let chain = self.chain.or(&config.chain).connect().await?;
+        let chain = self.chain.or(&config.chain).follow()?;
+        let followed = Arc::clone(&chain);
         let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
         let gateway = Gateway::bind(config, chain, registry).await;
         let gateway = gateway.context("the gateway does not start")?;
         tracing::info!(address = %gateway.local_addr(), "gateway listens");
         let mut parts = Parts::new();
         parts.start("gateway", gateway.run(parts.stop()));
+        parts.start("look at the chain", reached(followed, parts.stop()));
         parts.start("watch on the chain", head_age::watch(head, parts.stop()));
         parts.start("signal handler", signals(parts.stop()));
         parts.finish().await

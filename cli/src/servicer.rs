@@ -8,14 +8,16 @@ mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use portico_client::Blocks as _;
 use portico_config::load;
 use portico_config::servicer::ServicerConfig;
 use portico_servicer::Servicer;
 
-use crate::chain::RoleChainArgs;
+use crate::chain::{RoleChainArgs, reached};
 use crate::head_age;
 use crate::parts::{Parts, signals};
 
@@ -64,13 +66,15 @@ impl ServicerArgs {
     async fn serve(self) -> Result<()> {
         let file = self.config.context("a servicer needs --config FILE")?;
         let config: ServicerConfig = load(&file)?;
-        let chain = self.chain.or(&config.chain).connect().await?;
+        let chain = self.chain.or(&config.chain).follow()?;
+        let followed = Arc::clone(&chain);
         let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
         let open = || Servicer::open(config, chain, registry);
         let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?;
         tracing::info!(address = %servicer.local_addr(), "servicer listens");
         let mut parts = Parts::new();
         parts.start("servicer", servicer.run(parts.stop()));
+        parts.start("look at the chain", reached(followed, parts.stop()));
         parts.start("watch on the chain", head_age::watch(head, parts.stop()));
         parts.start("signal handler", signals(parts.stop()));
         parts.finish().await

@@ -9,6 +9,9 @@ use crate::tls::ClientTls;
 /// RPC and gRPC of a node on this machine.
 const LOCAL: [&str; 2] = ["http://127.0.0.1:26657", "http://127.0.0.1:9090"];
 
+/// Longest id that a chain may have (CometBFT), in bytes.
+const MAX_CHAIN_ID: usize = 50;
+
 /// A public network, whose endpoints need not be written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +50,8 @@ pub struct ChainConfig {
     pub rpc_url: Option<String>,
     /// Its gRPC, `http` or `https`. Default: the network's, else <http://127.0.0.1:9090>.
     pub grpc_url: Option<String>,
+    /// What the chain is called, e.g. `pocket`. A node that says another id ends the process, with both ids. Default: not checked.
+    pub chain_id: Option<String>,
     /// More nodes of the same chain, asked when the one above does not answer or falls behind. Default none.
     pub fallbacks: Vec<NodeUrls>,
     /// TLS towards all of them, where their URLs are `https`.
@@ -84,6 +89,14 @@ impl ChainConfig {
         for (index, node) in self.fallbacks.iter().enumerate() {
             let key = format!("chain.fallbacks[{index}]");
             check(&key, &node.rpc_url, &node.grpc_url, faults);
+        }
+        if let Some(id) = &self.chain_id {
+            let printable = id.bytes().all(|byte| byte.is_ascii_graphic());
+            faults.expect(
+                printable && (1..=MAX_CHAIN_ID).contains(&id.len()),
+                "chain.chain_id",
+                "must be 1 to 50 visible ASCII characters",
+            );
         }
         self.tls.validate("chain.tls", faults);
     }

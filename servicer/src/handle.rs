@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use portico_client::Blocks;
 use portico_protocol::{Address, Height, ServiceId};
 use portico_smst::Path;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use crate::session::unpaid::{RecentUnpaid, UnpaidRelay};
 /// Looks into a running servicer.
 #[derive(Clone)]
 pub struct ServicerHandle {
+    pub(crate) chain: Arc<dyn Blocks>,
     pub(crate) trees: Arc<SessionTrees>,
     pub(crate) log: Arc<dyn LeafLog>,
     pub(crate) progress: Arc<Progress>,
@@ -152,6 +154,7 @@ impl ServicerHandle {
     pub fn readiness(&self) -> Readiness {
         let writer = self.writer.upgrade();
         self.progress.readiness(&Observed {
+            unreached: self.chain.unreached(),
             writer_failing: writer.as_ref().is_none_or(|writer| writer.is_failing()),
             writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
             unsealed_overdue: self.trees.oldest_unsealed_overdue(self.progress.height()),

@@ -27,6 +27,8 @@ pub struct Readiness {
 
 /// What is observed from outside of the parts.
 pub(crate) struct Observed {
+    /// Why the chain was not reached yet.
+    pub(crate) unreached: Option<String>,
     pub(crate) writer_failing: bool,
     pub(crate) writer_fill: f64,
     pub(crate) unsealed_overdue: bool,
@@ -84,7 +86,10 @@ impl Progress {
                 reasons.push(reason.to_owned());
             }
         };
-        unless(last.is_some(), "no block was seen yet");
+        match &observed.unreached {
+            Some(reason) => unless(false, &format!("the chain is unreachable: {reason}")),
+            None => unless(last.is_some(), "no block was seen yet"),
+        }
         unless(age <= MAX_BLOCK_AGE, "no block for too long");
         unless(!observed.writer_failing, "leaves cannot be written");
         unless(

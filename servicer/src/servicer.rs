@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use portico_client::Chain;
+use portico_client::{Blocks, Chain};
 use portico_config::servicer::{ServiceConfig, ServicerConfig};
 use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
@@ -154,6 +154,7 @@ impl Servicer {
             buffers,
             metrics: Arc::clone(&metrics),
         });
+        let followed: Arc<dyn Blocks> = Arc::clone(&chain) as _;
         let work = Work {
             submitter: Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics)),
             chain,
@@ -173,6 +174,7 @@ impl Servicer {
             Simulated::new(&config.simulation, &registry).map_err(|error| setup("metrics", error))?;
         let simulated = Arc::new(simulated);
         let handle = ServicerHandle {
+            chain: followed,
             simulated: Arc::clone(&simulated),
             trees,
             log,

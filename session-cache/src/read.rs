@@ -56,6 +56,12 @@ impl SessionCache {
         let metrics = Metrics::new(role, registry)?;
         Ok(Self::counted(ViewReader { chain, keys }, head, bounds, metrics))
     }
+
+    /// Why the chain was not reached yet; `None` once it was.
+    #[must_use]
+    pub fn unreached(&self) -> Option<String> {
+        self.reader().chain.unreached()
+    }
 }
 
 #[async_trait]

@@ -108,6 +108,11 @@ pub trait Blocks: Send + Sync + 'static {
     /// Follows the newest committed block. Only the newest is kept: a reader that needs every height fills gaps with [`Blocks::block`].
     fn head(&self) -> watch::Receiver<BlockHead>;
 
+    /// Why no node has answered yet, without its address; `None` from the first answer on.
+    fn unreached(&self) -> Option<String> {
+        None
+    }
+
     /// Chain id, newest block, sync state.
     async fn status(&self) -> Result<ChainStatus, ChainError>;
 

@@ -12,6 +12,16 @@ pub enum ChainError {
     /// The chain cannot be reached, or is not ready; another try may succeed.
     #[error("chain unavailable: {0}")]
     Unavailable(String),
+    /// A node that answers is not of the chain that is wanted.
+    #[error("{url} is a node of chain {found:?}, not of {wanted:?}")]
+    Foreign {
+        /// The chain that is wanted.
+        wanted: String,
+        /// The node's.
+        found: String,
+        /// Where it is.
+        url: String,
+    },
     /// The chain failed while answering.
     #[error("chain error: {0}")]
     Internal(String),

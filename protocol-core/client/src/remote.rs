@@ -32,6 +32,9 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What is asked to see that a node's gRPC answers, and is one of the network's.
+const PARAMS: &str = "/pocket.shared.Query/Params";
+
 /// Where the chain is, and how patient to be.
 #[derive(Clone, Debug)]
 pub struct RemoteConfig {
@@ -105,19 +108,45 @@ impl RemoteChain {
             ours.map(|status| status.head)
         };
         let heads = answers.into_iter().map(head).collect();
-        let (nodes, head) = Nodes::new(nodes, chain_id.clone(), heads);
+        let chain = Self::over(nodes, configs, Some(chain_id.clone()), heads);
+        chain.query(PARAMS, Bytes::new()).await?;
+        Ok(chain)
+    }
+
+    /// Follows nodes of one chain, of which the first is preferred, whether they answer now or later. `chain_id` is the chain's if that is
+    /// known beforehand; else it is that of the node that answers first. Errs for URLs that cannot be used.
+    ///
+    /// Until the first answer at both ends, questions fail at once, [`Blocks::unreached`](crate::Blocks::unreached) says why, and nodes are
+    /// tried again with pauses that grow to five seconds.
+    pub fn follow(configs: &[RemoteConfig], chain_id: Option<&str>) -> Result<Self, ChainError> {
+        let nodes = configs.iter().map(node).collect::<Result<Vec<_>, _>>()?;
+        let heads = nodes.iter().map(|_| None).collect();
+        Ok(Self::over(nodes, configs, chain_id.map(str::to_owned), heads))
+    }
+
+    /// Waits until a node has answered at both ends; errs when one answers that is of another chain than the wanted one, and no other comes
+    /// soon.
+    pub async fn reached(&self) -> Result<(), ChainError> {
+        self.nodes.reached().await
+    }
+
+    fn over(
+        nodes: Vec<Node>,
+        configs: &[RemoteConfig],
+        chain_id: Option<String>,
+        heads: Vec<Option<BlockHead>>,
+    ) -> Self {
+        let (nodes, head) = Nodes::new(nodes, chain_id, heads);
         let follower = |(index, config): (usize, &RemoteConfig)| {
             let interval = Duration::from_millis(config.poll_interval_ms.max(1));
             AbortOnDropHandle::new(tokio::spawn(nodes.clone().follow(index, interval)))
         };
         let followers = configs.iter().enumerate().map(follower).collect();
-        let chain = Self {
+        Self {
             nodes,
             head,
             _followers: Arc::new(followers),
-        };
-        chain.query("/pocket.shared.Query/Params", Bytes::new()).await?;
-        Ok(chain)
+        }
     }
 }
 
@@ -211,6 +240,10 @@ impl Transport for RemoteChain {
 
     fn head(&self) -> watch::Receiver<BlockHead> {
         self.head.clone()
+    }
+
+    fn unreached(&self) -> Option<String> {
+        self.nodes.unreached()
     }
 
     async fn status(&self) -> Result<ChainStatus, ChainError> {

@@ -32,6 +32,10 @@ pub trait Transport: Send + Sync + 'static {
     async fn query(&self, path: &'static str, request: Bytes) -> Result<Bytes, ChainError>;
     /// As [`Blocks::head`].
     fn head(&self) -> watch::Receiver<BlockHead>;
+    /// As [`Blocks::unreached`].
+    fn unreached(&self) -> Option<String> {
+        None
+    }
     /// As [`Blocks::status`].
     async fn status(&self) -> Result<ChainStatus, ChainError>;
     /// As [`Blocks::block`].
@@ -162,6 +166,10 @@ macro_rules! params {
 impl<T: Transport> Blocks for T {
     fn head(&self) -> watch::Receiver<BlockHead> {
         Transport::head(self)
+    }
+
+    fn unreached(&self) -> Option<String> {
+        Transport::unreached(self)
     }
 
     async fn status(&self) -> Result<ChainStatus, ChainError> {

@@ -87,10 +87,13 @@ async fn told(front: &Front, only: Option<&str>, detail: Detail) -> Response {
         },
     };
     let (ready, mut services) = readiness(front, only).await;
-    let message = match ready {
-        true => "ready",
-        false if front.is_draining() => "the gateway is stopping",
-        false => "a service has no session to relay in",
+    let unreached = front.relayer.sessions.unreached();
+    let is_unreached = unreached.is_some() && !ready;
+    let message = match unreached {
+        _ if ready => "ready".to_owned(),
+        _ if front.is_draining() => "the gateway is stopping".to_owned(),
+        Some(reason) => format!("the chain is unreachable: {reason}"),
+        None => "a service has no session to relay in".to_owned(),
     };
     if detail == Detail::Services {
         for state in services.values_mut() {
@@ -99,6 +102,7 @@ async fn told(front: &Front, only: Option<&str>, detail: Detail) -> Response {
     }
     let height = front.relayer.sessions.height().0;
     let body = match detail {
+        Detail::None if is_unreached => json!({ "ready": ready, "message": message }),
         Detail::None => json!({ "ready": ready }),
         Detail::Services => json!({ "ready": ready, "services": services, "message": message }),
         Detail::Sessions => json!({

@@ -7,16 +7,18 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use portico_protocol::Height;
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
+use super::PARAMS;
 use super::rpc::Rpc;
 use super::subscription::{self, Bell};
-use crate::{BlockHead, ChainError};
+use crate::{BlockHead, ChainError, ChainStatus};
 
 /// Blocks by which the chosen node may be behind the newest one known, before another is chosen.
 const MAX_LAG_BLOCKS: i64 = 2;
@@ -28,6 +30,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(5);
 /// Shortest wait between two looks at any node: one that tells blocks without end is not asked without end.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// Time that other nodes have to answer when one is of another chain, before that is an error.
+const OTHERS: Duration = Duration::from_secs(5);
 
 /// Both ends of one node.
 #[derive(Clone)]
@@ -40,9 +44,35 @@ pub(super) struct Node {
 /// The nodes, and what is known of them.
 pub(super) struct Nodes {
     all: Vec<Node>,
-    chain_id: String,
+    /// What the chain is called: known beforehand, or from the first answer on.
+    chain_id: OnceLock<String>,
     known: Mutex<Known>,
     tell: watch::Sender<BlockHead>,
+    first: watch::Sender<First>,
+}
+
+/// What became of the wait for the first answer.
+enum First {
+    /// No node was looked at yet.
+    Looking,
+    /// None answered, and why.
+    Silent(String),
+    /// One answered that is of another chain.
+    Foreign(ChainError),
+    /// One answered at both ends.
+    Answered,
+}
+
+impl First {
+    /// Why nobody can be asked.
+    fn unreached(&self) -> Option<String> {
+        match self {
+            Self::Looking => Some("no node was asked yet".to_owned()),
+            Self::Silent(reason) => Some(reason.clone()),
+            Self::Foreign(_) => Some("the node is of another chain".to_owned()),
+            Self::Answered => None,
+        }
+    }
 }
 
 struct Known {
@@ -93,21 +123,24 @@ fn stale(head: &BlockHead, best: &BlockHead) -> bool {
 }
 
 impl Nodes {
-    /// Nodes of the chain `chain_id`; `heads` are what each said first.
+    /// Nodes of the chain `chain_id`, if that is known; `heads` are what each said first.
     pub(super) fn new(
         all: Vec<Node>,
-        chain_id: String,
+        chain_id: Option<String>,
         heads: Vec<Option<BlockHead>>,
     ) -> (Arc<Self>, watch::Receiver<BlockHead>) {
         let mut known = Known { heads, chosen: 0 };
         known.choose();
+        let answered = known.heads.iter().any(Option::is_some);
         let first = known.heads.get(known.chosen).cloned().flatten();
         let (tell, head) = watch::channel(first.unwrap_or_default());
+        let first = if answered { First::Answered } else { First::Looking };
         let nodes = Self {
             all,
-            chain_id,
+            chain_id: chain_id.map_or_else(OnceLock::new, OnceLock::from),
             known: Mutex::new(known),
             tell,
+            first: watch::Sender::new(first),
         };
         (Arc::new(nodes), head)
     }
@@ -136,6 +169,72 @@ impl Nodes {
         });
     }
 
+    /// What node `index` says of itself, if it is of the chain; before the first answer its gRPC must answer too.
+    async fn look(&self, node: &Node) -> Result<ChainStatus, ChainError> {
+        let status = node.rpc.status().await?;
+        let wanted = self.chain_id.get_or_init(|| status.chain_id.clone());
+        if status.chain_id != *wanted {
+            return Err(ChainError::Foreign {
+                wanted: wanted.clone(),
+                found: status.chain_id,
+                url: node.rpc.url().to_owned(),
+            });
+        }
+        if self.unreached().is_some() {
+            let asked = node.call(PARAMS, Bytes::new()).await;
+            asked.map_err(|status| ChainError::Unavailable(format!("its gRPC: {}", status.message())))?;
+        }
+        Ok(status)
+    }
+
+    /// A look before the first answer ended so.
+    fn came(&self, outcome: First) {
+        self.first.send_if_modified(|first| {
+            let is_news = !matches!(first, First::Answered);
+            if is_news {
+                *first = outcome;
+            }
+            is_news
+        });
+    }
+
+    /// Why no node has answered yet.
+    pub(super) fn unreached(&self) -> Option<String> {
+        self.first.borrow().unreached()
+    }
+
+    /// As [`Self::unreached`], once one was looked at: who asks right at the start is not told that nobody answers.
+    async fn looked(&self) -> Option<String> {
+        if matches!(*self.first.borrow(), First::Answered) {
+            return None;
+        }
+        let mut first = self.first.subscribe();
+        // The sender lives in `self`.
+        match first.wait_for(|first| !matches!(first, First::Looking)).await {
+            Ok(first) => first.unreached(),
+            Err(_) => self.unreached(),
+        }
+    }
+
+    /// Waits for the first answer; errs when it is another chain's, and no other node answers soon.
+    pub(super) async fn reached(&self) -> Result<(), ChainError> {
+        let mut first = self.first.subscribe();
+        let answered = async |first: &mut watch::Receiver<First>| {
+            let _ = first.wait_for(|first| matches!(first, First::Answered)).await;
+        };
+        loop {
+            let came = |first: &First| matches!(first, First::Answered | First::Foreign(_));
+            let foreign = match first.wait_for(came).await.as_deref() {
+                Ok(First::Foreign(error)) => error.clone(),
+                _ => return Ok(()),
+            };
+            let alone = self.all.len() == 1;
+            if alone || tokio::time::timeout(OTHERS, answered(&mut first)).await.is_err() {
+                return Err(foreign);
+            }
+        }
+    }
+
     fn next(&self, tried: &BTreeSet<usize>) -> Option<usize> {
         let known = self.known();
         match tried.contains(&known.chosen) {
@@ -153,6 +252,9 @@ impl Nodes {
     where
         F: Future<Output = Result<T, ChainError>>,
     {
+        if let Some(reason) = self.looked().await {
+            return Err(ChainError::Unavailable(reason));
+        }
         let mut tried = BTreeSet::new();
         let mut first = None;
         while let Some(index) = self.next(&tried) {
@@ -191,24 +293,31 @@ impl Nodes {
     async fn poll(&self, index: usize, node: &Node, interval: Duration, bell: &Bell) {
         let mut wait = interval;
         loop {
-            let pause = if bell.is_open() { wait.max(QUIET) } else { wait };
-            tokio::select! {
-                () = bell.heard() => {}
-                () = tokio::time::sleep(pause) => {}
+            if !matches!(*self.first.borrow(), First::Looking) {
+                let pause = if bell.is_open() { wait.max(QUIET) } else { wait };
+                tokio::select! {
+                    () = bell.heard() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
             }
-            match node.rpc.status().await {
-                Ok(status) if status.chain_id == self.chain_id => {
+            match self.look(node).await {
+                Ok(status) => {
                     wait = interval;
                     self.report(index, Some(status.head));
+                    self.came(First::Answered);
                 }
-                answer => {
-                    let reason = match answer {
-                        Ok(status) => format!("it is a node of chain {}", status.chain_id),
-                        Err(error) => error.to_string(),
-                    };
-                    tracing::warn!(node = index, reason, "the chain's newest block cannot be read");
+                Err(error) => {
+                    tracing::warn!(node = index, %error, "the chain's newest block cannot be read");
                     wait = wait.saturating_mul(2).min(MAX_BACKOFF);
                     self.report(index, None);
+                    self.came(match error {
+                        ChainError::Foreign { .. } => First::Foreign(error),
+                        // Where it is may be a secret: addresses of providers hold keys.
+                        ChainError::Unavailable(text) => {
+                            First::Silent(text.replace(node.rpc.url(), "its RPC"))
+                        }
+                        error => First::Silent(error.to_string().replace(node.rpc.url(), "its RPC")),
+                    });
                 }
             }
             tokio::time::sleep(MIN_PAUSE).await;

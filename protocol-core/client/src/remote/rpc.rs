@@ -80,10 +80,11 @@ impl From<Failure> for ChainError {
 
 /// Errs for URLs that cannot be used.
 pub(super) fn check_url(url: &str) -> Result<(), ChainError> {
-    match url.starts_with("http://") || url.starts_with("https://") {
+    let known = url.starts_with("http://") || url.starts_with("https://");
+    match known && reqwest::Url::parse(url).is_ok_and(|url| url.has_host()) {
         true => Ok(()),
         false => Err(ChainError::InvalidArgument(format!(
-            "{url}: an http:// or https:// URL is expected"
+            "{url}: an http:// or https:// URL with a host is expected"
         ))),
     }
 }
