@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_client::Chain;
+use portico_client::RelayChain;
 use portico_config::gateway::GatewayConfig;
 use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
@@ -34,7 +34,7 @@ impl Gateway {
     /// Metrics go to `registry`, which must not hold another gateway's.
     pub async fn bind(
         config: GatewayConfig,
-        chain: Arc<dyn Chain>,
+        chain: Arc<dyn RelayChain>,
         registry: prometheus::Registry,
     ) -> Result<Self, GatewayError> {
         Self::bind_with(config, chain, registry, rand::random(), true).await
@@ -44,7 +44,7 @@ impl Gateway {
     /// never for money, since who knows the seed can compute the private key from a signature.
     pub async fn bind_seeded(
         config: GatewayConfig,
-        chain: Arc<dyn Chain>,
+        chain: Arc<dyn RelayChain>,
         registry: prometheus::Registry,
         seed: [u8; 32],
     ) -> Result<Self, GatewayError> {
@@ -53,7 +53,7 @@ impl Gateway {
 
     async fn bind_with(
         config: GatewayConfig,
-        chain: Arc<dyn Chain>,
+        chain: Arc<dyn RelayChain>,
         registry: prometheus::Registry,
         seed: [u8; 32],
         ahead: bool,

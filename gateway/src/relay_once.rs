@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use portico_client::Chain;
+use portico_client::RelayChain;
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::{Address, ServiceId};
 use portico_relay as relay;
@@ -104,7 +104,7 @@ pub enum OneError {
 /// This is the gateway's own path: the same session, choice of suppliers, retries and verification.
 pub async fn relay_once(
     config: &GatewayConfig,
-    chain: Arc<dyn Chain>,
+    chain: Arc<dyn RelayChain>,
     call: OneCall,
 ) -> Result<Relayed, OneError> {
     let chance = StdRng::from_seed(rand::random());

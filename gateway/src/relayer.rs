@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
-use portico_client::Chain;
+use portico_client::RelayChain;
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::{MinedRelay, sign_prepared};
@@ -63,7 +63,7 @@ impl Relayer {
     /// Prepares everything; `chance` decides picks and signatures' nonces, which are drawn `ahead` of calls or with them.
     pub(crate) fn new(
         config: &GatewayConfig,
-        chain: Arc<dyn Chain>,
+        chain: Arc<dyn RelayChain>,
         registry: &prometheus::Registry,
         chance: StdRng,
         ahead: bool,

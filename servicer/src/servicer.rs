@@ -125,7 +125,7 @@ impl Servicer {
             metered: config.meter.enabled,
         };
         let sessions = Arc::new(Sessions::new(
-            Arc::clone(&chain),
+            chain.clone(),
             Arc::clone(&trees),
             rules,
             Arc::clone(&metrics),

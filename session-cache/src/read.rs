@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use portico_client::{Accounts, Chain, ChainError, ModuleParams, Sessions};
+use portico_client::{Accounts, ChainError, ModuleParams, RelayChain, Sessions};
 use portico_protocol::relay::ring_gateways;
 use portico_protocol::ring::Ring;
 use portico_protocol::session::Timing;
@@ -35,14 +35,14 @@ pub type SessionCache = Cache<ViewReader>;
 
 /// Reads sessions as [`SessionView`]s.
 pub struct ViewReader {
-    chain: Arc<dyn Chain>,
+    chain: Arc<dyn RelayChain>,
     keys: PublicKeys,
 }
 
 impl SessionCache {
     /// An empty cache over `chain`. Its metrics carry the label `role` and err when `registry` already has them with that role.
     pub fn new(
-        chain: Arc<dyn Chain>,
+        chain: Arc<dyn RelayChain>,
         role: &str,
         registry: &prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {

@@ -247,10 +247,13 @@ pub trait Transactions: Send + Sync + 'static {
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError>;
 }
 
-/// A chain with all that is asked of one: for wiring. A user names the traits that it needs; all reads are of committed state.
-pub trait Chain: Blocks + ModuleParams + Sessions + Actors + Claims + Accounts + Transactions {}
+/// What is asked of a chain while relaying: blocks, params, sessions, actors, public keys. It neither reads claims nor sends transactions, so who
+/// has no more than this cannot spend.
+pub trait RelayChain: Blocks + ModuleParams + Sessions + Actors + Accounts {}
 
-impl<C: ?Sized> Chain for C where
-    C: Blocks + ModuleParams + Sessions + Actors + Claims + Accounts + Transactions
-{
-}
+impl<C: ?Sized> RelayChain for C where C: Blocks + ModuleParams + Sessions + Actors + Accounts {}
+
+/// A chain with all that is asked of one: for wiring. A user names the traits that it needs; all reads are of committed state.
+pub trait Chain: RelayChain + Claims + Transactions {}
+
+impl<C: ?Sized> Chain for C where C: RelayChain + Claims + Transactions {}

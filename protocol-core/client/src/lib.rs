@@ -28,7 +28,7 @@ mod transport;
 pub use blocks::BlockStream;
 pub use chain::{
     Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, Chain, ChainStatus, Claims,
-    Event, ModuleParams, Sessions, Transactions, TxResult,
+    Event, ModuleParams, RelayChain, Sessions, Transactions, TxResult,
 };
 pub use codec::RawCodec;
 pub use error::ChainError;

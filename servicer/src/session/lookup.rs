@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portico_client::{Chain, ChainError};
+use portico_client::{ChainError, RelayChain};
 use portico_protocol::wire::pocket::session::{Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, Height, ServiceId, Upokt, difficulty, relay};
@@ -104,8 +104,8 @@ impl Held for SessionInfo {
 /// The sessions in use.
 pub(crate) struct Sessions {
     cache: Cache<InfoReader>,
-    grid: Grid<dyn Chain>,
-    head: Head<dyn Chain>,
+    grid: Grid<dyn RelayChain>,
+    head: Head<dyn RelayChain>,
 }
 
 /// Configuration of the sessions.
@@ -121,12 +121,12 @@ pub(crate) struct InfoReader {
     rules: Rules,
     trees: Arc<SessionTrees>,
     metrics: Arc<Metrics>,
-    chain: Arc<dyn Chain>,
+    chain: Arc<dyn RelayChain>,
 }
 
 impl Sessions {
     pub(crate) fn new(
-        chain: Arc<dyn Chain>,
+        chain: Arc<dyn RelayChain>,
         trees: Arc<SessionTrees>,
         rules: Rules,
         metrics: Arc<Metrics>,
