@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     transactions: IntCounterVec,
     height: IntGauge,
     deadlines: IntCounterVec,
+    foreign_claims: IntCounter,
 }
 
 impl Metrics {
@@ -101,6 +102,10 @@ impl Metrics {
                 &["kind", "outcome"],
             )?,
             height,
+            foreign_claims: counter(
+                "servicer_foreign_claims_total",
+                "Sessions that another process with the same key claimed: no proof is sent, nothing is reported as paid.",
+            )?,
             deadlines: counters(
                 "servicer_deadlines_near_total",
                 "Claims and proofs that the chain did not have two blocks before their window closed.",
@@ -146,6 +151,11 @@ impl Metrics {
     /// A transaction of `kind` (`claim`, `proof`) had `outcome`.
     pub(crate) fn transaction(&self, kind: &str, outcome: &str) {
         self.transactions.with_label_values(&[kind, outcome]).inc();
+    }
+
+    /// The chain holds another claim than ours for a session of ours.
+    pub(crate) fn foreign_claim(&self) {
+        self.foreign_claims.inc();
     }
 
     /// The window of a `kind` (`claim`, `proof`) closes soon, and the chain does not have it.

@@ -22,7 +22,7 @@ use crate::lifecycle::submit::Unsent;
 use crate::readiness::Progress;
 use crate::session::lookup::Sessions;
 use crate::session::record::{Sending, SessionRecord};
-use crate::session::stage::Stage;
+use crate::session::stage::{ExpiredReason, Stage};
 use crate::session::tree::SessionTree;
 
 /// Finished sessions of which the record is kept.
@@ -519,6 +519,9 @@ impl Driver {
                 self.work.metrics.settled(settled.settled);
             }
             (Stage::Expired { reason }, _) => {
+                if reason == ExpiredReason::ForeignClaim {
+                    self.work.metrics.foreign_claim();
+                }
                 tracing::error!(session, supplier = %record.supplier, ?reason, "session is not paid");
             }
             _ => {}

@@ -144,6 +144,8 @@ pub(crate) fn claim_step(record: &SessionRecord, on_chain: Option<&Claim>, head:
 pub(crate) enum ProofStep {
     /// The chain accepted it.
     Proved,
+    /// The chain holds another claim than ours: a proof would be of what it does not hold, and cost stake.
+    Foreign,
     /// Hand it to the mempool.
     Send,
     /// Look again at the next block.
@@ -157,6 +159,9 @@ pub(crate) fn proof_step(record: &SessionRecord, on_chain: Option<&Claim>, head:
     let Some(claim) = on_chain else {
         return ProofStep::Wait;
     };
+    if record.seal.is_none_or(|seal| claim.root_hash != seal.root) {
+        return ProofStep::Foreign;
+    }
     let status = claim.proof_validation_status();
     if status == ClaimProofStatus::Validated {
         return ProofStep::Proved;

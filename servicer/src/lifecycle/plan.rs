@@ -332,6 +332,7 @@ impl Flow {
             },
             Action::Prove => match next::proof_step(record, on_chain, height) {
                 ProofStep::Proved => Seen::Proved,
+                ProofStep::Foreign => Seen::Lost(ExpiredReason::ForeignClaim),
                 ProofStep::Send if head < record.windows.proof_close => {
                     self.due_proofs.insert(index);
                     Seen::ProofDue

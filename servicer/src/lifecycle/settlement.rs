@@ -62,6 +62,7 @@ impl<'a> Settlement<'a> {
             .iter()
             .find(|event| event.kind != SLASHED && is_of(event, record))?;
         Some(match event.kind.as_str() {
+            SETTLED if is_foreign(event, record) => Outcome::Expired(ExpiredReason::ForeignClaim),
             SETTLED => Outcome::Settled(Settled {
                 settled: amount(&text(event, "settled_upokt")),
                 overservicing_loss: amount(&text(event, "overservicing_loss_upokt")),
@@ -181,6 +182,16 @@ fn is_of(event: &Event, record: &SessionRecord) -> bool {
         && text(event, "application_address") == record.application.to_string()
         && text(event, "service_id") == record.service.as_str()
         && text(event, "session_end_block_height") == record.end.to_string()
+}
+
+/// Whether the settled claim adds up to something else than ours: another process with the same key claimed the session.
+fn is_foreign(event: &Event, record: &SessionRecord) -> bool {
+    let ours = record.seal.map(|seal| (seal.leaves, seal.compute_units.0));
+    let number = |key: &str| text(event, key).parse::<u64>().ok();
+    match (number("num_relays"), number("num_claimed_compute_units")) {
+        (Some(relays), Some(units)) => ours != Some((relays, units)),
+        _ => false, // an older chain does not tell
+    }
 }
 
 /// An attribute without the quotes of its JSON text; empty when absent.
@@ -303,6 +314,25 @@ mod tests {
             ("pokt1b".to_owned(), Upokt(3_150)),
         ];
         assert_eq!(settled.shares, shares.into(), "without what others receive");
+    }
+
+    #[test]
+    fn a_claim_that_adds_up_to_something_else_is_not_ours() {
+        let sealed = SessionRecord {
+            seal: Some(crate::lifecycle::next::tests::sealed()),
+            ..record()
+        };
+        for (relays, ours) in [("\"5\"", true), ("\"4\"", false)] {
+            let mut event = settled();
+            let added = [("num_relays", relays), ("num_claimed_compute_units", "\"500\"")];
+            event
+                .attributes
+                .extend(added.map(|(key, value)| (key.to_owned(), value.to_owned())));
+            let events = [event];
+            let outcome = Settlement::new(&events).outcome(&sealed).unwrap();
+            let foreign = Outcome::Expired(ExpiredReason::ForeignClaim);
+            assert_eq!(outcome != foreign, ours, "{relays} relays");
+        }
     }
 
     #[test]

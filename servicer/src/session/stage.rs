@@ -41,7 +41,7 @@ pub enum Stage {
 pub enum ExpiredReason {
     /// No claim of ours was on chain when the claim window closed.
     ClaimWindowMissed,
-    /// Another process with the same key claimed as much or more, with a root that this one cannot prove.
+    /// Another process with the same key claimed the session, with a root that this one cannot prove.
     ForeignClaim,
     /// A proof was required and none was accepted when the proof window closed.
     ProofWindowMissed,
@@ -85,7 +85,7 @@ impl ExpiredReason {
                  not pay the fee; see last_error, and keep it running through the window"
             }
             Self::ForeignClaim => {
-                "another process with the same key claimed as much or more, with a root that this one cannot prove; run one servicer per key"
+                "another process with the same key claimed the session, with a root that this one cannot prove; run one servicer per key"
             }
             Self::ProofWindowMissed => {
                 "a proof was asked for and none was accepted when the proof window closed; see last_error, and keep the servicer and its chain \

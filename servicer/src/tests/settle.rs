@@ -256,6 +256,27 @@ async fn never_replaces_a_larger_claim_but_a_smaller_one() {
     }
 }
 
+/// Another process with the same key replaced our claim: a proof of ours would be invalid, and what is paid is not ours to report.
+#[tokio::test]
+async fn proves_no_claim_of_another_process() {
+    let world = World::start().await;
+    world.relays(2).await;
+    world.go_to(14).await;
+    assert_eq!(world.stage(), Stage::ClaimOnChain);
+    for claim in world.chain.state().claims.values_mut() {
+        claim.root_hash[0] ^= 1;
+    }
+    world.go_to(20).await;
+    let foreign = Stage::Expired {
+        reason: ExpiredReason::ForeignClaim,
+    };
+    assert_eq!(
+        (world.stage(), world.row().settled_upokt),
+        (foreign, Some(Upokt(0)))
+    );
+    assert!(world.included(PROOF).is_empty());
+}
+
 #[tokio::test]
 async fn records_why_a_claim_was_not_paid() {
     let world = World::start().await;

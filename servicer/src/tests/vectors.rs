@@ -267,6 +267,7 @@ fn reads_a_settlement_event_of_the_network() {
         session_id: "f8fc2ffaa810df44455d5b4b3bbc46e0b45108335e90c9e6bb33e1546d13e5cc".into(),
         supplier: "pokt19a3t4yunp0dlpfjrp7qwnzwlrzd5fzs2gjaaaj".parse().unwrap(),
         end: Height(1080),
+        seal: Some(crate::lifecycle::next::tests::sealed()),
         ..crate::lifecycle::next::tests::record()
     };
     let events = [event];

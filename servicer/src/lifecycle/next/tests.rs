@@ -241,6 +241,7 @@ proptest! {
                     }
                     Action::Prove => match proof_step(&record, claim.as_ref(), head) {
                         ProofStep::Proved => record.stage = Stage::ProofOnChain,
+                        ProofStep::Foreign => prop_assert!(false, "our own claim is not foreign"),
                         ProofStep::Wait => break,
                         ProofStep::Send => {
                             prop_assert!(record.claimed_on_chain, "a proof before its claim was seen on chain");
