@@ -19,7 +19,7 @@ use portico_session_cache::{
 use tokio::sync::OnceCell;
 
 use crate::metrics::Metrics;
-use crate::session::meter::{Meter, Prices, budget};
+use crate::session::meter::{Meter, Prices, budget, cost_per_leaf};
 use crate::session::record::{CountSnapshot, Sending, SessionRecord, Windows};
 use crate::session::stage::Stage;
 use crate::session::tree::{SessionTree, SessionTrees};
@@ -289,6 +289,7 @@ impl InfoReader {
             true => Some(self.budget(&staked, &at_end).await?),
             false => None,
         };
+        let cost = cost_per_leaf(&prices, &target_hash);
         let mut suppliers = BTreeMap::new();
         for supplier in &session.suppliers {
             let Ok(address) = supplier.operator_address.parse::<Address>() else {
@@ -297,7 +298,7 @@ impl InfoReader {
             if self.rules.ours.contains(&address) {
                 suppliers.insert(
                     address,
-                    self.session_supplier(&header.session_id, address, prices, max),
+                    self.session_supplier(&header.session_id, address, cost, max),
                 );
             }
         }
@@ -334,21 +335,30 @@ impl InfoReader {
             .and_then(|coin| Upokt::try_from(coin).ok())
             .unwrap_or_default();
         let session = self.chain.session_params().await?;
-        Ok(budget(stake.0, session.num_suppliers_per_session, params))
+        let limit = application.per_session_spend_limit.as_ref();
+        let limit = limit
+            .and_then(|coin| Upokt::try_from(coin).ok())
+            .unwrap_or_default();
+        Ok(budget(
+            stake.0,
+            limit.0,
+            session.num_suppliers_per_session,
+            params,
+        ))
     }
 
     fn session_supplier(
         &self,
         session_id: &str,
         supplier: Address,
-        prices: Prices,
+        cost: u128,
         max: Option<u128>,
     ) -> SessionSupplier {
         let tree = self.trees.find(session_id, &supplier);
         let leaves = tree.as_ref().map_or(0, |tree| {
             u64::try_from(tree.leaves().set.len()).unwrap_or(u64::MAX)
         });
-        let meter = Meter::new(prices.cost_per_relay(), max, leaves);
+        let meter = Meter::new(cost, max, leaves);
         SessionSupplier {
             meter,
             tree: OnceCell::new_with(tree),

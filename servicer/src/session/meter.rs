@@ -10,13 +10,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use portico_protocol::claim;
 use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::shared::Params;
 
 /// Budget of one supplier in one session, in upokt.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    /// Cost of one relay.
+    /// Cost of one relay that becomes a leaf.
     cost: u128,
     /// `None`: not metered.
     max: Option<u128>,
@@ -56,14 +57,42 @@ impl Prices {
     }
 }
 
+/// What a leaf takes from the application in upokt: a relay that met the difficulty stands for all that did not, and a claim is paid so.
+pub(crate) fn cost_per_leaf(prices: &Prices, target_hash: &[u8; 32]) -> u128 {
+    let mut root = [0; 48];
+    root[32..40].copy_from_slice(&prices.compute_units_per_relay.to_be_bytes());
+    root[40..].copy_from_slice(&1_u64.to_be_bytes());
+    let (multiplier, granularity) = (
+        prices.compute_units_to_tokens_multiplier,
+        prices.compute_unit_cost_granularity,
+    );
+    let amount = claim::claim_amount(&root, target_hash, multiplier, granularity);
+    amount.map_or_else(|_| prices.cost_per_relay(), |amount| amount.claimed.0)
+}
+
 /// Budget of one supplier in one session: floor(floor(stake / suppliers) / (pending sessions + 1)), under the params of the session's
 /// end (`pkg/relayer/proxy/relay_meter.go`).
-pub(crate) fn budget(stake_upokt: u128, suppliers_per_session: u64, params: &Params) -> u128 {
+///
+/// A spend limit of the application, when it is above 0, is shared by the suppliers of the session, and bounds it.
+pub(crate) fn budget(
+    stake_upokt: u128,
+    spend_limit_upokt: u128,
+    suppliers_per_session: u64,
+    params: &Params,
+) -> u128 {
     let share = stake_upokt
         .checked_div(u128::from(suppliers_per_session))
         .unwrap_or(stake_upokt);
     let sessions = u128::from(Timing::new(params).num_pending_sessions()).saturating_add(1);
-    share.checked_div(sessions).unwrap_or(share)
+    let share = share.checked_div(sessions).unwrap_or(share);
+    let limit = spend_limit_upokt
+        .checked_div(u128::from(suppliers_per_session))
+        .unwrap_or(spend_limit_upokt);
+    if spend_limit_upokt == 0 {
+        share
+    } else {
+        share.min(limit)
+    }
 }
 
 impl Meter {
@@ -162,7 +191,7 @@ mod tests {
             ..Params::default()
         };
         assert_eq!(
-            budget(1_000_003, 15, &params),
+            budget(1_000_003, 0, 15, &params),
             33_333,
             "floor(floor(1000003 / 15) / (1 + 1))"
         );
@@ -172,6 +201,24 @@ mod tests {
             compute_unit_cost_granularity: 1_000_000,
         };
         assert_eq!(prices.cost_per_relay(), 4_200);
+        assert_eq!(
+            budget(1_000_003, 150_000, 15, &params),
+            10_000,
+            "limit / suppliers"
+        );
+        assert_eq!(
+            budget(1_000_003, 900_000, 15, &params),
+            33_333,
+            "a limit beyond the stake"
+        );
+        let mut target = [0xff; 32];
+        assert_eq!(cost_per_leaf(&prices, &target), 4_200);
+        target[0] = 0x7f;
+        assert_eq!(
+            cost_per_leaf(&prices, &target),
+            8_400,
+            "half of the relays become leaves"
+        );
     }
 
     proptest! {
