@@ -92,8 +92,8 @@ pub struct GatewayConfig {
     /// TLS towards suppliers whose URLs are `https`.
     pub supplier_tls: ClientTls,
     /// Refuses suppliers whose URL leads to a private address or to this machine: whoever stakes a supplier could make the gateway post
-    /// into its own network. Set it on a public network. Default: false.
-    pub refuse_private_suppliers: bool,
+    /// into its own network. Default: where `chain.network` names a public network.
+    pub refuse_private_suppliers: Option<bool>,
     /// Idle connections kept to one supplier. Default 64.
     pub max_idle_per_supplier: usize,
     /// Whether suppliers are asked for a receipt of every call (batches apart), not only of those with `Pocket-Sign-Receipt: true`. Default
@@ -128,7 +128,7 @@ impl Default for GatewayConfig {
             listener: ListenerConfig::default(),
             tls: None,
             supplier_tls: ClientTls::default(),
-            refuse_private_suppliers: false,
+            refuse_private_suppliers: None,
             max_idle_per_supplier: 64,
             request_receipts: false,
             cors_allowed_origins: vec!["*".to_owned()],
@@ -158,6 +158,13 @@ impl GatewayConfig {
     #[must_use]
     pub fn front_door_is_admin(&self) -> bool {
         self.admin_listen.is_none() && self.listen.ip().is_loopback()
+    }
+
+    /// Whether suppliers with private addresses are refused: as `refuse_private_suppliers` says, else on public networks.
+    #[must_use]
+    pub fn refuses_private_suppliers(&self) -> bool {
+        self.refuse_private_suppliers
+            .unwrap_or(self.chain.network.is_some())
     }
 
     /// Ids of the services that are served: those of the applications, in order of the alphabet.

@@ -587,7 +587,7 @@ async fn a_fresh_connection_that_ends_is_the_suppliers_fault() {
 #[tokio::test]
 async fn suppliers_on_private_addresses_are_refused_where_that_is_asked_for() {
     let config = GatewayConfig {
-        refuse_private_suppliers: true,
+        refuse_private_suppliers: Some(true),
         ..limits()
     };
     let (chain, suppliers) = staked(vec![Manner::Honest]).await;

@@ -92,3 +92,18 @@ fn bounds_that_contradict_each_other_are_refused() {
         assert!(said.contains(expected), "{expected} in\n{said}");
     }
 }
+
+#[test]
+fn private_suppliers_are_refused_on_public_networks() {
+    let applications = format!("applications: [{{key: \"{KEY}\", service_id: eth}}]");
+    for (text, refused) in [
+        ("", false),
+        ("chain: {network: main}", true),
+        ("chain: {network: beta}", true),
+        ("chain: {network: main}\nrefuse_private_suppliers: false", false),
+        ("refuse_private_suppliers: true", true),
+    ] {
+        let config = read(&format!("{text}\n{applications}")).unwrap();
+        assert_eq!(config.refuses_private_suppliers(), refused, "{text}");
+    }
+}

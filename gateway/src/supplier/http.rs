@@ -66,7 +66,7 @@ impl HttpTransport {
             fresh: client_without_pool(config, &tls)?,
             max_response_bytes: config.max_response_bytes,
             decoding: Arc::new(Semaphore::new(DECODING_AT_ONCE)),
-            public_only: config.refuse_private_suppliers,
+            public_only: config.refuses_private_suppliers(),
         })
     }
 
@@ -116,7 +116,7 @@ impl HttpTransport {
 
 fn client(config: &GatewayConfig, tls: &ClientTls) -> reqwest::ClientBuilder {
     let builder = tls.http_client();
-    let builder = match config.refuse_private_suppliers {
+    let builder = match config.refuses_private_suppliers() {
         true => builder.dns_resolver(PublicOnly),
         false => builder,
     };
