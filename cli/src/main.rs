@@ -23,6 +23,7 @@ mod localnet;
 mod logs;
 mod metrics;
 mod node;
+mod open_files;
 mod parts;
 mod query;
 mod relay;

@@ -10,6 +10,7 @@ use portico_config::node::NodeConfig;
 use portico_node::{Node, Upkeep, ask_for_snapshot, restore_snapshot, verify_snapshot};
 use portico_store::Manifest;
 
+use crate::open_files;
 use crate::parts::{Parts, signals};
 use crate::roles::read_genesis;
 
@@ -115,6 +116,7 @@ impl NodeArgs {
 
 async fn run(file: &Path) -> Result<()> {
     let config: NodeConfig = load(file)?;
+    open_files::raise(config.listener.max_connections);
     let genesis = read_genesis(&config.genesis)?;
     let registry = crate::metrics::registry()?;
     let open = || Node::open(config, genesis, &registry);

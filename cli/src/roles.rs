@@ -13,6 +13,7 @@ use portico_gateway::Gateway;
 
 use crate::chain::{RoleChainArgs, reached};
 use crate::head_age;
+use crate::open_files;
 use crate::parts::{Parts, signals};
 
 #[derive(Args)]
@@ -40,6 +41,7 @@ pub(crate) fn read_genesis(path: &Path) -> Result<Genesis> {
 impl GatewayArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let config: GatewayConfig = load(&self.file.config)?;
+        open_files::raise(config.listener.max_connections);
         let chain = self.chain.or(&config.chain).follow()?;
         let followed = Arc::clone(&chain);
         let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);

@@ -19,6 +19,7 @@ use portico_servicer::Servicer;
 
 use crate::chain::{RoleChainArgs, reached};
 use crate::head_age;
+use crate::open_files;
 use crate::parts::{Parts, signals};
 
 #[derive(Args)]
@@ -66,6 +67,7 @@ impl ServicerArgs {
     async fn serve(self) -> Result<()> {
         let file = self.config.context("a servicer needs --config FILE")?;
         let config: ServicerConfig = load(&file)?;
+        open_files::raise(config.listener.max_connections);
         let chain = self.chain.or(&config.chain).follow()?;
         let followed = Arc::clone(&chain);
         let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);

@@ -182,3 +182,46 @@ async fn a_wrong_configuration_is_told_without_a_chain() {
     let told = said(&[], &wrong).await;
     assert!(told.contains("chain.chain_id: must be 1 to 50"), "{told}");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn as_many_files_may_be_open_as_the_system_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = network(folder.path(), Value::Null);
+    let file = plan.config_file(Role::Gateway);
+    let limited = |limit: &str| {
+        let mut command = Command::new("sh");
+        command
+            .args([
+                "-c",
+                &format!("ulimit {limit}; exec \"$0\" gateway --config \"$1\""),
+            ])
+            .args([env!("CARGO_BIN_EXE_portico"), file.to_str().unwrap()])
+            .env("RUST_LOG", "warn")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command.spawn().unwrap()
+    };
+    let health = format!("{}/health", plan.gateway_url());
+
+    let mut low = limited("-Sn 200");
+    answer(&health).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", low.id().unwrap())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let [soft, hard] = [3, 4].map(|column| files.split_whitespace().nth(column).unwrap());
+    assert_eq!(soft, hard, "{files}");
+    low.kill().await.unwrap();
+
+    let mut lower = limited("-n 600");
+    answer(&health).await;
+    lower.start_kill().unwrap();
+    let told = lower.wait_with_output().await.unwrap().stderr;
+    let told = String::from_utf8(told).unwrap();
+    assert!(
+        told.contains("LimitNOFILE=") && told.contains("limit=600") && told.contains("max_connections=10000"),
+        "{told}"
+    );
+}
