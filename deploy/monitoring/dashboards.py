@@ -119,8 +119,14 @@ SERVICER = {
                     "Every answer is in the histogram of durations.",
                 ),
                 zero(
+                    "no claim or proof is late, no claim foreign",
+                    f"sum(servicer_deadlines_near_total{{{SEL}}}) + sum(servicer_foreign_claims_total{{{SEL}}})",
+                    "Claims and proofs that the chain did not have two blocks before their window closed; claims that another process with "
+                    "the same key made.",
+                ),
+                zero(
                     "no claim or proof is refused",
-                    f'sum(servicer_transactions_total{{{SEL},outcome="refused"}}) or 0 * sum(servicer_leaves_total{{{SEL}}})',
+                    f'sum(servicer_transactions_total{{{SEL},outcome="refused"}})',
                     "Transactions that the chain did not take; what is not taken before its window closes is not paid.",
                 ),
             ],

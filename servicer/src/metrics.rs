@@ -52,9 +52,26 @@ impl Metrics {
         registry.register(Box::new(sessions.clone()))?;
         let height = IntGauge::new(
             "servicer_block_height",
-            "Newest block that was taken into account.",
+            "Newest block for which claims and proofs were planned.",
         )?;
         registry.register(Box::new(height.clone()))?;
+        // An increase is seen only of a series that was there before it.
+        let deadlines = counters(
+            "servicer_deadlines_near_total",
+            "Claims and proofs that the chain did not have two blocks before their window closed.",
+            &["kind"],
+        )?;
+        let transactions = counters(
+            "servicer_transactions_total",
+            "Claim and proof transactions by outcome.",
+            &["kind", "outcome"],
+        )?;
+        for kind in ["claim", "proof"] {
+            deadlines.with_label_values(&[kind]);
+            for outcome in ["accepted", "refused"] {
+                transactions.with_label_values(&[kind, outcome]);
+            }
+        }
         Ok(Self {
             relays: counters(
                 "servicer_relays_total",
@@ -96,21 +113,13 @@ impl Metrics {
                 "Worth of claims accepted by the chain.",
             )?,
             settled: amount("servicer_settled_upokt_total", "Settled for claims.")?,
-            transactions: counters(
-                "servicer_transactions_total",
-                "Claim and proof transactions by outcome.",
-                &["kind", "outcome"],
-            )?,
+            transactions,
             height,
             foreign_claims: counter(
                 "servicer_foreign_claims_total",
                 "Sessions that another process with the same key claimed: no proof is sent, nothing is reported as paid.",
             )?,
-            deadlines: counters(
-                "servicer_deadlines_near_total",
-                "Claims and proofs that the chain did not have two blocks before their window closed.",
-                &["kind"],
-            )?,
+            deadlines,
         })
     }
 
@@ -173,9 +182,13 @@ impl Metrics {
         self.settled.inc_by(amount(settled));
     }
 
-    /// Sets the gauges after a block; `stages` are those of all sessions.
-    pub(crate) fn block(&self, height: i64, stages: impl Iterator<Item = &'static str>) {
+    /// A block was seen, and what it asks for was planned.
+    pub(crate) fn planned(&self, height: i64) {
         self.height.set(height);
+    }
+
+    /// Sets the gauge of the sessions' `stages`, when a block's work is done.
+    pub(crate) fn stages(&self, stages: impl Iterator<Item = &'static str>) {
         self.sessions.reset();
         for stage in stages {
             self.sessions.with_label_values(&[stage]).inc();

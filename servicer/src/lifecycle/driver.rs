@@ -151,6 +151,7 @@ impl Driver {
         }
         self.sessions.expire(head);
         self.progress.planned(head);
+        self.work.metrics.planned(head.0);
         for (kind, record) in self.flow.alarms(head, &self.views()) {
             let (session, kind) = (&record.session_id, kind.name());
             self.work.metrics.deadline_near(kind);
@@ -255,10 +256,10 @@ impl Driver {
             warn(&error, "old sessions are not deleted");
         }
         self.done = Some(self.newest.clone());
-        self.work.metrics.block(
-            head.0,
-            self.work.trees.all().iter().map(|tree| tree.stage().name()),
-        );
+        let trees = self.work.trees.all();
+        self.work
+            .metrics
+            .stages(trees.iter().map(|tree| tree.stage().name()));
         self.progress.block(head);
     }
 
