@@ -2,6 +2,7 @@
 
 mod check;
 
+use portico_net::budget::{Budget, Budgets};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,7 +26,6 @@ use self::check::{Checked, check};
 use crate::GatewayError;
 use crate::codec::Codec;
 use crate::core::attempt::{Miss, Reply};
-use crate::core::budget::{Budget, Budgets};
 use crate::core::call::Call;
 use crate::core::candidate::Candidate;
 use crate::core::choice::Choice;

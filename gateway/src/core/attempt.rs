@@ -1,12 +1,12 @@
 //! How one try at one supplier ended.
 
+use portico_net::budget::Room;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use portico_protocol::Address;
 use portico_protocol::wire::sdk::types::Header;
 
-use crate::core::budget::Room;
 use crate::core::candidate::Candidate;
 use crate::core::fault::Fault;
 use crate::core::receipt::ReceiptOutcome;

@@ -1,11 +1,11 @@
 //! A call on its way through the gateway.
 
+use portico_net::budget::Budgets;
 use std::sync::Arc;
 
 use portico_relay as relay;
 use tokio::time::Instant;
 
-use crate::core::budget::Budgets;
 use crate::core::choice::Choice;
 
 /// A call to relay; `E` is what its codec must know of it to judge an answer.

@@ -1,10 +1,10 @@
 //! What can be wrong with one supplier's answer, and who pays for it in reputation.
 
+use portico_net::budget::Full;
 use portico_protocol::relay::RelayError as ProtocolError;
 use portico_protocol::wire::pocket::service::RelayMinerError;
 use portico_relay::{MessageFault, RefusalKind};
 
-use crate::core::budget::Full;
 
 /// Longest text of a supplier that is kept, in characters.
 const MAX_TEXT: usize = 200;

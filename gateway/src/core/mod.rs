@@ -1,7 +1,6 @@
 //! Decisions of a relay, pure: state, events, instants and seeds go in, decisions come out. No transport, no codec, no I/O.
 
 pub(crate) mod attempt;
-pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod candidate;
 pub(crate) mod choice;

@@ -2,6 +2,7 @@
 
 mod reuse;
 
+use portico_net::budget::{Budgets, Room, reserve};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,6 @@ use self::reuse::{ObserveConnects, ended_early, observed};
 use super::guard::{PRIVATE, PublicOnly, may_be_public};
 use super::{Message, SupplierTransport};
 use crate::GatewayError;
-use crate::core::budget::{Budgets, Room};
 use crate::core::candidate::Candidate;
 use crate::core::fault::{Fault, shortened};
 
@@ -196,9 +196,7 @@ async fn read(
             return Err(Fault::TooLarge(max_bytes));
         }
         room.grow(chunk.len())?;
-        if body.capacity() - body.len() < chunk.len() {
-            grow(&mut body, chunk.len(), announced);
-        }
+        reserve(&mut body, chunk.len(), announced);
         body.extend_from_slice(&chunk);
     }
     let body = match encodings.is_empty() {
@@ -217,14 +215,6 @@ async fn read(
         room: Some(room),
         receipt,
     })
-}
-
-/// Makes room for a chunk: twice as much as before, but no more than is announced, since what is held should be what counts.
-fn grow(body: &mut Vec<u8>, chunk: usize, announced: usize) {
-    match announced.checked_sub(body.len()) {
-        Some(left) if left >= chunk => body.reserve_exact(body.len().max(chunk).min(left)),
-        _ => body.reserve(chunk),
-    }
 }
 
 /// A body that something on the way compressed, although it was not to: the supplier's program, or a proxy before it.

@@ -5,13 +5,13 @@ pub(crate) mod http;
 
 use ::http::HeaderValue;
 use bytes::Bytes;
+use portico_net::budget::{Budgets, Room};
 use portico_protocol::PublicKey;
 use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_relay::{Exchange, MessageFault, message};
 use serde::Deserialize;
 
-use crate::core::budget::{Budgets, Room};
 use crate::core::candidate::Candidate;
 use crate::core::fault::Fault;
 

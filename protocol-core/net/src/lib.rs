@@ -1,4 +1,4 @@
-//! What every process that listens or dials shares: one bounded listener, and TLS.
+//! What every process that listens or dials shares: one bounded listener, TLS, and a budget of the bytes that are held.
 //!
 //! ```text
 //! accept ─► gate ─► first byte, TLS ─► hyper (HTTP/1.1 or HTTP/2) ─► service ─► the role's router
@@ -20,6 +20,7 @@
 mod activity;
 mod answer;
 mod body;
+pub mod budget;
 mod dial;
 mod gate;
 mod io;
@@ -27,6 +28,7 @@ mod limits;
 mod linger;
 mod listener;
 mod metrics;
+mod parts;
 mod service;
 mod socket;
 pub mod tls;
@@ -34,5 +36,6 @@ pub mod tls;
 pub use dial::{DialError, GrpcConnector, dial_websocket, websocket_url};
 pub use listener::Listener;
 pub use metrics::ListenerMetrics;
+pub use parts::Parts;
 pub use service::{AsIs, ErrorBody, PeerAddr};
 pub use socket::Socket;

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue};
+use portico_net::budget::{Budgets, holding};
 use portico_relay::content_encoding::{self, DecodeError};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::core::budget::{Budget, Budgets, holding};
 use crate::core::error::RelayError;
 use crate::front::error::CallError;
 
@@ -28,10 +28,7 @@ impl Default for Decoder {
     fn default() -> Self {
         Self {
             turns: Semaphore::new(DECODING_AT_ONCE),
-            budgets: Budgets {
-                all: Budget::new(MAX_DECODED_IN_FLIGHT),
-                batch: None,
-            },
+            budgets: Budgets::of_all(MAX_DECODED_IN_FLIGHT),
         }
     }
 }

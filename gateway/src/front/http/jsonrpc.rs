@@ -6,16 +6,16 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use http::StatusCode;
+use portico_net::Parts;
+use portico_net::budget::{Budgets, holding};
 use portico_relay as relay;
 use portico_relay::RpcType;
 
-use super::body::Parts;
 use super::calls::{Asked, Context};
 use super::response::{answer_body, error_response, json_response, no_receipts, reply_response};
 use super::state::Front;
 use crate::codec::jsonrpc::{self, Item, JsonRpc, NotARequest};
 use crate::core::attempt::Reply;
-use crate::core::budget::{Budgets, holding};
 use crate::core::call::Call;
 use crate::front::error::CallError;
 

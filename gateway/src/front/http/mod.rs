@@ -1,6 +1,5 @@
 //! The HTTP front door: JSON-RPC, REST, CometBFT, probes, and pages about errors.
 
-mod body;
 mod calls;
 mod compress;
 mod decode;

@@ -9,13 +9,13 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use portico_net::AsIs;
+use portico_net::budget::holding;
 use portico_protocol::receipt;
 use portico_relay::content_encoding::SUPPORTED;
 
 use super::state::REQUEST_ID;
 use crate::codec::jsonrpc::Id;
 use crate::core::attempt::{Failed, Reply};
-use crate::core::budget::holding;
 use crate::core::receipt::ReceiptOutcome;
 use crate::front::error::CallError;
 

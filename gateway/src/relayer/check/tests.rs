@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use portico_net::budget::Budgets;
 use portico_protocol::wire::cosmos::auth::v1beta1::{BaseAccount, QueryAccountResponse};
 use portico_protocol::wire::cosmos::crypto::secp256k1::PubKey;
 use portico_protocol::wire::pocket::service::RelayRequest;
@@ -9,16 +10,12 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::codec::jsonrpc::{self, Body, Id, JsonRpc};
-use crate::core::budget::{Budget, Budgets};
 
 fn checked(message: Message, header: &SessionHeader, key: &PublicKey, id: &Id) -> Result<Checked, Fault> {
     let call = Call {
         request: relay::Call::json_rpc(String::new(), Bytes::new()),
         expected: id.clone(),
-        budgets: Budgets {
-            all: Budget::new(0),
-            batch: None,
-        },
+        budgets: Budgets::of_all(0),
         wants_receipt: false,
         choice: None,
         deadline: Instant::now(),

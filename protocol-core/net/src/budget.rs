@@ -1,32 +1,34 @@
-//! How many bytes of answers may be held at a time: for one batch, and for all callers together.
+//! How many bytes of requests and answers may be held at a time: for one batch, and for all callers together.
 //!
-//! Bytes count from their arrival until the caller has taken the whole answer. What does not fit is refused, never waited for: whoever
-//! waits holds bytes too. Callers who take large answers slowly cannot use up what small answers need.
+//! Bytes count from their arrival until nobody holds them: of an answer, until the caller has taken all of it. What does not fit is refused,
+//! never waited for: whoever waits holds bytes too. Callers who take large answers slowly cannot use up what small answers need.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// Answers up to this size, in bytes, may use all of a budget; what is beyond leaves a quarter of it alone.
+/// Bodies up to this size, in bytes, may use all of a budget; what is beyond leaves a quarter of it alone.
 const SMALL: usize = 64 << 10;
 
 /// Bytes that may be held, and those that are.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     limit: usize,
     held: AtomicUsize,
 }
 
 impl Budget {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
+    /// A budget of so many bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
             held: AtomicUsize::new(0),
         })
     }
 
-    /// What answers beyond [`SMALL`] may use.
+    /// What bodies beyond [`SMALL`] may use.
     const fn limit_for_large(&self) -> usize {
         self.limit - self.limit / 4
     }
@@ -46,18 +48,28 @@ impl Budget {
     }
 }
 
-/// The budgets that an answer counts in.
+/// The budgets that a body counts in.
 #[derive(Clone, Debug)]
-pub(crate) struct Budgets {
+pub struct Budgets {
     /// All callers'.
-    pub(crate) all: Arc<Budget>,
+    pub all: Arc<Budget>,
     /// The batch's, if the call is part of one.
-    pub(crate) batch: Option<Arc<Budget>>,
+    pub batch: Option<Arc<Budget>>,
 }
 
 impl Budgets {
+    /// A budget of `limit` bytes for all callers.
+    #[must_use]
+    pub fn of_all(limit: usize) -> Self {
+        Self {
+            all: Budget::new(limit),
+            batch: None,
+        }
+    }
+
     /// Room for no bytes yet.
-    pub(crate) fn room(&self) -> Room {
+    #[must_use]
+    pub fn room(&self) -> Room {
         Room {
             budgets: self.clone(),
             bytes: 0,
@@ -67,7 +79,7 @@ impl Budgets {
 
 /// Which budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
+pub enum Full {
     /// The batch's, of so many bytes.
     Batch(usize),
     /// All callers'.
@@ -76,14 +88,17 @@ pub(crate) enum Full {
 
 /// Bytes that are held; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub struct Room {
     budgets: Budgets,
     bytes: usize,
 }
 
 impl Room {
     /// Makes the room `bytes` larger, or leaves it as it is.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+    ///
+    /// # Errors
+    /// When a budget has not as much left.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Full> {
         let Budgets { all, batch } = &self.budgets;
         if let Some(batch) = batch.as_ref().filter(|batch| !batch.hold(bytes, batch.limit)) {
             return Err(Full::Batch(batch.limit));
@@ -111,8 +126,20 @@ impl Drop for Room {
     }
 }
 
+/// Makes space for a chunk: twice as much as before, but no more than is announced, since what is held should be what counts.
+pub fn reserve(body: &mut Vec<u8>, chunk: usize, announced: usize) {
+    if body.capacity() - body.len() >= chunk {
+        return;
+    }
+    match announced.checked_sub(body.len()) {
+        Some(left) if left >= chunk => body.reserve_exact(body.len().max(chunk).min(left)),
+        _ => body.reserve(chunk),
+    }
+}
+
 /// The same bytes, which hold `rooms` until the last of them is dropped: a server keeps bytes long after it has taken a body.
-pub(crate) fn holding(bytes: Bytes, rooms: Vec<Room>) -> Bytes {
+#[must_use]
+pub fn holding(bytes: Bytes, rooms: Vec<Room>) -> Bytes {
     struct Held {
         bytes: Bytes,
         _rooms: Vec<Room>,

@@ -6,18 +6,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 
 /// A body of known length in parts, none of which is copied.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub struct Parts {
     parts: VecDeque<Bytes>,
     /// Bytes of all of them.
     left: u64,
 }
 
 impl Parts {
-    pub(crate) fn new(parts: Vec<Bytes>) -> Self {
+    /// A body of these parts, in this order.
+    #[must_use]
+    pub fn new(parts: Vec<Bytes>) -> Self {
         let length: usize = parts.iter().map(Bytes::len).sum();
         Self {
             parts: parts.into(),
