@@ -266,7 +266,8 @@ impl Default for TxConfig {
 pub struct LimitsConfig {
     /// Relays in progress at a time, each with a reserved place in the leaf writer's queue. Default 1024.
     pub max_in_flight: usize,
-    /// Bytes of request bodies and backend answers held at a time. Default 256 MiB.
+    /// Bytes of request bodies, leaves and answers held at a time, each until it is sent or written; a quarter is kept for those up to
+    /// 64 KiB. What does not fit is refused with HTTP 503. Default 128 MiB.
     pub max_buffered_bytes: usize,
     /// Threads that verify ring signatures; 0 (the default) takes one per processor.
     pub verify_threads: usize,
@@ -280,7 +281,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             max_in_flight: 1024,
-            max_buffered_bytes: 256 << 20,
+            max_buffered_bytes: 128 << 20,
             verify_threads: 0,
             max_sessions: 10_000,
             shutdown_grace_ms: 10_000,

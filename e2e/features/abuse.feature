@@ -21,14 +21,13 @@ Feature: Hostile clients harm nobody else
     When 12 hostile clients attack the gateway with slow-readers for 8 seconds
     Then no call failed
     And the gateway used no more than 256 MiB
-    # Body, payload and signed response of an answer are up to four copies, of which the servicer's budget counts one.
-    And the servicer used no more than 512 MiB
+    And the servicer used no more than 256 MiB
 
   Scenario: A batch of thirty answers of 15 MB
     When 1 hostile client attacks the gateway with big-batches for 8 seconds
     Then no call failed
     And the gateway used no more than 256 MiB
-    And the servicer used no more than 512 MiB
+    And the servicer used no more than 256 MiB
 
   Scenario Outline: Bodies of 100 MB are refused, and the refusal arrives
     When 3 hostile clients attack the <role> with big-bodies for 6 seconds

@@ -29,7 +29,6 @@
 //! Start reading at `relay/serve.rs`, then `lifecycle/next.rs` and `lifecycle/plan.rs`.
 
 mod backend;
-mod buffers;
 mod error;
 mod front;
 mod handle;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portico_client::{Blocks, Chain};
 use portico_config::servicer::{ServiceConfig, ServicerConfig};
+use portico_net::budget::Budgets;
 use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
 use portico_protocol::{Address, ServiceId, SigningKey};
@@ -18,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::{self, BackendMetrics, Backends};
-use crate::buffers::Buffers;
 use crate::error::ServicerError;
 use crate::front::admin::{self, Admin};
 use crate::front::relay::RelayEndpoint;
@@ -89,7 +89,7 @@ impl Servicer {
         check(&config)?;
         let keys = keys(&config)?;
         let client = backend::client().map_err(|error| setup("the backend client", error))?;
-        let buffers = Buffers::new(config.limits.max_buffered_bytes);
+        let buffers = Budgets::of_all(config.limits.max_buffered_bytes);
         let backend_metrics = BackendMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
         let shared = backend::Shared {
             client,

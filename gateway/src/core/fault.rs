@@ -5,7 +5,6 @@ use portico_protocol::relay::RelayError as ProtocolError;
 use portico_protocol::wire::pocket::service::RelayMinerError;
 use portico_relay::{MessageFault, RefusalKind};
 
-
 /// Longest text of a supplier that is kept, in characters.
 const MAX_TEXT: usize = 200;
 /// Bytes of a body that are looked at for its beginning: as many as the longest text may take.

@@ -4,16 +4,22 @@
 
 use std::io::Read;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use portico_net::budget::Room;
 
 use super::BackendError;
-use crate::buffers::Room;
 
 /// Bytes decoded at a time, so that the bound is seen in time.
 const STEP: usize = 64 << 10;
 
-/// Decodes `body`; `None` when `encoding` is one that does nothing.
+/// Whether `encoding` is one that changes anything.
+pub(super) fn does_something(encoding: &str) -> bool {
+    let encoding = encoding.trim();
+    !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")
+}
+
+/// Decodes `body`, after `space` bytes that the caller fills; what comes out counts in `room`.
 ///
 /// # Errors
 /// [`BackendError::Encoding`] for other encodings than gzip and deflate and for damaged bytes, [`BackendError::TooLarge`] beyond `max` bytes,
@@ -21,40 +27,35 @@ const STEP: usize = 64 << 10;
 pub(super) async fn decoded(
     encoding: &str,
     body: Bytes,
+    space: usize,
     max: usize,
     mut room: Room,
-) -> Result<(Option<Bytes>, Room), BackendError> {
+) -> Result<(Vec<u8>, Room), BackendError> {
     let encoding = encoding.trim().to_ascii_lowercase();
-    if body.is_empty() || encoding.is_empty() || encoding == "identity" {
-        return Ok((None, room));
-    }
     let work = move || {
         let plain = match encoding.as_str() {
-            "gzip" | "x-gzip" => read(MultiGzDecoder::new(&body[..]), max, &mut room),
-            "deflate" => read(ZlibDecoder::new(&body[..]), max, &mut room),
+            "gzip" | "x-gzip" => read(MultiGzDecoder::new(&body[..]), space, max, &mut room),
+            "deflate" => read(ZlibDecoder::new(&body[..]), space, max, &mut room),
             _ => Err(BackendError::Encoding),
         };
-        plain.map(|plain| (Some(plain), room))
+        plain.map(|plain| (plain, room))
     };
     let decoding = tokio::task::spawn_blocking(work);
     decoding.await.unwrap_or(Err(BackendError::Encoding))
 }
 
-fn read(mut from: impl Read, max: usize, room: &mut Room) -> Result<Bytes, BackendError> {
-    let mut plain = BytesMut::new();
+fn read(mut from: impl Read, space: usize, max: usize, room: &mut Room) -> Result<Vec<u8>, BackendError> {
+    let mut plain = vec![0; space];
     let mut step = vec![0; STEP];
     loop {
         let count = from.read(&mut step).map_err(|_| BackendError::Encoding)?;
         if count == 0 {
-            return Ok(plain.freeze());
+            return Ok(plain);
         }
-        let length = plain.len().saturating_add(count);
-        if length > max {
+        if (plain.len() - space).saturating_add(count) > max {
             return Err(BackendError::TooLarge(max));
         }
-        if !room.grow_to(length) {
-            return Err(BackendError::NoRoom);
-        }
+        room.grow(count).map_err(|_| BackendError::NoRoom)?;
         plain.extend_from_slice(&step[..count]);
     }
 }
@@ -63,8 +64,9 @@ fn read(mut from: impl Read, max: usize, room: &mut Room) -> Result<Bytes, Backe
 mod tests {
     use std::io::Write;
 
+    use portico_net::budget::Budgets;
+
     use super::*;
-    use crate::buffers::Buffers;
 
     fn gzip(bytes: &[u8]) -> Bytes {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -72,21 +74,22 @@ mod tests {
         encoder.finish().unwrap().into()
     }
 
-    async fn decode(encoding: &str, body: Bytes, max: usize) -> Result<Option<Bytes>, BackendError> {
-        let room = Buffers::new(1 << 20).room(0).unwrap();
-        decoded(encoding, body, max, room).await.map(|(plain, _)| plain)
+    async fn decode(encoding: &str, body: Bytes, max: usize) -> Result<Vec<u8>, BackendError> {
+        let room = Budgets::of_all(1 << 20).room();
+        let decoding = decoded(encoding, body, 2, max, room).await;
+        decoding.map(|(plain, _)| plain)
     }
 
     #[tokio::test]
     async fn decodes_what_a_node_encodes_unasked() {
         let plain = decode("GZIP", gzip(b"answer"), 100).await.unwrap();
-        assert_eq!(plain.unwrap(), "answer");
+        assert_eq!(plain, b"\0\0answer");
         let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(b"answer").unwrap();
         let plain = decode("deflate", encoder.finish().unwrap().into(), 100).await;
-        assert_eq!(plain.unwrap().unwrap(), "answer");
-        for encoding in ["", "identity"] {
-            assert_eq!(decode(encoding, "x".into(), 100).await.unwrap(), None);
+        assert_eq!(plain.unwrap(), b"\0\0answer");
+        for (encoding, does) in [("", false), (" Identity", false), ("gzip", true), ("br", true)] {
+            assert_eq!(does_something(encoding), does, "{encoding}");
         }
     }
 

@@ -13,19 +13,20 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portico_config::Secret;
 use portico_config::servicer::{BackendConfig, BasicAuth, NodeConfig};
 use portico_config::tls::ClientTls as TlsFiles;
+use portico_net::budget::{Budgets, holding, reserve};
 use portico_net::tls::ClientTls;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::{PokthttpRequest, PokthttpResponse};
 use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint};
 use reqwest::Url;
 use tokio::time::Instant;
 
-use super::encoding::decoded;
+use super::encoding::{decoded, does_something};
 use super::headers::{Allowed, forwarded, pocket_headers, relayed_headers};
 use super::pool::{Asked, Pool, Tried};
 use super::target::target;
 use super::{BackendError, Message};
-use crate::buffers::Buffers;
 
 /// Idle connections kept per backend host.
 const MAX_IDLE_PER_HOST: usize = 256;
@@ -33,6 +34,12 @@ const MAX_IDLE_PER_HOST: usize = 256;
 const IDLE_SECONDS: u64 = 90;
 /// Time for connecting to a node; until then nothing of a request was sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Buffer kept back for an answer whose length is announced, at most.
+const MAX_RESERVED: usize = 64 << 10;
+/// Number of `POKTHTTPResponse.body_bz`, the last of its fields.
+const BODY: u32 = 3;
+/// Most bytes that number and length of the body take: one, and those of a 64-bit number.
+const MAX_BODY_KEY: usize = 11;
 
 /// A node that is asked over HTTP.
 #[derive(Debug)]
@@ -57,7 +64,7 @@ pub(super) struct HttpCall {
 pub(super) struct Limits {
     pub(super) timeout_ms: u64,
     pub(super) max_response_bytes: usize,
-    pub(super) buffers: Buffers,
+    pub(super) buffers: Budgets,
 }
 
 /// What is passed on between relays and the nodes of a backend.
@@ -321,49 +328,98 @@ impl HttpExchange {
     }
 }
 
+/// Reads an answer into its payload: the body is where it is to be from the first byte on, and copied nowhere.
 async fn read(
     mut response: reqwest::Response,
     limits: &Limits,
     returned: &Allowed,
 ) -> Result<Message, BackendError> {
     let max = limits.max_response_bytes;
-    let limit = u64::try_from(max).unwrap_or(u64::MAX);
-    if response.content_length().is_some_and(|length| length > limit) {
+    let announced = response
+        .content_length()
+        .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced.is_some_and(|length| length > max) {
         return Err(BackendError::TooLarge(max));
     }
-    let mut body = BytesMut::new();
-    let mut room = limits.buffers.room(0).ok_or(BackendError::NoRoom)?;
+    let encoding = match response.headers().get(CONTENT_ENCODING) {
+        Some(encoding) => Some(encoding.to_str().map_err(|_| BackendError::Encoding)?.to_owned()),
+        None => None,
+    };
+    let encoding = encoding.filter(|encoding| does_something(encoding));
+    let status = response.status().as_u16();
+    let head = |headers: &HeaderMap, decoded_length| PokthttpResponse {
+        status_code: u32::from(status),
+        header: relayed_headers(headers, decoded_length, returned),
+        body_bz: Bytes::new(),
+    };
+    let mut payload = Payload::new(
+        head(response.headers(), encoding.as_ref().map(|_| max)),
+        announced,
+    );
+    let announced = announced.map_or(0, |length| length.saturating_add(payload.space));
+    let mut room = limits.buffers.room();
     while let Some(chunk) = response.chunk().await.map_err(BackendError::Unreachable)? {
-        let length = body.len().saturating_add(chunk.len());
-        if length > max {
+        if payload.body_length().saturating_add(chunk.len()) > max {
             return Err(BackendError::TooLarge(max));
         }
-        if !room.grow_to(length) {
-            return Err(BackendError::NoRoom);
-        }
-        body.extend_from_slice(&chunk);
+        room.grow(chunk.len()).map_err(|_| BackendError::NoRoom)?;
+        reserve(&mut payload.bytes, chunk.len(), announced);
+        payload.bytes.extend_from_slice(&chunk);
     }
-    let (mut body, mut decoded_length) = (body.freeze(), None);
-    if let Some(encoding) = response.headers().get(CONTENT_ENCODING) {
-        let encoding = encoding.to_str().map_err(|_| BackendError::Encoding)?;
-        let plain;
-        (plain, room) = decoded(encoding, body.clone(), max, room).await?;
-        if let Some(plain) = plain {
-            decoded_length = Some(plain.len());
-            body = plain;
+    if let Some(encoding) = encoding {
+        let mut length = None;
+        if payload.body_length() > 0 {
+            // In room of its own until the encoded bytes are gone, with theirs.
+            let body = Bytes::from(std::mem::take(&mut payload.bytes)).slice(payload.space..);
+            let decoding = decoded(&encoding, body, payload.space, max, limits.buffers.room());
+            (payload.bytes, room) = decoding.await?;
+            length = Some(payload.body_length());
         }
+        payload.head = head(response.headers(), length);
     }
-    let status = response.status().as_u16();
-    let answer = PokthttpResponse {
-        status_code: u32::from(status),
-        header: relayed_headers(response.headers(), decoded_length, returned),
-        body_bz: body,
-    };
     Ok(Message {
         status,
-        payload: answer.encode_to_vec().into(),
-        _room: room,
+        payload: holding(payload.finish(), vec![room]),
     })
+}
+
+/// A serialized `POKTHTTPResponse` in the making: space for everything before the body, whose length is not known yet, and the body.
+struct Payload {
+    /// The answer without its body.
+    head: PokthttpResponse,
+    bytes: Vec<u8>,
+    space: usize,
+}
+
+impl Payload {
+    fn new(head: PokthttpResponse, announced: Option<usize>) -> Self {
+        let space = head.encoded_len().saturating_add(MAX_BODY_KEY);
+        let mut bytes = Vec::with_capacity(space.saturating_add(announced.unwrap_or(0).min(MAX_RESERVED)));
+        bytes.resize(space, 0);
+        Self { head, bytes, space }
+    }
+
+    fn body_length(&self) -> usize {
+        self.bytes.len().saturating_sub(self.space)
+    }
+
+    /// Writes the head right before the body.
+    fn finish(mut self) -> Bytes {
+        let mut head = self.head.encode_to_vec();
+        if self.body_length() > 0 {
+            encode_key(BODY, WireType::LengthDelimited, &mut head);
+            encode_varint(self.body_length() as u64, &mut head);
+        }
+        let Some(start) = self.space.checked_sub(head.len()) else {
+            // An encoded answer of which nothing had to be decoded has another head than the one that space was left for.
+            head.extend_from_slice(self.bytes.get(self.space..).unwrap_or_default());
+            return head.into();
+        };
+        if let Some(space) = self.bytes.get_mut(start..self.space) {
+            space.copy_from_slice(&head);
+        }
+        Bytes::from(self.bytes).slice(start..)
+    }
 }
 
 fn configured_headers(headers: &BTreeMap<String, Secret>, key: &str) -> Result<HeaderMap, (String, String)> {

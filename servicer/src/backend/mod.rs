@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portico_config::servicer::{BackendConfig, DEFAULT_CLASS, RpcType, ServiceConfig};
+use portico_net::budget::Budgets;
 use portico_protocol::ServiceId;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::PokthttpRequest;
@@ -47,7 +48,6 @@ use self::metrics::Labels;
 use self::node_state::{Out, Rules};
 use self::pool::{Node, Pool, Tried};
 use self::target::path_of;
-use crate::buffers::{Buffers, Room};
 
 /// Bodies up to this size are looked into where they are; larger ones on a thread for work that takes long.
 const MAX_INLINE: usize = 64 << 10;
@@ -57,10 +57,8 @@ const MAX_INLINE: usize = 64 << 10;
 pub(crate) struct Message {
     /// HTTP status of the backend.
     pub(crate) status: u16,
-    /// Serialized `POKTHTTPResponse`.
+    /// Serialized `POKTHTTPResponse`, which counts in the budget of held bytes until the last slice of it is dropped.
     pub(crate) payload: Bytes,
-    /// Held until the message is signed and recorded.
-    pub(crate) _room: Room,
 }
 
 /// Why a backend gave no answer.
@@ -177,7 +175,7 @@ struct Endpoint {
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) client: reqwest::Client,
-    pub(crate) buffers: Buffers,
+    pub(crate) buffers: Budgets,
     pub(crate) metrics: BackendMetrics,
     /// Relays in progress of a service that has no bound of its own.
     pub(crate) max_in_flight: usize,

@@ -4,17 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
+use portico_net::Parts;
+use portico_net::budget::{holding, reserve};
 use portico_protocol::receipt;
+use portico_protocol::wire::pocket::service::RelayResponse;
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
 use tokio_util::task::TaskTracker;
 
-use crate::buffers::Room;
 use crate::metrics::Metrics;
 use crate::relay::refusal::{HttpRefusal, Refusal};
 use crate::relay::serve::{Answer, Asked, Relays};
@@ -23,6 +27,8 @@ use crate::relay::serve::{Answer, Asked, Relays};
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// Number of `RelayResponse.payload`, the second of its fields.
+const PAYLOAD: u32 = 2;
 /// Header that says which of a service's backends is meant.
 const RPC_TYPE: &str = "rpc-type";
 
@@ -63,45 +69,42 @@ impl RelayEndpoint {
             let _place = self.relays.admittance.reading()?;
             tokio::time::timeout(BODY_TIMEOUT, self.read(request)).await
         };
-        let (body, room) = reading.map_err(|_| Refusal::Body)??;
+        let body = reading.map_err(|_| Refusal::Body)??;
         let relays = Arc::clone(&self.relays);
-        let work = async move {
-            let _room = room;
-            relays.serve(body, &asked).await
-        };
+        let work = async move { relays.serve(body, &asked).await };
         self.tasks.spawn(work).await.map_err(|_| Refusal::Stopping)?
     }
 
-    /// Reads the body; what it takes of the buffers grows with what arrived, so that a slow sender holds little.
-    async fn read(&self, request: Request) -> Result<(Bytes, Room), Refusal> {
+    /// Reads the body; what it takes of the buffers grows with what arrived, so that a slow sender holds little. It is given back when nothing
+    /// holds the body any more.
+    async fn read(&self, request: Request) -> Result<Bytes, Refusal> {
         let too_large = || Refusal::RequestTooLarge(self.max_body_bytes);
-        if content_length(&request).is_some_and(|bytes| bytes > self.max_body_bytes) {
+        let announced = content_length(&request);
+        if announced.is_some_and(|bytes| bytes > self.max_body_bytes) {
             return Err(too_large());
         }
-        let full = || Refusal::Overloaded("buffered bytes");
-        let mut room = self.relays.buffers.room(0).ok_or_else(full)?;
-        let (mut stream, mut body) = (request.into_body(), BytesMut::new());
+        let mut room = self.relays.buffers.room();
+        let (mut stream, mut body) = (request.into_body(), Vec::new());
         while let Some(frame) = stream.frame().await {
             let Ok(data) = frame.map_err(|_| Refusal::Body)?.into_data() else {
                 continue;
             };
-            let length = body.len().saturating_add(data.len());
-            if length > self.max_body_bytes {
+            if body.len().saturating_add(data.len()) > self.max_body_bytes {
                 return Err(too_large());
             }
-            if !room.grow_to(length) {
-                return Err(full());
-            }
+            let fits = room.grow(data.len());
+            fits.map_err(|_| Refusal::Overloaded("buffered bytes"))?;
+            reserve(&mut body, data.len(), announced.unwrap_or(0));
             body.extend_from_slice(&data);
         }
-        Ok((body.freeze(), room))
+        Ok(holding(body.into(), vec![room]))
     }
 }
 
 async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Response {
     let metrics = Arc::clone(&endpoint.metrics);
     match endpoint.answer(request).await {
-        Ok(answer) => served(&answer),
+        Ok(answer) => served(answer),
         Err(refusal) => {
             metrics.relay(refusal.reason().row().name);
             tracing::debug!(refusal = &refusal as &dyn std::error::Error, "relay refused");
@@ -110,12 +113,9 @@ async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Respo
     }
 }
 
-fn served(answer: &Answer) -> Response {
-    let mut response = (
-        [(CONTENT_TYPE, "application/octet-stream")],
-        answer.response.encode_to_vec(),
-    )
-        .into_response();
+fn served(answer: Answer) -> Response {
+    let body = Body::new(Parts::new(encoded(answer.response)));
+    let mut response = ([(CONTENT_TYPE, "application/octet-stream")], body).into_response();
     let receipt = answer
         .receipt
         .as_deref()
@@ -126,6 +126,21 @@ fn served(answer: &Answer) -> Response {
             .insert(HeaderName::from_static(receipt::HEADER), receipt);
     }
     response
+}
+
+/// The response's bytes in the order of its fields, with the payload as it is: it counts in the budget of held bytes until it is sent.
+fn encoded(mut response: RelayResponse) -> Vec<Bytes> {
+    let payload = std::mem::take(&mut response.payload);
+    let before = RelayResponse {
+        meta: response.meta.take(),
+        ..RelayResponse::default()
+    };
+    let (mut before, after) = (before.encode_to_vec(), response.encode_to_vec());
+    if !payload.is_empty() {
+        encode_key(PAYLOAD, WireType::LengthDelimited, &mut before);
+        encode_varint(payload.len() as u64, &mut before);
+    }
+    vec![before.into(), payload, after.into()]
 }
 
 fn refused(refusal: HttpRefusal) -> Response {
@@ -155,4 +170,34 @@ fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
 
 fn content_length(request: &Request) -> Option<usize> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_protocol::wire::pocket::service::{RelayMinerError, RelayResponseMetadata};
+
+    use super::*;
+
+    #[test]
+    fn parts_are_the_bytes_of_the_whole() {
+        let whole = RelayResponse {
+            meta: Some(RelayResponseMetadata {
+                session_header: None,
+                supplier_operator_signature: vec![1; 64],
+            }),
+            payload: Bytes::from(vec![2; 300]),
+            relay_miner_error: Some(RelayMinerError {
+                code: 3,
+                ..RelayMinerError::default()
+            }),
+            payload_hash: vec![4; 32],
+        };
+        let without_payload = RelayResponse {
+            payload: Bytes::new(),
+            ..whole.clone()
+        };
+        for response in [whole, without_payload, RelayResponse::default()] {
+            assert_eq!(encoded(response.clone()).concat(), response.encode_to_vec());
+        }
+    }
 }

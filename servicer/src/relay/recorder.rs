@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use portico_config::servicer::Durability;
+use portico_net::budget::Room;
 use portico_protocol::relay::MinedRelay;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_protocol::{Address, difficulty};
@@ -34,6 +35,8 @@ pub(crate) struct Recorder {
 #[derive(Debug)]
 pub(crate) struct Reserved {
     slot: Slot,
+    /// For the bytes of the leaf, until they are written.
+    room: Room,
     /// `None` beyond the budget, when the operator chose to serve anyway.
     budget: Option<Reservation>,
 }
@@ -76,12 +79,12 @@ impl Recorder {
         }
     }
 
-    /// A place for one message in the writer's queue and in the budget of `supplier`.
-    pub(crate) fn reserve(&self, supplier: &SessionSupplier) -> Result<Reserved, Refusal> {
+    /// A place for one message in the writer's queue, where it holds `room`, and in the budget of `supplier`.
+    pub(crate) fn reserve(&self, supplier: &SessionSupplier, room: Room) -> Result<Reserved, Refusal> {
         let slot = self.writer.slot().ok_or(Refusal::Overloaded("leaf writer"))?;
         match supplier.meter.reserve() {
             None if !self.over_servicing => Err(Refusal::OverServiced),
-            budget => Ok(Reserved { slot, budget }),
+            budget => Ok(Reserved { slot, room, budget }),
         }
     }
 
@@ -125,7 +128,7 @@ impl Recorder {
     /// Records a signed message. Unless its service is `bounded`, it is on disk when this returns.
     pub(crate) async fn record(&self, admission: Admission, signed: &Signed<'_>) -> Result<(), Refusal> {
         let Admission {
-            reserved: Reserved { slot, budget },
+            reserved: Reserved { slot, room, budget },
             tree,
             in_flight,
             target_hash,
@@ -134,7 +137,7 @@ impl Recorder {
             Ok((relay, budget)) => {
                 count(&tree.counts.applicable);
                 let hash = relay.hash;
-                let written = slot.append(Arc::clone(&tree), relay, budget, in_flight);
+                let written = slot.append(Arc::clone(&tree), relay, room, budget, in_flight);
                 if signed.durability == Durability::Strict {
                     match written.await.map_err(|_| Refusal::Stopping)?? {
                         Appended::Leaf => {}

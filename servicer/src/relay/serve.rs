@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use portico_net::budget::{Budgets, Room};
 use portico_protocol::Height;
 use portico_protocol::receipt;
 use portico_protocol::relay::{RelayError, sign_response};
@@ -12,7 +13,6 @@ use portico_relay::Exchange as _;
 use tokio::time::Instant;
 
 use crate::backend::BackendError;
-use crate::buffers::Buffers;
 use crate::metrics::Metrics;
 use crate::relay::admittance::Admittance;
 use crate::relay::recorder::{Recorder, Signed};
@@ -33,7 +33,7 @@ pub(crate) struct Relays {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) replays: Arc<Replays>,
     pub(crate) recorder: Recorder,
-    pub(crate) buffers: Buffers,
+    pub(crate) buffers: Budgets,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -60,7 +60,7 @@ impl Relays {
         let bytes = body.len();
         let rpc_type = asked.rpc_type.as_deref();
         let request = self.served.accept(served::decode(body)?, bytes, rpc_type)?;
-        let response = self.answer(&request).await?;
+        let response = self.answer(&request, bytes).await?;
         let receipt = match asked.receipt {
             true => receipt::sign(&request.relay, &response, &request.key).ok(),
             false => None,
@@ -69,7 +69,7 @@ impl Relays {
     }
 
     /// Every check is made before the backend is asked; the answer leaves after its leaf is on disk.
-    async fn answer(&self, request: &Request) -> Result<RelayResponse, Refusal> {
+    async fn answer(&self, request: &Request, bytes: usize) -> Result<RelayResponse, Refusal> {
         let started = Instant::now();
         let (meta, header) = served::parts(&request.relay)?;
         let session = self.session(request).await?;
@@ -81,7 +81,8 @@ impl Relays {
         // Verified first, reserved after: a forged request holds no budget.
         let first_sight = self.replays.first_sight(&meta.signature);
         let first_sight = first_sight.ok_or(Refusal::Replayed)?;
-        let reserved = self.recorder.reserve(supplier)?;
+        let leaf = self.room(bytes)?;
+        let reserved = self.recorder.reserve(supplier, leaf)?;
         let admission = self.recorder.admit(&session, request.supplier, reserved).await?;
         first_sight.keep();
 
@@ -100,6 +101,14 @@ impl Relays {
         self.recorder.record(admission, &signed).await?;
         self.metrics.served(started.elapsed());
         Ok(response)
+    }
+
+    /// Room for the leaf of a request of so many bytes, which it repeats.
+    fn room(&self, bytes: usize) -> Result<Room, Refusal> {
+        let mut room = self.buffers.room();
+        let fits = room.grow(bytes);
+        fits.map_err(|_| Refusal::Overloaded("buffered bytes"))?;
+        Ok(room)
     }
 
     /// The request's session. One that has to be asked for waits in places of its own.

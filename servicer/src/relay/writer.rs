@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use portico_net::budget::Room;
 use portico_protocol::relay::MinedRelay;
 use portico_smst::Path;
 use tokio::sync::{mpsc, oneshot};
@@ -27,6 +28,8 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 pub(crate) struct Append {
     pub(crate) tree: Arc<SessionTree>,
     pub(crate) relay: MinedRelay,
+    /// For the relay's bytes.
+    pub(crate) room: Room,
     pub(crate) reservation: Reservation,
     /// Keeps the session open until the leaf is written.
     pub(crate) place: InFlight,
@@ -63,6 +66,7 @@ impl Slot {
         self,
         tree: Arc<SessionTree>,
         relay: MinedRelay,
+        room: Room,
         reservation: Reservation,
         place: InFlight,
     ) -> oneshot::Receiver<Result<Appended, AppendError>> {
@@ -70,6 +74,7 @@ impl Slot {
         self.0.send(Append {
             tree,
             relay,
+            room,
             reservation,
             place,
             done,
@@ -244,11 +249,13 @@ impl Taken {
     fn finish(self, failed: bool) {
         let Append {
             tree,
-            relay: _,
+            relay,
+            room,
             reservation,
             place: _place,
             done,
         } = self.append;
+        drop((relay, room)); // before the answer goes: its client may send the next request at once
         if failed {
             let _ = done.send(Err(AppendError::Failed));
             return;

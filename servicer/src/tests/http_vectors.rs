@@ -6,13 +6,13 @@ use std::sync::Mutex;
 
 use http_body_util::BodyExt;
 use portico_config::servicer::{BackendConfig, RpcType};
+use portico_net::budget::Budgets;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_relay::Exchange as _;
 use serde::Deserialize;
 
 use super::*;
 use crate::backend::{self, BackendMetrics, Backends, Shared};
-use crate::buffers::Buffers;
 
 const RECORDED: &str = include_str!("../../../testdata/go-wire-transports/http.json");
 const REFUSALS: &str = include_str!("../../../testdata/go-wire-transports/refusals.json");
@@ -170,7 +170,7 @@ async fn through_ours(recorded: &Recorded) -> (Got, Result<PokthttpResponse, Str
     }
     let shared = Shared {
         client: backend::client().unwrap(),
-        buffers: Buffers::new(64 << 20),
+        buffers: Budgets::of_all(64 << 20),
         metrics: BackendMetrics::new(&prometheus::Registry::new()).unwrap(),
         max_in_flight: 1,
     };

@@ -7,6 +7,7 @@ mod faulty;
 mod floods;
 mod http_vectors;
 mod ledger;
+mod memory;
 mod refusals;
 mod relays;
 mod settle;
@@ -79,6 +80,7 @@ impl Backend {
             "/404" => return (http::StatusCode::NOT_FOUND, "no such thing").into_response(),
             "/wait" => backend.gate.acquire().await.unwrap().forget(),
             "/never" => std::future::pending().await,
+            "/huge" => return Body::from(vec![0; memory::HUGE]).into_response(),
             "/large" => return Body::from(vec![0; 64 << 10]).into_response(),
             "/gzip" => return gzipped("plain").into_response(),
             "/headers" => return format!("{:?}", parts.headers).into_response(),
