@@ -33,7 +33,8 @@ pub struct ListenerConfig {
     pub head_timeout_ms: u64,
     /// Longest pause between two pieces of a request's body, in milliseconds. Default 10000.
     pub body_timeout_ms: u64,
-    /// Longest time for which a client may take nothing of an answer, in milliseconds; then the connection is cut off. Default 20000.
+    /// Longest time for which a client may take nothing of an answer, or less than 16 KiB of what waits, in milliseconds; then the connection
+    /// is cut off. Default 20000.
     pub write_timeout_ms: u64,
     /// Longest time without a request: HTTP/1 keep-alive, HTTP/2 without streams. In milliseconds. Default 75000, more than the network's
     /// gateways keep a connection.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::limits::{Limits, MAX_GIVEN_UP, MAX_QUIET_BYTES};
+use crate::limits::{Limits, MAX_GIVEN_UP, MAX_QUIET_BYTES, MIN_WRITTEN};
 
 /// Why the listener ended a connection. The labels are those of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) enum Cut {
     Head,
     /// No request came.
     Idle,
-    /// The client did not take an answer.
+    /// The client did not take an answer, or next to nothing of it.
     Write,
     /// Pings, settings or resets without end.
     Flood,
@@ -68,12 +68,33 @@ struct State {
     head_since: Option<Instant>,
     quiet_bytes: usize,
     given_up: u32,
-    /// Since when the socket takes nothing.
-    blocked_since: Option<Instant>,
-    /// HTTP/2 answers that wait for their client, and since when.
-    answers: HashMap<u64, Instant>,
+    /// While the socket does not take what there is to write.
+    blocked: Option<Wait>,
+    /// HTTP/2 answers that wait for their client.
+    answers: HashMap<u64, Wait>,
     next_answer: u64,
     cut: Option<Cut>,
+}
+
+/// Bytes that wait for the client.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    since: Instant,
+    /// What the client took since then, less than [`MIN_WRITTEN`].
+    taken: usize,
+}
+
+impl Wait {
+    const fn new(since: Instant) -> Self {
+        Self { since, taken: 0 }
+    }
+
+    fn takes(&mut self, bytes: usize, now: Instant) {
+        self.taken = self.taken.saturating_add(bytes);
+        if self.taken >= MIN_WRITTEN {
+            *self = Self::new(now);
+        }
+    }
 }
 
 impl Activity {
@@ -88,7 +109,7 @@ impl Activity {
                 head_since: None,
                 quiet_bytes: 0,
                 given_up: 0,
-                blocked_since: None,
+                blocked: None,
                 answers: HashMap::new(),
                 next_answer: 0,
                 cut: None,
@@ -142,9 +163,23 @@ impl Activity {
             && self.with(|state| state.requests == 0 && !state.http2 && state.head_since.is_some())
     }
 
-    /// The socket takes nothing, or takes something again.
-    pub(crate) fn blocked(&self, since: Option<Instant>) {
-        self.with(|state| state.blocked_since = since);
+    /// The socket does not take what there is to write.
+    pub(crate) fn blocks(&self, now: Instant) {
+        self.with(|state| _ = state.blocked.get_or_insert(Wait::new(now)));
+    }
+
+    /// The socket took `bytes`, and there is more to write.
+    pub(crate) fn takes(&self, bytes: usize, now: Instant) {
+        self.with(|state| {
+            if let Some(wait) = &mut state.blocked {
+                wait.takes(bytes, now);
+            }
+        });
+    }
+
+    /// The socket took all there was to write.
+    pub(crate) fn unblocks(&self) {
+        self.with(|state| state.blocked = None);
     }
 
     /// A request arrived.
@@ -183,17 +218,22 @@ impl Activity {
         self.with(|state| {
             let number = state.next_answer;
             state.next_answer = number.wrapping_add(1);
-            state.answers.insert(number, now);
+            state.answers.insert(number, Wait::new(now));
             number
         })
     }
 
-    /// The client took something of an answer, or (`None`) the answer waits for us.
-    pub(crate) fn answer_moves(&self, number: u64, waits_since: Option<Instant>) {
-        self.with(|state| match waits_since {
-            Some(since) => drop(state.answers.insert(number, since)),
-            None => drop(state.answers.remove(&number)),
+    /// The client took `bytes` of an answer; or none, and an answer that waited for us waits for the client.
+    pub(crate) fn answer_moves(&self, number: u64, bytes: usize, now: Instant) {
+        self.with(|state| {
+            let wait = state.answers.entry(number);
+            wait.or_insert(Wait::new(now)).takes(bytes, now);
         });
+    }
+
+    /// An answer waits for us, or is over.
+    pub(crate) fn answer_rests(&self, number: u64) {
+        self.with(|state| _ = state.answers.remove(&number));
     }
 
     /// Part of a body will not be read.
@@ -256,8 +296,8 @@ impl State {
         let head = self
             .head_since
             .filter(|_| self.requests == 0 && self.served && !self.http2);
-        let slowest = self.answers.values().min().copied();
-        let blocked = [self.blocked_since, slowest].into_iter().flatten().min();
+        let waits_for_client = self.answers.values().chain(&self.blocked);
+        let blocked = waits_for_client.map(|wait| wait.since).min();
         let all = [
             waits,
             head.map(|since| (since + limits.head, Cut::Head)),
@@ -337,12 +377,29 @@ mod tests {
         activity.request_begins(true);
         let slow = activity.answer_begins(start);
         let quick = activity.answer_begins(start);
-        activity.answer_moves(quick, Some(after(start, 2)));
+        activity.answer_moves(quick, MIN_WRITTEN, after(start, 2));
         assert_eq!(due(&activity, start), Some((3, Cut::Write)));
-        activity.answer_moves(slow, None);
+        activity.answer_rests(slow);
         assert_eq!(due(&activity, start), Some((5, Cut::Write)));
-        activity.blocked(Some(start));
+        activity.blocks(after(start, 1));
+        assert_eq!(due(&activity, start), Some((4, Cut::Write)));
+    }
+
+    #[tokio::test]
+    async fn next_to_nothing_wins_no_time() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        activity.request_begins(false);
+        activity.takes(1, start);
+        assert_eq!(due(&activity, start), None, "nothing waits");
+        activity.blocks(start);
+        activity.takes(MIN_WRITTEN - 1, after(start, 1));
+        activity.blocks(after(start, 1));
         assert_eq!(due(&activity, start), Some((3, Cut::Write)));
+        activity.takes(1, after(start, 2));
+        assert_eq!(due(&activity, start), Some((5, Cut::Write)));
+        activity.unblocks();
+        assert_eq!(due(&activity, start), None);
     }
 
     #[tokio::test]

@@ -57,12 +57,12 @@ impl Outgoing {
         })
     }
 
-    fn taken(&self) {
-        self.activity.answer_moves(self.number, Some(Instant::now()));
+    fn taken(&self, bytes: usize) {
+        self.activity.answer_moves(self.number, bytes, Instant::now());
     }
 
     fn waits_for_us(&self) {
-        self.activity.answer_moves(self.number, None);
+        self.activity.answer_rests(self.number);
     }
 }
 
@@ -152,7 +152,7 @@ impl Body for Answer {
         match (&polled, &this.outgoing) {
             (_, None) => {}
             (Poll::Pending, Some(outgoing)) => outgoing.waits_for_us(),
-            (Poll::Ready(_), Some(outgoing)) => outgoing.taken(),
+            (Poll::Ready(_), Some(outgoing)) => outgoing.taken(0),
         }
         let piece = |bytes| Piece {
             bytes,
@@ -189,13 +189,13 @@ impl Buf for Piece {
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
         if let Some(outgoing) = &self.outgoing {
-            outgoing.taken();
+            outgoing.taken(count);
         }
     }
 
     fn copy_to_bytes(&mut self, length: usize) -> Bytes {
         if let Some(outgoing) = &self.outgoing {
-            outgoing.taken();
+            outgoing.taken(length);
         }
         self.bytes.copy_to_bytes(length)
     }

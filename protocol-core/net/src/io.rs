@@ -56,13 +56,31 @@ impl Watched {
         socket.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))
     }
 
-    /// Tells whether the client takes what is written.
-    fn moves<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_pending() != self.blocked {
-            self.blocked = polled.is_pending();
-            self.activity.blocked(self.blocked.then(Instant::now));
+    /// Tells how much the client takes of `length` bytes that are to be written.
+    fn writes(&mut self, polled: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Pending => self.blocks(),
+            Poll::Ready(Ok(count)) if *count < length && self.blocked => {
+                self.activity.takes(*count, Instant::now());
+            }
+            Poll::Ready(Ok(count)) if *count < length => {}
+            Poll::Ready(_) => self.unblocks(),
         }
         polled
+    }
+
+    fn blocks(&mut self) {
+        if !self.blocked {
+            self.blocked = true;
+            self.activity.blocks(Instant::now());
+        }
+    }
+
+    fn unblocks(&mut self) {
+        if self.blocked {
+            self.blocked = false;
+            self.activity.unblocks();
+        }
     }
 
     /// Writes all of what stands in place of an answer, then says that the answer was written.
@@ -158,7 +176,7 @@ impl AsyncWrite for Watched {
             true => self.poll_instead(cx),
             false => self.socket()?.poll_write(cx, data),
         };
-        self.moves(polled)
+        self.writes(polled, data.len())
     }
 
     fn poll_write_vectored(
@@ -171,7 +189,7 @@ impl AsyncWrite for Watched {
             true => self.poll_instead(cx),
             false => self.socket()?.poll_write_vectored(cx, pieces),
         };
-        self.moves(polled)
+        self.writes(polled, pieces.iter().map(|piece| piece.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -180,7 +198,11 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = self.socket()?.poll_flush(cx); // TLS has a buffer of its own
-        self.moves(polled)
+        match &polled {
+            Poll::Pending => self.blocks(),
+            Poll::Ready(_) => self.unblocks(),
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

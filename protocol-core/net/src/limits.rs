@@ -9,6 +9,9 @@ use portico_config::listener::ListenerConfig;
 pub(crate) const MAX_QUIET_BYTES: usize = 1 << 20;
 /// Requests in a row that a client may give up before their answer; more is a flood of resets.
 pub(crate) const MAX_GIVEN_UP: u32 = 256;
+/// Bytes of an answer that a client has to take within each write time-out while more of them wait; who takes less takes nothing, so that a
+/// byte now and then does not keep an answer for ever.
+pub(crate) const MIN_WRITTEN: usize = 16 << 10;
 /// Bytes of an HTTP/2 connection that a client may send before they are read; of one stream, a quarter.
 pub(crate) const HTTP2_WINDOW: u32 = 1 << 20;
 

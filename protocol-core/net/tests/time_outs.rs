@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portico_config::listener::ListenerConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -167,6 +170,30 @@ async fn an_http2_client_that_does_not_read_is_cut_off() {
     }
     assert_about(begun.elapsed().as_secs(), 9);
     drop(unread);
+}
+
+#[tokio::test]
+async fn an_http2_client_that_takes_next_to_nothing_is_cut_off() {
+    let served = serve(ListenerConfig {
+        write_timeout_ms: 1_000,
+        ..config()
+    });
+    let io = TokioIo::new(served.connect().await);
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let handshake = builder.initial_stream_window_size(1024).handshake(io);
+    let (mut sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://a/large").body(Body::empty()).unwrap();
+    let mut answer = sender.send_request(request).await.unwrap();
+    let (begun, mut pieces) = (Instant::now(), 0);
+    while served.refused("write") == 0.0 && begun.elapsed() < Duration::from_secs(10) {
+        if let Some(Ok(_)) = answer.frame().await {
+            pieces += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!((3..20).contains(&pieces), "{pieces} of 1 KiB each");
+    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
