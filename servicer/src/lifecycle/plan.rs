@@ -168,7 +168,9 @@ impl Flow {
     pub(crate) fn plan(&mut self, head: Height, sessions: &[Session], limits: &Limits) -> Vec<Effect> {
         self.prune(head, sessions);
         let mut effects = self.settlements(head, sessions);
-        let mut wanted: Vec<(Order, Effect)> = Vec::new();
+        let mut wanted: Vec<(Order, usize, Effect)> = Vec::new();
+        // A step keeps its place while its application is asked for, so equals take turns: many applications are asked for at once.
+        let mut turns: BTreeMap<(Order, Address), usize> = BTreeMap::new();
         let mut looks: BTreeMap<Address, Order> = BTreeMap::new();
         let mut making: BTreeSet<Address> = BTreeSet::new();
         for session in sessions {
@@ -193,7 +195,9 @@ impl Flow {
                 Action::Wait => {}
                 Action::GiveUp(_) if self.waits_for_events(record, head) => {}
                 Action::Prove if self.due_proofs.contains(&index) => {
-                    wanted.push((order, Effect::Prove(index)));
+                    let turn = turns.entry((order, record.application)).or_default();
+                    *turn = turn.saturating_add(1);
+                    wanted.push((order, *turn, Effect::Prove(index)));
                 }
                 Action::Claim | Action::Prove => {
                     if self.looked.get(&index).is_none_or(|looked| *looked < head) {
@@ -205,7 +209,7 @@ impl Flow {
                     if is_made {
                         making.insert(record.supplier);
                     }
-                    wanted.push((order, Effect::Step(index, action)));
+                    wanted.push((order, 0, Effect::Step(index, action)));
                 }
             }
         }
@@ -218,8 +222,8 @@ impl Flow {
         let looks = looks
             .into_iter()
             .filter(|(supplier, _)| !self.is_blocked(Job::Look(*supplier)));
-        wanted.extend(looks.map(|(supplier, order)| (order, Effect::Look(supplier))));
-        wanted.sort_by_key(|(order, _)| *order);
+        wanted.extend(looks.map(|(supplier, order)| (order, 0, Effect::Look(supplier))));
+        wanted.sort_by_key(|(order, turn, _)| (*order, *turn));
         let is_step = |job: &&Job| matches!(job, Job::Session(index) if !self.sending.contains(index));
         let is_look = |job: &&Job| matches!(job, Job::Look(_));
         let mut steps = MAX_STEPS.saturating_sub(self.busy.iter().filter(is_step).count());
@@ -230,7 +234,7 @@ impl Flow {
             .filter(|ready| ready.kind == Kind::Proof)
             .count();
         let mut proofs = MAX_READY_PROOFS.saturating_sub(proofs);
-        for (_, effect) in wanted {
+        for (.., effect) in wanted {
             let (job, room) = match &effect {
                 Effect::Prove(_) if proofs == 0 => continue,
                 Effect::Prove(index) | Effect::Step(index, _) => (Job::Session(*index), &mut steps),
