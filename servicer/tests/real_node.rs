@@ -8,7 +8,7 @@ use portico_chain::genesis::{
     Genesis, GenesisAccount, GenesisApplication, GenesisGateway, GenesisParams, GenesisService,
     GenesisSupplier, GenesisSupplierService, GenesisValidator,
 };
-use portico_client::{Blocks, RemoteChain, Sessions};
+use portico_client::{Blocks, Chain, ChainError, RemoteChain, Sessions};
 use portico_config::Secret;
 use portico_config::node::NodeConfig;
 use portico_config::servicer::{
@@ -17,9 +17,12 @@ use portico_config::servicer::{
 use portico_node::{Node, ValidatorKey};
 use portico_protocol::relay::sign_request;
 use portico_protocol::ring::Ring;
+use portico_protocol::tx::{SignerContext, TxOptions, pack, sign_tx};
+use portico_protocol::wire::cosmos::bank::v1beta1::MsgSend;
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::{Height, ServiceId, SigningKey, Upokt};
 use portico_servicer::Servicer;
+use portico_testkit::MemoryChain;
 use prost::Message;
 use rand::SeedableRng;
 use tokio_util::sync::CancellationToken;
@@ -306,4 +309,101 @@ async fn nodes_of_another_chain_forked_and_dead_ones_are_told_apart_by_their_ans
     until("dying", "dying=failing").await;
     until("svc", "good=null other=wrong_chain forked=forked").await;
     stop.cancel();
+}
+
+/// What the chain says to questions and transactions that go wrong, in words.
+async fn refusals(chain: &dyn Chain) -> Vec<String> {
+    fn said<T: std::fmt::Debug>(question: &str, answer: Result<T, ChainError>) -> String {
+        format!("{question}: {answer:?}")
+    }
+    let nobody = key(9).address();
+    let header = chain.session(&key(1).address(), &service(), Height(1)).await;
+    let session_id = header.unwrap().session_id;
+    let mut all = Vec::new();
+    for height in [-1, 0, 1_000] {
+        let height = Height(height);
+        all.push(said("block", chain.block(height).await));
+        all.push(said("results", chain.block_results(height).await));
+        if height != Height(0) {
+            let session = chain.session(&key(1).address(), &service(), height).await;
+            all.push(said("session", session));
+        }
+    }
+    for hash in ["", "xyz", &"0".repeat(63), &"g".repeat(64), &"0".repeat(64)] {
+        all.push(said("tx", chain.tx(hash).await));
+    }
+    let other = ServiceId::new("other").unwrap();
+    all.push(said(
+        "session",
+        chain.session(&nobody, &service(), Height(1)).await,
+    ));
+    all.push(said(
+        "session",
+        chain.session(&key(1).address(), &other, Height(1)).await,
+    ));
+    all.push(said("claim", chain.claim(&session_id, &key(3).address()).await));
+    all.push(said("account", chain.account(&nobody).await));
+    all.push(said(
+        "units",
+        chain.compute_units_per_relay(&other, Height(1)).await,
+    ));
+
+    let account = chain.account(&key(1).address()).await.unwrap();
+    let chain_id = chain.status().await.unwrap().chain_id;
+    let payment = |upokt: u128, sequence: u64| {
+        let message = MsgSend {
+            from_address: key(1).address().to_string(),
+            to_address: key(2).address().to_string(),
+            amount: vec![Upokt(upokt).into()],
+        };
+        let options = TxOptions {
+            gas_limit: 1_000_000,
+            ..TxOptions::default()
+        };
+        let context = SignerContext {
+            chain_id: chain_id.clone(),
+            account_number: account.number,
+            sequence,
+        };
+        Bytes::from(sign_tx(vec![pack(&message)], &options, &context, &key(1)))
+    };
+    all.push(said("simulate", chain.simulate(payment(1_u128 << 100, 0)).await));
+    for tx in [
+        Bytes::from_static(b"x"),
+        payment(5, 7),
+        payment(5, 0),
+        payment(5, 0),
+        payment(6, 0),
+    ] {
+        all.push(said("broadcast", chain.broadcast(tx).await));
+    }
+    all
+}
+
+/// The chain of the tests beside this one refuses in the node's words.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chain_in_memory_refuses_what_the_node_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = NodeConfig {
+        data_dir: folder.path().to_owned(),
+        rpc_listen: "127.0.0.1:0".parse().unwrap(),
+        grpc_listen: "127.0.0.1:0".parse().unwrap(),
+        block_time_ms: 3_600_000,
+        validator_key: Some(Secret::new(hex::encode(SEED))),
+        ..NodeConfig::default()
+    };
+    let node = Node::open(config, genesis(), &prometheus::Registry::new()).unwrap();
+    let (chain, stop) = (node.chain(), CancellationToken::new());
+    tokio::spawn(node.run(stop.clone()));
+    let mut head = chain.head();
+    head.wait_for(|head| head.height >= Height(1)).await.unwrap();
+    let (node, memory) = (
+        refusals(&*chain).await,
+        refusals(&*MemoryChain::of(genesis())).await,
+    );
+    stop.cancel();
+    assert_eq!(node.len(), memory.len());
+    for (node, memory) in node.iter().zip(&memory) {
+        assert_eq!(node, memory);
+    }
 }

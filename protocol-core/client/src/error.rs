@@ -1,5 +1,7 @@
 //! Why a chain did not answer as asked.
 
+use tonic::Code;
+
 /// An error of a [`crate::Chain`] call. [`ChainError::is_retryable`] says whether asking again may help.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ChainError {
@@ -28,6 +30,27 @@ pub enum ChainError {
 }
 
 impl ChainError {
+    /// What a node says by a gRPC status: the number of its code, and its text.
+    #[must_use]
+    pub fn of_grpc(code: i32, text: String) -> Self {
+        match Code::from_i32(code) {
+            Code::NotFound => Self::NotFound(text),
+            Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::Unimplemented => Self::InvalidArgument(text),
+            Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Cancelled => Self::Unavailable(text),
+            _ => Self::Internal(text),
+        }
+    }
+
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {

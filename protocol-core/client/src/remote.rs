@@ -209,23 +209,7 @@ fn endpoint(url: &str) -> Result<Endpoint, ChainError> {
 }
 
 fn refused(status: &Status) -> ChainError {
-    let text = status.message().to_owned();
-    match status.code() {
-        Code::NotFound => ChainError::NotFound(text),
-        Code::InvalidArgument
-        | Code::FailedPrecondition
-        | Code::OutOfRange
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::Unauthenticated
-        | Code::Unimplemented => ChainError::InvalidArgument(text),
-        Code::Unavailable
-        | Code::DeadlineExceeded
-        | Code::ResourceExhausted
-        | Code::Aborted
-        | Code::Cancelled => ChainError::Unavailable(text),
-        _ => ChainError::Internal(text),
-    }
+    ChainError::of_grpc(status.code().into(), status.message().to_owned())
 }
 
 #[async_trait]

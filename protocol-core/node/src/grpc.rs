@@ -15,7 +15,6 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use portico_chain::query::QueryError;
 use portico_client::RawCodec;
 use portico_net::Listener;
 use portico_protocol::wire::FILE_DESCRIPTOR_SET;
@@ -143,19 +142,14 @@ fn read<T: Message + Default>(request: &[u8]) -> Result<T, Status> {
 /// The status that says why there is no answer.
 fn status(error: &ApiError) -> Status {
     let code = match error {
-        ApiError::Query(QueryError::InvalidArgument(_)) | ApiError::Refused(_) => Code::InvalidArgument,
-        ApiError::Query(QueryError::NotFound(_)) | ApiError::Absent(_) | ApiError::NoHeight(_) => {
-            Code::NotFound
-        }
-        ApiError::Future { .. } | ApiError::FutureState { .. } | ApiError::NotRetained { .. } => {
-            Code::InvalidArgument
-        }
-        ApiError::Query(QueryError::Unimplemented(_)) => Code::Unimplemented,
+        ApiError::Query(error) => Code::from_i32(error.grpc_code()),
+        ApiError::Absent(_) | ApiError::NoHeight(_) => Code::NotFound,
+        ApiError::Refused(_)
+        | ApiError::Future { .. }
+        | ApiError::FutureState { .. }
+        | ApiError::NotRetained { .. } => Code::InvalidArgument,
         ApiError::Aborted => Code::Unavailable,
-        ApiError::Query(QueryError::Internal(_))
-        | ApiError::Mempool(_)
-        | ApiError::Store(_)
-        | ApiError::Damaged(_) => Code::Internal,
+        ApiError::Mempool(_) | ApiError::Store(_) | ApiError::Damaged(_) => Code::Internal,
     };
     Status::new(code, error.to_string())
 }

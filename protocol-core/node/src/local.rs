@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use portico_chain::query::QueryError;
 use portico_client::{
     BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, Event, Transport, TxResult,
 };
@@ -24,15 +23,11 @@ impl From<ApiError> for ChainError {
         let text = error.to_string();
         match error {
             ApiError::Future { .. } | ApiError::NoHeight(_) | ApiError::Absent(_) => Self::NotFound(text),
-            ApiError::Query(QueryError::NotFound(text)) => Self::NotFound(text),
-            ApiError::Query(QueryError::InvalidArgument(_) | QueryError::Unimplemented(_))
-            | ApiError::Refused(_)
-            | ApiError::FutureState { .. }
-            | ApiError::NotRetained { .. } => Self::InvalidArgument(text),
-            ApiError::Query(QueryError::Internal(_))
-            | ApiError::Mempool(_)
-            | ApiError::Store(_)
-            | ApiError::Damaged(_) => Self::Internal(text),
+            ApiError::Query(error) => Self::of_grpc(error.grpc_code(), text),
+            ApiError::Refused(_) | ApiError::FutureState { .. } | ApiError::NotRetained { .. } => {
+                Self::InvalidArgument(text)
+            }
+            ApiError::Mempool(_) | ApiError::Store(_) | ApiError::Damaged(_) => Self::Internal(text),
             ApiError::Aborted => Self::Unavailable(text),
         }
     }

@@ -6,14 +6,8 @@ use portico_client::{ChainError, Event, TxResult};
 use portico_protocol::Height;
 use portico_protocol::wire::tendermint::abci;
 
-pub(crate) fn refused(error: QueryError) -> ChainError {
-    match error {
-        QueryError::NotFound(text) => ChainError::NotFound(text),
-        QueryError::InvalidArgument(_) | QueryError::Unimplemented(_) => {
-            ChainError::InvalidArgument(error.to_string())
-        }
-        QueryError::Internal(text) => ChainError::Internal(text),
-    }
+pub(crate) fn refused(error: &QueryError) -> ChainError {
+    ChainError::of_grpc(error.grpc_code(), error.to_string())
 }
 
 pub(crate) fn event(event: &abci::Event) -> Event {

@@ -1,6 +1,7 @@
 //! What goes wrong between a question and its answer.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use portico_client::ChainError;
@@ -34,14 +35,36 @@ pub enum Fault {
     Refused(ChainError),
     /// It does what it does (a transaction is taken), but the answer is lost.
     AnswerLost,
+    /// It is answered as usual, and nothing comes of it: a transaction is taken, and lost.
+    Lost,
+    /// It is answered as usual, after this long.
+    Slow(Duration),
     /// It is never answered.
     Silent,
+}
+
+/// Whether a question's content is meant.
+type Applies = Box<dyn Fn(&[u8]) -> bool + Send>;
+
+/// What happens to each question with a certain content.
+struct Rule {
+    fault: Fault,
+    applies: Applies,
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule")
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Faults to come, and questions so far.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     queued: BTreeMap<String, VecDeque<Fault>>,
+    rules: BTreeMap<String, Rule>,
     delays: BTreeMap<String, Duration>,
     asked: BTreeMap<String, u64>,
     /// Every question is answered with this.
@@ -52,6 +75,16 @@ impl Faults {
     pub(crate) fn queue(&mut self, question: &str, faults: impl IntoIterator<Item = Fault>) {
         self.queued
             .insert(question.to_owned(), faults.into_iter().collect());
+    }
+
+    pub(crate) fn rule(
+        &mut self,
+        question: &str,
+        fault: Fault,
+        applies: impl Fn(&[u8]) -> bool + Send + 'static,
+    ) {
+        let applies = Box::new(applies);
+        self.rules.insert(question.to_owned(), Rule { fault, applies });
     }
 
     pub(crate) fn delay(&mut self, question: &str, delay: Duration) {
@@ -73,10 +106,14 @@ impl Faults {
     }
 
     /// What happens to a question, after its delay.
-    pub(crate) fn next(&mut self, question: &str) -> Option<Fault> {
+    pub(crate) fn next(&mut self, question: &str, content: &[u8]) -> Option<Fault> {
         if let Some(error) = &self.away {
             return Some(Fault::Refused(error.clone()));
         }
-        self.queued.get_mut(question)?.pop_front()
+        let queued = self.queued.get_mut(question).and_then(VecDeque::pop_front);
+        queued.or_else(|| {
+            let rule = self.rules.get(question)?;
+            (rule.applies)(content).then(|| rule.fault.clone())
+        })
     }
 }

@@ -60,16 +60,21 @@ fn service(genesis: &mut Genesis, id: &ServiceId) {
     }
 }
 
+/// Stakes a gateway, once.
+pub(crate) fn gateway(genesis: &mut Genesis, address: Address) {
+    if genesis.gateways.iter().all(|known| known.address != address) {
+        genesis.gateways.push(GenesisGateway {
+            address,
+            stake: GATEWAY_STAKE,
+        });
+    }
+}
+
 /// Stakes an application, and the gateways that it delegates to.
 pub(crate) fn application(genesis: &mut Genesis, address: Address, id: &ServiceId, gateways: &[Address]) {
     service(genesis, id);
-    for gateway in gateways {
-        if genesis.gateways.iter().all(|known| known.address != *gateway) {
-            genesis.gateways.push(GenesisGateway {
-                address: *gateway,
-                stake: GATEWAY_STAKE,
-            });
-        }
+    for address in gateways {
+        gateway(genesis, *address);
     }
     genesis.applications.retain(|known| known.address != address);
     genesis.applications.push(GenesisApplication {

@@ -11,6 +11,8 @@ use portico_client::{
     Claims, ModuleParams, Sessions, Transactions, TxResult,
 };
 use portico_protocol::wire::pocket;
+use portico_protocol::wire::pocket::application::Application;
+use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Height, ServiceId, Upokt};
 use rand::RngExt;
 use tokio::sync::watch;
@@ -37,7 +39,7 @@ struct Faults {
 
 /// A chain through a bad node.
 struct Faulty {
-    chain: Arc<FakeChain>,
+    chain: Arc<MemoryChain>,
     faults: Mutex<Faults>,
     rng: Mutex<StdRng>,
     on: AtomicBool,
@@ -45,7 +47,7 @@ struct Faulty {
 }
 
 impl Faulty {
-    fn new(chain: Arc<FakeChain>, seed: u64, faults: Faults) -> Arc<Self> {
+    fn new(chain: Arc<MemoryChain>, seed: u64, faults: Faults) -> Arc<Self> {
         Arc::new(Self {
             chain,
             faults: Mutex::new(faults),
@@ -236,7 +238,7 @@ impl Transactions for Faulty {
             });
         }
         if self.strikes(faults.lost) {
-            self.chain.state().lose = 1;
+            self.chain.lose(1);
         }
         let taken = self.chain.broadcast(tx).await;
         if self.strikes(faults.taken_in_silence) {
@@ -259,15 +261,7 @@ impl World {
     async fn over_faults(suppliers: u8, services: usize, seed: u64, faults: Faults) -> (Self, Arc<Faulty>) {
         let mut world = Self::without_servicer().await;
         world.suppliers = (10..10 + suppliers).map(key).collect();
-        {
-            let mut state = world.chain.state();
-            state.suppliers = world.suppliers.iter().map(SigningKey::address).collect();
-            state.public_keys = world
-                .suppliers
-                .iter()
-                .map(|key| (key.address(), key.public_key()))
-                .collect();
-        }
+        world.chain.set_suppliers(&world.suppliers);
         let faulty = Faulty::new(Arc::clone(&world.chain), seed, faults);
         world.run_over(&faulty, services);
         for service in 0..services {
@@ -303,9 +297,8 @@ impl World {
     }
 
     fn heights_of(&self, type_url: &str) -> Vec<i64> {
-        let state = self.chain.state();
-        let of_type = state
-            .included
+        let messages = self.chain.messages();
+        let of_type = messages
             .iter()
             .filter(|(_, message)| message.type_url == type_url);
         of_type.map(|(height, _)| *height).collect()
@@ -333,7 +326,7 @@ async fn five_hundred_sessions_are_paid_over_a_slow_chain() {
     assert!(
         unpaid.is_empty(),
         "{:?} {} of 500, such as {:?}",
-        world.chain.state().handed_over,
+        world.chain.handed_over(),
         unpaid.len(),
         unpaid[0]
     );

@@ -14,7 +14,7 @@ fn invented(world: &World, n: u8) -> RelayRequest {
 async fn a_replay_asks_no_backend_and_burns_no_budget() {
     let world = World::without_servicer().await;
     // floor(floor(stake / 2 suppliers) / (1 pending session + 1)) pays for two relays.
-    world.chain.state().application.stake = upokt(4 * (2 * COST + COST / 2));
+    world.chain.set_stake(4 * (2 * COST + COST / 2));
     let mut world = world;
     world.run(world.config());
     let request = world.request("/", "once");
@@ -31,7 +31,7 @@ async fn a_replay_asks_no_backend_and_burns_no_budget() {
 #[tokio::test]
 async fn a_request_refused_before_its_backend_may_come_again() {
     let world = World::without_servicer().await;
-    world.chain.state().application.stake = upokt(4 * COST);
+    world.chain.set_stake(4 * COST);
     let mut world = world;
     world.run(world.config());
     let waiting = Arc::new(world.request("/wait", "takes the budget")).encode_to_vec();
@@ -51,7 +51,7 @@ async fn a_request_refused_before_its_backend_may_come_again() {
 #[tokio::test]
 async fn a_forged_request_is_refused_as_such_when_the_budget_is_taken() {
     let world = World::without_servicer().await;
-    world.chain.state().application.stake = upokt(4 * COST);
+    world.chain.set_stake(4 * COST);
     let mut world = world;
     world.run(world.config());
     world.relay("/", "takes the budget").await;
@@ -64,14 +64,14 @@ async fn a_forged_request_is_refused_as_such_when_the_budget_is_taken() {
 #[tokio::test]
 async fn unknown_sessions_hold_no_places_of_relays() {
     let world = Arc::new(World::with(|config| config.limits.max_in_flight = 4).await);
-    world.chain.state().hangs_for_strangers = true;
+    world.chain.be_silent_for_strangers();
     let flood: Vec<_> = (10..40)
         .map(|n| {
             let (request, world) = (invented(&world, n), Arc::clone(&world));
             tokio::spawn(async move { world.post(request.encode_to_vec()).await.status() })
         })
         .collect();
-    while world.chain.state().session_queries < 30 {
+    while world.chain.session_calls() < 30 {
         tokio::task::yield_now().await;
     }
     for n in 0..8 {

@@ -22,7 +22,7 @@ async fn hash(world: &World, request: &RelayRequest) -> [u8; 32] {
 #[tokio::test]
 async fn tells_of_each_relay_what_became_of_it() {
     let world = World::without_servicer().await;
-    world.chain.state().application.stake = upokt(4 * COST);
+    world.chain.set_stake(4 * COST);
     let mut world = world;
     let mut config = world.config();
     config.meter.over_servicing = true;
@@ -73,7 +73,7 @@ async fn tells_of_each_relay_what_became_of_it() {
 #[tokio::test]
 async fn a_relay_above_the_target_is_unpaid_for_its_difficulty() {
     let world = World::without_servicer().await;
-    world.chain.state().target_hash = [0; 32];
+    world.chain.set_target_hash([0; 32]);
     let mut world = world;
     world.run(world.config());
     let above = hash(&world, &world.request("/", "x")).await;

@@ -27,12 +27,11 @@ use portico_config::Secret;
 use portico_config::servicer::{ServiceConfig, ServicerConfig};
 use portico_protocol::relay::sign_request;
 use portico_protocol::ring::Ring;
-use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::wire::sdk::types::{PokthttpRequest, PokthttpResponse};
-use portico_protocol::{Address, SigningKey, difficulty};
+use portico_protocol::{Address, SigningKey};
+use portico_testkit::MemoryChain;
 use prost::Message;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -40,7 +39,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::chain::{FakeChain, State as ChainState, upokt};
+use self::chain::ServicerChain as _;
 use crate::leaf_log::{LeafLog, RedbLog};
 use crate::{LedgerRow, Servicer, ServicerHandle};
 
@@ -97,7 +96,7 @@ impl Backend {
 
 /// A servicer with what is around it.
 struct World {
-    chain: Arc<FakeChain>,
+    chain: Arc<MemoryChain>,
     backend: Backend,
     application: SigningKey,
     gateway: SigningKey,
@@ -163,23 +162,6 @@ fn rng() -> StdRng {
     StdRng::seed_from_u64(1)
 }
 
-/// Default windows: session 1..=10, grace end 11, claim 12..=16, proof 16..=20.
-fn params() -> Params {
-    Params {
-        num_blocks_per_session: 10,
-        grace_period_end_offset_blocks: 1,
-        claim_window_open_offset_blocks: 1,
-        claim_window_close_offset_blocks: 4,
-        proof_window_open_offset_blocks: 0,
-        proof_window_close_offset_blocks: 4,
-        compute_units_to_tokens_multiplier: 42_000_000,
-        compute_unit_cost_granularity: 1_000_000,
-        session_grid_anchor_height: 1,
-        session_number_at_anchor: 1,
-        ..Params::default()
-    }
-}
-
 impl World {
     /// A servicer with default configuration.
     async fn start() -> Self {
@@ -195,48 +177,13 @@ impl World {
     }
 
     async fn without_servicer() -> Self {
-        let (application, gateway, suppliers) = (key(1), key(2), vec![key(3), key(4)]);
-        let chain = FakeChain::new(ChainState {
-            params: params(),
-            proof_params: portico_protocol::wire::pocket::proof::Params {
-                proof_request_probability: 0.0,
-                proof_requirement_threshold: upokt(1),
-                ..Default::default()
-            },
-            num_suppliers: 2,
-            compute_units_per_relay: UNITS,
-            target_hash: difficulty::BASE_TARGET,
-            application: Application {
-                address: application.address().to_string(),
-                stake: upokt(100_000_000),
-                delegatee_gateway_addresses: vec![gateway.address().to_string()],
-                ..Default::default()
-            },
-            suppliers: suppliers.iter().map(SigningKey::address).collect(),
-            public_keys: suppliers
-                .iter()
-                .map(|key| (key.address(), key.public_key()))
-                .collect(),
-            claims: Default::default(),
-            claims_at: Default::default(),
-            mempool: Vec::new(),
-            included: Vec::new(),
-            handed_over: Vec::new(),
-            events: Default::default(),
-            txs: Default::default(),
-            session_queries: 0,
-            status_queries: 0,
-            untold: 0,
-            lose: 0,
-            poisoned: Vec::new(),
-            away: false,
-            hangs_for_strangers: false,
-            forks: Vec::new(),
-        });
+        let (gateway, suppliers) = (key(2), vec![key(3), key(4)]);
+        let chain = MemoryChain::new();
+        chain.found_for(&gateway, &suppliers);
         Self {
-            chain: Arc::new(chain),
+            chain,
             backend: Backend::start().await,
-            application,
+            application: chain::application(SERVICE),
             gateway,
             suppliers,
             folder: Arc::new(tempfile::tempdir().unwrap()),
@@ -324,7 +271,8 @@ impl World {
     }
 
     fn request_in(&self, header: &SessionHeader, supplier: &str, path: &str, body: &str) -> RelayRequest {
-        let ring = Ring::new(vec![self.application.public_key(), self.gateway.public_key()]).unwrap();
+        let application = chain::application(&header.service_id).public_key();
+        let ring = Ring::new(vec![application, self.gateway.public_key()]).unwrap();
         sign_request(
             header,
             supplier,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use portico_config::servicer::{BackendConfig, RpcType};
 use portico_protocol::relay::{MinedRelay, sign_request};
 use portico_protocol::ring::Ring;
+use portico_protocol::tx::pack;
+use portico_protocol::wire::pocket::application::MsgDelegateToGateway;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_protocol::wire::sdk::types::{Header, PokthttpRequest};
 use prost::Message;
@@ -197,6 +199,7 @@ async fn refuses_a_ring_with_a_stranger_in_it() {
 async fn a_gateway_delegated_to_within_the_session_is_known_at_the_next_block() {
     let world = World::start().await;
     let newcomer = key(9);
+    world.chain.stake_gateway(newcomer.public_key());
     let ring = Ring::new(vec![world.application.public_key(), newcomer.public_key()]).unwrap();
     let supplier = world.supplier().to_string();
     let request = sign_request(
@@ -209,13 +212,12 @@ async fn a_gateway_delegated_to_within_the_session_is_known_at_the_next_block() 
     )
     .unwrap();
     world.refused(&request).await.is(403, "belongs neither");
-    let address = newcomer.address().to_string();
-    world
-        .chain
-        .state()
-        .application
-        .delegatee_gateway_addresses
-        .push(address);
+    let delegation = MsgDelegateToGateway {
+        app_address: world.application.address().to_string(),
+        gateway_address: newcomer.address().to_string(),
+    };
+    world.chain.send(&world.application, vec![pack(&delegation)]);
+    world.chain.advance_untold();
     let refused = world.refused(&request).await;
     assert_eq!(refused.status, 403, "asked once per block");
     world.go_to(2).await;
@@ -225,7 +227,7 @@ async fn a_gateway_delegated_to_within_the_session_is_known_at_the_next_block() 
 #[tokio::test]
 async fn refuses_when_its_supplier_is_not_in_the_session() {
     let world = World::without_servicer().await;
-    world.chain.state().suppliers.remove(0);
+    world.chain.unstake_supplier(&world.supplier());
     let mut world = world;
     world.run(world.config());
     world
@@ -254,7 +256,7 @@ async fn serves_until_the_grace_period_ends() {
 async fn refuses_beyond_the_budget_and_forged_requests_do_not_burn_it() {
     let world = World::without_servicer().await;
     // floor(floor(stake / 2 suppliers) / (1 pending session + 1)) pays for two relays.
-    world.chain.state().application.stake = upokt(4 * (2 * COST + COST / 2));
+    world.chain.set_stake(4 * (2 * COST + COST / 2));
     let mut world = world;
     world.run(world.config());
     for n in 0..20 {
@@ -283,7 +285,7 @@ async fn refuses_beyond_the_budget_and_forged_requests_do_not_burn_it() {
 #[tokio::test]
 async fn serves_beyond_the_budget_for_nothing_when_told_to() {
     let world = World::without_servicer().await;
-    world.chain.state().application.stake = upokt(4 * COST);
+    world.chain.set_stake(4 * COST);
     let mut world = world;
     let mut config = world.config();
     config.meter.over_servicing = true;
@@ -449,7 +451,7 @@ async fn asks_the_chain_once_per_session_however_many_relays_wait() {
     for client in clients {
         assert_eq!(client.await.unwrap(), 200);
     }
-    assert_eq!(world.chain.state().session_queries, 1);
+    assert_eq!(world.chain.session_calls(), 1);
     let row = world.row();
     assert_eq!((row.served, row.committed), (32, 32));
 }
@@ -464,9 +466,9 @@ async fn a_session_above_the_followed_head_is_served_once_the_chain_confirms_it(
     let mut beside = world.request_in(&next, &supplier, "/", "beside the grid");
     header(&mut beside).session_start_block_height = 12;
     world.refused(&beside).await;
-    assert_eq!(world.chain.state().status_queries, 0, "no such session can be");
+    assert_eq!(world.chain.status_calls(), 0, "no such session can be");
 
-    world.chain.state().untold = 1;
+    world.chain.advance_untold();
     let clients: Vec<_> = (0..16)
         .map(|n| {
             let request = world.request_in(&next, &supplier, "/", &format!("client {n}"));
@@ -477,7 +479,7 @@ async fn a_session_above_the_followed_head_is_served_once_the_chain_confirms_it(
     for client in clients {
         assert!(client.await.unwrap());
     }
-    assert_eq!(world.chain.state().status_queries, 1, "one question for all");
+    assert_eq!(world.chain.status_calls(), 1, "one question for all");
 }
 
 /// Of two nodes of a chain one hears of a block first: a gateway's request may be a block ahead of the servicer.
@@ -494,8 +496,8 @@ async fn a_request_one_block_early_is_served_once_its_session_begins() {
 
     let (early, ahead) = (request("early"), Arc::clone(&world));
     let early = tokio::spawn(async move { ahead.is_served(&early).await });
-    let asked = world.chain.state().status_queries;
-    while world.chain.state().status_queries == asked {
+    let asked = world.chain.status_calls();
+    while world.chain.status_calls() == asked {
         tokio::task::yield_now().await;
     }
     world.go_to(11).await;
@@ -506,24 +508,24 @@ async fn a_request_one_block_early_is_served_once_its_session_begins() {
 #[tokio::test]
 async fn remembers_what_the_chain_refused_for_a_block_and_what_it_failed_to_answer_not_at_all() {
     let world = World::start().await;
-    world.chain.state().away = true;
+    world.chain.set_away(true);
     world
         .refused(&world.request("/", "x"))
         .await
         .is(503, "relay validation unavailable");
-    world.chain.state().away = false;
+    world.chain.set_away(false);
     world.relay("/", "x").await;
 
-    let asked = world.chain.state().session_queries;
+    let asked = world.chain.session_calls();
     let mut unknown = world.request("/", "x");
     header(&mut unknown).application_address = key(9).address().to_string();
     for _ in 0..3 {
         assert_eq!(world.refused(&unknown).await.status, 403);
     }
-    assert_eq!(world.chain.state().session_queries, asked + 1);
+    assert_eq!(world.chain.session_calls(), asked + 1);
     world.go_to(2).await;
     assert_eq!(world.refused(&unknown).await.status, 403);
-    assert_eq!(world.chain.state().session_queries, asked + 2);
+    assert_eq!(world.chain.session_calls(), asked + 2);
 }
 
 #[tokio::test]
@@ -553,7 +555,7 @@ async fn an_equal_relay_counts_once_across_a_restart() {
 #[tokio::test]
 async fn mines_only_what_meets_the_difficulty() {
     let world = World::without_servicer().await;
-    world.chain.state().target_hash = [0; 32];
+    world.chain.set_target_hash([0; 32]);
     let mut world = world;
     world.run(world.config());
     world.relay("/", "x").await;

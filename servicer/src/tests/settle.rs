@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use portico_client::Claims;
 use portico_protocol::Upokt;
+use portico_protocol::tx::pack;
+use portico_protocol::wire::pocket::proof::MsgCreateClaim;
 use portico_smst::{Path, Sum, SumDigest, root_of};
 
 use super::*;
@@ -15,9 +18,8 @@ const PROOF: &str = "/pocket.proof.MsgSubmitProof";
 impl World {
     /// Heights of the blocks that included messages of this type.
     fn included(&self, type_url: &str) -> Vec<i64> {
-        let state = self.chain.state();
-        state
-            .included
+        let messages = self.chain.messages();
+        messages
             .iter()
             .filter(|(_, message)| message.type_url == type_url)
             .map(|(height, _)| *height)
@@ -34,8 +36,20 @@ impl World {
         self.row().stage
     }
 
+    /// Another process with the supplier's key claims the first session: in the next block.
+    fn claim_elsewhere(&self, root_hash: Vec<u8>) {
+        let claim = MsgCreateClaim {
+            supplier_operator_address: self.supplier().to_string(),
+            session_header: Some(self.chain.header(1, SERVICE)),
+            root_hash,
+        };
+        self.chain.send(&self.suppliers[0], vec![pack(&claim)]);
+    }
+
     fn no_proof_is_asked(&self) {
-        self.chain.state().proof_params.proof_requirement_threshold = upokt(u128::from(u64::MAX));
+        self.chain.set_proof_params(|params| {
+            params.proof_requirement_threshold = Some(Upokt(u128::from(u64::MAX)).into());
+        });
     }
 }
 
@@ -109,9 +123,8 @@ async fn claims_what_the_leaves_add_up_to() {
         (path, SumDigest::of_leaf(&path, &leaf.relay, leaf.weight))
     };
     let root = root_of::<Sum>(leaves.iter().map(digest));
-    let claims = world.chain.state().claims.clone();
-    let claim = &claims[&(row.session_id.clone(), row.supplier.to_string())];
-    assert_eq!(claim.root_hash, root.as_ref());
+    let claim = world.chain.claim(&row.session_id, &row.supplier).await;
+    assert_eq!(claim.unwrap().unwrap().root_hash, root.as_ref());
     assert_eq!((root.sum(), root.count()), (20 * UNITS, 20));
 }
 
@@ -131,10 +144,7 @@ async fn sends_the_claims_of_several_sessions_and_suppliers_in_one_transaction_e
     }
     world.go_to(20).await;
     assert!(world.rows().iter().all(|row| row.stage == Stage::Settled));
-    assert_eq!(
-        world.chain.state().handed_over,
-        [(12, 2), (12, 2), (16, 2), (16, 2)]
-    );
+    assert_eq!(world.chain.handed_over(), [(12, 2), (12, 2), (16, 2), (16, 2)]);
 }
 
 #[tokio::test]
@@ -152,7 +162,7 @@ async fn a_message_that_the_chain_refuses_does_not_take_others_with_it() {
         assert!(world.is_served(&request).await);
     }
     let bad = world.chain.header(1, "c").session_id;
-    world.chain.state().poisoned.push(bad.clone());
+    world.chain.refuse_simulation_of(&bad);
     world.go_to(20).await;
     for row in world.rows() {
         let expected = if row.session_id == bad {
@@ -172,18 +182,17 @@ async fn sends_again_what_the_mempool_lost() {
     let world = World::start().await;
     world.relays(2).await;
     // Sent at 12, at half of the window and at its last two chances.
-    world.chain.state().lose = 2;
+    world.chain.lose(2);
     world.go_to(16).await;
     let sent: Vec<i64> = world
         .chain
-        .state()
-        .handed_over
+        .handed_over()
         .iter()
         .map(|(height, _)| *height)
         .collect();
     assert_eq!((sent, world.included(CLAIM)), (vec![12, 14, 15, 16], vec![16]));
     // The proof of height 16 was taken; lose nothing more than it.
-    world.chain.state().mempool.clear();
+    world.chain.drop_mempool();
     world.go_to(20).await;
     assert_eq!(world.included(PROOF), [19]);
     assert_eq!(world.stage(), Stage::Settled);
@@ -195,7 +204,7 @@ async fn a_proof_in_the_last_block_of_its_window_counts() {
     world.relays(2).await;
     world.go_to(15).await;
     // Those of heights 16 and 18 are lost; the last chance is height 19.
-    world.chain.state().lose = 2;
+    world.chain.lose(2);
     world.go_to(20).await;
     let row = world.row();
     assert_eq!(
@@ -209,9 +218,9 @@ async fn keeps_trying_while_the_chain_is_away() {
     let world = World::start().await;
     world.relays(2).await;
     world.go_to(11).await;
-    world.chain.state().away = true;
+    world.chain.set_away(true);
     world.go_to(14).await;
-    world.chain.state().away = false;
+    world.chain.set_away(false);
     world.go_to(20).await;
     assert_eq!(world.included(CLAIM), [16]);
     assert_eq!(world.stage(), Stage::Settled);
@@ -231,27 +240,15 @@ async fn never_replaces_a_larger_claim_but_a_smaller_one() {
         let world = World::start().await;
         world.relays(2).await;
         world.go_to(11).await;
-        let header = world.chain.header(1, SERVICE);
-        let supplier = world.supplier().to_string();
         let mut root_hash = [7; 48];
         root_hash[32..40].copy_from_slice(&(theirs * UNITS).to_be_bytes());
         root_hash[40..48].copy_from_slice(&theirs.to_be_bytes());
-        let foreign = portico_protocol::wire::pocket::proof::Claim {
-            supplier_operator_address: supplier.clone(),
-            session_header: Some(header.clone()),
-            root_hash: root_hash.to_vec(),
-            proof_validation_status: 0,
-        };
-        world
-            .chain
-            .state()
-            .claims
-            .insert((header.session_id, supplier), foreign);
+        world.claim_elsewhere(root_hash.to_vec());
         world.go_to(20).await;
         assert_eq!(world.stage(), expected);
         assert_eq!(
             world.included(CLAIM).len(),
-            usize::from(expected == Stage::Settled)
+            1 + usize::from(expected == Stage::Settled)
         );
     }
 }
@@ -263,9 +260,11 @@ async fn proves_no_claim_of_another_process() {
     world.relays(2).await;
     world.go_to(14).await;
     assert_eq!(world.stage(), Stage::ClaimOnChain);
-    for claim in world.chain.state().claims.values_mut() {
-        claim.root_hash[0] ^= 1;
-    }
+    let (session, supplier) = (world.row().session_id, world.supplier());
+    let ours = world.chain.claim(&session, &supplier).await.unwrap();
+    let mut root_hash = ours.unwrap().root_hash;
+    root_hash[0] ^= 1;
+    world.claim_elsewhere(root_hash.to_vec());
     world.go_to(20).await;
     let foreign = Stage::Expired {
         reason: ExpiredReason::ForeignClaim,
@@ -283,7 +282,7 @@ async fn records_why_a_claim_was_not_paid() {
     world.relays(2).await;
     world.go_to(15).await;
     // From here on every transaction is lost: the proof never arrives.
-    world.chain.state().lose = u32::MAX;
+    world.chain.lose_all();
     world.go_to(20).await;
     assert_eq!(
         world.stage(),
@@ -469,12 +468,7 @@ async fn sends_no_proof_that_the_chain_would_refuse() {
     world.relays(1).await;
     world.go_to(15).await;
     // The gateway's right to sign is gone from the application's record altogether.
-    world
-        .chain
-        .state()
-        .application
-        .delegatee_gateway_addresses
-        .clear();
+    world.chain.forget_delegations();
     world.go_to(16).await;
     assert_eq!(
         world.stage(),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use portico_client::Event;
+use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof, Proof};
+use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{ComputeUnits, Height, PublicKey, Upokt, proof};
 use portico_smst::Path;
 use serde_json::Value;

@@ -23,6 +23,19 @@ pub enum QueryError {
     Internal(String),
 }
 
+impl QueryError {
+    /// The gRPC status code.
+    #[must_use]
+    pub const fn grpc_code(&self) -> i32 {
+        match self {
+            Self::InvalidArgument(_) => 3,
+            Self::NotFound(_) => 5,
+            Self::Unimplemented(_) => 12,
+            Self::Internal(_) => 13,
+        }
+    }
+}
+
 impl From<StateError> for QueryError {
     fn from(error: StateError) -> Self {
         Self::Internal(error.to_string())
