@@ -1,5 +1,9 @@
 //! Names of HTTP headers: which belong to one connection only, and how the network's programs write them.
 
+use std::collections::BTreeMap;
+
+use portico_protocol::wire::sdk::types::Header;
+
 /// Headers of one connection (RFC 9110 §7.6.1), and those by which a connection is set up or a body is framed; in lower case.
 const OF_A_CONNECTION: [&str; 11] = [
     "connection",
@@ -25,6 +29,15 @@ impl HopByHop {
         let names = connection.into_iter().flat_map(|value| value.split(','));
         let names = names.map(|name| name.trim().to_ascii_lowercase());
         Self(names.filter(|name| !name.is_empty()).collect())
+    }
+
+    /// Of a message as a relay carries it, whose names may be in any case.
+    #[must_use]
+    pub fn of_relayed(headers: &BTreeMap<String, Header>) -> Self {
+        let named = headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
+        Self::new(named.flat_map(|(_, header)| header.values.iter().map(String::as_str)))
     }
 
     /// Whether the header `name`, in any case, is not passed on.

@@ -2,50 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::Header;
+use portico_relay::headers::{HopByHop, canonical};
 
 use super::methods::Pattern;
 
-/// Headers of one connection, which are not passed on (RFC 9110 §7.6.1), besides those that the client library sets itself.
-const NOT_FORWARDED: [&HeaderName; 7] = [
-    &CONNECTION,
-    &TE,
-    &TRAILER,
-    &TRANSFER_ENCODING,
-    &UPGRADE,
-    &HOST,
-    &CONTENT_LENGTH,
-];
-/// More of them, without constants.
-const NOT_FORWARDED_NAMES: [&str; 4] = ["expect", "keep-alive", "proxy-connection", "proxy-authorization"];
 /// Prefix of the headers that tell a backend about the relay; never taken from a request when they are set by us.
 const POCKET_PREFIX: &str = "pocket-";
-
-/// Which headers belong to one connection only: the known ones, and those that its `Connection` header names.
-#[derive(Debug)]
-pub(super) struct HopByHop(Vec<String>);
-
-impl HopByHop {
-    /// `connection` are the values of the `Connection` headers.
-    pub(super) fn new<'a>(connection: impl Iterator<Item = &'a str>) -> Self {
-        let names = connection
-            .flat_map(|value| value.split(','))
-            .map(|name| name.trim().to_ascii_lowercase());
-        Self(names.filter(|name| !name.is_empty()).collect())
-    }
-
-    pub(super) fn covers(&self, name: &HeaderName) -> bool {
-        NOT_FORWARDED.contains(&name)
-            || NOT_FORWARDED_NAMES.contains(&name.as_str())
-            || self.0.iter().any(|named| named == name.as_str())
-    }
-}
 
 /// Credentials, which are passed on only where they are named.
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
@@ -79,18 +45,14 @@ pub(super) fn forwarded(
     allowed: &Allowed,
     without_pocket: bool,
 ) -> HeaderMap {
-    let connection = relayed
-        .iter()
-        .filter(|(key, _)| key.eq_ignore_ascii_case(CONNECTION.as_str()));
-    let connection = connection.flat_map(|(_, header)| header.values.iter().map(String::as_str));
-    let hop_by_hop = HopByHop::new(connection);
+    let hop_by_hop = HopByHop::of_relayed(&relayed);
     let mut headers = HeaderMap::new();
     for (key, header) in relayed {
         let Ok(name) = HeaderName::try_from(key.as_str()) else {
             continue;
         };
         let ours = without_pocket && name.as_str().starts_with(POCKET_PREFIX);
-        if ours || name == ACCEPT_ENCODING || hop_by_hop.covers(&name) || !allowed.allows(&name) {
+        if ours || name == ACCEPT_ENCODING || hop_by_hop.covers(name.as_str()) || !allowed.allows(&name) {
             continue;
         }
         for value in header.values {
@@ -134,7 +96,7 @@ pub(super) fn relayed_headers(
     let mut relayed: BTreeMap<String, Header> = BTreeMap::new();
     for (name, value) in headers {
         let is_of_message = *name == CONTENT_LENGTH || *name == CONTENT_TYPE;
-        let passes = is_of_message || (!hop_by_hop.covers(name) && allowed.allows(name));
+        let passes = is_of_message || (!hop_by_hop.covers(name.as_str()) && allowed.allows(name));
         if !passes {
             continue;
         }
@@ -151,17 +113,6 @@ pub(super) fn relayed_headers(
         entry.values.push(value);
     }
     relayed
-}
-
-/// `content-type` → `Content-Type`.
-fn canonical(name: &str) -> String {
-    let mut upper = true;
-    let letter = |c: char| {
-        let c = if upper { c.to_ascii_uppercase() } else { c };
-        upper = c == '-';
-        c
-    };
-    name.chars().map(letter).collect()
 }
 
 #[cfg(test)]

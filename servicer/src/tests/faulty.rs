@@ -283,17 +283,7 @@ impl World {
                 .insert(format!("s{index}").parse().unwrap(), service.clone());
         }
         let log = Arc::new(RedbLog::open(&config.data_dir).unwrap());
-        self.registry = prometheus::Registry::new();
-        let chain: Arc<dyn Chain> = faulty.clone();
-        let servicer = Servicer::with_log(config, chain, self.registry.clone(), log).unwrap();
-        let (handle, address, stop) = (servicer.handle(), servicer.local_addr(), CancellationToken::new());
-        let task = tokio::spawn(servicer.run(stop.clone()));
-        self.running = Some(Running {
-            handle,
-            address,
-            stop,
-            task,
-        });
+        self.run_with(config, faulty.clone(), log);
     }
 
     fn heights_of(&self, type_url: &str) -> Vec<i64> {

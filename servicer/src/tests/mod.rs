@@ -219,7 +219,10 @@ impl World {
     }
 
     fn run_on(&mut self, config: ServicerConfig, log: Arc<dyn LeafLog>) {
-        let chain: Arc<dyn Chain> = self.chain.clone();
+        self.run_with(config, self.chain.clone(), log);
+    }
+
+    fn run_with(&mut self, config: ServicerConfig, chain: Arc<dyn Chain>, log: Arc<dyn LeafLog>) {
         self.registry = prometheus::Registry::new();
         let servicer = Servicer::with_log(config, chain, self.registry.clone(), log).unwrap();
         let (handle, address, stop) = (servicer.handle(), servicer.local_addr(), CancellationToken::new());

@@ -82,11 +82,7 @@ pub(crate) fn request_headers(headers: &HeaderMap, passed: &Passed) -> Vec<Heade
 impl Passed {
     /// The headers of a backend's response that its caller gets.
     pub(crate) fn response_headers(&self, given: &BTreeMap<String, Header>) -> HeaderMap {
-        let connection = given
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(CONNECTION.as_str()));
-        let connection = connection.flat_map(|(_, header)| header.values.iter().map(String::as_str));
-        let hop_by_hop = HopByHop::new(connection);
+        let hop_by_hop = HopByHop::of_relayed(given);
         let mut headers = HeaderMap::new();
         for (name, header) in given {
             let Ok(name) = HeaderName::try_from(name.as_str()) else {
