@@ -107,13 +107,6 @@ impl StoreError {
     pub const fn is_unwritable(&self) -> bool {
         matches!(self, Self::Unwritable(_))
     }
-
-    pub(crate) fn into_unwritable(self) -> Self {
-        match self {
-            Self::Io(source) => Self::Unwritable(source),
-            other => other,
-        }
-    }
 }
 
 macro_rules! from_redb {

@@ -36,7 +36,6 @@
 
 mod archive;
 mod check;
-mod disk;
 mod error;
 mod page;
 mod proof;

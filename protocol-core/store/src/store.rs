@@ -1,17 +1,12 @@
 //! The file: opening it, transactions, and going on after the disk failed.
 
-use std::fs::OpenOptions;
-use std::ops::Bound;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
-use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{
-    Database, Durability, ReadableDatabase as _, ReadableTable as _, StorageBackend, WriteTransaction,
-};
+use portico_disk::{File, Refused};
+use redb::backends::InMemoryBackend;
+use redb::{ReadableTable as _, StorageBackend, WriteTransaction};
 
-use crate::disk::{Disk, Handle};
 use crate::tables::{
     BLOCKS, CERTIFICATES, FORMAT, HEIGHTS, IDS, JOURNAL, META, META_FORMAT, RESULTS, STATE, STATE_HISTORY,
     TIP, TREE, TREE_HISTORY, TXS,
@@ -27,20 +22,8 @@ pub const DEFAULT_RETAIN: u32 = 1_000;
 
 /// The chain's data in one file.
 pub struct ChainStore {
-    disk: Disk,
-    opened: RwLock<Opened>,
-    /// Held by whoever writes: writers wait for each other, not for readers.
-    writer: Mutex<()>,
+    file: File,
     retain: u32,
-}
-
-/// One opening of the file.
-struct Opened {
-    /// `None` while nothing can be read either.
-    database: Option<Database>,
-    /// False while the disk refuses writes.
-    writes: bool,
-    given_up: Arc<AtomicBool>,
 }
 
 impl ChainStore {
@@ -50,7 +33,7 @@ impl ChainStore {
             path: path.to_owned(),
             source: Box::new(source),
         };
-        let disk = file(path).map_err(refused)?;
+        let disk = portico_disk::lock(path).map_err(refused)?;
         Self::on(disk, retain).map_err(|error| match error {
             StoreError::Io(source) => refused(*source),
             StoreError::Format { found, expected, .. } => StoreError::Format {
@@ -70,9 +53,7 @@ impl ChainStore {
     /// A store on any disk, such as one that fails.
     pub fn on(disk: Arc<dyn StorageBackend>, retain: u32) -> Result<Self, StoreError> {
         let store = Self {
-            opened: RwLock::new(Opened::through(&disk)?),
-            disk,
-            writer: Mutex::new(()),
+            file: File::on(disk, CACHE_BYTES)?,
             retain,
         };
         let mut found = FORMAT;
@@ -98,11 +79,11 @@ impl ChainStore {
 
     /// The committed version of now.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::new(&self.opened().database()?.begin_read()?)
+        Snapshot::new(&self.file.begin_read()?)
     }
 
     pub(crate) fn begin_read(&self) -> Result<redb::ReadTransaction, StoreError> {
-        Ok(self.opened().database()?.begin_read()?)
+        Ok(self.file.begin_read()?)
     }
 
     /// The state after the block at `height`; errs with [`StoreError::NotRetained`] when it is forgotten or not there yet.
@@ -118,11 +99,7 @@ impl ChainStore {
     /// Whether the last write was refused by the disk.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        !self.opened().writes
-    }
-
-    fn opened(&self) -> RwLockReadGuard<'_, Opened> {
-        self.opened.read().unwrap_or_else(PoisonError::into_inner)
+        self.file.is_read_only()
     }
 
     /// Runs `change` in a transaction, and commits it if it returns true. When the disk fails, nothing was written, the store is
@@ -131,110 +108,15 @@ impl ChainStore {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<bool, StoreError>,
     ) -> Result<bool, StoreError> {
-        let _alone = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_read_only() {
-            self.reopen(Opened::through)?;
-        }
-        let result = self.opened().transact(change);
-        match result {
-            Err(StoreError::Io(source)) => {
-                if let Err(error) = self.reopen(Opened::keeping) {
-                    tracing::warn!(%error, "the store cannot be read either");
-                }
-                Err(StoreError::Unwritable(source))
-            }
-            result => result,
-        }
-    }
-
-    /// Opens the file anew; on failure for reading, or not at all.
-    fn reopen(&self, open: fn(&Disk) -> Result<Opened, StoreError>) -> Result<(), StoreError> {
-        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        opened.close();
-        match open(&self.disk) {
-            Ok(new) => {
-                *opened = new;
-                Ok(())
-            }
-            Err(error) => {
-                if let Ok(reading) = Opened::keeping(&self.disk) {
-                    *opened = reading;
-                }
-                Err(error.into_unwritable())
-            }
-        }
-    }
-}
-
-impl Opened {
-    /// For reading and writing.
-    fn through(disk: &Disk) -> Result<Self, StoreError> {
-        let given_up = Arc::new(AtomicBool::new(false));
-        let handle = Handle::through(disk.clone(), given_up.clone());
-        Ok(Self {
-            database: Some(database(handle)?),
-            writes: true,
-            given_up,
+        let disk_error = |error| match error {
+            StoreError::Io(source) => Ok(*source),
+            other => Err(other),
+        };
+        let outcome = self.file.transact(true, change, disk_error);
+        outcome.map_err(|refused| match refused {
+            Refused::Disk(source) => StoreError::Unwritable(Box::new(source)),
+            Refused::Change(error) => error,
         })
-    }
-
-    /// For reading, whether the disk takes writes or not.
-    fn keeping(disk: &Disk) -> Result<Self, StoreError> {
-        let given_up = Arc::new(AtomicBool::new(false));
-        let handle = Handle::keeping(disk.clone(), given_up.clone()).map_err(redb::Error::Io)?;
-        Ok(Self {
-            database: Some(database(handle)?),
-            writes: false,
-            given_up,
-        })
-    }
-
-    fn close(&mut self) {
-        self.given_up.store(true, Ordering::Release);
-        self.database = None;
-        self.writes = false;
-    }
-
-    fn database(&self) -> Result<&Database, StoreError> {
-        let closed = || StoreError::Io(Box::new(redb::Error::DatabaseClosed));
-        self.database.as_ref().ok_or_else(closed)
-    }
-
-    fn transact(
-        &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<bool, StoreError>,
-    ) -> Result<bool, StoreError> {
-        let mut write = self.database()?.begin_write()?;
-        write.set_durability(Durability::Immediate)?;
-        write.set_quick_repair(true);
-        let keep = change(&write)?;
-        if keep {
-            write.commit()?;
-        }
-        Ok(keep)
-    }
-}
-
-fn database(handle: Handle) -> Result<Database, StoreError> {
-    let builder = &mut Database::builder();
-    let opened = builder.set_cache_size(CACHE_BYTES).create_with_backend(handle);
-    Ok(opened.map_err(redb::Error::from)?)
-}
-
-/// The file at `path`, which no other process has open.
-fn file(path: &Path) -> Result<Disk, redb::Error> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path);
-    let file = FileBackend::new(file.map_err(redb::Error::Io)?)?;
-    let locked = file.try_lock_range(Bound::Unbounded, Bound::Unbounded);
-    match locked {
-        Ok(true) => Ok(Arc::new(file)),
-        Ok(false) => Err(redb::Error::DatabaseAlreadyOpen),
-        Err(error) => Err(redb::Error::Io(std::io::Error::other(error))),
     }
 }
 
