@@ -221,6 +221,20 @@ SERVICER = {
                     width=6,
                 ),
                 graph(
+                    "How much room is on the disk?",
+                    q(f"min by (instance) (servicer_disk_free_bytes{{{SEL}}})", "free {{instance}}"),
+                    q(f"sum by (instance) (servicer_log_file_bytes{{{SEL}}})", "leaf log {{instance}}"),
+                    q(f"sum by (instance) (servicer_log_leaf_bytes{{{SEL}}})", "leaves {{instance}}"),
+                    unit="bytes",
+                    width=6,
+                    why="Below 32 MiB relays are refused. The leaf log does not shrink by itself: what its leaves do not need is used again.",
+                ),
+                zero(
+                    "Refusals by the disk",
+                    f"sum(servicer_disk_refuses{{{SEL}}})",
+                    "Servicers that refuse relays because their disk is full or fails; claims and proofs go on.",
+                ),
+                graph(
                     "How often is the chain asked for a session?",
                     q(f"sum by (instance) (rate(servicer_session_lookups_total{{{SEL}}}[$__rate_interval]))", "{{instance}}"),
                     unit="reqps",

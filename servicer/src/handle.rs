@@ -155,7 +155,10 @@ impl ServicerHandle {
         let writer = self.writer.upgrade();
         self.progress.readiness(&Observed {
             unreached: self.chain.unreached(),
-            writer_failing: writer.as_ref().is_none_or(|writer| writer.is_failing()),
+            unrecordable: match &writer {
+                None => Some("the servicer is stopping".to_owned()),
+                Some(_) => self.log.state().fault().map(|fault| fault.to_string()),
+            },
             writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
             unsealed_overdue: self.trees.oldest_unsealed_overdue(self.progress.height()),
             outages: self.outages().chain(self.simulated.faults()).collect(),

@@ -8,6 +8,8 @@ use prometheus::{
     exponential_buckets,
 };
 
+use crate::leaf_log::Usage;
+
 /// The series.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -26,6 +28,54 @@ pub(crate) struct Metrics {
     height: IntGauge,
     deadlines: IntCounterVec,
     foreign_claims: IntCounter,
+    disk: DiskMetrics,
+}
+
+/// The disk under the leaf log.
+#[derive(Debug)]
+struct DiskMetrics {
+    refuses: IntGauge,
+    free_bytes: IntGauge,
+    reserve_bytes: IntGauge,
+    file_bytes: IntGauge,
+    leaf_bytes: IntGauge,
+}
+
+impl DiskMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| {
+            IntGauge::new(name, help)
+                .and_then(|series| registry.register(Box::new(series.clone())).map(|()| series))
+        };
+        Ok(Self {
+            refuses: gauge(
+                "servicer_disk_refuses",
+                "1 while relays are refused because the disk is full or fails.",
+            )?,
+            free_bytes: gauge(
+                "servicer_disk_free_bytes",
+                "Free bytes on the disk of the leaf log; -1 when the system does not tell.",
+            )?,
+            reserve_bytes: gauge(
+                "servicer_disk_reserve_bytes",
+                "Room on the disk that is kept for claims and proofs; 0 after it was given up to them.",
+            )?,
+            file_bytes: gauge("servicer_log_file_bytes", "Size of the leaf log's file.")?,
+            leaf_bytes: gauge(
+                "servicer_log_leaf_bytes",
+                "Leaves in the leaf log; the rest of the file is used again before it grows.",
+            )?,
+        })
+    }
+
+    fn set(&self, usage: &Usage, refuses: bool) {
+        let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.refuses.set(refuses.into());
+        self.free_bytes.set(usage.free_bytes.map_or(-1, number));
+        self.reserve_bytes.set(number(usage.reserve_bytes));
+        self.file_bytes.set(number(usage.file_bytes));
+        self.leaf_bytes.set(number(usage.leaf_bytes));
+    }
 }
 
 impl Metrics {
@@ -120,7 +170,13 @@ impl Metrics {
                 "Sessions that another process with the same key claimed: no proof is sent, nothing is reported as paid.",
             )?,
             deadlines,
+            disk: DiskMetrics::new(registry)?,
         })
+    }
+
+    /// The disk was looked at.
+    pub(crate) fn disk(&self, usage: &Usage, refuses: bool) {
+        self.disk.set(usage, refuses);
     }
 
     /// A relay ended with `outcome`: `served`, or the name of its refusal.

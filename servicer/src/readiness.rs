@@ -29,7 +29,8 @@ pub struct Readiness {
 pub(crate) struct Observed {
     /// Why the chain was not reached yet.
     pub(crate) unreached: Option<String>,
-    pub(crate) writer_failing: bool,
+    /// Why leaves cannot be written.
+    pub(crate) unrecordable: Option<String>,
     pub(crate) writer_fill: f64,
     pub(crate) unsealed_overdue: bool,
     /// Services without a healthy node, in words.
@@ -91,7 +92,9 @@ impl Progress {
             None => unless(last.is_some(), "no block was seen yet"),
         }
         unless(age <= MAX_BLOCK_AGE, "no block for too long");
-        unless(!observed.writer_failing, "leaves cannot be written");
+        if let Some(why) = &observed.unrecordable {
+            unless(false, &format!("leaves cannot be written: {why}"));
+        }
         unless(
             observed.writer_fill <= MAX_WRITER_FILL,
             "the leaf writer is behind",

@@ -23,7 +23,7 @@ use crate::error::ServicerError;
 use crate::front::admin::{self, Admin};
 use crate::front::relay::RelayEndpoint;
 use crate::handle::ServicerHandle;
-use crate::leaf_log::{LeafLog, LeafLogError, RedbLog};
+use crate::leaf_log::{DiskWatch, LeafLog, LeafLogError, RedbLog};
 use crate::lifecycle::driver::Driver;
 use crate::lifecycle::plan::Limits;
 use crate::lifecycle::steps::{Asked, Work};
@@ -240,6 +240,7 @@ impl Servicer {
             (None, false) => admin::probes(&admin).merge(admin::metrics_only(&admin)),
         };
         let metrics = Arc::clone(&self.relays.metrics);
+        let disk = DiskWatch::new(Arc::clone(&admin.handle.log), Arc::clone(&metrics)).run(stop.clone());
         let endpoint = RelayEndpoint::new(self.relays, metrics, relay_tasks.clone());
         let relays = self.listener.serve(endpoint.router(beside), stop.clone());
         let admin_endpoint = async {
@@ -256,7 +257,7 @@ impl Servicer {
         };
         let driver = self.driver.run(stop.clone());
         let outcome = tokio::select! {
-            outcome = async { tokio::join!(endpoints, driver, checks, simulating).0 } => outcome,
+            outcome = async { tokio::join!(endpoints, driver, checks, simulating, disk).0 } => outcome,
             () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => Ok(()),
         };
         stop.cancel();

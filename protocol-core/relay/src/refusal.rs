@@ -43,6 +43,8 @@ pub enum Reason {
     TooManySessions,
     /// The chain cannot be asked.
     ChainUnavailable,
+    /// Nothing can be recorded now, such as on a full disk; no backend is asked.
+    CannotRecord,
     /// The application's budget for this session and supplier is used up.
     OverServiced,
     /// The ring signature does not hold.
@@ -90,7 +92,7 @@ pub struct Row {
 
 impl Reason {
     /// All reasons, in the order of the checks.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Overloaded,
         Self::Stopping,
         Self::UnreadableBody,
@@ -108,6 +110,7 @@ impl Reason {
         Self::SupplierNotInSession,
         Self::TooManySessions,
         Self::ChainUnavailable,
+        Self::CannotRecord,
         Self::OverServiced,
         Self::Signature,
         Self::Replayed,
@@ -191,6 +194,14 @@ impl Reason {
                 "chain_unavailable",
                 "relay validation unavailable",
             ),
+            Self::CannotRecord => (
+                503,
+                14,
+                1013,
+                true,
+                "cannot_record",
+                "relays cannot be recorded now",
+            ),
             Self::OverServiced => (429, 8, 4002, false, "over_serviced", BUDGET),
             Self::Signature => (403, 7, 4001, false, "signature", INVALID),
             Self::Replayed => (
@@ -264,6 +275,7 @@ mod tests {
         supplier_not_in_session 403  7 4001 -     relay validation failed
         too_many_sessions       503 14 1013 retry overloaded
         chain_unavailable       503 14 1013 retry relay validation unavailable
+        cannot_record           503 14 1013 retry relays cannot be recorded now
         over_serviced           429  8 4002 -     session relay limit reached: claimable portion fully consumed
         signature               403  7 4001 -     relay validation failed
         replayed                409  6 1008 -     this relay request was sent before

@@ -7,20 +7,36 @@
 //! A trie's root depends only on the set of its leaves, so leaves are the whole truth: trie nodes are never stored, and every index
 //! is rebuilt from here. Keys are sequential (session, position), because a B-tree takes appends several times faster than hashes.
 
+mod private;
 mod reader;
+mod state;
 mod store;
+mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use portico_protocol::{Address, Height};
 
 use crate::session::record::SessionRecord;
 
 pub use reader::LeafReader;
+pub(crate) use state::{DiskFault, DiskState};
 pub(crate) use store::RedbLog;
+pub(crate) use watch::DiskWatch;
 
 /// Name of the log's file in the data folder.
 pub const FILE_NAME: &str = "leaves.redb";
+/// Name of the file in the data folder that keeps room for claims and proofs.
+const RESERVE_NAME: &str = "reserve";
+/// Name of the file that tries whether there is room; it is gone at once.
+const TRIAL_NAME: &str = "room";
+/// Room that is kept for the records of claims and proofs, for when the disk is full: they are about a kilobyte each.
+const RESERVE_BYTES: u64 = 16 << 20;
+/// Free bytes below which relays are refused: more than is written between two looks.
+const LOW_BYTES: u64 = 32 << 20;
+/// Free bytes from which they are served again, once they were refused.
+const ENOUGH_BYTES: u64 = 64 << 20;
 
 /// Why the leaf log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +61,41 @@ pub enum LeafLogError {
         /// Known here.
         expected: u64,
     },
+}
+
+impl LeafLogError {
+    /// Whether it is for want of room: the disk is full, a quota is used up, or the file may not grow.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Io(error) => portico_disk::is_want_of_room(error.kind()),
+            Self::Store(error) => portico_disk::is_full(error),
+            Self::InUse | Self::Record(..) | Self::Format { .. } => false,
+        }
+    }
+
+    /// It and its causes, in words.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// What the log takes of its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Size of the file.
+    pub(crate) file_bytes: u64,
+    /// Keys and relays in it. What else is in the file is used again before it grows.
+    pub(crate) leaf_bytes: u64,
+    /// Room that is kept for claims and proofs; 0 when it was given up.
+    pub(crate) reserve_bytes: u64,
+    /// Left on the disk; `None` when nobody tells.
+    pub(crate) free_bytes: Option<u64>,
 }
 
 /// One leaf of a session's trie.
@@ -98,7 +149,10 @@ pub(crate) trait LeafLog: Send + Sync + 'static {
     /// Appends leaves.
     fn append(&self, leaves: &[NewLeaf<'_>]) -> Result<(), LeafLogError>;
 
-    /// Writes session records and, when given, the cursor.
+    /// Writes the record of a session that a relay opens.
+    fn begin(&self, index: u64, record: &SessionRecord) -> Result<(), LeafLogError>;
+
+    /// Writes session records and, when given, the cursor; as deletions, on a full disk into the room that is kept.
     fn put(&self, records: &[(u64, SessionRecord)], cursor: Option<Height>) -> Result<(), LeafLogError>;
 
     /// Visits the leaves of a session in order.
@@ -112,6 +166,15 @@ pub(crate) trait LeafLog: Send + Sync + 'static {
 
     /// Forgets sessions whose leaves were deleted.
     fn delete_sessions(&self, sessions: &[u64]) -> Result<(), LeafLogError>;
+
+    /// Whether the disk takes leaves; every failed write says so here.
+    fn state(&self) -> &Arc<DiskState>;
+
+    /// Finds out whether the disk takes leaves again: keeps the room for claims and proofs, and commits.
+    fn probe(&self) -> Result<(), LeafLogError>;
+
+    /// What it takes of the disk.
+    fn usage(&self) -> Usage;
 }
 
 fn file(data_dir: &Path) -> std::path::PathBuf {

@@ -2,58 +2,31 @@
 
 use std::path::Path;
 
+use portico_disk::File;
 use portico_protocol::Address;
-use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
+use redb::ReadTransaction;
 
-use super::store::{check_format, scan, sessions};
-use super::{FILE_NAME, Leaf, LeafLogError, SessionSummary, file};
+use super::store::{CACHE_BYTES, check_format, opening, scan, sessions};
+use super::{Leaf, LeafLogError, SessionSummary, file};
 use crate::handle::FoundRelay;
 use crate::session::ledger::{self, LedgerRow};
 use crate::session::record::SessionRecord;
 
 /// A leaf log opened for reading only, while no servicer uses it.
-pub struct LeafReader {
-    database: Source,
-}
-
-impl std::fmt::Debug for LeafReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LeafReader").finish_non_exhaustive()
-    }
-}
-
-enum Source {
-    /// The log itself.
-    Clean(ReadOnlyDatabase),
-    /// A repaired copy, deleted when it is closed.
-    Copy { database: Database, _folder: CopyFolder },
-}
-
-/// A folder that is removed with its content.
 #[derive(Debug)]
-struct CopyFolder(std::path::PathBuf);
-
-impl Drop for CopyFolder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "cannot remove the copy of a leaf log");
-        }
-    }
+pub struct LeafReader {
+    file: File,
 }
 
 impl LeafReader {
-    /// Opens the log in `data_dir`. A log that was not closed cleanly is read through a repaired copy beside it; it stays untouched.
+    /// Opens the log in `data_dir`. One that was not closed cleanly is repaired in memory; the file stays untouched.
     ///
     /// # Errors
     /// [`LeafLogError::InUse`] while a servicer runs on it.
     pub fn open(data_dir: &Path) -> Result<Self, LeafLogError> {
-        let database = match ReadOnlyDatabase::open(file(data_dir)) {
-            Ok(database) => Source::Clean(database),
-            Err(DatabaseError::DatabaseAlreadyOpen) => return Err(LeafLogError::InUse),
-            Err(DatabaseError::RepairAborted) => repaired_copy(data_dir)?,
-            Err(error) => return Err(LeafLogError::Store(Box::new(error.into()))),
-        };
-        let reader = Self { database };
+        let disk = portico_disk::lock_shared(&file(data_dir)).map_err(opening)?;
+        let file = File::read_only_on(disk, CACHE_BYTES).map_err(opening)?;
+        let reader = Self { file };
         check_format(&reader.begin()?)?;
         Ok(reader)
     }
@@ -142,11 +115,9 @@ impl LeafReader {
     }
 
     fn begin(&self) -> Result<ReadTransaction, LeafLogError> {
-        let begun = match &self.database {
-            Source::Clean(database) => database.begin_read(),
-            Source::Copy { database, _folder: _ } => database.begin_read(),
-        };
-        begun.map_err(|error| LeafLogError::Store(Box::new(error.into())))
+        self.file
+            .begin_read()
+            .map_err(|error| LeafLogError::Store(Box::new(error)))
     }
 }
 
@@ -155,17 +126,4 @@ fn count(txn: &ReadTransaction, session: u64) -> Result<u64, LeafLogError> {
     let mut leaves = 0;
     scan(txn, session, &mut |_, _, _| leaves += 1)?;
     Ok(leaves)
-}
-
-fn repaired_copy(data_dir: &Path) -> Result<Source, LeafLogError> {
-    let path = data_dir.join(format!("read-only-copy-{}", std::process::id()));
-    std::fs::create_dir_all(&path)?;
-    let folder = CopyFolder(path);
-    let copy = folder.0.join(FILE_NAME);
-    std::fs::copy(file(data_dir), &copy)?;
-    let database = Database::open(&copy).map_err(|error| LeafLogError::Store(Box::new(error.into())))?;
-    Ok(Source::Copy {
-        database,
-        _folder: folder,
-    })
 }

@@ -1,170 +1,211 @@
 //! The leaf log in a redb file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use portico_disk::{File, Refused, Reserve};
 use portico_protocol::Height;
 use redb::{
-    Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError, WriteTransaction,
+    ReadTransaction, ReadableTable, ReadableTableMetadata as _, TableDefinition, TableError, WriteTransaction,
 };
+use tokio::time::Instant;
 
-use super::{LeafLog, LeafLogError, NewLeaf, VisitLeaf, file};
+use super::private;
+use super::{
+    DiskFault, DiskState, ENOUGH_BYTES, LeafLog, LeafLogError, NewLeaf, RESERVE_BYTES, RESERVE_NAME,
+    TRIAL_NAME, Usage, VisitLeaf, file,
+};
 use crate::session::record::SessionRecord;
 
 /// Format of the tables below.
 const FORMAT: u64 = 1;
 /// Pages kept in memory: reads are rare (proofs, restarts), appends touch one leaf page.
-const CACHE_BYTES: usize = 16 << 20;
+pub(super) const CACHE_BYTES: usize = 16 << 20;
 
-/// Mode of the file: its owner may read and write it.
-#[cfg(unix)]
-const PRIVATE: u32 = 0o600;
+/// How many times as long as a write took that failed none is tried.
+const PAUSES: u32 = 5;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+/// Row of [`META`]: [`FORMAT`] of who made the file.
+const META_FORMAT: &str = "format";
+/// Row of [`META`]: see [`LeafLog::cursor`].
+const META_CURSOR: &str = "cursor";
+/// Row of [`META`] that a probe writes.
+const META_PROBE: &str = "probe";
 /// session index → record (JSON)
 const SESSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("sessions");
 /// (session index, position) → key (32 bytes), relay
 const LEAVES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("leaves");
 
-/// [`LeafLog`] in one file. After a failed write the file is opened anew: redb refuses to go on with a file that failed once.
+/// [`LeafLog`] in one file.
 #[derive(Debug)]
 pub(crate) struct RedbLog {
+    file: File,
+    state: Arc<DiskState>,
+    /// `None` for one that is in no folder.
+    folder: Option<Folder>,
+    leaf_bytes: AtomicU64,
+    /// Before it no write is tried, after one that failed: opening the file anew may read all of it, and keeps readers waiting.
+    not_before: Mutex<Option<Instant>>,
+}
+
+/// Where the file is.
+#[derive(Debug)]
+struct Folder {
     path: PathBuf,
-    database: RwLock<Option<Database>>,
-    reopening: Mutex<()>,
+    reserve: Reserve,
+}
+
+/// Whether a write may take the room that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// It is for claims and proofs, or makes room itself.
+    Kept,
+    /// It is for relays.
+    Free,
 }
 
 impl RedbLog {
-    /// Opens or creates the log in `data_dir`, repairing it when it was not closed cleanly.
+    /// Opens or creates the log in `data_dir`, repairing it when it was not closed cleanly. It is opened on a full disk too.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, LeafLogError> {
-        std::fs::create_dir_all(data_dir)?;
-        Self::open_file(file(data_dir))
+        private::folder(data_dir)?;
+        let path = file(data_dir);
+        private::file(&path)?;
+        let disk = portico_disk::lock(&path).map_err(opening)?;
+        Self::with(disk, Some(data_dir))
     }
 
-    /// Opens or creates the log in the file at `path`.
-    pub(crate) fn open_file(path: PathBuf) -> Result<Self, LeafLogError> {
-        let database = open(&path)?;
-        Ok(Self {
-            path,
-            database: RwLock::new(Some(database)),
-            reopening: Mutex::new(()),
-        })
-    }
-
-    /// A log in any database, for tests: it cannot be reopened.
+    /// A log on any disk, for tests; with a folder for the room that is kept, or without.
     #[cfg(test)]
-    pub(crate) fn on(database: Database) -> Result<Self, LeafLogError> {
-        prepare(&database)?;
-        Ok(Self {
-            path: PathBuf::new(),
-            database: RwLock::new(Some(database)),
-            reopening: Mutex::new(()),
-        })
+    pub(crate) fn on(disk: impl redb::StorageBackend, data_dir: Option<&Path>) -> Result<Self, LeafLogError> {
+        Self::with(Arc::new(disk), data_dir)
+    }
+
+    fn with(disk: portico_disk::Disk, data_dir: Option<&Path>) -> Result<Self, LeafLogError> {
+        let file = File::readable_on(disk, CACHE_BYTES).map_err(opening)?;
+        if !is_prepared(&file.begin_read().map_err(store)?)? {
+            prepare(&file)?;
+        }
+        let leaf_bytes = leaf_bytes(&file.begin_read().map_err(store)?)?;
+        let log = Self {
+            file,
+            state: Arc::default(),
+            folder: data_dir.map(Folder::new),
+            leaf_bytes: leaf_bytes.into(),
+            not_before: Mutex::default(),
+        };
+        if let Some(folder) = &log.folder
+            && let Err(error) = folder.reserve.keep()
+        {
+            log.state.failed(&error.into());
+        }
+        Ok(log)
     }
 
     fn write(
         &self,
+        room: Room,
         change: impl Fn(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), LeafLogError> {
-        self.reopen_if_failed()?;
-        let outcome = {
-            let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(database) = database.as_ref() else {
-                return Err(store(redb::Error::DatabaseAlreadyOpen));
-            };
-            commit(database, change)
+        let began = Instant::now();
+        let kept = || {
+            self.folder
+                .as_ref()
+                .is_some_and(|folder| folder.reserve.is_kept())
         };
-        outcome.map_err(|error| {
-            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
-            store(error)
-        })
+        let may_give_up = room == Room::Kept && self.state.fault() == Some(DiskFault::Full) && kept();
+        if !may_give_up && self.not_before().is_some_and(|time| began < time) {
+            let early = std::io::Error::other("the disk refused a write a moment ago");
+            return Err(LeafLogError::Io(early));
+        }
+        let mut outcome = commit(&self.file, &change);
+        if room == Room::Kept
+            && let Err(error) = &outcome
+            && error.is_full()
+            && self
+                .folder
+                .as_ref()
+                .is_some_and(|folder| folder.reserve.give_up())
+        {
+            self.state.failed(error);
+            tracing::warn!("the room that was kept for claims and proofs is given up to them");
+            outcome = commit(&self.file, &change);
+        }
+        *self.not_before() = outcome.is_err().then(|| began + began.elapsed() * PAUSES);
+        outcome.inspect_err(|error| self.state.failed(error))
+    }
+
+    fn not_before(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.not_before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read<T>(
         &self,
         look: impl FnOnce(&ReadTransaction) -> Result<T, LeafLogError>,
     ) -> Result<T, LeafLogError> {
-        self.reopen_if_failed()?;
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(database) = database.as_ref() else {
-            return Err(store(redb::Error::DatabaseAlreadyOpen));
-        };
-        look(&database.begin_read().map_err(store)?)
+        look(&self.file.begin_read().map_err(store)?)
     }
+}
 
-    fn reopen_if_failed(&self) -> Result<(), LeafLogError> {
-        let failed = || {
-            self.database
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_none()
-        };
-        if !failed() {
-            return Ok(());
+impl Folder {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            reserve: Reserve::new(path.join(RESERVE_NAME), RESERVE_BYTES),
         }
-        let _one_at_a_time = self.reopening.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed() {
-            let database = open(&self.path)?;
-            *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
+    }
+
+    /// Errs unless there is room enough to go on for a while.
+    fn has_room(&self) -> std::io::Result<()> {
+        if portico_disk::free_bytes(&self.path).is_some_and(|free| free < ENOUGH_BYTES) {
+            return Err(std::io::ErrorKind::StorageFull.into());
         }
-        Ok(())
+        self.reserve.keep()?;
+        // A quota may allow less than the system tells.
+        let trial = self.path.join(TRIAL_NAME);
+        portico_disk::allocate(&trial, RESERVE_BYTES)?;
+        std::fs::remove_file(trial)
     }
 }
 
-fn open(path: &Path) -> Result<Database, LeafLogError> {
-    keep_private(path)?;
-    let database = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create(path)
-        .map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => LeafLogError::InUse,
-            other => store(other),
-        })?;
-    prepare(&database)?;
-    Ok(database)
-}
-
-/// Makes the file, or closes an older one to everybody but its owner: leaves hold what clients asked.
-#[cfg(unix)]
-fn keep_private(path: &Path) -> Result<(), LeafLogError> {
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(PRIVATE);
-    let file = options.open(path)?;
-    let mut permissions = file.metadata()?.permissions();
-    if permissions.mode() & 0o077 != 0 {
-        permissions.set_mode(PRIVATE);
-        file.set_permissions(permissions)?;
+pub(super) fn opening(error: redb::Error) -> LeafLogError {
+    match error {
+        redb::Error::DatabaseAlreadyOpen => LeafLogError::InUse,
+        other => store(other),
     }
-    Ok(())
 }
 
-#[cfg(not(unix))]
-fn keep_private(_: &Path) -> Result<(), LeafLogError> {
-    Ok(())
+/// Keys and relays in the log.
+fn leaf_bytes(txn: &ReadTransaction) -> Result<u64, LeafLogError> {
+    let table = txn.open_table(LEAVES).map_err(store)?;
+    Ok(table.stats().map_err(store)?.stored_bytes())
 }
 
-/// Makes the tables of a new database, refuses one of another format.
-fn prepare(database: &Database) -> Result<(), LeafLogError> {
-    commit(database, |txn| {
+/// Whether the tables are there; errs for a file of another format.
+fn is_prepared(txn: &ReadTransaction) -> Result<bool, LeafLogError> {
+    match txn.open_table(META) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(false),
+        Err(error) => Err(store(error)),
+        Ok(_) => check_format(txn).map(|()| true),
+    }
+}
+
+/// Makes the tables of a new database.
+fn prepare(file: &File) -> Result<(), LeafLogError> {
+    commit(file, &|txn: &WriteTransaction| {
         txn.open_table(SESSIONS)?;
         txn.open_table(LEAVES)?;
-        let mut meta = txn.open_table(META)?;
-        if meta.get("format")?.is_none() {
-            meta.insert("format", FORMAT)?;
-        }
+        txn.open_table(META)?.insert(META_FORMAT, FORMAT)?;
         Ok(())
     })
-    .map_err(store)?;
-    check_format(&database.begin_read().map_err(store)?)
 }
 
 /// Refuses a file of another format.
 pub(super) fn check_format(txn: &ReadTransaction) -> Result<(), LeafLogError> {
     let meta = txn.open_table(META).map_err(store)?;
     let found = meta
-        .get("format")
+        .get(META_FORMAT)
         .map_err(store)?
         .map_or(0, |format| format.value());
     if found == FORMAT {
@@ -178,14 +219,13 @@ pub(super) fn check_format(txn: &ReadTransaction) -> Result<(), LeafLogError> {
 }
 
 fn commit(
-    database: &Database,
-    change: impl Fn(&WriteTransaction) -> Result<(), redb::Error>,
-) -> Result<(), redb::Error> {
-    let mut txn = database.begin_write()?;
-    txn.set_durability(Durability::Immediate)?;
-    change(&txn)?;
-    txn.commit()?;
-    Ok(())
+    file: &File,
+    change: &impl Fn(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<(), LeafLogError> {
+    match file.transact(false, |txn| change(txn).map(|()| true), Ok) {
+        Ok(_) => Ok(()),
+        Err(Refused::Disk(error) | Refused::Change(error)) => Err(store(error)),
+    }
 }
 
 fn store(error: impl Into<redb::Error>) -> LeafLogError {
@@ -230,7 +270,7 @@ impl LeafLog for RedbLog {
         self.read(|txn| {
             let meta = txn.open_table(META).map_err(store)?;
             let height = meta
-                .get("cursor")
+                .get(META_CURSOR)
                 .map_err(store)?
                 .map_or(0, |height| height.value());
             Ok(Height(i64::try_from(height).unwrap_or(i64::MAX)))
@@ -238,7 +278,7 @@ impl LeafLog for RedbLog {
     }
 
     fn append(&self, leaves: &[NewLeaf<'_>]) -> Result<(), LeafLogError> {
-        self.write(|txn| {
+        self.write(Room::Free, |txn| {
             let mut table = txn.open_table(LEAVES)?;
             for leaf in leaves {
                 let length = leaf.key.len() + leaf.relay.len();
@@ -248,24 +288,34 @@ impl LeafLog for RedbLog {
                 relay.copy_from_slice(leaf.relay);
             }
             Ok(())
+        })?;
+        let bytes = leaves
+            .iter()
+            .map(|leaf| stored_bytes(leaf.key.len() + leaf.relay.len()));
+        self.leaf_bytes.fetch_add(bytes.sum(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn begin(&self, index: u64, record: &SessionRecord) -> Result<(), LeafLogError> {
+        let json = encoded(index, record)?;
+        self.write(Room::Free, |txn| {
+            txn.open_table(SESSIONS)?.insert(index, json.as_slice())?;
+            Ok(())
         })
     }
 
     fn put(&self, records: &[(u64, SessionRecord)], cursor: Option<Height>) -> Result<(), LeafLogError> {
         let encoded = records
             .iter()
-            .map(|(index, record)| {
-                let json = serde_json::to_vec(record).map_err(|e| LeafLogError::Record(*index, e))?;
-                Ok((*index, json))
-            })
+            .map(|(index, record)| Ok((*index, encoded(*index, record)?)))
             .collect::<Result<Vec<_>, LeafLogError>>()?;
-        self.write(|txn| {
+        self.write(Room::Kept, |txn| {
             let mut table = txn.open_table(SESSIONS)?;
             for (index, json) in &encoded {
                 table.insert(index, json.as_slice())?;
             }
             if let Some(height) = cursor.and_then(|height| u64::try_from(height.0).ok()) {
-                txn.open_table(META)?.insert("cursor", height)?;
+                txn.open_table(META)?.insert(META_CURSOR, height)?;
             }
             Ok(())
         })
@@ -284,22 +334,26 @@ impl LeafLog for RedbLog {
     }
 
     fn delete_leaves(&self, session: u64, limit: usize) -> Result<usize, LeafLogError> {
-        let places = self.read(|txn| {
+        let (places, bytes) = self.read(|txn| {
             let table = txn.open_table(LEAVES).map_err(store)?;
             let range = table.range((session, 0)..=(session, u64::MAX)).map_err(store)?;
-            let places = range
-                .take(limit)
-                .map(|entry| entry.map(|(place, _)| place.value()));
-            places.collect::<Result<Vec<_>, _>>().map_err(store)
+            let (mut places, mut bytes) = (Vec::new(), 0_u64);
+            for entry in range.take(limit) {
+                let (place, value) = entry.map_err(store)?;
+                places.push(place.value());
+                bytes = bytes.saturating_add(stored_bytes(value.value().len()));
+            }
+            Ok((places, bytes))
         })?;
         if !places.is_empty() {
-            self.write(|txn| {
+            self.write(Room::Kept, |txn| {
                 let mut table = txn.open_table(LEAVES)?;
                 for place in &places {
                     table.remove(place)?;
                 }
                 Ok(())
             })?;
+            self.leaf_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
         Ok(places.len())
     }
@@ -308,7 +362,7 @@ impl LeafLog for RedbLog {
         if sessions.is_empty() {
             return Ok(());
         }
-        self.write(|txn| {
+        self.write(Room::Kept, |txn| {
             let mut table = txn.open_table(SESSIONS)?;
             for index in sessions {
                 table.remove(index)?;
@@ -316,4 +370,38 @@ impl LeafLog for RedbLog {
             Ok(())
         })
     }
+
+    fn state(&self) -> &Arc<DiskState> {
+        &self.state
+    }
+
+    fn probe(&self) -> Result<(), LeafLogError> {
+        if let Some(folder) = &self.folder {
+            folder.has_room()?;
+        }
+        self.write(Room::Free, |txn| {
+            txn.open_table(META)?.insert(META_PROBE, 0)?;
+            Ok(())
+        })
+    }
+
+    fn usage(&self) -> Usage {
+        let folder = self.folder.as_ref();
+        let kept = folder.is_some_and(|folder| folder.reserve.is_kept());
+        Usage {
+            file_bytes: self.file.len().unwrap_or(0),
+            leaf_bytes: self.leaf_bytes.load(Ordering::Relaxed),
+            reserve_bytes: if kept { RESERVE_BYTES } else { 0 },
+            free_bytes: folder.and_then(|folder| portico_disk::free_bytes(&folder.path)),
+        }
+    }
+}
+
+/// What a leaf of so many bytes takes, with its place.
+fn stored_bytes(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX).saturating_add(16)
+}
+
+fn encoded(index: u64, record: &SessionRecord) -> Result<Vec<u8>, LeafLogError> {
+    serde_json::to_vec(record).map_err(|error| LeafLogError::Record(index, error))
 }

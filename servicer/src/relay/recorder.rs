@@ -79,8 +79,12 @@ impl Recorder {
         }
     }
 
-    /// A place for one message in the writer's queue, where it holds `room`, and in the budget of `supplier`.
+    /// A place for one message in the writer's queue, where it holds `room`, and in the budget of `supplier`. There is none while the disk
+    /// takes no leaves: whoever served then would serve for nothing.
     pub(crate) fn reserve(&self, supplier: &SessionSupplier, room: Room) -> Result<Reserved, Refusal> {
+        if self.log.state().refuses() {
+            return Err(Refusal::CannotRecord);
+        }
         let slot = self.writer.slot().ok_or(Refusal::Overloaded("leaf writer"))?;
         match supplier.meter.reserve() {
             None if !self.over_servicing => Err(Refusal::OverServiced),
@@ -112,7 +116,7 @@ impl Recorder {
             let index = self.trees.claim_index();
             let (record, log) = (session.record(supplier), Arc::clone(&self.log));
             let write = tokio::task::spawn_blocking(move || {
-                log.put(&[(index, record.clone())], None)
+                log.begin(index, &record)
                     .map(|()| Arc::new(SessionTree::new(index, record)))
             });
             let tree = write

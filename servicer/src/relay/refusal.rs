@@ -72,6 +72,9 @@ pub(crate) enum Refusal {
     /// The relay could not be recorded.
     #[error("the relay could not be recorded")]
     Recording,
+    /// The disk takes no leaves; nothing was done yet.
+    #[error("relays cannot be recorded now")]
+    CannotRecord,
 }
 
 impl From<AppendError> for Refusal {
@@ -124,6 +127,7 @@ impl Refusal {
             Self::Sealed => Reason::Sealed,
             Self::Backend(error) => backend_reason(error),
             Self::Recording => Reason::RecordingFailed,
+            Self::CannotRecord => Reason::CannotRecord,
         }
     }
 
@@ -150,7 +154,8 @@ impl Refusal {
             | Self::Session(SessionError::Chain(_) | SessionError::TooMany)
             | Self::OverServiced
             | Self::Replayed
-            | Self::Recording => return None,
+            | Self::Recording
+            | Self::CannotRecord => return None,
         };
         Some(detail.chars().take(MAX_DETAIL).collect())
     }

@@ -4,7 +4,6 @@
 //! but the disk. A failed commit fails every waiter: their clients get an error, never a signed answer without a leaf.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -94,7 +93,6 @@ pub(crate) struct Writer {
 struct Shared {
     /// Held while a batch is decided, written and indexed.
     batch: Mutex<()>,
-    failing: AtomicBool,
 }
 
 impl Writer {
@@ -126,11 +124,6 @@ impl Writer {
     pub(crate) fn close(&self, tree: &SessionTree) {
         let _between_batches = self.shared.batch.lock().unwrap_or_else(PoisonError::into_inner);
         tree.leaves().closed = true;
-    }
-
-    /// Whether the last commit failed.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.shared.failing.load(Ordering::Relaxed)
     }
 
     /// Share of the queue that is taken, 0 to 1.
@@ -178,8 +171,8 @@ impl Work {
         } else {
             self.log.append(&leaves)
         };
-        self.shared.failing.store(outcome.is_err(), Ordering::Relaxed);
         if let Err(error) = &outcome {
+            self.log.state().failed(error);
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 leaves = leaves.len(),

@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use portico_protocol::Height;
 use portico_protocol::relay::MinedRelay;
-use redb::{Database, StorageBackend};
+use redb::StorageBackend;
 
 use super::*;
-use crate::leaf_log::{FILE_NAME, LeafLogError, LeafReader, NewLeaf, VisitLeaf};
+use crate::leaf_log::{DiskState, FILE_NAME, LeafLogError, LeafReader, NewLeaf, Usage, VisitLeaf};
 use crate::session::record::SessionRecord;
 
 /// A real log that fails to append when told to.
@@ -28,13 +28,32 @@ impl LeafLog for FailingLog {
 
     fn append(&self, leaves: &[NewLeaf<'_>]) -> Result<(), LeafLogError> {
         if self.fails.load(Ordering::SeqCst) {
-            return Err(LeafLogError::Io(std::io::Error::other("no space left on device")));
+            return Err(LeafLogError::Io(std::io::Error::other("input/output error")));
         }
         self.inner.append(leaves)
     }
 
+    fn begin(&self, index: u64, record: &SessionRecord) -> Result<(), LeafLogError> {
+        self.inner.begin(index, record)
+    }
+
     fn put(&self, records: &[(u64, SessionRecord)], cursor: Option<Height>) -> Result<(), LeafLogError> {
         self.inner.put(records, cursor)
+    }
+
+    fn state(&self) -> &Arc<DiskState> {
+        self.inner.state()
+    }
+
+    fn probe(&self) -> Result<(), LeafLogError> {
+        match self.fails.load(Ordering::SeqCst) {
+            true => Err(LeafLogError::Io(std::io::ErrorKind::StorageFull.into())),
+            false => self.inner.probe(),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
     }
 
     fn scan(&self, session: u64, visit: VisitLeaf<'_>) -> Result<(), LeafLogError> {
@@ -72,10 +91,20 @@ async fn answers_no_relay_that_could_not_be_recorded() {
     world.chain.advance();
     world.running().handle.wait_for_block(2).await;
     let readiness = world.running().handle.readiness();
-    assert_eq!(readiness.reasons, ["leaves cannot be written"]);
+    assert_eq!(readiness.reasons.len(), 1, "{readiness:?}");
+    let reason = &readiness.reasons[0];
+    assert!(
+        reason.starts_with("leaves cannot be written: the disk"),
+        "{reason}"
+    );
+    let asked = world.backend.hits();
+    let refused = world.refused(&world.request("/", "not asked")).await;
+    refused.is(503, "relays cannot be recorded now");
+    assert!(refused.retry_after.is_some(), "{refused:?}");
+    assert_eq!(world.backend.hits(), asked, "no backend works for nothing");
     log.fails.store(false, Ordering::SeqCst);
+    world.until_ready().await;
     world.relay("/", "recorded again").await;
-    assert!(world.running().handle.readiness().ready);
     let row = world.row();
     assert_eq!((row.served, row.committed), (2, 2));
     let leaves = world
@@ -231,7 +260,7 @@ impl StorageBackend for Disk {
 #[test]
 fn no_acknowledged_leaf_is_lost_wherever_the_process_ends() {
     let disk = Disk::default();
-    let log = RedbLog::on(Database::builder().create_with_backend(disk.clone()).unwrap()).unwrap();
+    let log = RedbLog::on(disk.clone(), None).unwrap();
     let mut acknowledged = vec![(disk.operations.lock().unwrap().len(), 0)];
     for batch in 0..12_u64 {
         let relays: Vec<Vec<u8>> = (0..=batch).map(|n| vec![u8::try_from(n).unwrap(); 700]).collect();
@@ -255,7 +284,7 @@ fn no_acknowledged_leaf_is_lost_wherever_the_process_ends() {
     for count in beginning..=operations.len() {
         for torn in [0, 1, 300, usize::MAX] {
             let crashed = Disk::at(&operations, count, torn);
-            let log = RedbLog::on(Database::builder().create_with_backend(crashed).unwrap()).unwrap();
+            let log = RedbLog::on(crashed, None).unwrap();
             let mut found = 0;
             log.scan(3, &mut |seq, _, relay| {
                 assert_eq!((seq, relay.len()), (found, 700));

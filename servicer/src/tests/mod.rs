@@ -3,6 +3,7 @@
 mod backends;
 mod chain;
 mod crash;
+mod disk;
 mod faulty;
 mod floods;
 mod http_vectors;
@@ -258,6 +259,17 @@ impl World {
             let height = self.chain.advance();
             self.running().handle.wait_for_block(height).await;
         }
+    }
+
+    /// Waits until relays are taken; the disk is probed every second at first.
+    async fn until_ready(&self) {
+        let ready = async {
+            while !self.running().handle.readiness().ready {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), ready).await;
+        waited.unwrap_or_else(|_| panic!("{:?}", self.running().handle.readiness()));
     }
 
     fn header(&self) -> SessionHeader {

@@ -48,19 +48,8 @@ pub(super) fn machine(data_dir: &Path) -> Machine {
         free_bytes: data_dir
             .ancestors()
             .find(|folder| folder.exists())
-            .and_then(free_bytes),
+            .and_then(portico_disk::free_bytes),
     }
-}
-
-#[cfg(unix)]
-fn free_bytes(folder: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(folder).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free_bytes(_: &Path) -> Option<u64> {
-    None
 }
 
 pub(super) async fn chain(config: &ServicerConfig, chain: &dyn Chain, probe: bool) -> Result<Known> {
