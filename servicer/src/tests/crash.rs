@@ -320,3 +320,24 @@ async fn the_leaf_log_is_readable_by_its_owner_only() {
     world.run(world.config());
     assert_eq!(mode(), 0o600, "a log of an earlier version is closed");
 }
+
+/// So is the folder, where that takes nothing from anybody else.
+#[cfg(unix)]
+#[test]
+fn the_data_folder_is_its_owners() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data");
+    let mode = || std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
+    let open_to_others =
+        || std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    drop(RedbLog::open(&folder).unwrap());
+    assert_eq!(mode(), 0o700);
+    open_to_others();
+    drop(RedbLog::open(&folder).unwrap());
+    assert_eq!(mode(), 0o700, "a folder of an earlier version is closed");
+    std::fs::write(folder.join("another program's"), "").unwrap();
+    open_to_others();
+    drop(RedbLog::open(&folder).unwrap());
+    assert_eq!(mode(), 0o755, "others may need to look into it");
+}
