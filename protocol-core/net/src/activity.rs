@@ -50,6 +50,8 @@ pub(crate) struct Activity {
     requests: AtomicUsize,
     /// Whether part of a body is left unread by an early answer.
     unread: AtomicBool,
+    /// Whether the connection speaks another protocol from now on, whose bounds are its own.
+    upgraded: AtomicBool,
     /// Rings when the connection is to end now.
     ended: Notify,
 }
@@ -116,6 +118,7 @@ impl Activity {
             }),
             requests: AtomicUsize::new(0),
             unread: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
             ended: Notify::new(),
         }
     }
@@ -134,9 +137,14 @@ impl Activity {
         });
     }
 
-    /// Whether a request is in progress: then it does not matter what arrives.
+    /// Whether a request is in progress, or the connection was upgraded: then it does not matter what arrives.
     pub(crate) fn is_serving(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) > 0
+        self.requests.load(Ordering::Relaxed) > 0 || self.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// The answer that is sent now makes the connection one of another protocol.
+    pub(crate) fn upgrades(&self) {
+        self.upgraded.store(true, Ordering::Relaxed);
     }
 
     /// `bytes` arrived.
@@ -253,6 +261,9 @@ impl Activity {
 
     /// Since when the connection is idle, and whether it ever had a request; `None` while it has one.
     pub(crate) fn idle_since(&self) -> Option<(bool, Instant)> {
+        if self.upgraded.load(Ordering::Relaxed) {
+            return None; // nobody would end it, so its place must not be given away
+        }
         self.with(|state| (state.requests == 0).then_some((state.served, state.since)))
     }
 

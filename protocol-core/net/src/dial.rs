@@ -1,5 +1,7 @@
 //! Connections to others for gRPC and WebSockets, with TLS where the URL says so.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -49,10 +51,19 @@ pub fn websocket_url(url: &str) -> String {
 
 /// A connection for a WebSocket at `url` (`ws`, `wss`, `http` or `https`), ready for the handshake of HTTP/1.1.
 pub async fn dial_websocket(url: &Uri, tls: &ClientTls) -> Result<Socket, DialError> {
-    dial(url, &tls.websocket()).await
+    dial(url, &tls.websocket(), None).await
 }
 
-async fn dial(url: &Uri, tls: &TlsConnector) -> Result<Socket, DialError> {
+/// The same to an address that `may` be dialled: names are resolved once, so that none can change its mind after it was looked at.
+pub async fn dial_websocket_to(
+    url: &Uri,
+    tls: &ClientTls,
+    may: fn(IpAddr) -> bool,
+) -> Result<Socket, DialError> {
+    dial(url, &tls.websocket(), Some(may)).await
+}
+
+async fn dial(url: &Uri, tls: &TlsConnector, may: Option<fn(IpAddr) -> bool>) -> Result<Socket, DialError> {
     let invalid = || DialError::Url(url.clone());
     let name = url
         .host()
@@ -66,7 +77,10 @@ async fn dial(url: &Uri, tls: &TlsConnector) -> Result<Socket, DialError> {
     };
     let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let host = format!("{name}:{port}");
-    let connected = TcpStream::connect((name, port)).await;
+    let connected = match may {
+        None => TcpStream::connect((name, port)).await,
+        Some(may) => connect_to(name, port, may).await,
+    };
     let connected = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
     let stream = match connected {
         Ok(stream) => stream,
@@ -82,6 +96,15 @@ async fn dial(url: &Uri, tls: &TlsConnector) -> Result<Socket, DialError> {
             host,
             reason: explain(&error).unwrap_or_else(|| format!("the TLS handshake failed: {error}")),
         }),
+    }
+}
+
+async fn connect_to(name: &str, port: u16, may: fn(IpAddr) -> bool) -> io::Result<TcpStream> {
+    let resolved = tokio::net::lookup_host((name, port)).await?;
+    let may: Vec<SocketAddr> = resolved.filter(|address| may(address.ip())).collect();
+    match may.is_empty() {
+        true => Err(io::Error::other("it leads to no address that may be dialled")),
+        false => TcpStream::connect(&may[..]).await,
     }
 }
 
@@ -114,7 +137,7 @@ impl tower::Service<Uri> for GrpcConnector {
 
     fn call(&mut self, url: Uri) -> Self::Future {
         let tls = self.0.clone();
-        Box::pin(async move { dial(&url, &tls).await.map(TokioIo::new) })
+        Box::pin(async move { dial(&url, &tls, None).await.map(TokioIo::new) })
     }
 }
 

@@ -15,6 +15,7 @@
 //! - No global state: each [`Listener`] belongs to the runtime that runs it, and a process may have several.
 //!
 //! Deliberately absent: rate limits by key or address (a role's own), PROXY protocol.
+//! WebSockets leave hyper by an upgrade; what is bounded of them then is said in [`websocket`].
 //! Start reading at [`Listener::serve`], then `activity.rs`; for dialling at [`tls::ClientTls`].
 
 mod activity;
@@ -32,8 +33,9 @@ mod parts;
 mod service;
 mod socket;
 pub mod tls;
+pub mod websocket;
 
-pub use dial::{DialError, GrpcConnector, dial_websocket, websocket_url};
+pub use dial::{DialError, GrpcConnector, dial_websocket, dial_websocket_to, websocket_url};
 pub use listener::Listener;
 pub use metrics::ListenerMetrics;
 pub use parts::Parts;

@@ -107,6 +107,9 @@ impl Service {
         }
         upload.release();
         in_progress.answered();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            activity.upgrades();
+        }
         shared.fill(&mut response, is_head);
         let unread = match upload.has_ended() {
             true => None,
