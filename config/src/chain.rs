@@ -114,9 +114,16 @@ fn check(key: &str, rpc_url: &str, grpc_url: &str, faults: &mut Faults) {
 
 /// Whether `url` is `http` or `https` and names a host.
 pub(crate) fn has_host(url: &str) -> bool {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"));
+    has_host_after(["http://", "https://"], url)
+}
+
+/// Whether `url` is `ws` or `wss` and names a host.
+pub(crate) fn has_websocket_host(url: &str) -> bool {
+    has_host_after(["ws://", "wss://"], url)
+}
+
+fn has_host_after(schemes: [&str; 2], url: &str) -> bool {
+    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
     host.is_some_and(|host| !host.is_empty() && !host.starts_with(':') && !host.contains(char::is_whitespace))
 }

@@ -28,6 +28,7 @@ use crate::usable;
 
 mod backend;
 
+use self::backend::Urls;
 pub use self::backend::{
     BackendConfig, BasicAuth, BreakerConfig, DEFAULT_CLASS, HealthCheck, HealthConfig, MethodClass,
     NodeConfig,
@@ -97,7 +98,8 @@ impl Default for ServicerConfig {
 pub struct ServiceConfig {
     /// The node or nodes that answer JSON-RPC, and every other type that has no entry in `rpc_types`.
     pub backend: BackendConfig,
-    /// Nodes for particular RPC types: `grpc`, `json_rpc`, `rest`, `comet_bft`.
+    /// Nodes for particular RPC types: `grpc`, `json_rpc`, `rest`, `comet_bft`, `websocket`. WebSockets are served only where `websocket` is
+    /// there: the default backend does not answer them.
     #[serde(default)]
     pub rpc_types: BTreeMap<RpcType, BackendConfig>,
     /// Milliseconds a backend may take for a whole answer. While another node can be asked instead, a read waits for half of it. Default
@@ -151,7 +153,7 @@ impl ServiceConfig {
 pub enum RpcType {
     /// 1
     Grpc,
-    /// 2; not served yet.
+    /// 2; connections on which each message is signed.
     Websocket,
     /// 3; what a relay without `Rpc-Type` header is.
     JsonRpc,
@@ -273,6 +275,9 @@ pub struct LimitsConfig {
     pub verify_threads: usize,
     /// Pairs of application and service of which sessions are held, up to three sessions each. Default 10000.
     pub max_sessions: usize,
+    /// WebSockets served at a time. A new one beyond them takes the place of the oldest on which no valid request has come yet; when all have
+    /// one, it is refused with HTTP 503. Default 1024.
+    pub max_websockets: usize,
     /// Milliseconds given to relays in progress when the process is asked to stop. Default 10000.
     pub shutdown_grace_ms: u64,
 }
@@ -284,6 +289,7 @@ impl Default for LimitsConfig {
             max_buffered_bytes: 128 << 20,
             verify_threads: 0,
             max_sessions: 10_000,
+            max_websockets: 1024,
             shutdown_grace_ms: 10_000,
         }
     }
@@ -337,6 +343,11 @@ impl ServicerConfig {
             "limits.max_sessions",
             "must be at least 1",
         );
+        check(
+            self.limits.max_websockets > 0,
+            "limits.max_websockets",
+            "must be at least 1",
+        );
         faults
     }
 }
@@ -379,15 +390,10 @@ impl ServiceConfig {
     }
 
     fn check(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
-        self.backend.check(&format!("{key}.backend"), check);
+        self.backend.check(&format!("{key}.backend"), Urls::Http, check);
         for (rpc_type, backend) in &self.rpc_types {
             let key = format!("{key}.rpc_types.{}", rpc_type.name());
-            check(
-                *rpc_type != RpcType::Websocket,
-                &key,
-                "WebSocket relays are not served yet",
-            );
-            backend.check(&key, check);
+            backend.check(&key, Urls::of(*rpc_type), check);
         }
         self.check_methods(key, check);
         check(
@@ -454,6 +460,36 @@ mod tests {
                 "{key} is missing in {faults:?}"
             );
         }
+    }
+
+    #[test]
+    fn websocket_nodes_have_urls_of_their_own_and_no_checks() {
+        let faults_of = |backend: BackendConfig| {
+            let mut config = ServicerConfig::default();
+            let mut service = ServiceConfig::new("http://x");
+            service.rpc_types.insert(RpcType::Websocket, backend);
+            config.services.insert("eth".parse().unwrap(), service);
+            let keys = config.faults().into_iter().map(|(key, _)| key);
+            let key = |key: String| {
+                key.strip_prefix("services.eth.rpc_types.websocket.")
+                    .map(str::to_owned)
+            };
+            keys.filter_map(key).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            faults_of(BackendConfig::new("wss://node.example/ws?key=k")),
+            [""; 0]
+        );
+        assert_eq!(faults_of(BackendConfig::new("http://node")), ["url"]);
+        let with_http = BackendConfig {
+            health: HealthConfig {
+                check: HealthCheck::Evm,
+                ..HealthConfig::default()
+            },
+            forward_headers: Some(Vec::new()),
+            ..BackendConfig::new("ws://node")
+        };
+        assert_eq!(faults_of(with_http), ["health.check", "forward_headers"]);
     }
 
     #[test]

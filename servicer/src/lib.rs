@@ -18,7 +18,8 @@
 //!
 //! What holds, whatever happens:
 //! 1. A relay whose signed answer left the process (service `strict`) is a leaf after a restart, also after `kill -9`.
-//! 2. No backend is asked before every check passed and a place in the leaf writer's queue is reserved.
+//! 2. No backend is asked before every check passed and a place in the leaf writer's queue is reserved. What a backend sends over a WebSocket
+//!    waits for its place in that queue before it is passed on.
 //! 3. Root, sum and count are on disk before a claim is broadcast; no later leaf counts.
 //! 4. No proof is sent that this process did not verify with the chain's own rules, and none before its claim.
 //! 5. Leaves are deleted only after the claim was settled or expired, or its windows are long over.

@@ -14,6 +14,8 @@ use crate::leaf_log::Usage;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     relays: IntCounterVec,
+    websockets: IntGauge,
+    websockets_closed: IntCounterVec,
     unpaid: IntCounterVec,
     leaves: IntCounter,
     relay_seconds: Histogram,
@@ -122,7 +124,15 @@ impl Metrics {
                 transactions.with_label_values(&[kind, outcome]);
             }
         }
+        let websockets = IntGauge::new("servicer_websockets", "WebSockets that are served.")?;
+        registry.register(Box::new(websockets.clone()))?;
         Ok(Self {
+            websockets,
+            websockets_closed: counters(
+                "servicer_websockets_closed_total",
+                "WebSockets that ended, by reason: who closed, who is gone, or the name of a refusal.",
+                &["reason"],
+            )?,
             relays: counters(
                 "servicer_relays_total",
                 "Relay requests by outcome.",
@@ -182,6 +192,16 @@ impl Metrics {
     /// A relay ended with `outcome`: `served`, or the name of its refusal.
     pub(crate) fn relay(&self, outcome: &str) {
         self.relays.with_label_values(&[outcome]).inc();
+    }
+
+    /// So many WebSockets are served.
+    pub(crate) fn websockets(&self, count: usize) {
+        self.websockets.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A WebSocket ended.
+    pub(crate) fn websocket_closed(&self, reason: &str) {
+        self.websockets_closed.with_label_values(&[reason]).inc();
     }
 
     /// A relay was served.

@@ -36,6 +36,7 @@ use crate::relay::recovery::restore;
 use crate::relay::serve::Relays;
 use crate::relay::served::{Served, ServedService};
 use crate::relay::simulation::{Simulated, Simulation};
+use crate::relay::sockets::Sockets;
 use crate::relay::verify::Verifier;
 use crate::relay::writer::Writer;
 use crate::session::ledger::LedgerRow;
@@ -241,7 +242,13 @@ impl Servicer {
         };
         let metrics = Arc::clone(&self.relays.metrics);
         let disk = DiskWatch::new(Arc::clone(&admin.handle.log), Arc::clone(&metrics)).run(stop.clone());
-        let endpoint = RelayEndpoint::new(self.relays, metrics, relay_tasks.clone());
+        let endpoint = RelayEndpoint::new(
+            self.relays,
+            Arc::clone(&metrics),
+            relay_tasks.clone(),
+            Arc::new(Sockets::new(self.config.limits.max_websockets, metrics)),
+            stop.clone(),
+        );
         let relays = self.listener.serve(endpoint.router(beside), stop.clone());
         let admin_endpoint = async {
             match self.admin_listener {
@@ -308,6 +315,7 @@ fn services(
             backends,
             durability: service.durability,
             max_request_bytes: service.max_request_bytes,
+            max_response_bytes: service.max_response_bytes,
         };
         Ok((id.clone(), Arc::new(served)))
     };

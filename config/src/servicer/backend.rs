@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{RpcType, ServiceConfig};
-use crate::chain::has_host;
+use crate::chain::{has_host, has_websocket_host};
 use crate::secret::Secret;
 use crate::tls::ClientTls;
 
@@ -23,11 +23,12 @@ pub const DEFAULT_CLASS: &str = "default";
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackendConfig {
-    /// `http://` or `https://` URL of the only node; its path is put before, its query parameters are added to those of the request.
+    /// `http://` or `https://` URL of the only node; its path is put before, its query parameters are added to those of the request. Below
+    /// `rpc_types.websocket`: the `ws://` or `wss://` URL that connections are opened at, as it is.
     pub url: String,
     /// Several nodes, at most 16. Relays go to those that are healthy, by weight.
     pub nodes: Vec<NodeConfig>,
-    /// Headers set on each request to each node; they replace those of the request.
+    /// Headers set on each request to each node; they replace those of the request. For WebSockets: on each handshake.
     pub headers: BTreeMap<String, Secret>,
     /// HTTP basic authentication.
     pub basic_auth: Option<BasicAuth>,
@@ -39,9 +40,9 @@ pub struct BackendConfig {
     pub forward_headers: Option<Vec<String>>,
     /// Headers of answers that are passed back, as in `forward_headers`. Default: all but `Set-Cookie`.
     pub return_headers: Option<Vec<String>>,
-    /// TLS towards nodes whose URLs are `https`.
+    /// TLS towards nodes whose URLs are `https` or `wss`.
     pub tls: ClientTls,
-    /// How the nodes are checked. Default: not at all.
+    /// How the nodes are checked. Default: not at all. WebSocket nodes are judged by the connections that they take, and not checked.
     pub health: HealthConfig,
     /// When a node that fails relays is left alone.
     pub breaker: BreakerConfig,
@@ -51,7 +52,7 @@ pub struct BackendConfig {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeConfig {
-    /// `http://` or `https://` URL, as `backend.url`.
+    /// URL, as `backend.url`.
     pub url: String,
     /// Name in logs, metrics and `/ready`. Default: host and port of the URL.
     pub name: Option<String>,
@@ -174,6 +175,36 @@ pub struct BasicAuth {
     pub password: Secret,
 }
 
+/// Which URLs nodes may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urls {
+    Http,
+    WebSocket,
+}
+
+impl Urls {
+    pub(super) const fn of(rpc_type: RpcType) -> Self {
+        match rpc_type {
+            RpcType::Websocket => Self::WebSocket,
+            _ => Self::Http,
+        }
+    }
+
+    fn takes(self, url: &str) -> bool {
+        match self {
+            Self::Http => has_host(url),
+            Self::WebSocket => has_websocket_host(url),
+        }
+    }
+
+    const fn wants(self) -> &'static str {
+        match self {
+            Self::Http => "must be an http:// or https:// URL with a host",
+            Self::WebSocket => "must be a ws:// or wss:// URL with a host",
+        }
+    }
+}
+
 const fn one() -> u32 {
     1
 }
@@ -198,17 +229,19 @@ impl BackendConfig {
         self.nodes.iter().enumerate().map(keyed).collect()
     }
 
-    pub(super) fn check(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
+    pub(super) fn check(&self, key: &str, urls: Urls, check: &mut impl FnMut(bool, &str, &str)) {
         if self.nodes.is_empty() {
-            let message = "must be an http:// or https:// URL with a host";
-            check(has_host(&self.url), &format!("{key}.url"), message);
+            check(urls.takes(&self.url), &format!("{key}.url"), urls.wants());
         } else {
             check(
                 self.url.is_empty(),
                 &format!("{key}.url"),
                 "is for one node, and nodes for several: give one of the two",
             );
-            self.check_nodes(key, check);
+            self.check_nodes(key, urls, check);
+        }
+        if urls == Urls::WebSocket {
+            self.check_websocket(key, check);
         }
         for (name, list) in [
             ("forward_headers", &self.forward_headers),
@@ -235,7 +268,26 @@ impl BackendConfig {
         );
     }
 
-    fn check_nodes(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
+    /// What makes no sense where there are no requests.
+    fn check_websocket(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
+        check(
+            self.health.check == HealthCheck::None,
+            &format!("{key}.health.check"),
+            "must be none: WebSocket nodes are judged by the connections that they take",
+        );
+        for (name, list) in [
+            ("forward_headers", &self.forward_headers),
+            ("return_headers", &self.return_headers),
+        ] {
+            check(
+                list.is_none(),
+                &format!("{key}.{name}"),
+                "is for HTTP: a message of a WebSocket has no headers",
+            );
+        }
+    }
+
+    fn check_nodes(&self, key: &str, urls: Urls, check: &mut impl FnMut(bool, &str, &str)) {
         check(
             self.nodes.len() <= MAX_NODES,
             &format!("{key}.nodes"),
@@ -249,8 +301,7 @@ impl BackendConfig {
         let mut names = BTreeSet::new();
         for (index, node) in self.nodes.iter().enumerate() {
             let key = format!("{key}.nodes[{index}]");
-            let message = "must be an http:// or https:// URL with a host";
-            check(has_host(&node.url), &format!("{key}.url"), message);
+            check(urls.takes(&node.url), &format!("{key}.url"), urls.wants());
             check(node.weight <= 1000, &format!("{key}.weight"), "must be 0 to 1000");
             if let Some(name) = &node.name {
                 check(

@@ -6,6 +6,10 @@ use portico_protocol::relay::{RelayError, verify_response};
 use portico_protocol::wire::pocket::service::{RelayMinerError, RelayResponse};
 use portico_protocol::wire::pocket::session::SessionHeader;
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+/// Number of `RelayResponse.payload`, the second of its fields.
+const PAYLOAD: u32 = 2;
 
 /// Why a supplier's bytes are no message that can be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -39,10 +43,27 @@ pub fn open(
     }
 }
 
+/// The response's bytes in the order of its fields, with the payload as it is: it counts in the budget of held bytes until it is sent.
+#[must_use]
+pub fn parts(mut response: RelayResponse) -> Vec<Bytes> {
+    let payload = std::mem::take(&mut response.payload);
+    let before = RelayResponse {
+        meta: response.meta.take(),
+        ..RelayResponse::default()
+    };
+    let (mut before, after) = (before.encode_to_vec(), response.encode_to_vec());
+    if !payload.is_empty() {
+        encode_key(PAYLOAD, WireType::LengthDelimited, &mut before);
+        encode_varint(payload.len() as u64, &mut before);
+    }
+    vec![before.into(), payload, after.into()]
+}
+
 #[cfg(test)]
 mod tests {
     use portico_protocol::SigningKey;
     use portico_protocol::relay::sign_response;
+    use portico_protocol::wire::pocket::service::RelayResponseMetadata;
 
     use super::*;
 
@@ -105,6 +126,29 @@ mod tests {
         for noise in ["", "<html>", "{\"error\":\"no\"}"] {
             let outcome = open(noise.into(), &header(), &key().public_key());
             assert_eq!(outcome, Err(MessageFault::Undecodable), "{noise}");
+        }
+    }
+
+    #[test]
+    fn parts_are_the_bytes_of_the_whole() {
+        let whole = RelayResponse {
+            meta: Some(RelayResponseMetadata {
+                session_header: None,
+                supplier_operator_signature: vec![1; 64],
+            }),
+            payload: Bytes::from(vec![2; 300]),
+            relay_miner_error: Some(RelayMinerError {
+                code: 3,
+                ..RelayMinerError::default()
+            }),
+            payload_hash: vec![4; 32],
+        };
+        let without_payload = RelayResponse {
+            payload: Bytes::new(),
+            ..whole.clone()
+        };
+        for response in [whole, without_payload, RelayResponse::default()] {
+            assert_eq!(parts(response.clone()).concat(), response.encode_to_vec());
         }
     }
 }

@@ -90,6 +90,31 @@ pub struct Row {
     pub text: &'static str,
 }
 
+impl Row {
+    /// Reason of the close frame; those of the HA relay miner's codes are its own.
+    #[must_use]
+    pub const fn close_reason(&self) -> &'static str {
+        match self.websocket {
+            4000 => "session expired",
+            4001 => "relay validation failed",
+            4002 => "stake limit exceeded",
+            4003 => "backend connection failed",
+            _ => self.text,
+        }
+    }
+
+    /// Code and reason of the close that a backend gets whose client is refused so: the HA relay miner's.
+    #[must_use]
+    pub const fn backend_close(&self) -> (u16, &'static str) {
+        match self.websocket {
+            4000 => (1001, "session ended"),
+            4001 | 1007 | 1008 => (1008, "request rejected"),
+            4002 => (1013, "rate limited"),
+            _ => (1001, "client gone"),
+        }
+    }
+}
+
 impl Reason {
     /// All reasons, in the order of the checks.
     pub const ALL: [Self; 31] = [

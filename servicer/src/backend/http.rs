@@ -121,9 +121,16 @@ pub(super) fn pool(
     if config.tls == TlsFiles::default() {
         return Ok(shared);
     }
-    let at = |error: &dyn std::error::Error| (format!("{key}.tls"), portico_protocol::causes(error));
-    let tls = ClientTls::open(&config.tls).map_err(|error| at(&error))?;
-    client_with(&tls).map_err(|error| at(&error))
+    client_with(&tls(config, key)?).map_err(|error| at_tls(key, &error))
+}
+
+/// The TLS of a backend.
+pub(super) fn tls(config: &BackendConfig, key: &str) -> Result<ClientTls, (String, String)> {
+    ClientTls::open(&config.tls).map_err(|error| at_tls(key, &error))
+}
+
+fn at_tls(key: &str, error: &dyn std::error::Error) -> (String, String) {
+    (format!("{key}.tls"), portico_protocol::causes(error))
 }
 
 impl HttpNode {
@@ -191,11 +198,21 @@ impl HttpNode {
     async fn execute(&self, mut request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
         let headers = request.headers_mut();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        self.put_configured(headers);
+        self.client.execute(request).await
+    }
+
+    /// Puts the headers that are configured for the node among those of a request.
+    pub(super) fn put_configured(&self, headers: &mut HeaderMap) {
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         headers.extend(self.headers.clone());
-        self.client.execute(request).await
+    }
+
+    /// Where the node is, as configured.
+    pub(super) fn url(&self) -> &str {
+        self.url.as_str()
     }
 }
 

@@ -8,7 +8,8 @@
 //! relays ─────────────────────────┴─► node_state (pure) ─► asked or not, metrics, /ready
 //! ```
 //! [`Backends::open`] hands a relay's payload to a node for its RPC type and gives an [`Exchange`], which yields the messages to sign: one
-//! for HTTP. A transport is a module here with a variant in [`Exchange`]; nothing else knows which one a relay takes.
+//! for HTTP. A transport is a module here with a variant in [`Exchange`]; nothing else knows which one a relay takes. A WebSocket is no
+//! exchange for one request but a connection for many, which [`Backends::connect`] opens.
 
 mod checks;
 mod encoding;
@@ -20,6 +21,7 @@ mod metrics;
 mod node_state;
 mod pool;
 mod target;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use portico_config::servicer::{BackendConfig, DEFAULT_CLASS, RpcType, ServiceConfig};
 use portico_net::budget::Budgets;
+use portico_net::tls::ClientTls;
+use portico_net::websocket::{ConnectError, Limits as SocketLimits, Receiver, Sender};
 use portico_protocol::ServiceId;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::PokthttpRequest;
@@ -76,6 +80,9 @@ pub(crate) enum BackendError {
     /// No connection, or it broke.
     #[error("the backend cannot be reached")]
     Unreachable(#[source] reqwest::Error),
+    /// No WebSocket.
+    #[error("the backend takes no WebSocket")]
+    Handshake(#[source] ConnectError),
     /// No whole answer in time.
     #[error("the backend did not answer within {0} ms")]
     Timeout(u64),
@@ -111,6 +118,8 @@ pub(crate) struct Backends {
 struct Backend {
     pool: Arc<Pool>,
     passing: Passing,
+    /// For nodes of WebSockets; the connections of the others have theirs.
+    websocket_tls: Option<ClientTls>,
 }
 
 /// Bounds of a class of methods.
@@ -263,6 +272,23 @@ impl Backends {
         Ok((exchange, admitted.places))
     }
 
+    /// Whether WebSockets of the service are served.
+    pub(crate) fn has_websockets(&self) -> bool {
+        self.by_type.contains_key(&RpcType::Websocket)
+    }
+
+    /// Opens a WebSocket to a node, for requests like the one with this metadata.
+    pub(crate) async fn connect(
+        &self,
+        meta: &RelayRequestMetadata,
+        limits: &SocketLimits,
+    ) -> Result<(Receiver, Sender), BackendError> {
+        match self.by_type.get(&RpcType::Websocket) {
+            Some(backend) => backend.connect(meta, limits).await,
+            None => Err(BackendError::NoNode),
+        }
+    }
+
     /// Checks the nodes of all services until `stop`.
     pub(crate) async fn check(services: impl Iterator<Item = &Self>, stop: &CancellationToken) {
         let mut checking = JoinSet::new();
@@ -403,7 +429,12 @@ impl Backend {
             });
         }
         let rules = Rules::new(&config.health, config.breaker);
+        let websocket_tls = match rpc_type {
+            Some(RpcType::Websocket) => Some(http::tls(config, key)?),
+            _ => None,
+        };
         Ok(Self {
+            websocket_tls,
             pool: Arc::new(Pool::new(
                 nodes,
                 config.health.clone(),

@@ -13,37 +13,46 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use portico_net::Parts;
 use portico_net::budget::{holding, reserve};
+use portico_net::websocket::is_upgrade;
 use portico_protocol::receipt;
-use portico_protocol::wire::pocket::service::RelayResponse;
-use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use portico_relay::message::parts;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::websocket;
 use crate::metrics::Metrics;
 use crate::relay::refusal::{HttpRefusal, Refusal};
 use crate::relay::serve::{Answer, Asked, Relays};
+use crate::relay::sockets::Sockets;
 
 /// Time for reading a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
-/// Number of `RelayResponse.payload`, the second of its fields.
-const PAYLOAD: u32 = 2;
 /// Header that says which of a service's backends is meant.
 const RPC_TYPE: &str = "rpc-type";
 
 /// State of the relay endpoint.
 #[derive(Clone)]
 pub(crate) struct RelayEndpoint {
-    relays: Arc<Relays>,
-    metrics: Arc<Metrics>,
+    pub(super) relays: Arc<Relays>,
+    pub(super) metrics: Arc<Metrics>,
     max_body_bytes: usize,
     /// Relays run as tasks of their own: a client that goes away does not tear down a relay between backend and leaf log.
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
+    pub(super) sockets: Arc<Sockets>,
+    /// Ends the sockets.
+    pub(super) stop: CancellationToken,
 }
 
 impl RelayEndpoint {
-    pub(crate) fn new(relays: Arc<Relays>, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(
+        relays: Arc<Relays>,
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+        sockets: Arc<Sockets>,
+        stop: CancellationToken,
+    ) -> Self {
         let max_body_bytes = relays
             .served
             .services
@@ -55,6 +64,8 @@ impl RelayEndpoint {
             metrics,
             max_body_bytes: max_body_bytes.unwrap_or(0),
             tasks,
+            sockets,
+            stop,
         }
     }
 
@@ -102,6 +113,9 @@ impl RelayEndpoint {
 }
 
 async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Response {
+    if is_upgrade(request.headers()) {
+        return websocket::answer(&endpoint, request);
+    }
     let metrics = Arc::clone(&endpoint.metrics);
     match endpoint.answer(request).await {
         Ok(answer) => served(answer),
@@ -114,7 +128,7 @@ async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Respo
 }
 
 fn served(answer: Answer) -> Response {
-    let body = Body::new(Parts::new(encoded(answer.response)));
+    let body = Body::new(Parts::new(parts(answer.response)));
     let mut response = ([(CONTENT_TYPE, "application/octet-stream")], body).into_response();
     let receipt = answer
         .receipt
@@ -128,22 +142,7 @@ fn served(answer: Answer) -> Response {
     response
 }
 
-/// The response's bytes in the order of its fields, with the payload as it is: it counts in the budget of held bytes until it is sent.
-fn encoded(mut response: RelayResponse) -> Vec<Bytes> {
-    let payload = std::mem::take(&mut response.payload);
-    let before = RelayResponse {
-        meta: response.meta.take(),
-        ..RelayResponse::default()
-    };
-    let (mut before, after) = (before.encode_to_vec(), response.encode_to_vec());
-    if !payload.is_empty() {
-        encode_key(PAYLOAD, WireType::LengthDelimited, &mut before);
-        encode_varint(payload.len() as u64, &mut before);
-    }
-    vec![before.into(), payload, after.into()]
-}
-
-fn refused(refusal: HttpRefusal) -> Response {
+pub(super) fn refused(refusal: HttpRefusal) -> Response {
     let json = (refusal.status, [(CONTENT_TYPE, "application/json")], refusal.json);
     let mut response = json.into_response();
     if refusal.retry {
@@ -170,34 +169,4 @@ fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
 
 fn content_length(request: &Request) -> Option<usize> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use portico_protocol::wire::pocket::service::{RelayMinerError, RelayResponseMetadata};
-
-    use super::*;
-
-    #[test]
-    fn parts_are_the_bytes_of_the_whole() {
-        let whole = RelayResponse {
-            meta: Some(RelayResponseMetadata {
-                session_header: None,
-                supplier_operator_signature: vec![1; 64],
-            }),
-            payload: Bytes::from(vec![2; 300]),
-            relay_miner_error: Some(RelayMinerError {
-                code: 3,
-                ..RelayMinerError::default()
-            }),
-            payload_hash: vec![4; 32],
-        };
-        let without_payload = RelayResponse {
-            payload: Bytes::new(),
-            ..whole.clone()
-        };
-        for response in [whole, without_payload, RelayResponse::default()] {
-            assert_eq!(encoded(response.clone()).concat(), response.encode_to_vec());
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! counted, metered and paid alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portico_config::servicer::Durability;
 use portico_net::budget::Room;
@@ -19,6 +20,9 @@ use crate::session::lookup::{SessionInfo, SessionSupplier};
 use crate::session::meter::Reservation;
 use crate::session::tree::{InFlight, SessionTree, SessionTrees, count};
 use crate::session::unpaid::{RecentUnpaid, Unpaid};
+
+/// Longest wait for a place in the writer's queue.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens sessions on disk, and hands signed messages to the leaf writer.
 pub(crate) struct Recorder {
@@ -86,10 +90,27 @@ impl Recorder {
             return Err(Refusal::CannotRecord);
         }
         let slot = self.writer.slot().ok_or(Refusal::Overloaded("leaf writer"))?;
+        let budget = self.budget(supplier)?;
+        Ok(Reserved { slot, room, budget })
+    }
+
+    /// A place for one message in the budget of `supplier`; `None` beyond it, when the operator chose to serve anyway.
+    pub(crate) fn budget(&self, supplier: &SessionSupplier) -> Result<Option<Reservation>, Refusal> {
         match supplier.meter.reserve() {
             None if !self.over_servicing => Err(Refusal::OverServiced),
-            budget => Ok(Reserved { slot, room, budget }),
+            budget => Ok(budget),
         }
+    }
+
+    /// The rest of what a message needs that has its place in the budget. Waits for the writer's queue, [`PATIENCE`] at most: a message of a
+    /// WebSocket cannot be refused alone and sent again.
+    pub(crate) async fn place(&self, budget: Option<Reservation>, room: Room) -> Result<Reserved, Refusal> {
+        if self.log.state().refuses() {
+            return Err(Refusal::CannotRecord);
+        }
+        let slot = tokio::time::timeout(PATIENCE, self.writer.next_slot()).await;
+        let slot = slot.ok().flatten().ok_or(Refusal::Overloaded("leaf writer"))?;
+        Ok(Reserved { slot, room, budget })
     }
 
     /// Admits one message of a verified request: from here on its session is not sealed before it.

@@ -4,6 +4,7 @@
 //! to the log only, as it may name hosts of the operator's network.
 
 use http::StatusCode;
+use portico_net::websocket::Close;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::RelayError;
 use portico_relay::refusal::Reason;
@@ -160,6 +161,17 @@ impl Refusal {
         Some(detail.chars().take(MAX_DETAIL).collect())
     }
 
+    /// Code and reason of the close that says so on a WebSocket.
+    pub(crate) fn close(&self) -> Close {
+        let row = self.reason().row();
+        let reason = row.close_reason();
+        match self.detail() {
+            // Where the HA miner has words, they are left alone: gateways may compare them.
+            Some(detail) if row.websocket < 4000 => Close::new(row.websocket, &format!("{reason}: {detail}")),
+            _ => Close::new(row.websocket, reason),
+        }
+    }
+
     /// Status and body.
     pub(crate) fn http(&self) -> HttpRefusal {
         let row = self.reason().row();
@@ -199,7 +211,7 @@ const fn backend_reason(error: &BackendError) -> Reason {
         BackendError::Payload(_) => Reason::Payload,
         BackendError::Full(_) => Reason::Overloaded,
         BackendError::NoNode => Reason::BackendUnhealthy,
-        BackendError::Unreachable(_) => Reason::BackendUnreachable,
+        BackendError::Unreachable(_) | BackendError::Handshake(_) => Reason::BackendUnreachable,
         BackendError::Timeout(_) => Reason::BackendTimeout,
         BackendError::NoMessage => Reason::BackendNoAnswer,
         BackendError::Encoding => Reason::BackendEncoding,

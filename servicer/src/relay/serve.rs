@@ -104,7 +104,7 @@ impl Relays {
     }
 
     /// Room for the leaf of a request of so many bytes, which it repeats.
-    fn room(&self, bytes: usize) -> Result<Room, Refusal> {
+    pub(crate) fn room(&self, bytes: usize) -> Result<Room, Refusal> {
         let mut room = self.buffers.room();
         let fits = room.grow(bytes);
         fits.map_err(|_| Refusal::Overloaded("buffered bytes"))?;
@@ -112,7 +112,7 @@ impl Relays {
     }
 
     /// The request's session. One that has to be asked for waits in places of its own.
-    async fn session(&self, request: &Request) -> Result<Arc<SessionInfo>, Refusal> {
+    pub(crate) async fn session(&self, request: &Request) -> Result<Arc<SessionInfo>, Refusal> {
         let (_, header) = served::parts(&request.relay)?;
         let mut found = std::pin::pin!(
             self.sessions
@@ -167,7 +167,11 @@ impl Relays {
     }
 
     /// The ring signature, with a second look at who may sign when a stranger did.
-    async fn check_signature(&self, request: &Request, session: &SessionInfo) -> Result<(), Refusal> {
+    pub(crate) async fn check_signature(
+        &self,
+        request: &Request,
+        session: &SessionInfo,
+    ) -> Result<(), Refusal> {
         let outcome = self.verifier.check(&request.relay, session.ring()).await;
         if !matches!(outcome, Err(Refusal::Signature(RelayError::ForeignRingKey(_)))) {
             return outcome;

@@ -32,6 +32,7 @@ pub(crate) struct ServedService {
     pub(crate) backends: Backends,
     pub(crate) durability: Durability,
     pub(crate) max_request_bytes: usize,
+    pub(crate) max_response_bytes: usize,
 }
 
 /// Keys and services of the configuration.
@@ -70,6 +71,20 @@ impl Served {
         bytes: usize,
         rpc_type: Option<&str>,
     ) -> Result<Request, Refusal> {
+        self.accept_as(request, bytes, || rpc_type_of(rpc_type))
+    }
+
+    /// The same of a request that is a message of a WebSocket.
+    pub(crate) fn accept_message(&self, request: RelayRequest, bytes: usize) -> Result<Request, Refusal> {
+        self.accept_as(request, bytes, || Ok(RpcType::Websocket))
+    }
+
+    fn accept_as(
+        &self,
+        request: RelayRequest,
+        bytes: usize,
+        rpc_type: impl FnOnce() -> Result<RpcType, Refusal>,
+    ) -> Result<Request, Refusal> {
         let (meta, header) = parts(&request)?;
         let service_id = ServiceId::new(&header.service_id).map_err(|_| Refusal::Malformed("no service"))?;
         let service = self.services.get(&service_id);
@@ -80,7 +95,7 @@ impl Served {
         if bytes > service.max_request_bytes {
             return Err(Refusal::RequestTooLarge(service.max_request_bytes));
         }
-        let rpc_type = rpc_type_of(rpc_type)?;
+        let rpc_type = rpc_type()?;
         relay::validate_request_basic(&request).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let application = header.application_address.parse();
         let application =
@@ -105,7 +120,9 @@ fn rpc_type_of(header: Option<&str>) -> Result<RpcType, Refusal> {
         Some(portico_relay::RpcType::Rest) => Ok(RpcType::Rest),
         Some(portico_relay::RpcType::CometBft) => Ok(RpcType::CometBft),
         Some(portico_relay::RpcType::JsonRpc) => Ok(RpcType::JsonRpc),
-        Some(portico_relay::RpcType::WebSocket) => Err(Refusal::RpcType("2, WebSocket, is not served")),
+        Some(portico_relay::RpcType::WebSocket) => {
+            Err(Refusal::RpcType("2, WebSocket, comes with a handshake"))
+        }
         // Numbers of later versions of the network use the default backend, as numbers without a backend of their own do.
         None if text.is_empty() || text.parse::<u32>().is_ok() => Ok(RpcType::JsonRpc),
         None => Err(Refusal::RpcType("is neither a number nor a known name")),

@@ -120,6 +120,11 @@ impl Writer {
         self.queue.clone().try_reserve_owned().ok().map(Slot)
     }
 
+    /// The next free place in the queue; `None` when the writer is gone.
+    pub(crate) async fn next_slot(&self) -> Option<Slot> {
+        self.queue.clone().reserve_owned().await.ok().map(Slot)
+    }
+
     /// Lets no further leaf into `tree`. When this returns, its set is exactly what is on disk. Blocks for at most one commit.
     pub(crate) fn close(&self, tree: &SessionTree) {
         let _between_batches = self.shared.batch.lock().unwrap_or_else(PoisonError::into_inner);

@@ -288,11 +288,11 @@ fn every_recorded_case_is_used_or_waits_for_its_transport() {
     let mut used: BTreeSet<String> = recorded.into_iter().map(|recorded| recorded.case).collect();
     let probes: BTreeMap<String, Probe> = serde_json::from_str(PROBES).unwrap();
     used.extend(probes.into_keys());
+    used.extend(super::websockets::recorded_cases());
     for (miner, cases) in refusals {
         used.extend(cases.into_keys().map(|case| format!("refusal-{miner}-{case}")));
     }
     let waits_for = |case: &str| match case.split('-').next() {
-        Some("ws") => Some("WebSocket"),
         Some("stream") => Some("SSE"),
         Some("grpc" | "grpcweb") => Some("gRPC"),
         _ => WAITING
@@ -314,13 +314,12 @@ fn every_recorded_case_is_used_or_waits_for_its_transport() {
 }
 
 /// Cases of other kinds, and whose they are.
-const WAITING: [(&str, &str); 6] = [
+const WAITING: [(&str, &str); 5] = [
     ("headers-path-ha-after-blacklist", "the gateway"),
     ("headers-path-no-service", "the gateway"),
     ("headers-path-unknown-service", "the gateway"),
     ("tool-ha-grpc", "gRPC"),
     ("tool-ha-stream", "SSE"),
-    ("tool-ha-websocket", "WebSocket"),
 ];
 
 /// Whoever watches an HA relay miner may watch ours: each key that its probes answer with is there, but for URLs of nodes and the pool of

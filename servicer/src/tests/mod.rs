@@ -13,6 +13,7 @@ mod refusals;
 mod relays;
 mod settle;
 mod vectors;
+mod websockets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
