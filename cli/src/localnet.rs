@@ -26,10 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::folders;
 use crate::parts::{Parts, signals};
-use crate::tx::ServiceUrl;
+use crate::tx::{ServiceUrl, WebSocketUrl};
 
 use banner::Banner;
-use home::Home;
+use home::{Home, Nodes};
 use progress::Progress;
 
 /// Starts a chain, a gateway and a servicer in this process, with a staked application, gateway and supplier. Stops on Ctrl-C; the next
@@ -61,6 +61,10 @@ pub(crate) struct LocalnetArgs {
     /// the network exists
     #[arg(long = "backend", value_name = "ID=URL")]
     backends: Vec<ServiceUrl>,
+    /// Take WebSockets of a service, by a node of yours, e.g. eth=ws://127.0.0.1:8546; repeat for more. Fixed once the network exists. Those
+    /// of the service `pocket` are taken anyway, by the chain itself
+    #[arg(long = "websocket", value_name = "ID=URL")]
+    websockets: Vec<WebSocketUrl>,
     /// Run node, servicer and gateway as processes of their own, which talk over the node's RPC and gRPC
     #[arg(long)]
     remote: bool,
@@ -84,7 +88,11 @@ impl LocalnetArgs {
             .map_or_else(folders::localnet_data_dir, Ok)?;
         // The roles' files name each other, and relative paths in them would start at the folder of the file.
         let dir = std::path::absolute(&dir).with_context(|| format!("no folder {}", dir.display()))?;
-        let home = Home::open(&dir, self.reset, self.wanted_ports(), &self.backends, self.tls)?;
+        let nodes = Nodes {
+            backends: &self.backends,
+            websockets: &self.websockets,
+        };
+        let home = Home::open(&dir, self.reset, self.wanted_ports(), nodes, self.tls)?;
         let plan = Plan::open(&home.dir, home.saved.ports, self.spec(&home), &mut rand::rng())?;
         home.save()?;
         let mut parts = Parts::new();
@@ -122,6 +130,7 @@ impl LocalnetArgs {
         Spec {
             block_time: self.block_time,
             tls: self.tls,
+            websockets: home.saved.websockets.clone(),
             ..Spec::new(home.saved.backends.clone())
         }
     }

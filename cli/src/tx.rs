@@ -160,6 +160,30 @@ impl std::str::FromStr for ServiceUrl {
     }
 }
 
+/// A service and the URL of a node that takes its WebSockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WebSocketUrl {
+    /// Service id.
+    pub(crate) id: ServiceId,
+    /// `ws://` or `wss://` URL.
+    pub(crate) url: String,
+}
+
+impl std::str::FromStr for WebSocketUrl {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let example = "expected SERVICE=URL, e.g. eth=ws://127.0.0.1:8546";
+        let (id, url) = text.split_once('=').ok_or_else(|| anyhow::anyhow!("{example}"))?;
+        let websocket = url.starts_with("ws://") || url.starts_with("wss://");
+        anyhow::ensure!(websocket, "{url:?} is not a ws:// or wss:// URL; {example}");
+        Ok(Self {
+            id: id.parse()?,
+            url: url.to_owned(),
+        })
+    }
+}
+
 impl TxArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let fee = Fee {

@@ -44,7 +44,15 @@ fn servicer(plan: &Plan) -> Value {
             Some(url) => json!({"url": url}),
             None => json!({"url": plan.rpc_url(), "tls": trust(plan)}),
         };
-        (id.to_string(), json!({"backend": backend}))
+        let websocket = match (plan.spec.websockets.get(id), url) {
+            (Some(url), _) => json!({"url": url}),
+            (None, None) => json!({"url": plan.websocket_url(), "tls": trust(plan)}),
+            (None, Some(_)) => return (id.to_string(), json!({"backend": backend})),
+        };
+        (
+            id.to_string(),
+            json!({"backend": backend, "rpc_types": {"websocket": websocket}}),
+        )
     });
     let suppliers = plan.spec.suppliers.iter().enumerate();
     let here = suppliers.filter(|(_, supplier)| supplier.elsewhere.is_none());
@@ -112,7 +120,7 @@ mod tests {
     use portico_config::gateway::GatewayConfig;
     use portico_config::load;
     use portico_config::node::NodeConfig;
-    use portico_config::servicer::{Durability, ServicerConfig};
+    use portico_config::servicer::{Durability, RpcType, ServicerConfig};
     use serde_json::json;
 
     use crate::spec::{Role, Spec, SupplierSpec, chain_service};
@@ -132,6 +140,7 @@ mod tests {
             ..spec.suppliers[0].clone()
         };
         spec.suppliers.push(elsewhere);
+        spec.websockets = BTreeMap::from([("eth".parse().unwrap(), "ws://node:8546".to_owned())]);
         spec.settings.servicer = json!({"services": {"eth": {"durability": "bounded"}}});
         let plan = Plan::open(folder.path(), free_ports().unwrap(), spec, &mut rand::rng()).unwrap();
 
@@ -145,6 +154,12 @@ mod tests {
             .map(|s| s.backend.url.clone())
             .collect();
         assert_eq!(urls, ["http://node:8545".to_owned(), plan.rpc_url()]);
+        let websockets = servicer
+            .services
+            .values()
+            .map(|s| &s.rpc_types[&RpcType::Websocket].url);
+        let of_chain = format!("{}/websocket", plan.rpc_url().replace("http", "ws"));
+        assert_eq!(websockets.collect::<Vec<_>>(), ["ws://node:8546", &of_chain]);
         let durability: Vec<_> = servicer.services.values().map(|s| s.durability).collect();
         assert_eq!(durability, [Durability::Bounded, Durability::Strict]);
         let gateway: GatewayConfig = load(&plan.config_file(Role::Gateway)).unwrap();

@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use portico_chain::genesis::{
-    Genesis, GenesisAccount, GenesisApplication, GenesisGateway, GenesisParams, GenesisService,
-    GenesisSupplier, GenesisSupplierService, GenesisValidator,
+    Genesis, GenesisAccount, GenesisApplication, GenesisEndpoint, GenesisGateway, GenesisParams,
+    GenesisService, GenesisSupplier, GenesisSupplierService, GenesisValidator,
 };
 use portico_protocol::{ServiceId, SigningKey, Upokt};
 
@@ -52,7 +52,7 @@ pub(crate) fn genesis(spec: &Spec, actors: &Actors, servicer: &str) -> Result<Ge
             .map(|(id, key)| application(id, key, spec, actors))
             .collect(),
         suppliers: suppliers
-            .map(|(spec, key)| supplier(spec, key, servicer))
+            .map(|(staked, key)| supplier(spec, staked, key, servicer))
             .collect(),
     })
 }
@@ -99,12 +99,21 @@ fn application(id: &ServiceId, key: &SigningKey, spec: &Spec, actors: &Actors) -
     }
 }
 
-fn supplier(spec: &SupplierSpec, key: &SigningKey, servicer: &str) -> GenesisSupplier {
+fn supplier(network: &Spec, spec: &SupplierSpec, key: &SigningKey, servicer: &str) -> GenesisSupplier {
     let elsewhere = spec.elsewhere.map(|address| format!("http://{address}"));
     let url = elsewhere.unwrap_or_else(|| servicer.to_owned());
     let service = |id: &ServiceId| GenesisSupplierService {
         service_id: id.clone(),
         url: url.clone(),
+        // At the same URL, whose scheme gateways exchange, as suppliers of the live network are staked.
+        endpoints: network
+            .has_websockets(id)
+            .then(|| GenesisEndpoint {
+                url: url.clone(),
+                rpc_type: "WEBSOCKET".to_owned(),
+            })
+            .into_iter()
+            .collect(),
         rev_share: Vec::new(),
     };
     GenesisSupplier {

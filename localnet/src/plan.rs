@@ -61,6 +61,12 @@ impl Plan {
         self.url(self.ports.rpc)
     }
 
+    /// URL of the WebSocket of the chain's RPC.
+    #[must_use]
+    pub fn websocket_url(&self) -> String {
+        format!("{}/websocket", portico_net::websocket_url(&self.rpc_url()))
+    }
+
     /// URL of the chain's gRPC.
     #[must_use]
     pub fn grpc_url(&self) -> String {

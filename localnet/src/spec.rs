@@ -27,6 +27,8 @@ pub(crate) const POKT: u128 = 1_000_000;
 pub struct Spec {
     /// Services on the chain and behind the servicer, with the URL of the node behind each; none takes the chain's own RPC.
     pub services: BTreeMap<ServiceId, Option<String>>,
+    /// URL (`ws` or `wss`) of the node behind a service that takes its WebSockets; the chain's own RPC takes those of its service.
+    pub websockets: BTreeMap<ServiceId, String>,
     /// Services that an application is staked for, which the gateway serves.
     pub applications: Vec<ServiceId>,
     /// Suppliers, in the order of their keys.
@@ -52,6 +54,7 @@ impl Spec {
         let ids: Vec<ServiceId> = services.keys().cloned().collect();
         Self {
             services,
+            websockets: BTreeMap::new(),
             applications: ids.clone(),
             suppliers: vec![SupplierSpec::here(ids)],
             application_stake: Upokt(100_000 * POKT),
@@ -61,6 +64,13 @@ impl Spec {
             tls: false,
             settings: Settings::default(),
         }
+    }
+}
+
+impl Spec {
+    /// Whether the service's suppliers take WebSockets.
+    pub(crate) fn has_websockets(&self, id: &ServiceId) -> bool {
+        self.websockets.contains_key(id) || self.services.get(id).is_some_and(Option::is_none)
     }
 }
 

@@ -72,6 +72,7 @@ fn genesis() -> Genesis {
             services: vec![GenesisSupplierService {
                 service_id: service(),
                 url: "http://127.0.0.1:1".into(),
+                endpoints: Vec::new(),
                 rev_share: Vec::new(),
             }],
         }],

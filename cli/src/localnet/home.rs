@@ -16,7 +16,7 @@ use portico_localnet::ports::{self, Ports, Wanted};
 use portico_protocol::ServiceId;
 use serde::{Deserialize, Serialize};
 
-use crate::tx::ServiceUrl;
+use crate::tx::{ServiceUrl, WebSocketUrl};
 
 const MARKER: &str = ".portico-localnet";
 const MARKER_TEXT: &str =
@@ -33,9 +33,19 @@ pub(super) struct Saved {
     pub(super) ports: Ports,
     /// URL of the node behind each service; none for the one that the chain itself answers.
     pub(super) backends: BTreeMap<ServiceId, Option<String>>,
+    /// URL of the node that takes the WebSockets of a service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) websockets: BTreeMap<ServiceId, String>,
     /// Whether every hop is TLS.
     #[serde(default)]
     pub(super) tls: bool,
+}
+
+/// Nodes of the user's, as they are named at a start.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Nodes<'a> {
+    pub(super) backends: &'a [ServiceUrl],
+    pub(super) websockets: &'a [WebSocketUrl],
 }
 
 /// The folder of a local network.
@@ -52,13 +62,7 @@ pub(super) struct Home {
 
 impl Home {
     /// Opens the folder, or makes it; `reset` deletes what a former network left there, once nothing else stands in the way.
-    pub(super) fn open(
-        dir: &Path,
-        reset: bool,
-        wanted: Wanted,
-        backends: &[ServiceUrl],
-        tls: bool,
-    ) -> Result<Self> {
+    pub(super) fn open(dir: &Path, reset: bool, wanted: Wanted, nodes: Nodes<'_>, tls: bool) -> Result<Self> {
         let running = lock(dir)?;
         let before = if reset { None } else { read(dir)? };
         if let Some(before) = before.as_ref().filter(|before| before.tls != tls) {
@@ -67,12 +71,15 @@ impl Home {
                 "this network was made {with} --tls, and its supplier is staked so: start it {with} --tls, or start over with --reset"
             );
         }
-        let backends = merge(before.as_ref().map(|saved| &saved.backends), backends)?;
+        let backends = merge(before.as_ref().map(|saved| &saved.backends), nodes.backends)?;
+        let websockets = before.as_ref().map(|saved| &saved.websockets);
+        let websockets = merge_websockets(websockets, nodes.websockets, &backends)?;
         let ports = ports::choose(wanted, before.as_ref().map(|saved| saved.ports))?;
         let saved = Saved {
             layout: LAYOUT,
             ports,
             backends,
+            websockets,
             tls,
         };
         let (fresh, lock) = match (before, running) {
@@ -116,6 +123,27 @@ fn merge(
         backends.insert(id.clone(), Some(url.clone()));
     }
     Ok(backends)
+}
+
+/// The same of nodes that take WebSockets: the supplier is staked for them.
+fn merge_websockets(
+    before: Option<&BTreeMap<ServiceId, String>>,
+    wanted: &[WebSocketUrl],
+    services: &BTreeMap<ServiceId, Option<String>>,
+) -> Result<BTreeMap<ServiceId, String>> {
+    let mut websockets = before.cloned().unwrap_or_default();
+    for WebSocketUrl { id, url } in wanted {
+        ensure!(
+            services.contains_key(id),
+            "--websocket {id}=… needs --backend {id}=…: the node that answers its other calls"
+        );
+        ensure!(
+            before.is_none_or(|before| before.contains_key(id)) || *id == chain_service(),
+            "this network's supplier is not staked for WebSockets of {id}: start over with --reset to add them"
+        );
+        websockets.insert(id.clone(), url.clone());
+    }
+    Ok(websockets)
 }
 
 /// What the network in `dir` remembers; nothing when there is none, or one that was never finished.
@@ -206,12 +234,42 @@ fn private(_: &Path) -> std::io::Result<()> {
 mod tests {
     use std::path::Path;
 
-    use super::{Home, Wanted};
+    use super::{Home, Nodes, Wanted};
     use crate::tx::ServiceUrl;
 
     fn open(dir: &Path, reset: bool, backends: &[&str]) -> anyhow::Result<Home> {
         let backends: Vec<ServiceUrl> = backends.iter().map(|text| text.parse().unwrap()).collect();
-        Home::open(dir, reset, Wanted::FREE, &backends, false)
+        let nodes = Nodes {
+            backends: &backends,
+            ..Nodes::default()
+        };
+        Home::open(dir, reset, Wanted::FREE, nodes, false)
+    }
+
+    fn with_websocket(dir: &Path, backend: &str, websocket: &str) -> anyhow::Result<Home> {
+        let nodes = Nodes {
+            backends: &[backend.parse().unwrap()],
+            websockets: &[websocket.parse().unwrap()],
+        };
+        Home::open(dir, false, Wanted::FREE, nodes, false)
+    }
+
+    #[test]
+    fn websockets_are_as_fixed_as_the_stake() {
+        let dir = tempfile::tempdir().unwrap();
+        let eth = "eth=http://a";
+        let first = with_websocket(dir.path(), eth, "eth=ws://a").unwrap();
+        first.save().unwrap();
+        drop(first);
+        let moved = with_websocket(dir.path(), eth, "eth=ws://b").unwrap();
+        assert_eq!(moved.saved.websockets[&"eth".parse().unwrap()], "ws://b");
+        drop(moved);
+        let other = with_websocket(dir.path(), eth, "sol=ws://b").err().unwrap();
+        assert!(other.to_string().contains("needs --backend sol="), "{other}");
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path(), false, &[eth]).unwrap().save().unwrap();
+        let late = with_websocket(dir.path(), eth, "eth=ws://b").err().unwrap();
+        assert!(late.to_string().contains("--reset"), "{late}");
     }
 
     #[test]
@@ -221,7 +279,7 @@ mod tests {
         first.save().unwrap();
         let (was_fresh, saved) = (first.fresh, first.saved.clone());
         drop(first);
-        let second = Home::open(dir.path(), false, Wanted::default(), &[], false).unwrap();
+        let second = Home::open(dir.path(), false, Wanted::default(), Nodes::default(), false).unwrap();
         assert!(was_fresh && !second.fresh);
         assert_eq!(second.saved, saved);
     }
@@ -230,7 +288,7 @@ mod tests {
     fn a_network_keeps_its_way_of_speaking() {
         let dir = tempfile::tempdir().unwrap();
         open(dir.path(), false, &[]).unwrap().save().unwrap();
-        let again = Home::open(dir.path(), false, Wanted::default(), &[], true);
+        let again = Home::open(dir.path(), false, Wanted::default(), Nodes::default(), true);
         let error = again.err().unwrap().to_string();
         assert!(error.contains("made without --tls"), "{error}");
     }
@@ -307,7 +365,7 @@ mod tests {
             rpc: Some(port),
             ..Wanted::FREE
         };
-        assert!(Home::open(dir.path(), true, wanted, &[], false).is_err());
+        assert!(Home::open(dir.path(), true, wanted, Nodes::default(), false).is_err());
         assert!(dir.path().join("localnet.yaml").exists());
     }
 

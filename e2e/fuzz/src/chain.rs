@@ -161,6 +161,7 @@ fn genesis() -> Genesis {
             services: vec![GenesisSupplierService {
                 service_id,
                 url: "http://127.0.0.1:8545".to_owned(),
+                endpoints: Vec::new(),
                 rev_share: vec![GenesisRevShare {
                     address: address("owner"),
                     percentage: 100,

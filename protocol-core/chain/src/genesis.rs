@@ -12,8 +12,8 @@ pub(crate) use build::init;
 #[cfg(test)]
 pub(crate) use build::params as set_params;
 pub use file::{
-    Genesis, GenesisAccount, GenesisApplication, GenesisError, GenesisGateway, GenesisRevShare,
-    GenesisService, GenesisSupplier, GenesisSupplierService, GenesisValidator,
+    Genesis, GenesisAccount, GenesisApplication, GenesisEndpoint, GenesisError, GenesisGateway,
+    GenesisRevShare, GenesisService, GenesisSupplier, GenesisSupplierService, GenesisValidator,
 };
 pub use flags::{GenesisFlag, GenesisFlagKind, GenesisFlagScope};
 pub use params::{DistributionShares, GenesisParams, ProofParams, SharedParams, TokenomicsParams};

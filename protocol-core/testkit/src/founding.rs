@@ -91,6 +91,7 @@ pub(crate) fn supplier(genesis: &mut Genesis, operator: Address, id: &ServiceId)
     let config = GenesisSupplierService {
         service_id: id.clone(),
         url: ENDPOINT.to_owned(),
+        endpoints: Vec::new(),
         rev_share: Vec::new(),
     };
     let known = genesis

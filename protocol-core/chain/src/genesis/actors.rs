@@ -155,11 +155,21 @@ fn service_config(item: &GenesisSupplier, config: &GenesisSupplierService) -> Su
     }
     SupplierServiceConfig {
         service_id: config.service_id.to_string(),
-        endpoints: vec![SupplierEndpoint {
-            url: config.url.clone(),
-            rpc_type: RpcType::JsonRpc.into(),
-            configs: Vec::new(),
-        }],
+        endpoints: std::iter::once(endpoint(&config.url, RpcType::JsonRpc))
+            .chain(config.endpoints.iter().map(|more| {
+                // One that is none is refused with the stake, as everywhere.
+                let kind = RpcType::from_str_name(&more.rpc_type).unwrap_or(RpcType::UnknownRpc);
+                endpoint(&more.url, kind)
+            }))
+            .collect(),
         rev_share,
+    }
+}
+
+fn endpoint(url: &str, rpc_type: RpcType) -> SupplierEndpoint {
+    SupplierEndpoint {
+        url: url.to_owned(),
+        rpc_type: rpc_type.into(),
+        configs: Vec::new(),
     }
 }

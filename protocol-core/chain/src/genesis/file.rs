@@ -136,9 +136,22 @@ pub struct GenesisSupplierService {
     pub service_id: ServiceId,
     /// JSON-RPC endpoint that gateways post relays to.
     pub url: String,
+    /// Endpoints beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<GenesisEndpoint>,
     /// Who gets which percentage; everything to the owner when empty.
     #[serde(default)]
     pub rev_share: Vec<GenesisRevShare>,
+}
+
+/// Where a supplier takes relays of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisEndpoint {
+    /// URL that gateways are to use.
+    pub url: String,
+    /// Kind: `GRPC`, `WEBSOCKET`, `JSON_RPC`, `REST` or `COMET_BFT`.
+    pub rpc_type: String,
 }
 
 /// A share of a supplier's reward.

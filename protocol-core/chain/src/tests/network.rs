@@ -71,6 +71,7 @@ pub(crate) fn genesis() -> Genesis {
             services: vec![GenesisSupplierService {
                 service_id: ServiceId::new("eth").unwrap(),
                 url: "http://127.0.0.1:8545".into(),
+                endpoints: Vec::new(),
                 rev_share: vec![rev_share("owner", 80), rev_share("supplier", 20)],
             }],
         }],

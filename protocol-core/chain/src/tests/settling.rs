@@ -53,6 +53,7 @@ impl Scene {
             services: vec![GenesisSupplierService {
                 service_id: ServiceId::new("eth").unwrap(),
                 url: "http://127.0.0.1:8545".into(),
+                endpoints: Vec::new(),
                 rev_share: Vec::new(),
             }],
         }];

@@ -319,6 +319,7 @@ fn staked(id: &str, operator: &str) -> GenesisSupplier {
         services: vec![GenesisSupplierService {
             service_id: ServiceId::new(id).unwrap(),
             url: "http://127.0.0.1:8545".into(),
+            endpoints: Vec::new(),
             rev_share: Vec::new(),
         }],
     }

@@ -83,6 +83,7 @@ fn genesis(knobs: &Knobs) -> Genesis {
                 services: vec![GenesisSupplierService {
                     service_id: eth(),
                     url: "http://node".into(),
+                    endpoints: Vec::new(),
                     rev_share: Vec::new(),
                 }],
             })

@@ -76,6 +76,7 @@ pub fn genesis(chain_id: &str) -> Genesis {
             services: vec![GenesisSupplierService {
                 service_id: service(),
                 url: "http://127.0.0.1:1".into(),
+                endpoints: Vec::new(),
                 rev_share: Vec::new(),
             }],
         }],

@@ -158,6 +158,7 @@ fn staged(actors: &Value, names: &Names, keys: &Keys, case: &Value) -> Replay {
             services: vec![GenesisSupplierService {
                 service_id: ServiceId::new(&id).unwrap(),
                 url: "http://127.0.0.1:8545".into(),
+                endpoints: Vec::new(),
                 rev_share: vec![share(owner, 70), share(operator, 30)],
             }],
         });
