@@ -83,19 +83,19 @@ impl Recorder {
         }
     }
 
-    /// A place for one message in the writer's queue, where it holds `room`, and in the budget of `supplier`. There is none while the disk
-    /// takes no leaves: whoever served then would serve for nothing.
+    /// A place for one message in the writer's queue, where it holds `room`, and in the budget of `supplier`.
     pub(crate) fn reserve(&self, supplier: &SessionSupplier, room: Room) -> Result<Reserved, Refusal> {
-        if self.log.state().refuses() {
-            return Err(Refusal::CannotRecord);
-        }
         let slot = self.writer.slot().ok_or(Refusal::Overloaded("leaf writer"))?;
         let budget = self.budget(supplier)?;
         Ok(Reserved { slot, room, budget })
     }
 
-    /// A place for one message in the budget of `supplier`; `None` beyond it, when the operator chose to serve anyway.
+    /// A place for one message in the budget of `supplier`; `None` beyond it, when the operator chose to serve anyway. There is none while the
+    /// disk takes no leaves: whoever served then would serve for nothing.
     pub(crate) fn budget(&self, supplier: &SessionSupplier) -> Result<Option<Reservation>, Refusal> {
+        if self.log.state().refuses() {
+            return Err(Refusal::CannotRecord);
+        }
         match supplier.meter.reserve() {
             None if !self.over_servicing => Err(Refusal::OverServiced),
             budget => Ok(budget),
@@ -105,9 +105,6 @@ impl Recorder {
     /// The rest of what a message needs that has its place in the budget. Waits for the writer's queue, [`PATIENCE`] at most: a message of a
     /// WebSocket cannot be refused alone and sent again.
     pub(crate) async fn place(&self, budget: Option<Reservation>, room: Room) -> Result<Reserved, Refusal> {
-        if self.log.state().refuses() {
-            return Err(Refusal::CannotRecord);
-        }
         let slot = tokio::time::timeout(PATIENCE, self.writer.next_slot()).await;
         let slot = slot.ok().flatten().ok_or(Refusal::Overloaded("leaf writer"))?;
         Ok(Reserved { slot, room, budget })

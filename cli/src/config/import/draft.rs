@@ -8,6 +8,9 @@ use anyhow::{Result, ensure};
 
 use super::Imported;
 
+/// Our name of the RPC type of WebSockets.
+pub(super) const WEBSOCKET: &str = "websocket";
+
 /// What was taken over.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -85,13 +88,13 @@ impl Draft {
         let unserved: Vec<String> = self
             .services
             .iter()
-            .filter(|(_, service)| service.backends.is_empty())
+            .filter(|(_, service)| service.backends.keys().all(|kind| *kind == WEBSOCKET))
             .map(|(id, _)| id.clone())
             .collect();
         for id in unserved {
             self.services.remove(&id);
             self.note(format!(
-                "unsupported: service {id} has no backend that can be served here, and is left out"
+                "unsupported: service {id} has no backend for requests over HTTP, which each service needs, and is left out"
             ));
         }
         ensure!(
@@ -202,8 +205,11 @@ const DEFAULT_GAS_PRICE: u64 = 10;
 
 fn write_service(text: &mut String, id: &str, service: &Service) {
     let _ = writeln!(text, "  {}:", quoted(id));
-    let first = service.backends.keys().next().copied();
-    let stated = service.default.filter(|kind| service.backends.contains_key(kind));
+    // WebSockets have a backend of their own, which answers nothing else.
+    let first = service.backends.keys().copied().find(|kind| *kind != WEBSOCKET);
+    let stated = service
+        .default
+        .filter(|kind| *kind != WEBSOCKET && service.backends.contains_key(kind));
     let json_rpc = service.backends.contains_key("json_rpc").then_some("json_rpc");
     let default = stated.or(json_rpc).or(first).unwrap_or("json_rpc");
     for (kind, backend) in service.backends.iter().filter(|(kind, _)| **kind == default) {

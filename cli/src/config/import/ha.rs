@@ -1,6 +1,6 @@
 //! The HA relay miner's files, of relayer and miner (pocket-relay-miner).
 
-use super::draft::{Backend, Draft, Service, http, listening};
+use super::draft::{Backend, Draft, Service, WEBSOCKET, http, listening};
 use super::reference::{admin, shown};
 use super::tree::Tree;
 
@@ -118,16 +118,19 @@ fn read_service(file: &Tree, tree: &Tree, id: &str, draft: &mut Draft) -> Servic
             draft.note(format!("unsupported: services.{id}.backends.{name} has no url"));
             continue;
         };
-        if *kind == "websocket" || first.starts_with("ws") {
-            draft.note(format!("unsupported: {id}: WebSocket backend {}", shown(&first)));
+        if *kind != WEBSOCKET && first.starts_with("ws") {
+            draft.note(format!(
+                "unsupported: {id}: WebSocket backend {} for {name}",
+                shown(&first)
+            ));
             continue;
         }
-        service.backends.insert(kind, read_backend(&backend, &urls));
+        service.backends.insert(kind, read_backend(kind, &backend, &urls));
     }
     service
 }
 
-fn read_backend(tree: &Tree, urls: &[String]) -> Backend {
+fn read_backend(kind: &str, tree: &Tree, urls: &[String]) -> Backend {
     let base = tree.text("base_path").unwrap_or_default();
     let slash = if base.is_empty() || base.starts_with('/') {
         ""
@@ -148,7 +151,13 @@ fn read_backend(tree: &Tree, urls: &[String]) -> Backend {
     if let Some(token) = token {
         headers.insert("authorization".to_owned(), token);
     }
-    let whole = |url: &String| format!("{}{slash}{base}", http(url, false).trim_end_matches('/'));
+    let whole = |url: &String| {
+        let url = match kind {
+            WEBSOCKET => portico_net::websocket_url(url),
+            _ => http(url, false),
+        };
+        format!("{}{slash}{base}", url.trim_end_matches('/'))
+    };
     let mut urls = urls.iter().map(whole);
     Backend {
         url: urls.next().unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! The reference relay miner's file (poktroll `pkg/relayer/config`).
 
-use super::draft::{Backend, Draft, Service, http, listening};
+use super::draft::{Backend, Draft, Service, WEBSOCKET, http, listening};
 use super::tree::Tree;
 
 /// Its names of RPC types are ours.
@@ -70,17 +70,19 @@ fn service(file: &Tree, supplier: &Tree, id: &str, draft: &mut Draft) -> Service
         .into_iter()
         .chain([("json_rpc", supplier.get("service_config"))])
     {
-        let Some(backend) = tree.as_ref().and_then(backend) else {
+        let Some(mut backend) = tree.as_ref().and_then(backend) else {
             continue;
         };
-        if kind == "websocket" || backend.url.starts_with("ws") {
+        if kind == WEBSOCKET {
+            backend.url = portico_net::websocket_url(&backend.url);
+        } else if backend.url.starts_with("ws") {
             draft.note(format!(
-                "unsupported: {id}: WebSocket backend {}",
+                "unsupported: {id}: WebSocket backend {} for {kind}",
                 shown(&backend.url)
             ));
-        } else {
-            service.backends.entry(kind).or_insert(backend);
+            continue;
         }
+        service.backends.entry(kind).or_insert(backend);
     }
     service
 }

@@ -110,10 +110,10 @@ fn the_reference_relay_miners_file_becomes_a_servicers() {
     let eth = &config.services[&"eth".parse().unwrap()];
     assert_eq!((eth.timeout_ms, eth.max_request_bytes), (12_000, 5 << 20));
     assert!(eth.rpc_types[&RpcType::Rest].forward_pocket_headers);
+    assert_eq!(eth.rpc_types[&RpcType::Websocket].url, "ws://geth:8546");
     assert_eq!(config.services[&"xrpl".parse().unwrap()].timeout_ms, 30_000);
     let notes = imported.notes.join("\n");
     for told in [
-        "unsupported: eth: WebSocket backend ws://geth:8546",
         "ignored: smt_store_path",
         "ignored: pprof",
         "unsupported: suppliers[].x_forwarded_host_lookup",
