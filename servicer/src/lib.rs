@@ -43,7 +43,7 @@ mod session;
 
 pub use error::ServicerError;
 pub use handle::{FoundRelay, ServicerHandle};
-pub use lifecycle::settlement::{ChainSettlement, settlements};
+pub use lifecycle::settlement::{ChainSettlement, settlements, settlements_of};
 pub use readiness::Readiness;
 pub use servicer::Servicer;
 pub use session::gaps::{Gap, Gaps, Reason, Step};

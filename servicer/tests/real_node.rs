@@ -1,20 +1,19 @@
 //! The servicer on a real node: what the chain says to strangers, and what a servicer makes of it.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod founding;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use portico_chain::genesis::{
-    Genesis, GenesisAccount, GenesisApplication, GenesisGateway, GenesisParams, GenesisService,
-    GenesisSupplier, GenesisSupplierService, GenesisValidator,
-};
+use portico_chain::genesis::Genesis;
 use portico_client::{Blocks, Chain, ChainError, RemoteChain, Sessions};
 use portico_config::Secret;
 use portico_config::node::NodeConfig;
 use portico_config::servicer::{
     BackendConfig, HealthCheck, HealthConfig, NodeConfig as BackendNode, ServiceConfig, ServicerConfig,
 };
-use portico_node::{Node, ValidatorKey};
+use portico_node::Node;
 use portico_protocol::relay::sign_request;
 use portico_protocol::ring::Ring;
 use portico_protocol::tx::{SignerContext, TxOptions, pack, sign_tx};
@@ -27,57 +26,7 @@ use prost::Message;
 use rand::SeedableRng;
 use tokio_util::sync::CancellationToken;
 
-const SEED: [u8; 32] = [7; 32];
-
-fn key(n: u8) -> SigningKey {
-    SigningKey::from_bytes(&[n; 32]).unwrap()
-}
-
-fn service() -> ServiceId {
-    ServiceId::new("svc").unwrap()
-}
-
-fn genesis() -> Genesis {
-    let accounts = (1..=5).map(|n| GenesisAccount::new(&key(n).public_key(), Upokt(1_000_000_000)));
-    Genesis {
-        chain_id: "portico-test".into(),
-        genesis_time_ms: 1_700_000_000_000,
-        params: GenesisParams::default(),
-        validators: vec![GenesisValidator {
-            consensus_public_key: ValidatorKey::from_seed(&SEED).public_key_hex(),
-            account: key(5).address(),
-            tokens: Upokt(3_000_000),
-        }],
-        accounts: accounts.collect(),
-        services: vec![GenesisService {
-            id: service(),
-            name: "Service".into(),
-            compute_units_per_relay: 10,
-            owner: key(4).address(),
-        }],
-        gateways: vec![GenesisGateway {
-            address: key(2).address(),
-            stake: Upokt(5_000_000_000),
-        }],
-        applications: vec![GenesisApplication {
-            address: key(1).address(),
-            stake: Upokt(100_000_000_000),
-            service_id: service(),
-            delegatees: vec![key(2).address()],
-        }],
-        suppliers: vec![GenesisSupplier {
-            owner: key(3).address(),
-            operator: key(3).address(),
-            stake: Upokt(60_000_000_000),
-            services: vec![GenesisSupplierService {
-                service_id: service(),
-                url: "http://127.0.0.1:1".into(),
-                endpoints: Vec::new(),
-                rev_share: Vec::new(),
-            }],
-        }],
-    }
-}
+use founding::{SEED, genesis, key, service};
 
 /// A node whose blocks stand still after the first, and a servicer that asks it over gRPC.
 struct Network {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use portico_client::{Chain, ChainError};
 use portico_protocol::{Address, Height, Upokt};
-use portico_servicer::{ChainSettlement, LedgerRow, Stage, settlements};
+use portico_servicer::{ChainSettlement, LedgerRow, Stage, settlements, settlements_of};
 
 use crate::table::{Table, grouped};
 
@@ -38,9 +38,10 @@ pub(super) async fn compare(rows: &[&LedgerRow], chain: &dyn Chain) -> Result<Au
         .collect();
     let heights: BTreeSet<i64> = due.iter().map(|row| row.proof_close_height).collect();
     let ours: BTreeSet<Address> = rows.iter().map(|row| row.supplier).collect();
+    let keep = settlements_of(ours.clone());
     for height in heights {
-        let results = match chain.block_results(Height(height)).await {
-            Ok(results) => results,
+        let told = match chain.block_events(Height(height), keep.clone()).await {
+            Ok(told) => told,
             Err(ChainError::NotFound(_)) => {
                 audit.differences.push(format!(
                     "the chain node has forgotten the events of height {height}"
@@ -49,8 +50,13 @@ pub(super) async fn compare(rows: &[&LedgerRow], chain: &dyn Chain) -> Result<Au
             }
             Err(error) => return Err(error).with_context(|| format!("events of height {height}")),
         };
+        if told.more || told.unreadable > 0 {
+            audit.differences.push(format!(
+                "height {height} has more events than can be read at a time"
+            ));
+        }
         let here = due.iter().filter(|row| row.proof_close_height == height);
-        audit.height(here.copied().copied(), &settlements(&results.block_events), &ours);
+        audit.height(here.copied().copied(), &settlements(&told.events), &ours);
     }
     let receivers: BTreeSet<&String> = rows.iter().flat_map(|row| row.paid_upokt.keys()).collect();
     for address in receivers {

@@ -1,5 +1,7 @@
 //! What is asked of a chain.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use portico_protocol::wire::pocket;
@@ -102,6 +104,33 @@ pub struct BlockResults {
     pub txs: Vec<TxResult>,
 }
 
+impl BlockResults {
+    /// The events of begin and end block that `keep` wants.
+    #[must_use]
+    pub fn events(self, keep: &KeepEvent) -> BlockEvents {
+        let mut events = self.block_events;
+        events.retain(|event| keep(event));
+        BlockEvents {
+            events,
+            ..BlockEvents::default()
+        }
+    }
+}
+
+/// Says whether an event is wanted.
+pub type KeepEvent = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
+
+/// Events of one block that were wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockEvents {
+    /// Events of begin and end block, in order.
+    pub events: Vec<Event>,
+    /// Events that could not be read, because they are too large or malformed: whether they were wanted is not known.
+    pub unreadable: u64,
+    /// Whether more were wanted than are held at a time: those are found by asking again for what is not here.
+    pub more: bool,
+}
+
 /// The blocks of a chain: where it is, and what happened in each.
 #[async_trait]
 pub trait Blocks: Send + Sync + 'static {
@@ -121,6 +150,12 @@ pub trait Blocks: Send + Sync + 'static {
 
     /// Events and transaction outcomes of the block at `height`.
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError>;
+
+    /// The events of begin and end block at `height` that `keep` wants. Unlike [`Blocks::block_results`] it takes memory for those only, however
+    /// many there are.
+    async fn block_events(&self, height: Height, keep: KeepEvent) -> Result<BlockEvents, ChainError> {
+        Ok(self.block_results(height).await?.events(&keep))
+    }
 }
 
 /// The params of the network's modules.

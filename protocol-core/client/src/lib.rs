@@ -27,8 +27,8 @@ mod transport;
 
 pub use blocks::BlockStream;
 pub use chain::{
-    Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, Chain, ChainStatus, Claims,
-    Event, ModuleParams, RelayChain, Sessions, Transactions, TxResult,
+    Account, Accounts, Actors, BlockEvents, BlockHead, BlockResults, Blocks, BroadcastResult, Chain,
+    ChainStatus, Claims, Event, KeepEvent, ModuleParams, RelayChain, Sessions, Transactions, TxResult,
 };
 pub use codec::RawCodec;
 pub use error::ChainError;

@@ -1,5 +1,6 @@
 //! A chain at the other end of a network: gRPC and CometBFT RPC, of one node or of several.
 
+mod events;
 mod json;
 mod nodes;
 mod rpc;
@@ -23,7 +24,9 @@ use tonic::{Code, Status};
 
 use crate::codec::RawCodec;
 use crate::transport::Transport;
-use crate::{BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, TxResult};
+use crate::{
+    BlockEvents, BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, KeepEvent, TxResult,
+};
 use nodes::{Node, Nodes};
 use rpc::Rpc;
 
@@ -242,6 +245,14 @@ impl Transport for RemoteChain {
 
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
         let call = |node: Node| async move { node.rpc.block_results(height).await };
+        self.nodes.ask(absent, call).await
+    }
+
+    async fn block_events(&self, height: Height, keep: KeepEvent) -> Result<BlockEvents, ChainError> {
+        let call = |node: Node| {
+            let keep = Arc::clone(&keep);
+            async move { node.rpc.block_events(height, keep).await }
+        };
         self.nodes.ask(absent, call).await
     }
 

@@ -16,8 +16,8 @@ use prost::Message;
 use tokio::sync::watch;
 
 use crate::{
-    Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError, ChainStatus,
-    Claims, ModuleParams, Sessions, Transactions, TxResult,
+    Account, Accounts, Actors, BlockEvents, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError,
+    ChainStatus, Claims, KeepEvent, ModuleParams, Sessions, Transactions, TxResult,
 };
 
 /// Entries asked for per page of a list.
@@ -42,6 +42,10 @@ pub trait Transport: Send + Sync + 'static {
     async fn block(&self, height: Height) -> Result<BlockHead, ChainError>;
     /// As [`Blocks::block_results`].
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError>;
+    /// As [`Blocks::block_events`].
+    async fn block_events(&self, height: Height, keep: KeepEvent) -> Result<BlockEvents, ChainError> {
+        Ok(self.block_results(height).await?.events(&keep))
+    }
     /// As [`Transactions::broadcast`].
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError>;
     /// As [`Transactions::simulate`].
@@ -182,6 +186,10 @@ impl<T: Transport> Blocks for T {
 
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
         Transport::block_results(self, height).await
+    }
+
+    async fn block_events(&self, height: Height, keep: KeepEvent) -> Result<BlockEvents, ChainError> {
+        Transport::block_events(self, height, keep).await
     }
 }
 

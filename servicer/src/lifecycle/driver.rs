@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_client::{BlockHead, ChainError, Event};
+use portico_client::{BlockEvents, BlockHead, ChainError};
 use portico_protocol::wire::pocket::proof::Claim;
 use portico_protocol::{BlockHash, Height};
 use tokio::task::{self, JoinSet, spawn_blocking};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::leaf_log::LeafLogError;
 use crate::lifecycle::next;
 use crate::lifecycle::plan::{Batch, Effect, Flow, Job, Kind, Limits, Seen, Session};
-use crate::lifecycle::settlement::{Outcome, Settlement};
+use crate::lifecycle::settlement::{Outcome, Settlement, of_sessions};
 use crate::lifecycle::steps::{Done, LookFor, Work, create_claim};
 use crate::lifecycle::submit::Unsent;
 use crate::readiness::Progress;
@@ -68,6 +68,8 @@ pub(crate) struct Driver {
     comparing: bool,
     /// Block of which all work is done.
     done: Option<BlockHead>,
+    /// How often a height's events were asked for in vain.
+    unsettled: BTreeMap<Height, u32>,
     /// Sessions whose record in memory is newer than that on disk, because the disk refused it.
     unstored: BTreeSet<u64>,
 }
@@ -104,6 +106,7 @@ impl Driver {
             compared: None,
             comparing: false,
             done: None,
+            unsettled: BTreeMap::new(),
             unstored: BTreeSet::new(),
         }
     }
@@ -203,9 +206,12 @@ impl Driver {
                 }
                 Effect::Settle(height) => {
                     let long_ago = head.0 > height.0.saturating_add(EVENTS_LATE_BLOCKS);
+                    let waiting = views.iter().map(|view| &view.record);
+                    let keep = of_sessions(waiting.filter(|record| !record.stage.is_final()));
+                    let failures = self.unsettled.get(&height).copied().unwrap_or_default();
                     (
                         vec![Job::Settle(height)],
-                        self.running.spawn(work.settle(height, long_ago)),
+                        self.running.spawn(work.settle(height, keep, failures, long_ago)),
                     )
                 }
                 Effect::Send(batch) => {
@@ -324,10 +330,10 @@ impl Driver {
                     }
                 }
             }
-            Done::Settled { height, results } => {
-                self.flow.ended(Job::Settle(height), false);
-                let events = results.map(|results| results.block_events).unwrap_or_default();
-                self.settled(height, &events, changes);
+            Done::Settled { height, events } => {
+                self.unsettled.remove(&height);
+                let again = self.settled(height, &events.unwrap_or_default(), changes);
+                self.flow.ended(Job::Settle(height), again);
             }
             Done::Sent { batch, outcome } => self.sent(batch, outcome, changes),
             Done::Common { newest, common } => {
@@ -346,6 +352,10 @@ impl Driver {
                 self.compared = Some(newest);
             }
             Done::Failed { job, error } => {
+                if let Job::Settle(height) = job {
+                    let failures = self.unsettled.entry(height).or_default();
+                    *failures = failures.saturating_add(1);
+                }
                 self.flow.ended(job, true);
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, ?job, "it is tried again at the next block");
@@ -404,8 +414,14 @@ impl Driver {
         self.changed(index, before, record, changes);
     }
 
-    fn settled(&self, height: Height, events: &[Event], changes: &mut Changes) {
-        let settlement = Settlement::new(events);
+    /// Takes what a height's events say into account; whether there are more of them than were told.
+    fn settled(&self, height: Height, events: &BlockEvents, changes: &mut Changes) -> bool {
+        let settlement = Settlement::new(&events.events);
+        let mut told = 0_u64;
+        if events.unreadable > 0 {
+            let (height, events) = (height.0, events.unreadable);
+            tracing::warn!(height, events, "settlement events are too large or malformed");
+        }
         for tree in self
             .work
             .trees
@@ -427,10 +443,13 @@ impl Driver {
                 }
                 Outcome::Expired(reason) => record.expire(reason, height),
             }
+            told = told.saturating_add(1);
             // It is the last word, whatever a step says at the same time.
             changes.records.retain(|(other, _)| other.index != tree.index);
             changes.records.push((tree, record));
         }
+        // The next answer is about the others only, so each brings some further.
+        events.more && told > 0
     }
 
     fn sent(&mut self, batch: Batch, outcome: Result<String, Unsent>, changes: &mut Changes) {
@@ -565,6 +584,7 @@ impl Driver {
         while self.running.join_next().await.is_some() {}
         self.jobs.clear();
         self.comparing = false;
+        self.unsettled.clear();
         self.flow.forget();
         self.work.asked.forget();
         self.work.submitter.forget();

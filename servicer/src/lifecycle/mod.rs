@@ -4,7 +4,7 @@ pub(crate) mod driver;
 pub(crate) mod next;
 pub(crate) mod plan;
 pub(crate) mod prove;
-mod remembered;
+pub(crate) mod remembered;
 pub(crate) mod settlement;
 pub(crate) mod steps;
 pub(crate) mod submit;

@@ -18,7 +18,12 @@ pub(crate) async fn answered<T>(
     asking: impl Future<Output = Result<T, ChainError>>,
 ) -> Result<T, ChainError> {
     let answer = tokio::time::timeout(QUESTION_TIMEOUT, asking).await;
-    answer.unwrap_or_else(|_| Err(ChainError::Unavailable("no answer in time".to_owned())))
+    answer.unwrap_or_else(|_| Err(late()))
+}
+
+/// A chain that does not answer in time is one that is away.
+pub(crate) fn late() -> ChainError {
+    ChainError::Unavailable("no answer in time".to_owned())
 }
 
 /// Answers by what was asked. Who comes while a question is under way waits for its answer; a failure is not remembered.

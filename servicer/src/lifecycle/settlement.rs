@@ -1,8 +1,9 @@
 //! What the chain's settlement events say about our claims.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use portico_client::Event;
+use portico_client::{Event, KeepEvent};
 use portico_protocol::types::DENOM;
 use portico_protocol::{Address, ServiceId, Upokt};
 use serde::Deserialize;
@@ -14,8 +15,13 @@ use crate::session::stage::ExpiredReason;
 
 const SETTLED: &str = "pocket.tokenomics.EventClaimSettled";
 const SLASHED: &str = "pocket.tokenomics.EventSupplierSlashed";
+/// Key of the operator's address.
+const SUPPLIER: &str = "supplier_operator_address";
 /// Part of the names of the operations that pay a supplier's shareholders.
 const SHAREHOLDER: &str = "SUPPLIER_SHAREHOLDER_REWARD";
+
+/// What names the claim of an event: supplier, application, service and session end, as texts.
+type Of = [String; 4];
 
 /// Outcome of one claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,20 +41,8 @@ pub(crate) struct Settlement<'a> {
 impl<'a> Settlement<'a> {
     /// Picks the events of interest.
     pub(crate) fn new(events: &'a [Event]) -> Self {
-        let names = [
-            "EventClaimSettled",
-            "EventClaimExpired",
-            "EventClaimDiscarded",
-            "EventSupplierSlashed",
-        ];
-        let of_interest = |event: &&Event| {
-            event
-                .kind
-                .strip_prefix("pocket.tokenomics.")
-                .is_some_and(|name| names.contains(&name))
-        };
         Self {
-            events: events.iter().filter(of_interest).collect(),
+            events: events.iter().filter(|event| is_settlement(event)).collect(),
         }
     }
 
@@ -123,21 +117,12 @@ impl ChainSettlement {
     }
 
     fn read(event: &Event, all: &Settlement<'_>) -> Option<Self> {
-        let same = |other: &&&Event| {
-            other.kind == SLASHED
-                && [
-                    "supplier_operator_address",
-                    "application_address",
-                    "service_id",
-                    "session_end_block_height",
-                ]
-                .iter()
-                .all(|key| text(other, key) == text(event, key))
-        };
+        let of = of_event(event);
+        let same = |other: &&&Event| other.kind == SLASHED && of_event(other) == of;
         let slashed = all.events.iter().find(same);
         let settled = event.kind == SETTLED;
         Some(Self {
-            supplier: text(event, "supplier_operator_address").parse().ok()?,
+            supplier: text(event, SUPPLIER).parse().ok()?,
             application: text(event, "application_address").parse().ok()?,
             service: text(event, "service_id").parse().ok()?,
             session_end_height: text(event, "session_end_block_height").parse().ok()?,
@@ -175,13 +160,53 @@ pub fn settlements(events: &[Event]) -> Vec<ChainSettlement> {
         .collect()
 }
 
+/// Wants the events that tell what became of claims of these suppliers.
+#[must_use]
+pub fn settlements_of(suppliers: BTreeSet<Address>) -> KeepEvent {
+    let suppliers: BTreeSet<String> = suppliers.iter().map(ToString::to_string).collect();
+    Arc::new(move |event| is_settlement(event) && suppliers.contains(&text(event, SUPPLIER)))
+}
+
+/// Wants the events that tell what became of the claims of these sessions.
+pub(crate) fn of_sessions<'a>(records: impl Iterator<Item = &'a SessionRecord>) -> KeepEvent {
+    let sessions: BTreeSet<Of> = records.map(of_record).collect();
+    Arc::new(move |event| is_settlement(event) && sessions.contains(&of_event(event)))
+}
+
+/// Whether it settles, expires or discards a claim, or slashes its supplier.
+fn is_settlement(event: &Event) -> bool {
+    let names = [
+        "EventClaimSettled",
+        "EventClaimExpired",
+        "EventClaimDiscarded",
+        "EventSupplierSlashed",
+    ];
+    let name = event.kind.strip_prefix("pocket.tokenomics.");
+    name.is_some_and(|name| names.contains(&name))
+}
+
+fn of_event(event: &Event) -> Of {
+    [
+        SUPPLIER,
+        "application_address",
+        "service_id",
+        "session_end_block_height",
+    ]
+    .map(|key| text(event, key))
+}
+
+fn of_record(record: &SessionRecord) -> Of {
+    [
+        record.supplier.to_string(),
+        record.application.to_string(),
+        record.service.to_string(),
+        record.end.to_string(),
+    ]
+}
+
 fn is_of(event: &Event, record: &SessionRecord) -> bool {
     let session = text(event, "session_id");
-    (session.is_empty() || session == record.session_id)
-        && text(event, "supplier_operator_address") == record.supplier.to_string()
-        && text(event, "application_address") == record.application.to_string()
-        && text(event, "service_id") == record.service.as_str()
-        && text(event, "session_end_block_height") == record.end.to_string()
+    (session.is_empty() || session == record.session_id) && of_event(event) == of_record(record)
 }
 
 /// Whether the settled claim adds up to something else than ours: another process with the same key claimed the session.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_client::{BlockHead, BlockResults, Chain, ChainError};
+use portico_client::{BlockEvents, BlockHead, Chain, ChainError, KeepEvent};
 use portico_protocol::wire::pocket;
 use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof, ProofRequirementReason};
@@ -17,7 +17,7 @@ use crate::lifecycle::driver::DriverError;
 use crate::lifecycle::next::Action;
 use crate::lifecycle::plan::{Batch, Job};
 use crate::lifecycle::prove::{self, ProofFault};
-use crate::lifecycle::remembered::{Remembered, answered};
+use crate::lifecycle::remembered::{Remembered, answered, late};
 use crate::lifecycle::submit::{Submitter, Unsent};
 use crate::metrics::Metrics;
 use crate::relay::writer::Writer;
@@ -29,6 +29,10 @@ use crate::session::tree::{SessionTree, SessionTrees};
 const DELETE_BATCH: usize = 256;
 /// Such transactions per step: a large session is deleted over several.
 const MAX_DELETES_PER_STEP: usize = 64;
+/// Time to ask for a height's events at first.
+const MIN_SETTLEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time to ask for a height's events: those of a block that settles for a whole network take minutes to come.
+const MAX_SETTLEMENT_TIMEOUT: Duration = Duration::from_secs(960);
 /// Time to ask what became of transactions; without an answer they count as under way.
 const TX_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -95,10 +99,10 @@ pub(crate) enum Done {
         claims: Vec<Claim>,
         failed: BTreeMap<String, String>,
     },
-    /// A height's events; `None` when no node has them.
+    /// A height's settlement events; `None` when no node has them.
     Settled {
         height: Height,
-        results: Option<BlockResults>,
+        events: Option<BlockEvents>,
     },
     /// What became of a transaction.
     Sent {
@@ -216,19 +220,26 @@ impl Work {
         }
     }
 
-    /// The settlement events of a height. A node that has not executed the block yet may say that there is none.
-    pub(crate) async fn settle(self: Arc<Self>, height: Height, long_ago: bool) -> Done {
-        match answered(self.chain.block_results(height)).await {
-            Ok(results) => Done::Settled {
+    /// The settlement events of a height that `keep` wants; each of the `failures` so far doubles the time for the answer. A node that has not
+    /// executed the block yet may say that there is none.
+    pub(crate) async fn settle(
+        self: Arc<Self>,
+        height: Height,
+        keep: KeepEvent,
+        failures: u32,
+        long_ago: bool,
+    ) -> Done {
+        let asking = self.chain.block_events(height, keep);
+        let time = MIN_SETTLEMENT_TIMEOUT.saturating_mul(2_u32.saturating_pow(failures));
+        let answer = tokio::time::timeout(time.min(MAX_SETTLEMENT_TIMEOUT), asking).await;
+        match answer.unwrap_or_else(|_| Err(late())) {
+            Ok(events) => Done::Settled {
                 height,
-                results: Some(results),
+                events: Some(events),
             },
             Err(error) if long_ago && !error.is_retryable() => {
                 tracing::warn!(%error, height = height.0, "settlement events are gone");
-                Done::Settled {
-                    height,
-                    results: None,
-                }
+                Done::Settled { height, events: None }
             }
             Err(error) => Done::Failed {
                 job: Job::Settle(height),

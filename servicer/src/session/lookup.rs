@@ -18,6 +18,7 @@ use portico_session_cache::{
 };
 use tokio::sync::OnceCell;
 
+use crate::lifecycle::remembered::late;
 use crate::metrics::Metrics;
 use crate::session::meter::{Meter, Prices, budget, cost_per_leaf};
 use crate::session::record::{CountSnapshot, Sending, SessionRecord, Windows};
@@ -423,10 +424,6 @@ fn not_active(header: &SessionHeader, height: Height) -> SessionError {
 async fn in_time<T>(asking: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {
     let answer = tokio::time::timeout(LOOKUP_TIMEOUT, asking).await;
     answer.map_err(|_| SessionError::Chain(late()))?
-}
-
-fn late() -> ChainError {
-    ChainError::Unavailable("no answer in time".to_owned())
 }
 
 impl From<session_cache::SessionError> for SessionError {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portico_client::{
-    Account, Accounts, Actors, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError, ChainStatus,
-    Claims, ModuleParams, Sessions, Transactions, TxResult,
+    Account, Accounts, Actors, BlockEvents, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError,
+    ChainStatus, Claims, KeepEvent, ModuleParams, Sessions, Transactions, TxResult,
 };
 use portico_protocol::wire::pocket;
 use portico_protocol::wire::pocket::application::Application;
@@ -35,6 +35,8 @@ struct Faults {
     lost: u32,
     /// Taken, without an answer that says so.
     taken_in_silence: u32,
+    /// Most events told at a time, 0 for all.
+    events: usize,
 }
 
 /// A chain through a bad node.
@@ -110,6 +112,15 @@ impl Blocks for Faulty {
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
         self.bad_luck("block_results").await?;
         self.chain.block_results(height).await
+    }
+    async fn block_events(&self, height: Height, keep: KeepEvent) -> Result<BlockEvents, ChainError> {
+        let mut told = self.block_results(height).await?.events(&keep);
+        let most = self.faults.lock().unwrap().events;
+        told.more = most > 0 && told.events.len() > most;
+        if told.more {
+            told.events.truncate(most);
+        }
+        Ok(told)
     }
 }
 
@@ -347,6 +358,25 @@ async fn five_hundred_sessions_are_paid_over_a_slow_chain() {
     assert_eq!(faulty.asked("account"), 50);
 }
 
+/// More is settled at a height than the chain tells at a time.
+#[tokio::test]
+async fn all_sessions_of_a_height_are_settled_some_at_a_time() {
+    let faults = Faults {
+        events: 2,
+        ..Faults::default()
+    };
+    let (world, faulty) = World::over_faults(1, 5, 1, faults).await;
+    tokio::time::pause();
+    while world.chain.height() < 21 {
+        tokio::time::sleep(BLOCK).await;
+        world.chain.advance();
+    }
+    tokio::time::sleep(BLOCK).await;
+    let stages: Vec<Stage> = world.rows().iter().map(|row| row.stage).collect();
+    assert_eq!(stages, [Stage::Settled; 5]);
+    assert_eq!(faulty.asked("block_results"), 3, "2, 2 and 1");
+}
+
 /// Whatever goes wrong, and wherever the servicer restarts: two blocks of each window that answer are enough to be paid.
 #[tokio::test]
 async fn two_good_blocks_of_each_window_are_enough() {
@@ -359,6 +389,7 @@ async fn two_good_blocks_of_each_window_are_enough() {
             refused: rng.random_range(0..60),
             lost: rng.random_range(0..60),
             taken_in_silence: rng.random_range(0..60),
+            events: 0,
         };
         let (mut world, faulty) = World::over_faults(2, 3, seed, faults).await;
         tokio::time::pause();

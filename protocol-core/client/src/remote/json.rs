@@ -113,18 +113,29 @@ struct AttributeJson {
     value: Option<String>,
 }
 
+impl EventJson {
+    fn read(self) -> Event {
+        let attributes = self.attributes.unwrap_or_default().into_iter();
+        Event {
+            kind: self.kind,
+            attributes: attributes
+                .map(|attribute| (attribute.key, attribute.value.unwrap_or_default()))
+                .collect(),
+        }
+    }
+}
+
+/// One event; `None` for what is none.
+pub(super) fn event(bytes: &[u8]) -> Option<Event> {
+    serde_json::from_slice(bytes).ok().map(EventJson::read)
+}
+
 fn events(events: Option<Vec<EventJson>>) -> Vec<Event> {
-    let attributes = |list: Option<Vec<AttributeJson>>| {
-        list.unwrap_or_default()
-            .into_iter()
-            .map(|attribute| (attribute.key, attribute.value.unwrap_or_default()))
-            .collect()
-    };
-    let event = |event: EventJson| Event {
-        kind: event.kind,
-        attributes: attributes(event.attributes),
-    };
-    events.unwrap_or_default().into_iter().map(event).collect()
+    events
+        .unwrap_or_default()
+        .into_iter()
+        .map(EventJson::read)
+        .collect()
 }
 
 #[derive(Deserialize)]

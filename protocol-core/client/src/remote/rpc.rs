@@ -10,11 +10,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::events::EventReader;
 use super::json::{BlockJson, BlockResultsJson, BroadcastJson, StatusJson, TxJson};
-use crate::{BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, TxResult};
+use crate::{
+    BlockEvents, BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, KeepEvent, TxResult,
+};
 
-/// Largest answer, in bytes: results of a block with thousands of transactions.
+/// Largest answer that is held, in bytes: results of a block with thousands of transactions.
 const MAX_ANSWER_BYTES: usize = 128 << 20;
+/// Time for an answer of any size that is read as it arrives.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(600);
+/// Calls' time-outs without a byte after which such an answer is given up: a node puts all of it together before the first one.
+const STREAM_PATIENCE: u32 = 6;
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -30,6 +37,8 @@ const MEMPOOL_REFUSALS: [(&str, u32); 3] = [
 pub(super) struct Rpc {
     http: reqwest::Client,
     url: String,
+    /// Time for one call.
+    timeout: Duration,
     tls: ClientTls,
 }
 
@@ -40,15 +49,15 @@ struct Answer {
 }
 
 /// An error in an answer.
-#[derive(Deserialize)]
-struct Fault {
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Fault {
     message: String,
     #[serde(default)]
     data: Value,
 }
 
 impl Fault {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match &self.data {
             Value::String(data) if !data.is_empty() => format!("{}: {data}", self.message),
             _ => self.message.clone(),
@@ -92,14 +101,11 @@ pub(super) fn check_url(url: &str) -> Result<(), ChainError> {
 impl Rpc {
     pub(super) fn new(url: &str, timeout: Duration, tls: ClientTls) -> Result<Self, ChainError> {
         check_url(url)?;
-        let http = tls
-            .http_client()
-            .timeout(timeout)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build();
+        let http = tls.http_client().connect_timeout(CONNECT_TIMEOUT).build();
         Ok(Self {
             http: http.map_err(|error| ChainError::Internal(portico_protocol::causes(&error)))?,
             url: url.trim_end_matches('/').to_owned(),
+            timeout,
             tls,
         })
     }
@@ -124,35 +130,42 @@ impl Rpc {
     }
 
     async fn post(&self, method: &str, params: Value) -> Result<Answer, ChainError> {
-        let unavailable = |error: reqwest::Error| {
-            let error = error.without_url();
-            let reason = explain(&error).unwrap_or_else(|| portico_protocol::causes(&error));
-            ChainError::Unavailable(format!("{}: {reason}", self.url))
-        };
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let mut response = self
-            .http
-            .post(&self.url)
-            .json(&body)
-            .send()
-            .await
-            .map_err(unavailable)?;
+        let mut response = self.send(method, params, self.timeout).await?;
         let status = response.status();
         let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unavailable(error))? {
             if text.len() + chunk.len() > MAX_ANSWER_BYTES {
                 let text = format!("answer to {method} is larger than {MAX_ANSWER_BYTES} bytes");
                 return Err(ChainError::Internal(text));
             }
             text.extend_from_slice(&chunk);
         }
-        serde_json::from_slice(&text).map_err(|_| {
-            let text = format!(
-                "{} answers {method} with HTTP {status}, and no JSON-RPC",
-                self.url
-            );
-            ChainError::Unavailable(text)
-        })
+        serde_json::from_slice(&text).map_err(|_| self.no_json(method, status))
+    }
+
+    /// The head of the answer; all of it has to be there within `timeout`.
+    async fn send(
+        &self,
+        method: &str,
+        params: Value,
+        timeout: Duration,
+    ) -> Result<reqwest::Response, ChainError> {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let request = self.http.post(&self.url).timeout(timeout).json(&body);
+        request.send().await.map_err(|error| self.unavailable(error))
+    }
+
+    fn unavailable(&self, error: reqwest::Error) -> ChainError {
+        let error = error.without_url();
+        let reason = explain(&error).unwrap_or_else(|| portico_protocol::causes(&error));
+        ChainError::Unavailable(format!("{}: {reason}", self.url))
+    }
+
+    fn no_json(&self, method: &str, status: reqwest::StatusCode) -> ChainError {
+        ChainError::Unavailable(format!(
+            "{} answers {method} with HTTP {status}, and no JSON-RPC",
+            self.url
+        ))
     }
 
     pub(super) async fn status(&self) -> Result<ChainStatus, ChainError> {
@@ -169,6 +182,32 @@ impl Rpc {
         self.call::<BlockResultsJson>("block_results", params)
             .await?
             .read()
+    }
+
+    /// Reads the answer as it arrives: it may be larger than what can be held.
+    pub(super) async fn block_events(
+        &self,
+        height: Height,
+        keep: KeepEvent,
+    ) -> Result<BlockEvents, ChainError> {
+        let method = "block_results";
+        let patience = self.timeout.saturating_mul(STREAM_PATIENCE);
+        let silent = |_| {
+            let text = format!("{}: no byte of {method} for {patience:?}", self.url);
+            ChainError::Unavailable(text)
+        };
+        let params = json!({"height": height.0.to_string()});
+        let sending = self.send(method, params, STREAM_TIMEOUT);
+        let mut response = tokio::time::timeout(patience, sending).await.map_err(silent)??;
+        let status = response.status();
+        let mut reader = EventReader::new(keep);
+        loop {
+            let chunk = tokio::time::timeout(patience, response.chunk()).await;
+            let chunk = chunk.map_err(silent)?.map_err(|error| self.unavailable(error))?;
+            let Some(chunk) = chunk else { break };
+            reader.push(&chunk).map_err(|_| self.no_json(method, status))?;
+        }
+        reader.finish()?.map_err(|fault| Failure::Fault(fault).into())
     }
 
     pub(super) async fn broadcast(&self, tx: &[u8], hash: String) -> Result<BroadcastResult, ChainError> {
