@@ -246,6 +246,9 @@ pub struct TxConfig {
     pub timeout_s: u64,
     /// Most claims or proofs in one transaction. Default 50.
     pub max_messages: usize,
+    /// What a claim has to be worth for it to be sent, in percent of what it costs on average: fees, and the chain's fee for a proof by the
+    /// probability that one is asked for. 0 sends every claim. Default 100; at most 10000.
+    pub min_claim_value_percent: u32,
     /// Memo. Default empty.
     pub memo: String,
 }
@@ -257,6 +260,7 @@ impl Default for TxConfig {
             gas_price_micro_upokt: 0,
             timeout_s: 120,
             max_messages: 50,
+            min_claim_value_percent: 100,
             memo: String::new(),
         }
     }
@@ -333,6 +337,11 @@ impl ServicerConfig {
             "must be 30 to 540",
         );
         check(self.tx.max_messages > 0, "tx.max_messages", "must be at least 1");
+        check(
+            self.tx.min_claim_value_percent <= 10_000,
+            "tx.min_claim_value_percent",
+            "must be 0 to 10000",
+        );
         check(
             self.limits.max_in_flight > 0,
             "limits.max_in_flight",

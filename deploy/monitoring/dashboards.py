@@ -125,6 +125,12 @@ SERVICER = {
                     "the same key made.",
                 ),
                 zero(
+                    "no claim is held back",
+                    f"sum(servicer_claims_withheld_total{{{SEL}}})",
+                    "Claims that were due and not sent. unfunded: the supplier's account cannot pay for them and their proofs. unprofitable: they "
+                    "cost more than they are worth.",
+                ),
+                zero(
                     "no claim or proof is refused",
                     f'sum(servicer_transactions_total{{{SEL},outcome="refused"}})',
                     "Transactions that the chain did not take; what is not taken before its window closes is not paid.",

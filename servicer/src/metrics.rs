@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     height: IntGauge,
     deadlines: IntCounterVec,
     foreign_claims: IntCounter,
+    withheld: IntCounterVec,
     disk: DiskMetrics,
 }
 
@@ -113,6 +114,14 @@ impl Metrics {
             "Claims and proofs that the chain did not have two blocks before their window closed.",
             &["kind"],
         )?;
+        let withheld = counters(
+            "servicer_claims_withheld_total",
+            "Claims that were due and not sent: the supplier's account cannot pay for them and their proofs, or they cost more than they are worth.",
+            &["reason"],
+        )?;
+        for reason in ["unfunded", "unprofitable"] {
+            withheld.with_label_values(&[reason]);
+        }
         let transactions = counters(
             "servicer_transactions_total",
             "Claim and proof transactions by outcome.",
@@ -180,6 +189,7 @@ impl Metrics {
                 "Sessions that another process with the same key claimed: no proof is sent, nothing is reported as paid.",
             )?,
             deadlines,
+            withheld,
             disk: DiskMetrics::new(registry)?,
         })
     }
@@ -241,6 +251,11 @@ impl Metrics {
     /// The chain holds another claim than ours for a session of ours.
     pub(crate) fn foreign_claim(&self) {
         self.foreign_claims.inc();
+    }
+
+    /// A claim is due and not sent, for `reason` (`unfunded`, `unprofitable`).
+    pub(crate) fn withheld(&self, reason: &str) {
+        self.withheld.with_label_values(&[reason]).inc();
     }
 
     /// The window of a `kind` (`claim`, `proof`) closes soon, and the chain does not have it.

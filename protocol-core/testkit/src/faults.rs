@@ -12,6 +12,8 @@ pub mod question {
     pub const SESSION: &str = "/pocket.session.Query/GetSession";
     /// An account.
     pub const ACCOUNT: &str = "/cosmos.auth.v1beta1.Query/Account";
+    /// What an account holds.
+    pub const BALANCE: &str = "/cosmos.bank.v1beta1.Query/Balance";
     /// The shared params at a height.
     pub const SHARED_PARAMS: &str = "/pocket.shared.Query/ParamsAtHeight";
     /// Where the chain is.

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use portico_client::{BlockEvents, BlockHead, ChainError};
 use portico_protocol::wire::pocket::proof::Claim;
-use portico_protocol::{BlockHash, Height};
+use portico_protocol::{Address, BlockHash, Height, Upokt};
 use tokio::task::{self, JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::leaf_log::LeafLogError;
+use crate::lifecycle::funds::{Costs, Funds, Verdict};
 use crate::lifecycle::next;
 use crate::lifecycle::plan::{Batch, Effect, Flow, Job, Kind, Limits, Seen, Session};
 use crate::lifecycle::settlement::{Outcome, Settlement, of_sessions};
@@ -196,6 +197,7 @@ impl Driver {
                         .filter(|view| self.flow.wants_look(view, &supplier, head));
                     let sessions = of
                         .map(|view| LookFor {
+                            claims: view.record.stage == Stage::Sealed,
                             tx: tx_to_ask(&view.record, head),
                         })
                         .collect();
@@ -317,6 +319,7 @@ impl Driver {
                 height,
                 claims,
                 failed,
+                funds,
             } => {
                 self.flow.ended(Job::Look(supplier), false);
                 let by_session: BTreeMap<&str, &Claim> = claims
@@ -329,6 +332,7 @@ impl Driver {
                         self.looked(view, on_chain, height, &failed, changes);
                     }
                 }
+                self.fund(&supplier, funds.as_ref(), changes);
             }
             Done::Settled { height, events } => {
                 self.unsettled.remove(&height);
@@ -412,6 +416,92 @@ impl Driver {
             Seen::Lost(reason) => record.expire(reason, self.newest.height),
         }
         self.changed(index, before, record, changes);
+    }
+
+    /// Holds back the claims of a supplier that it cannot pay for, and gives up those that cost more than they are worth. Claims that were sent
+    /// before are sent again: what they may cost is set aside.
+    fn fund(&self, supplier: &Address, funds: Option<&Funds>, changes: &mut Changes) {
+        let head = self.newest.height;
+        let (mut due, mut outstanding) = (Vec::new(), Vec::new());
+        for view in self.views() {
+            let record = &view.record;
+            if record.supplier != *supplier {
+                continue;
+            }
+            let is_new = record.stage == Stage::Sealed && changes.claims_due.contains(&view.index);
+            match record.seal {
+                Some(seal) if is_new => due.push((view.index, seal.worth)),
+                _ => outstanding.push(view),
+            }
+        }
+        if due.is_empty() {
+            return;
+        }
+        let Some(funds) = funds else {
+            // Not sending a claim is a certain loss: what is not known holds it back for half of the window only.
+            changes.claims_due.retain(|index| {
+                let tree = self
+                    .work
+                    .trees
+                    .get(*index)
+                    .filter(|_| due.iter().any(|(due, _)| due == index));
+                tree.is_none_or(|tree| {
+                    let windows = tree.record().windows;
+                    head.0 >= i64::midpoint(windows.claim_open.0, windows.claim_close.0)
+                })
+            });
+            return;
+        };
+        let submitter = &self.work.submitter;
+        let costs = Costs::new(submitter.fees(), &funds.params);
+        let is_sent =
+            |view: &Session| view.record.stage == Stage::ClaimSent || self.flow.is_sending(view.index);
+        let outstanding = outstanding.iter().fold(0_u128, |sum, view| {
+            sum.saturating_add(costs.outstanding(&view.record, is_sent(view)))
+        });
+        let percent = submitter.min_claim_value_percent();
+        for (index, verdict) in costs.choose(funds.balance, outstanding, due, percent) {
+            let pending = changes.records.iter_mut().find(|(tree, _)| tree.index == index);
+            let Some((_, record)) = pending.filter(|(_, record)| record.stage == Stage::Sealed) else {
+                continue;
+            };
+            if verdict == Verdict::Send {
+                record.claim.unfunded = false;
+                continue;
+            }
+            changes.claims_due.retain(|due| *due != index);
+            self.withhold(record, verdict, funds.balance, head);
+        }
+    }
+
+    /// Says why a claim is not sent.
+    fn withhold(&self, record: &mut SessionRecord, verdict: Verdict, balance: Upokt, head: Height) {
+        let worth = record.seal.map_or(Upokt(0), |seal| seal.worth);
+        let (reason, error) = match verdict {
+            Verdict::Send => return,
+            Verdict::Unfunded { needed } => (
+                ExpiredReason::Unfunded,
+                format!(
+                    "the account of {} holds {balance}; with this claim and its proof, and all that is under way, it needs {needed}",
+                    record.supplier
+                ),
+            ),
+            Verdict::Unprofitable { cost } => (
+                ExpiredReason::Unprofitable,
+                format!("the claim is worth {worth}, and costs {cost} on average"),
+            ),
+        };
+        if !record.claim.unfunded {
+            let (session, reason) = (&record.session_id, reason.name());
+            self.work.metrics.withheld(reason);
+            tracing::error!(session, supplier = %record.supplier, reason, error, "a claim is not sent");
+        }
+        record.claim.last_error = Some(error);
+        if reason == ExpiredReason::Unfunded {
+            record.claim.unfunded = true; // the account may be given more while the window is open
+        } else {
+            record.expire(reason, head);
+        }
     }
 
     /// Takes what a height's events say into account; whether there are more of them than were told.

@@ -1,6 +1,7 @@
 //! From the first relay of a session to its settlement.
 
 pub(crate) mod driver;
+pub(crate) mod funds;
 pub(crate) mod next;
 pub(crate) mod plan;
 pub(crate) mod prove;

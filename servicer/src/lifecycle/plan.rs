@@ -330,6 +330,7 @@ impl Flow {
                     Seen::Claimed
                 }
                 ClaimStep::Foreign => Seen::Lost(ExpiredReason::ForeignClaim),
+                ClaimStep::Missed if record.claim.unfunded => Seen::Lost(ExpiredReason::Unfunded),
                 ClaimStep::Missed => Seen::Lost(ExpiredReason::ClaimWindowMissed),
                 ClaimStep::Send if head < record.windows.claim_close => Seen::ClaimDue,
                 ClaimStep::Send | ClaimStep::Wait => Seen::Nothing,
@@ -358,6 +359,11 @@ impl Flow {
                 since: head,
             },
         );
+    }
+
+    /// Whether a message of the session waits for its transaction, or is in one that is being handed over.
+    pub(crate) fn is_sending(&self, index: u64) -> bool {
+        self.ready.contains_key(&index) || self.sending.contains(&index)
     }
 
     /// There is no proof to send at this block.

@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::lifecycle::driver::DriverError;
+use crate::lifecycle::funds::Funds;
 use crate::lifecycle::next::Action;
 use crate::lifecycle::plan::{Batch, Job};
 use crate::lifecycle::prove::{self, ProofFault};
@@ -73,6 +74,8 @@ impl Asked {
 
 /// A session about which a look is to say something.
 pub(crate) struct LookFor {
+    /// Whether it has a claim to send.
+    pub(crate) claims: bool,
     /// Transaction that the mempool took last, unless that was at the look's height.
     pub(crate) tx: Option<String>,
 }
@@ -98,6 +101,8 @@ pub(crate) enum Done {
         height: Height,
         claims: Vec<Claim>,
         failed: BTreeMap<String, String>,
+        /// Asked for when a claim is due; `None` also when the chain did not say.
+        funds: Option<Funds>,
     },
     /// A height's settlement events; `None` when no node has them.
     Settled {
@@ -188,7 +193,13 @@ impl Work {
         height: Height,
         sessions: Vec<LookFor>,
     ) -> Done {
-        let claims = answered(self.chain.claims_of(&supplier)).await;
+        let funds = async {
+            match sessions.iter().any(|session| session.claims) {
+                true => self.funds(&supplier, height).await,
+                false => None,
+            }
+        };
+        let (claims, funds) = tokio::join!(answered(self.chain.claims_of(&supplier)), funds);
         let claims = match claims {
             Ok(claims) => claims,
             Err(error) => {
@@ -217,6 +228,22 @@ impl Work {
             height,
             claims,
             failed,
+            funds,
+        }
+    }
+
+    /// What the supplier's account holds, and what the chain takes from it.
+    async fn funds(&self, supplier: &Address, head: Height) -> Option<Funds> {
+        let (balance, params) = tokio::join!(
+            answered(self.chain.balance(supplier)),
+            self.asked.proof_params.get(head, self.chain.proof_params())
+        );
+        match (balance, params) {
+            (Ok(balance), Ok(params)) => Some(Funds { balance, params }),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%error, %supplier, "what the supplier's account holds cannot be asked");
+                None
+            }
         }
     }
 
@@ -257,7 +284,7 @@ impl Work {
                     .iter()
                     .map(|(_, message)| message.clone())
                     .collect();
-                self.submitter.send(batch.kind.name(), key, &head, messages).await
+                self.submitter.send(batch.kind, key, &head, messages).await
             }
             None => Err(Unsent::Refused(
                 "the key of this supplier is not configured".to_owned(),

@@ -5,6 +5,7 @@
 //! messages that the chain refuses is halved by the planner, until the bad message stands alone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use portico_client::{BlockHead, Chain, ChainError};
 use portico_config::servicer::TxConfig;
@@ -14,6 +15,8 @@ use prost_types::{Any, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
+use crate::lifecycle::funds::Fees;
+use crate::lifecycle::plan::Kind;
 use crate::lifecycle::remembered::{Remembered, answered};
 use crate::metrics::Metrics;
 
@@ -21,6 +24,10 @@ use crate::metrics::Metrics;
 const SIMULATION_GAS: u64 = 10_000_000;
 /// Gas limit as a fraction of the simulated use.
 const GAS_ADJUSTMENT: (u64, u64) = (17, 10);
+
+/// Gas limit of a claim, and of a proof, before the chain has simulated one: more than those of the network's own chain were seen to use, 1.7
+/// times.
+const ASSUMED_GAS: [u64; 2] = [200_000, 1_000_000];
 
 /// Gas of a transaction above which it is halved: a block has to have room for it.
 const MAX_TX_GAS: u64 = 30_000_000;
@@ -41,6 +48,8 @@ pub(crate) struct Submitter {
     metrics: Arc<Metrics>,
     chain_id: OnceCell<String>,
     account_numbers: Remembered<Address, u64>,
+    /// Gas limit of a message, by [`Kind`], as of the last transaction.
+    gas: [AtomicU64; 2],
 }
 
 impl Submitter {
@@ -51,6 +60,7 @@ impl Submitter {
             metrics,
             chain_id: OnceCell::new(),
             account_numbers: Remembered::default(),
+            gas: ASSUMED_GAS.map(AtomicU64::new),
         }
     }
 
@@ -59,21 +69,52 @@ impl Submitter {
         self.account_numbers.forget();
     }
 
-    /// Hands the messages of one supplier over in one transaction, and returns its hash; `kind` is `claim` or `proof`, `head` the newest
-    /// block.
+    /// What a message costs in fees, as far as it is known beforehand: with a fixed gas limit, that of a transaction of its own.
+    pub(crate) fn fees(&self) -> Fees {
+        let fee = |kind: Kind| match self.config.gas_limit {
+            0 => self.fee(self.gas_of(kind).load(Ordering::Relaxed)),
+            fixed => self.fee(fixed),
+        };
+        Fees {
+            claim: fee(Kind::Claim),
+            proof: fee(Kind::Proof),
+        }
+    }
+
+    /// What a claim has to be worth, in percent of its average cost.
+    pub(crate) const fn min_claim_value_percent(&self) -> u32 {
+        self.config.min_claim_value_percent
+    }
+
+    const fn gas_of(&self, kind: Kind) -> &AtomicU64 {
+        let [claim, proof] = &self.gas;
+        match kind {
+            Kind::Claim => claim,
+            Kind::Proof => proof,
+        }
+    }
+
+    fn fee(&self, gas_limit: u64) -> Upokt {
+        let fee = u128::from(gas_limit).saturating_mul(u128::from(self.config.gas_price_micro_upokt));
+        Upokt(fee.div_ceil(1_000_000))
+    }
+
+    /// Hands the messages of one supplier over in one transaction, and returns its hash; `head` is the newest block.
     pub(crate) async fn send(
         &self,
-        kind: &'static str,
+        kind: Kind,
         key: &SigningKey,
         head: &BlockHead,
         messages: Vec<Any>,
     ) -> Result<String, Unsent> {
         let (count, height) = (messages.len(), head.height.0);
         let sending = async {
-            self.broadcast(key, head, &self.context(key).await?, messages)
+            self.broadcast(kind, key, head, &self.context(key).await?, messages)
                 .await
         };
-        match sending.await {
+        let sent = sending.await;
+        let kind = kind.name();
+        match sent {
             Ok(hash) => {
                 self.metrics.transaction(kind, "accepted");
                 tracing::info!(kind, tx = %hash, messages = count, height, "transaction sent");
@@ -101,11 +142,13 @@ impl Submitter {
 
     async fn broadcast(
         &self,
+        kind: Kind,
         key: &SigningKey,
         head: &BlockHead,
         context: &SignerContext,
         messages: Vec<Any>,
     ) -> Result<String, ChainError> {
+        let count = u64::try_from(messages.len()).unwrap_or(u64::MAX).max(1);
         let gas_limit = match self.config.gas_limit {
             0 => {
                 let trial = sign_tx(
@@ -114,7 +157,9 @@ impl Submitter {
                     context,
                     key,
                 );
-                adjusted(answered(self.chain.simulate(trial.into())).await?)
+                let gas = adjusted(answered(self.chain.simulate(trial.into())).await?);
+                self.gas_of(kind).store(gas.div_ceil(count), Ordering::Relaxed);
+                gas
             }
             fixed => fixed,
         };
@@ -149,13 +194,12 @@ impl Submitter {
                 .saturating_mul(1_000_000)
                 .saturating_add(below_a_millisecond(messages)),
         };
-        let fee = u128::from(gas_limit).saturating_mul(u128::from(self.config.gas_price_micro_upokt));
         TxOptions {
             memo: self.config.memo.clone(),
             unordered: true,
             timeout_timestamp: Some(timestamp),
             gas_limit,
-            fee: Upokt(fee.div_ceil(1_000_000)),
+            fee: self.fee(gas_limit),
             ..TxOptions::default()
         }
     }

@@ -107,6 +107,9 @@ pub(crate) struct Sending {
     pub(crate) alone: bool,
     /// Last refusal, for `/ledger` and logs.
     pub(crate) last_error: Option<String>,
+    /// It is not sent as long as the supplier's account cannot pay for it.
+    #[serde(default)]
+    pub(crate) unfunded: bool,
 }
 
 impl Sending {
@@ -125,6 +128,7 @@ impl Sending {
     pub(crate) fn forgotten(&self) -> Self {
         Self {
             accepted_at: None,
+            unfunded: false,
             ..self.clone()
         }
     }

@@ -41,6 +41,10 @@ pub enum Stage {
 pub enum ExpiredReason {
     /// No claim of ours was on chain when the claim window closed.
     ClaimWindowMissed,
+    /// The supplier's account could not pay for the claim and its proof, so none was sent.
+    Unfunded,
+    /// The claim would have cost more than it is worth, so none was sent.
+    Unprofitable,
     /// Another process with the same key claimed the session, with a root that this one cannot prove.
     ForeignClaim,
     /// A proof was required and none was accepted when the proof window closed.
@@ -65,6 +69,8 @@ impl ExpiredReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClaimWindowMissed => "claim_window_missed",
+            Self::Unfunded => "unfunded",
+            Self::Unprofitable => "unprofitable",
             Self::ForeignClaim => "foreign_claim",
             Self::ProofWindowMissed => "proof_window_missed",
             Self::RootMismatch => "root_mismatch",
@@ -83,6 +89,14 @@ impl ExpiredReason {
             Self::ClaimWindowMissed => {
                 "no claim was on chain when the claim window closed: the servicer was stopped, its chain node was away, or the supplier could \
                  not pay the fee; see last_error, and keep it running through the window"
+            }
+            Self::Unfunded => {
+                "the supplier's account could not pay for the claim and for the proofs that may be asked of it and of others, so no claim was \
+                 sent: one that cannot be proved costs stake; see last_error, and send the account what is missing"
+            }
+            Self::Unprofitable => {
+                "the claim would have cost more than it is worth (fees, and the chain's fee for a proof by its probability), so none was sent; \
+                 see last_error and tx.min_claim_value_percent"
             }
             Self::ForeignClaim => {
                 "another process with the same key claimed the session, with a root that this one cannot prove; run one servicer per key"

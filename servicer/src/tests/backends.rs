@@ -173,7 +173,7 @@ impl World {
     }
 
     /// Sum over the series of a metric that have these labels.
-    fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(super) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap();

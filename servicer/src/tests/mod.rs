@@ -6,6 +6,7 @@ mod crash;
 mod disk;
 mod faulty;
 mod floods;
+mod funds;
 mod http_vectors;
 mod ledger;
 mod memory;
