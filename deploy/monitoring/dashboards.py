@@ -125,6 +125,11 @@ SERVICER = {
                     "the same key made.",
                 ),
                 zero(
+                    "no leaf is damaged",
+                    f"sum(servicer_damaged_leaves_total{{{SEL}}})",
+                    "Leaves that were not on disk as they were written when their session was sealed, and so were left out of its claim.",
+                ),
+                zero(
                     "no claim is held back",
                     f"sum(servicer_claims_withheld_total{{{SEL}}})",
                     "Claims that were due and not sent. unfunded: the supplier's account cannot pay for them and their proofs. unprofitable: they "

@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
     deadlines: IntCounterVec,
     foreign_claims: IntCounter,
     withheld: IntCounterVec,
+    damaged: IntCounter,
     disk: DiskMetrics,
 }
 
@@ -190,6 +191,10 @@ impl Metrics {
             )?,
             deadlines,
             withheld,
+            damaged: counter(
+                "servicer_damaged_leaves_total",
+                "Leaves that were not on disk as they were written when their session was sealed: they are not claimed.",
+            )?,
             disk: DiskMetrics::new(registry)?,
         })
     }
@@ -251,6 +256,11 @@ impl Metrics {
     /// The chain holds another claim than ours for a session of ours.
     pub(crate) fn foreign_claim(&self) {
         self.foreign_claims.inc();
+    }
+
+    /// This many leaves of a session are not claimed, because the disk changed them.
+    pub(crate) fn damaged(&self, leaves: u64) {
+        self.damaged.inc_by(leaves);
     }
 
     /// A claim is due and not sent, for `reason` (`unfunded`, `unprofitable`).

@@ -445,10 +445,7 @@ impl Driver {
                     .trees
                     .get(*index)
                     .filter(|_| due.iter().any(|(due, _)| due == index));
-                tree.is_none_or(|tree| {
-                    let windows = tree.record().windows;
-                    head.0 >= i64::midpoint(windows.claim_open.0, windows.claim_close.0)
-                })
+                tree.is_none_or(|tree| head >= tree.record().windows.claim_middle())
             });
             return;
         };

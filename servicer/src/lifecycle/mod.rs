@@ -5,6 +5,7 @@ pub(crate) mod funds;
 pub(crate) mod next;
 pub(crate) mod plan;
 pub(crate) mod prove;
+mod read_back;
 pub(crate) mod remembered;
 pub(crate) mod settlement;
 pub(crate) mod steps;

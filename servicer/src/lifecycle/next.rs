@@ -47,7 +47,8 @@ pub(crate) fn next(record: &SessionRecord, head: Height, in_flight: u64, keep_le
     let over = Height(windows.proof_close.0.saturating_add(SETTLEMENT_MARGIN_BLOCKS));
     match record.stage {
         Stage::Open if head > windows.grace_end => Action::Drain,
-        Stage::Draining if in_flight == 0 || head >= drain_deadline(record) => Action::Seal,
+        // Relays in progress are waited for no longer than that.
+        Stage::Draining if in_flight == 0 || head >= windows.claim_middle() => Action::Seal,
         Stage::Sealed | Stage::ClaimSent if head >= windows.claim_open => Action::Claim,
         Stage::ClaimOnChain if head > over => Action::GiveUp(ExpiredReason::NotSettled),
         Stage::ClaimOnChain if head >= windows.seed() => Action::Draw,
@@ -93,12 +94,6 @@ pub(crate) fn rewound(record: &SessionRecord, head: Height) -> Option<SessionRec
         final_height: None,
         ..record.clone()
     })
-}
-
-/// Height at which relays in progress are waited for no longer: half of the claim window is left for the claim.
-fn drain_deadline(record: &SessionRecord) -> Height {
-    let windows = &record.windows;
-    Height(windows.claim_open.0 + (windows.claim_close.0 - windows.claim_open.0) / 2)
 }
 
 /// What to do about a claim.

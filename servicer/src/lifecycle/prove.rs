@@ -105,24 +105,11 @@ fn verify_relay(
 ) -> Result<(), String> {
     let text = |error: relay::RelayError| error.to_string();
     let relay = Relay::decode(value).map_err(|error| error.to_string())?;
+    check_headers(&relay, record)?;
     let request = relay.req.ok_or("it has no request")?;
     let response = relay.res.ok_or("it has no response")?;
     relay::validate_request_basic(&request).map_err(text)?;
     relay::validate_response_basic(&response).map_err(text)?;
-    let meta = request.meta.as_ref().ok_or("its request has no metadata")?;
-    if meta.supplier_operator_address != record.supplier.to_string() {
-        return Err("it is another supplier's".to_owned());
-    }
-    let answered = response
-        .meta
-        .as_ref()
-        .and_then(|meta| meta.session_header.as_ref());
-    for header in [meta.session_header.as_ref(), answered] {
-        let header = header.ok_or("it has no session header")?;
-        if let Some(field) = relay::header_difference(header, &record.header()) {
-            return Err(format!("its session header differs in {field}"));
-        }
-    }
     if !difficulty::is_applicable(&relay_hash(value), &record.target_hash) {
         return Err("it misses the difficulty".to_owned());
     }
@@ -131,8 +118,27 @@ fn verify_relay(
     relay::verify_response_signature(&response, supplier).map_err(text)
 }
 
+/// Checks that request and response are of the session and supplier of `record`.
+pub(super) fn check_headers(relay: &Relay, record: &SessionRecord) -> Result<(), String> {
+    let asked = relay.req.as_ref().and_then(|request| request.meta.as_ref());
+    let asked = asked.ok_or("its request has no metadata")?;
+    if asked.supplier_operator_address != record.supplier.to_string() {
+        return Err("it is another supplier's".to_owned());
+    }
+    let answered = relay.res.as_ref().and_then(|response| response.meta.as_ref());
+    let answered = answered.and_then(|meta| meta.session_header.as_ref());
+    let expected = record.header();
+    for header in [asked.session_header.as_ref(), answered] {
+        let header = header.ok_or("it has no session header")?;
+        if let Some(field) = relay::header_difference(header, &expected) {
+            return Err(format!("its session header differs in {field}"));
+        }
+    }
+    Ok(())
+}
+
 /// SHA-256 of a leaf's value: its key.
-fn relay_hash(value: &[u8]) -> [u8; 32] {
+pub(super) fn relay_hash(value: &[u8]) -> [u8; 32] {
     use sha2::Digest;
     sha2::Sha256::digest(value).into()
 }

@@ -18,6 +18,7 @@ use crate::lifecycle::funds::Funds;
 use crate::lifecycle::next::Action;
 use crate::lifecycle::plan::{Batch, Job};
 use crate::lifecycle::prove::{self, ProofFault};
+use crate::lifecycle::read_back::leave_out_damaged;
 use crate::lifecycle::remembered::{Remembered, answered, late};
 use crate::lifecycle::submit::{Submitter, Unsent};
 use crate::metrics::Metrics;
@@ -368,13 +369,24 @@ impl Work {
             .get(end, self.chain.shared_params(Some(end)))
             .await?;
         record.windows = Windows::new(&params, record.end);
-        let (writer, sealed) = (Arc::clone(&self.writer), Arc::clone(tree));
-        let root = spawn_blocking(move || {
+        let (writer, log, sealed) = (Arc::clone(&self.writer), Arc::clone(&self.log), Arc::clone(tree));
+        let (of, pressing) = (record.clone(), head >= record.windows.claim_middle());
+        let sealing = spawn_blocking(move || {
             sealed.stop_accepting();
             writer.close(&sealed);
-            sealed.leaves().set.root()
-        })
-        .await?;
+            let damaged = leave_out_damaged(&sealed, &of, log.as_ref(), pressing)?;
+            let root = sealed.leaves().set.root();
+            Ok::<_, LeafLogError>((root, damaged))
+        });
+        let (root, damaged) = sealing.await??;
+        if damaged > 0 {
+            record.damaged_leaves = damaged;
+            self.metrics.damaged(damaged);
+            tracing::error!(
+                session = record.session_id, supplier = %record.supplier, damaged,
+                "leaves on disk are not what was written: they are not claimed"
+            );
+        }
         if root.count() == 0 {
             record.finish(Stage::Empty, head);
             return Ok(());

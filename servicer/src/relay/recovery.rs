@@ -6,10 +6,11 @@ use portico_protocol::Height;
 
 use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::session::record::SessionRecord;
-use crate::session::stage::ExpiredReason;
+use crate::session::stage::{ExpiredReason, Stage};
 use crate::session::tree::{SessionTree, SessionTrees};
 
-/// Rebuilds what memory holds from the log. A sealed session whose leaves do not give the sealed root is loud, and never proved.
+/// Rebuilds what memory holds from the log. A sealed session whose leaves do not give the sealed root is loud, and never proved; one whose claim
+/// was not sent is sealed anew, without the leaves that are damaged.
 pub(crate) fn restore(log: &dyn LeafLog) -> Result<Arc<SessionTrees>, LeafLogError> {
     let trees = SessionTrees::default();
     for (index, record) in log.sessions()? {
@@ -19,7 +20,14 @@ pub(crate) fn restore(log: &dyn LeafLog) -> Result<Arc<SessionTrees>, LeafLogErr
             tree.load_leaves(|visit| log.scan(index, visit))?;
         }
         let mut record = tree.record();
-        if !record.stage.is_final() && !root_matches(&tree, &record) {
+        let in_doubt = !record.stage.is_final() && !root_matches(&tree, &record);
+        if in_doubt && record.stage == Stage::Sealed && record.claim.attempts == 0 {
+            tracing::error!(session = record.session_id, supplier = %record.supplier, "leaves do not give the sealed root: it is sealed anew");
+            record.seal = None;
+            record.stage = Stage::Draining;
+            log.put(&[(index, record.clone())], None)?;
+            tree.set_record(record);
+        } else if in_doubt {
             tracing::error!(session = record.session_id, supplier = %record.supplier, "leaves do not give the sealed root");
             let height = record.seal.map_or(Height(0), |seal| seal.height);
             record.expire(ExpiredReason::RootMismatch, height);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! validated − no_answer − backend_error − over_serviced − difficulty = applicable
-//! applicable − duplicate − not_recorded = recorded                 recorded − late = claimed, or pending, or expired
+//! applicable − duplicate − not_recorded = recorded                 recorded − damaged − late = claimed, or pending, or expired
 //! worth of the claim − pending − expired − overserviced_claim = settled        settled − deflation − others_shares = paid
 //! ```
 //! The equations hold for every row to the last relay and upokt; [`Gaps::closes`] says so.
@@ -60,6 +60,8 @@ pub enum Reason {
     Duplicate,
     /// The leaf was not written, or the session was sealed meanwhile.
     NotRecorded,
+    /// A leaf that the disk changed or lost.
+    Damaged,
     /// A leaf that is not counted by the claim's root.
     Late,
     /// It goes on.
@@ -90,6 +92,7 @@ impl Reason {
             Self::Unknown => "unknown",
             Self::Duplicate => "duplicate",
             Self::NotRecorded => "not_recorded",
+            Self::Damaged => "damaged",
             Self::Late => "late",
             Self::Pending(stage) => stage.name(),
             Self::Expired(reason) => reason.name(),
@@ -122,6 +125,10 @@ impl Reason {
             Self::NotRecorded => {
                 "the leaf was not written (disk full or failing), the session was sealed while the relay was in progress, or it is in the \
                  writer's queue; the client was told of a failure"
+            }
+            Self::Damaged => {
+                "the leaf was not on disk as it was written when the session was sealed, so it was left out of the claim, whose proofs it would \
+                 have spoiled; check the disk"
             }
             Self::Late => "the leaf was written after the claim's root was fixed",
             Self::Pending(stage) => match stage {
@@ -241,11 +248,20 @@ fn relays(row: &LedgerRow, gaps: &mut Vec<Gap>) {
 /// From the leaf to the claim.
 fn claim(row: &LedgerRow, gaps: &mut Vec<Gap>) {
     let sealed = row.claimed > 0;
+    let damaged = row.damaged.min(row.committed);
+    let sound = row.committed.saturating_sub(damaged);
     let late = if sealed {
-        row.committed.saturating_sub(row.claimed)
+        sound.saturating_sub(row.claimed)
     } else {
         0
     };
+    gaps.push(Gap {
+        after: Step::Recorded,
+        reason: Reason::Damaged,
+        relays: damaged,
+        upokt: worth_of(damaged, row),
+        pending: false,
+    });
     gaps.push(Gap {
         after: Step::Recorded,
         reason: Reason::Late,
@@ -260,7 +276,7 @@ fn claim(row: &LedgerRow, gaps: &mut Vec<Gap>) {
     };
     let (relays, upokt) = match sealed {
         true => (row.claimed, signed(row.claimed_upokt.0)),
-        false => (row.committed, worth_of(row.committed, row)),
+        false => (sound, worth_of(sound, row)),
     };
     gaps.push(Gap {
         after: if claimed(row) {

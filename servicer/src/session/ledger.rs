@@ -45,6 +45,9 @@ pub struct LedgerRow {
     pub applicable: u64,
     /// Leaves on disk.
     pub committed: u64,
+    /// Leaves that were not on disk as they were written when the session was sealed: the claim is without them.
+    #[serde(default)]
+    pub damaged: u64,
     /// Compute units of one relay, at the session's start.
     pub compute_units_per_relay: u64,
     /// Compute units of the leaves on disk.
@@ -187,6 +190,9 @@ impl LedgerTotals {
 /// The row of a session with `committed` leaves.
 pub(crate) fn row(record: SessionRecord, committed: u64) -> LedgerRow {
     let seal = record.seal;
+    // Those that are left out were there once.
+    let damaged = record.damaged_leaves;
+    let committed = committed.max(seal.map_or(0, |seal| seal.leaves).saturating_add(damaged));
     let settled = record.settled.unwrap_or_default();
     let prices = Prices {
         compute_units_per_relay: record.compute_units_per_relay,
@@ -211,6 +217,7 @@ pub(crate) fn row(record: SessionRecord, committed: u64) -> LedgerRow {
         unpaid: record.counts.unpaid,
         applicable: record.counts.applicable,
         committed,
+        damaged,
         compute_units_per_relay: record.compute_units_per_relay,
         committed_compute_units: committed.saturating_mul(record.compute_units_per_relay),
         claimed: seal.map_or(0, |seal| seal.leaves),

@@ -405,6 +405,7 @@ impl SessionInfo {
             counts: CountSnapshot::default(),
             final_height: None,
             deleted_leaves: None,
+            damaged_leaves: 0,
             opened_at_ms: self.asked_at_ms,
             slashed: Upokt(0),
         }

@@ -45,6 +45,9 @@ pub(crate) struct SessionRecord {
     pub(crate) final_height: Option<Height>,
     /// Leaves at the time they were deleted; `None` while they are on disk.
     pub(crate) deleted_leaves: Option<u64>,
+    /// Leaves that were not on disk as they were written when the session was sealed: the claim is without them.
+    #[serde(default)]
+    pub(crate) damaged_leaves: u64,
     /// Time of the newest block when the first relay opened it, in milliseconds since 1970; 0 when an earlier version opened it.
     #[serde(default)]
     pub(crate) opened_at_ms: u64,
@@ -74,6 +77,11 @@ impl Windows {
             proof_open: timing.proof_open(end),
             proof_close: timing.proof_close(end),
         }
+    }
+
+    /// Height from which on waiting longer may cost the claim: half of its window is left.
+    pub(crate) const fn claim_middle(&self) -> Height {
+        Height(i64::midpoint(self.claim_open.0, self.claim_close.0))
     }
 
     /// Height whose block hash decides whether and what to prove.

@@ -3,6 +3,7 @@
 mod backends;
 mod chain;
 mod crash;
+mod damage;
 mod disk;
 mod faulty;
 mod floods;

@@ -36,6 +36,7 @@ pub(crate) fn record() -> SessionRecord {
         counts: Default::default(),
         final_height: None,
         deleted_leaves: None,
+        damaged_leaves: 0,
         opened_at_ms: 1_700_000_000_000,
         slashed: Upokt(0),
     }
