@@ -146,6 +146,18 @@ SERVICER = {
             "Claims, proofs and deadlines",
             [
                 graph(
+                    "Are the suppliers in order?",
+                    q(f"sum by (alarm) (servicer_supplier_alarms{{{SEL}}})", "{{alarm}}"),
+                    why="Suppliers with an alarm; /ready and the log name them.",
+                    red_above=0,
+                ),
+                graph(
+                    "What do the suppliers hold?",
+                    q(f"servicer_supplier_balance_upokt{{{SEL}}}", "balance of {{supplier}}"),
+                    q(f"servicer_supplier_stake_upokt{{{SEL}}}", "stake of {{supplier}}"),
+                    why="In upokt. The balance pays for claims and proofs; a stake below the network's least is unstaked.",
+                ),
+                graph(
                     "Where are the sessions on their way?",
                     q(f"sum by (stage) (servicer_sessions{{{SEL}}})", "{{stage}}"),
                     why="open, draining, sealed, claim_sent, claim_on_chain, proof_required, proof_sent, proof_on_chain, settled, expired.",

@@ -17,6 +17,7 @@ use crate::relay::writer::Writer;
 use crate::session::ledger::LedgerRow;
 use crate::session::tree::{SessionTree, SessionTrees};
 use crate::session::unpaid::{RecentUnpaid, UnpaidRelay};
+use crate::standing::Standings;
 
 /// Looks into a running servicer.
 #[derive(Clone)]
@@ -29,6 +30,9 @@ pub struct ServicerHandle {
     /// The queue closes when the last relay is done, whoever still looks.
     pub(crate) writer: Weak<Writer>,
     pub(crate) simulated: Arc<Simulated>,
+    pub(crate) standings: Arc<Standings>,
+    /// How many are configured.
+    pub(crate) suppliers: usize,
     pub(crate) services: Arc<BTreeMap<ServiceId, Arc<ServedService>>>,
 }
 
@@ -162,6 +166,8 @@ impl ServicerHandle {
             writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
             unsealed_overdue: self.trees.oldest_unsealed_overdue(self.progress.height()),
             outages: self.outages().chain(self.simulated.faults()).collect(),
+            nobody_earns: self.standings.nobody_earns(self.suppliers),
+            warnings: self.standings.warnings(),
         })
     }
 

@@ -14,6 +14,7 @@
 //! | `backend` | the nodes behind a service, one module for each transport | |
 //! | `relay` | the line above, refusals, recording of each signed message | `session`, `leaf_log`, `backend` |
 //! | `lifecycle` | from claim to settlement | `session`, `leaf_log`, the writer of `relay` |
+//! | `standing` | stakes and accounts of the suppliers, and what follows | `session`, costs of `lifecycle` |
 //! | `front` | the relay endpoint and the admin endpoints | `relay`, the servicer's handle |
 //!
 //! What holds, whatever happens:
@@ -40,6 +41,7 @@ mod readiness;
 mod relay;
 mod servicer;
 mod session;
+mod standing;
 
 pub use error::ServicerError;
 pub use handle::{FoundRelay, ServicerHandle};

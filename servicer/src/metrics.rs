@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use portico_protocol::Upokt;
 use prometheus::{
-    Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    exponential_buckets,
+    Counter, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, exponential_buckets,
 };
 
 use crate::leaf_log::Usage;
+use crate::standing::judge::Alarm;
 
 /// The series.
 #[derive(Debug)]
@@ -32,6 +33,9 @@ pub(crate) struct Metrics {
     foreign_claims: IntCounter,
     withheld: IntCounterVec,
     damaged: IntCounter,
+    supplier_alarms: IntGaugeVec,
+    supplier_stake: GaugeVec,
+    supplier_balance: GaugeVec,
     disk: DiskMetrics,
 }
 
@@ -104,6 +108,21 @@ impl Metrics {
         };
         let sessions = IntGaugeVec::new(Opts::new("servicer_sessions", "Sessions by stage."), &["stage"])?;
         registry.register(Box::new(sessions.clone()))?;
+        let supplier_alarms = IntGaugeVec::new(
+            Opts::new(
+                "servicer_supplier_alarms",
+                "Suppliers with something that costs money or will, by what it is.",
+            ),
+            &["alarm"],
+        )?;
+        registry.register(Box::new(supplier_alarms.clone()))?;
+        for alarm in Alarm::NAMES {
+            supplier_alarms.with_label_values(&[alarm]).set(0);
+        }
+        let amounts = |name: &str, help: &str| {
+            GaugeVec::new(Opts::new(name, help), &["supplier"])
+                .and_then(|series| registry.register(Box::new(series.clone())).map(|()| series))
+        };
         let height = IntGauge::new(
             "servicer_block_height",
             "Newest block for which claims and proofs were planned.",
@@ -191,6 +210,15 @@ impl Metrics {
             )?,
             deadlines,
             withheld,
+            supplier_alarms,
+            supplier_stake: amounts(
+                "servicer_supplier_stake_upokt",
+                "Stake of each supplier; 0 for one that is not staked.",
+            )?,
+            supplier_balance: amounts(
+                "servicer_supplier_balance_upokt",
+                "What the account of each supplier's operator holds.",
+            )?,
             damaged: counter(
                 "servicer_damaged_leaves_total",
                 "Leaves that were not on disk as they were written when their session was sealed: they are not claimed.",
@@ -256,6 +284,22 @@ impl Metrics {
     /// The chain holds another claim than ours for a session of ours.
     pub(crate) fn foreign_claim(&self) {
         self.foreign_claims.inc();
+    }
+
+    /// So many suppliers have the alarm `name`.
+    pub(crate) fn supplier_alarms(&self, name: &str, suppliers: usize) {
+        let suppliers = i64::try_from(suppliers).unwrap_or(i64::MAX);
+        self.supplier_alarms.with_label_values(&[name]).set(suppliers);
+    }
+
+    /// What the chain says of a supplier.
+    pub(crate) fn supplier(&self, supplier: &str, stake: Upokt, balance: Upokt) {
+        self.supplier_stake
+            .with_label_values(&[supplier])
+            .set(amount(stake));
+        self.supplier_balance
+            .with_label_values(&[supplier])
+            .set(amount(balance));
     }
 
     /// This many leaves of a session are not claimed, because the disk changed them.

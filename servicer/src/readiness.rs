@@ -19,6 +19,8 @@ pub struct Readiness {
     pub ready: bool,
     /// Why not; empty when ready.
     pub reasons: Vec<String>,
+    /// What costs money, or will, without keeping relays away.
+    pub warnings: Vec<String>,
     /// Newest block that was taken into account.
     pub block_height: i64,
     /// Seconds since then.
@@ -35,6 +37,10 @@ pub(crate) struct Observed {
     pub(crate) unsealed_overdue: bool,
     /// Services without a healthy node, in words.
     pub(crate) outages: Vec<String>,
+    /// No supplier can earn.
+    pub(crate) nobody_earns: bool,
+    /// What is wrong with suppliers, in words.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// How far the work of blocks is.
@@ -103,10 +109,12 @@ impl Progress {
             !observed.unsealed_overdue,
             "a session is not sealed although its claim window closed",
         );
+        unless(!observed.nobody_earns, "no supplier can earn: see warnings");
         reasons.extend(observed.outages.iter().cloned());
         Readiness {
             ready: reasons.is_empty(),
             reasons,
+            warnings: observed.warnings.clone(),
             block_height: last.map_or(0, |(height, _)| height.0),
             block_age_s: age.as_secs(),
         }

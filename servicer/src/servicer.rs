@@ -42,12 +42,15 @@ use crate::relay::writer::Writer;
 use crate::session::ledger::LedgerRow;
 use crate::session::lookup::{Rules, Sessions};
 use crate::session::unpaid::RecentUnpaid;
+use crate::standing::Standings;
+use crate::standing::watch::Watch;
 
 /// A servicer whose data is open and whose ports are bound; [`Servicer::run`] serves until stopped.
 pub struct Servicer {
     handle: ServicerHandle,
     relays: Arc<Relays>,
     driver: Driver,
+    watch: Watch,
     writer_thread: JoinHandle<()>,
     listener: Listener,
     admin_listener: Option<Listener>,
@@ -145,7 +148,9 @@ impl Servicer {
             keys: keys.clone(),
             services: services.clone(),
         };
+        let standings = Arc::new(Standings::default());
         let relays = Arc::new(Relays {
+            standings: Arc::clone(&standings),
             served,
             admittance: Admittance::new(config.limits.max_in_flight),
             replays: Arc::default(),
@@ -156,8 +161,20 @@ impl Servicer {
             metrics: Arc::clone(&metrics),
         });
         let followed: Arc<dyn Blocks> = Arc::clone(&chain) as _;
+        let submitter = Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics));
+        let submitter = Arc::new(submitter);
+        let suppliers = keys.len();
+        let watch = Watch {
+            chain: Arc::clone(&chain),
+            trees: Arc::clone(&trees),
+            submitter: Arc::clone(&submitter),
+            standings: Arc::clone(&standings),
+            metrics: Arc::clone(&metrics),
+            suppliers: keys.keys().copied().collect(),
+            services: services.keys().cloned().collect(),
+        };
         let work = Work {
-            submitter: Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics)),
+            submitter,
             chain,
             trees: Arc::clone(&trees),
             log: Arc::clone(&log),
@@ -177,6 +194,8 @@ impl Servicer {
         let handle = ServicerHandle {
             chain: followed,
             simulated: Arc::clone(&simulated),
+            standings,
+            suppliers,
             trees,
             log,
             progress,
@@ -189,6 +208,7 @@ impl Servicer {
             handle,
             relays,
             driver,
+            watch,
             writer_thread,
             listener,
             admin_listener,
@@ -263,8 +283,9 @@ impl Servicer {
                 .map_err(ServicerError::Serve)
         };
         let driver = self.driver.run(stop.clone());
+        let watch = self.watch.run(stop.clone());
         let outcome = tokio::select! {
-            outcome = async { tokio::join!(endpoints, driver, checks, simulating, disk).0 } => outcome,
+            outcome = async { tokio::join!(endpoints, driver, watch, checks, simulating, disk).0 } => outcome,
             () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => Ok(()),
         };
         stop.cancel();

@@ -79,6 +79,7 @@ mod tests {
                 | Reason::SessionUnknown
                 | Reason::SessionHeader
                 | Reason::SupplierNotInSession
+                | Reason::SupplierStopped
                 | Reason::Signature
                 | Reason::Sealed => RefusalKind::Session,
                 Reason::ResponseTooLarge => RefusalKind::ResponseTooLarge,

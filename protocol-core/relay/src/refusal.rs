@@ -39,6 +39,8 @@ pub enum Reason {
     SessionHeader,
     /// The supplier is not in the session.
     SupplierNotInSession,
+    /// The supplier is leaving, or its stake is too low: it takes no relays of the session any more.
+    SupplierStopped,
     /// As many unknown sessions are asked for, or known ones held, as allowed.
     TooManySessions,
     /// The chain cannot be asked.
@@ -117,7 +119,7 @@ impl Row {
 
 impl Reason {
     /// All reasons, in the order of the checks.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Overloaded,
         Self::Stopping,
         Self::UnreadableBody,
@@ -133,6 +135,7 @@ impl Reason {
         Self::SessionUnknown,
         Self::SessionHeader,
         Self::SupplierNotInSession,
+        Self::SupplierStopped,
         Self::TooManySessions,
         Self::ChainUnavailable,
         Self::CannotRecord,
@@ -210,6 +213,7 @@ impl Reason {
             Self::SessionUnknown => (403, 7, 4001, false, "session_unknown", INVALID),
             Self::SessionHeader => (403, 7, 4001, false, "session_header", INVALID),
             Self::SupplierNotInSession => (403, 7, 4001, false, "supplier_not_in_session", INVALID),
+            Self::SupplierStopped => (403, 7, 4001, false, "supplier_stopped", INVALID),
             Self::TooManySessions => (503, 14, 1013, true, "too_many_sessions", "overloaded"),
             Self::ChainUnavailable => (
                 503,
@@ -298,6 +302,7 @@ mod tests {
         session_unknown         403  7 4001 -     relay validation failed
         session_header          403  7 4001 -     relay validation failed
         supplier_not_in_session 403  7 4001 -     relay validation failed
+        supplier_stopped        403  7 4001 -     relay validation failed
         too_many_sessions       503 14 1013 retry overloaded
         chain_unavailable       503 14 1013 retry relay validation unavailable
         cannot_record           503 14 1013 retry relays cannot be recorded now

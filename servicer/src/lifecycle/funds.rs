@@ -105,6 +105,14 @@ impl Costs {
         }
     }
 
+    /// What an account has to hold for `outstanding` and for a claim with its proof in each of so many sessions.
+    pub(crate) const fn needed(&self, outstanding: u128, sessions: u128) -> Upokt {
+        let each = self.claim.saturating_add(self.proof);
+        let needed = outstanding.saturating_add(each.saturating_mul(sessions));
+        // The chain takes a proof of an account only that holds more than the fee.
+        Upokt(needed.saturating_add(1))
+    }
+
     /// Decides about claims that are due, by session and worth: the most valuable ones come first. `outstanding` is what others may still
     /// cost; a claim worth less than `min_value_percent` of its average cost is not sent.
     pub(crate) fn choose(

@@ -44,7 +44,7 @@ pub(crate) struct Work {
     pub(crate) trees: Arc<SessionTrees>,
     pub(crate) log: Arc<dyn LeafLog>,
     pub(crate) writer: Arc<Writer>,
-    pub(crate) submitter: Submitter,
+    pub(crate) submitter: Arc<Submitter>,
     pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) asked: Asked,

@@ -134,7 +134,7 @@ impl Bridge {
     /// What the first request makes the socket belong to.
     async fn bind(&self, first: &Message) -> Result<Bound, Refusal> {
         let (request, session) = self.verified(first, None).await?;
-        let supplier = session.supplier(&request.supplier)?;
+        let supplier = self.relays.supplier(&session, &request.supplier)?;
         let budget = Some(self.relays.recorder.budget(supplier)?);
         self.place.is_paid_for();
         let (_, header) = served::parts(&request.relay)?;
@@ -252,7 +252,7 @@ impl Bridge {
             }
         }
         let session = relays.session(&request).await?;
-        session.supplier(&request.supplier)?;
+        relays.supplier(&session, &request.supplier)?;
         let _place = relays.admittance.relay()?;
         relays.check_signature(&request, &session).await?;
         let first_sight = relays.replays.first_sight(&meta.signature);
@@ -264,7 +264,7 @@ impl Bridge {
     async fn request(&self, bound: &Bound, message: Message) -> Result<Arc<RelayRequest>, Refusal> {
         let bytes = message.bytes.len();
         let (request, session) = self.verified(&message, Some(bound)).await?;
-        let supplier = session.supplier(&request.supplier)?;
+        let supplier = self.relays.supplier(&session, &request.supplier)?;
         let recorder = &self.relays.recorder;
         let answer = bound.newest().answer.clone();
         if let Some(answer) = answer {
@@ -293,7 +293,7 @@ impl Bridge {
         let recorder: &Recorder = &self.relays.recorder;
         let budget = match budget {
             Some(budget) => budget,
-            None => recorder.budget(bound.session.supplier(&bound.supplier)?)?,
+            None => recorder.budget(self.relays.supplier(&bound.session, &bound.supplier)?)?,
         };
         let reserved = recorder.place(budget, self.relays.room(bytes)?).await?;
         let response = sign_response(&bound.header, message.bytes, &bound.key);

@@ -55,6 +55,9 @@ pub(crate) enum Refusal {
     /// There is no session to serve in.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// The supplier earns nothing in this session any more: the alarm of its stake that says so.
+    #[error("the supplier takes no relays of this session: {0}")]
+    SupplierStopped(&'static str),
     /// The application's budget for this session and supplier is used up.
     #[error("the application's budget for this session is used up")]
     OverServiced,
@@ -122,6 +125,7 @@ impl Refusal {
             Self::UnknownService(_) => Reason::UnknownService,
             Self::RpcType(_) => Reason::RpcType,
             Self::Session(error) => session_reason(error),
+            Self::SupplierStopped(_) => Reason::SupplierStopped,
             Self::OverServiced => Reason::OverServiced,
             Self::Signature(_) => Reason::Signature,
             Self::Replayed => Reason::Replayed,
@@ -146,6 +150,7 @@ impl Refusal {
             | Self::Session(
                 SessionError::NotActive { .. } | SessionError::Header(_) | SessionError::Supplier(_),
             )
+            | Self::SupplierStopped(_)
             | Self::Signature(_)
             | Self::Sealed
             | Self::Backend(_) => self.to_string(),

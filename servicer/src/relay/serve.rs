@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portico_net::budget::{Budgets, Room};
-use portico_protocol::Height;
 use portico_protocol::receipt;
 use portico_protocol::relay::{RelayError, sign_response};
 use portico_protocol::wire::pocket::service::RelayResponse;
+use portico_protocol::{Address, Height};
 use portico_relay::Exchange as _;
 use tokio::time::Instant;
 
@@ -20,7 +20,8 @@ use crate::relay::refusal::Refusal;
 use crate::relay::replays::Replays;
 use crate::relay::served::{self, Request, Served};
 use crate::relay::verify::Verifier;
-use crate::session::lookup::{SessionError, SessionInfo, Sessions};
+use crate::session::lookup::{SessionError, SessionInfo, SessionSupplier, Sessions};
+use crate::standing::Standings;
 
 /// How long a request may wait for the block that begins its session.
 const EARLY: Duration = Duration::from_secs(2);
@@ -28,6 +29,7 @@ const EARLY: Duration = Duration::from_secs(2);
 /// What the hot path works with.
 pub(crate) struct Relays {
     pub(crate) served: Served,
+    pub(crate) standings: Arc<Standings>,
     pub(crate) admittance: Admittance,
     pub(crate) verifier: Verifier,
     pub(crate) sessions: Arc<Sessions>,
@@ -73,7 +75,7 @@ impl Relays {
         let started = Instant::now();
         let (meta, header) = served::parts(&request.relay)?;
         let session = self.session(request).await?;
-        let supplier = session.supplier(&request.supplier)?;
+        let supplier = self.supplier(&session, &request.supplier)?;
         let _place = self.admittance.relay()?;
         let backends = &request.service.backends;
         let admitted = backends.admit(request.rpc_type, &request.relay.payload).await?;
@@ -109,6 +111,22 @@ impl Relays {
         let fits = room.grow(bytes);
         fits.map_err(|_| Refusal::Overloaded("buffered bytes"))?;
         Ok(room)
+    }
+
+    /// The supplier in its session, unless it takes no relays of the session any more.
+    pub(crate) fn supplier<'s>(
+        &self,
+        session: &'s SessionInfo,
+        supplier: &Address,
+    ) -> Result<&'s SessionSupplier, Refusal> {
+        let found = session.supplier(supplier)?;
+        match self
+            .standings
+            .stop(supplier, session.end, session.windows.proof_close)
+        {
+            Some(alarm) => Err(Refusal::SupplierStopped(alarm)),
+            None => Ok(found),
+        }
     }
 
     /// The request's session. One that has to be asked for waits in places of its own.

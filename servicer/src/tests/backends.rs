@@ -149,7 +149,7 @@ async fn world_over(nodes: Vec<NodeConfig>, adjust: impl FnOnce(&mut ServiceConf
 }
 
 impl World {
-    async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+    pub(super) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let waiting = async {
             while !holds().await {
                 tokio::time::sleep(Duration::from_millis(20)).await;

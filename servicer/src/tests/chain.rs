@@ -12,6 +12,7 @@ use portico_protocol::wire::pocket::proof::{self, MsgUpdateParams};
 use portico_protocol::wire::pocket::service::{RelayMiningDifficulty, RelayMiningDifficultyUpdate};
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::wire::pocket::shared::{Params, RpcType};
+use portico_protocol::wire::pocket::supplier;
 use portico_protocol::{Address, Height, ServiceId, SigningKey, Upokt};
 use portico_testkit::{Fault, MemoryChain, question};
 use prost::Message;
@@ -55,6 +56,9 @@ pub(super) trait ServicerChain {
 
     /// Lets the authority change what the genesis says of proofs, from the next block on.
     fn set_proof_params(&self, change: impl FnOnce(&mut proof::Params));
+
+    /// Lets the authority change the least stake of suppliers, from the next block on.
+    fn set_min_stake(&self, upokt: u128);
 
     /// Sets how hard relays of [`SERVICE`] are to mine.
     fn set_target_hash(&self, target: [u8; 32]);
@@ -199,6 +203,18 @@ impl ServicerChain for MemoryChain {
         let message = MsgUpdateParams {
             authority: authority().address().to_string(),
             params: Some(params),
+        };
+        self.send(&authority(), vec![pack(&message)]);
+    }
+
+    fn set_min_stake(&self, upokt: u128) {
+        let genesis = self.genesis();
+        let message = supplier::MsgUpdateParams {
+            authority: authority().address().to_string(),
+            params: Some(supplier::Params {
+                min_stake: Some(Upokt(upokt).into()),
+                staking_fee: Some(genesis.params.supplier_staking_fee.into()),
+            }),
         };
         self.send(&authority(), vec![pack(&message)]);
     }

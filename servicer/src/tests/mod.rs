@@ -14,6 +14,7 @@ mod memory;
 mod refusals;
 mod relays;
 mod settle;
+mod standing;
 mod vectors;
 mod websockets;
 
