@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod key_lock;
 mod ledger;
 mod source;
 mod why;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use portico_client::Blocks as _;
-use portico_config::load;
 use portico_config::servicer::ServicerConfig;
+use portico_config::{Secret, load};
+use portico_protocol::Address;
 use portico_servicer::Servicer;
 
 use crate::chain::{RoleChainArgs, reached};
@@ -68,6 +70,10 @@ impl ServicerArgs {
         let file = self.config.context("a servicer needs --config FILE")?;
         let config: ServicerConfig = load(&file)?;
         open_files::raise(config.listener.max_connections);
+        let _locks = match config.lock_keys {
+            true => Some(key_lock::KeyLocks::take(suppliers(&config)?)?),
+            false => None,
+        };
         let chain = self.chain.or(&config.chain).follow()?;
         let followed = Arc::clone(&chain);
         let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
@@ -81,6 +87,12 @@ impl ServicerArgs {
         parts.start("signal handler", signals(parts.stop()));
         parts.finish().await
     }
+}
+
+/// Operator addresses of the configured keys.
+fn suppliers(config: &ServicerConfig) -> Result<Vec<Address>> {
+    let address = |secret: &Secret| Ok(secret.signing_key().context("a supplier's key")?.address());
+    config.suppliers.iter().map(address).collect()
 }
 
 #[cfg(test)]

@@ -67,6 +67,9 @@ pub struct ServicerConfig {
     pub listener: ListenerConfig,
     /// Serves `listen` by TLS. Default: without.
     pub tls: Option<ServerTls>,
+    /// Refuses to start while another process on this machine uses the key of one of the suppliers: two that claim with one key cost stake. False
+    /// where the other one is of another chain. Default true.
+    pub lock_keys: bool,
     /// Blocks for which the leaves of a settled or expired session are kept. Default 120.
     pub keep_leaves_blocks: u32,
 }
@@ -87,6 +90,7 @@ impl Default for ServicerConfig {
             limits: LimitsConfig::default(),
             listener: ListenerConfig::default(),
             tls: None,
+            lock_keys: true,
             keep_leaves_blocks: 120,
         }
     }
