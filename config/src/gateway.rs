@@ -85,6 +85,8 @@ pub struct GatewayConfig {
     pub max_batch_concurrency: usize,
     /// Relays under way at the same time, over all callers; beyond it callers are told to come back. Default 1024.
     pub max_concurrent_relays: usize,
+    /// WebSockets served at the same time; beyond them a new one is refused with 503. Each is a connection of `listener` too. Default 1024.
+    pub max_websockets: usize,
     /// Time-outs and bounds of callers' connections.
     pub listener: ListenerConfig,
     /// Serves `listen` by TLS. Default: without.
@@ -125,6 +127,7 @@ impl Default for GatewayConfig {
             max_batch: 1_000,
             max_batch_concurrency: 16,
             max_concurrent_relays: 1_024,
+            max_websockets: 1_024,
             listener: ListenerConfig::default(),
             tls: None,
             supplier_tls: ClientTls::default(),
@@ -256,6 +259,7 @@ impl GatewayConfig {
                 self.max_concurrent_relays as u64,
                 MAX_AT_ONCE,
             ),
+            ("max_websockets", self.max_websockets as u64, MAX_AT_ONCE),
         ];
         for (key, value, most) in bounds {
             faults.expect((1..=most).contains(&value), key, format!("must be 1 to {most}"));

@@ -106,6 +106,14 @@ impl Gateway {
         let served = listener.serve(router, stop.clone());
         let admin = serve_admin(admin, Arc::clone(&front), stop.clone());
         let served = async { tokio::try_join!(served, admin) };
+        let served = async {
+            let outcome = served.await;
+            front.drain();
+            // Each has its close to send, which a slow client may hold up.
+            let grace = Duration::from_millis(front.config.shutdown_grace_ms);
+            let _ = tokio::time::timeout(grace, front.tasks.wait()).await;
+            outcome
+        };
         tokio::select! {
             served = served => served.map(|_| ()).map_err(GatewayError::Serve),
             () = front.relayer.sessions.run(CancellationToken::new()) => Ok(()), // never: sessions roll over until the last call

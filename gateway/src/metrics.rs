@@ -24,6 +24,10 @@ pub(crate) struct Metrics {
     failures: IntCounterVec,
     receipts: IntCounterVec,
     pub(crate) in_flight: IntGauge,
+    pub(crate) websockets: IntGauge,
+    websocket_messages: IntCounterVec,
+    websocket_rebinds: IntCounterVec,
+    websockets_closed: IntCounterVec,
 }
 
 impl Metrics {
@@ -58,6 +62,32 @@ impl Metrics {
             &["outcome"],
         )?;
         let in_flight = IntGauge::new("gateway_relays_in_flight", "Calls under way.")?;
+        let websockets = IntGauge::new("gateway_websockets", "WebSockets of callers that are open.")?;
+        let websocket_messages = IntCounterVec::new(
+            Opts::new(
+                "gateway_websocket_messages_total",
+                "Messages over WebSockets by service and by who sent them: caller, supplier.",
+            ),
+            &["service", "from"],
+        )?;
+        let websocket_rebinds = IntCounterVec::new(
+            Opts::new(
+                "gateway_websocket_rebinds_total",
+                "Suppliers' sockets replaced under a caller's, by why: session, or the cause of a failure.",
+            ),
+            &["cause"],
+        )?;
+        let websockets_closed = IntCounterVec::new(
+            Opts::new(
+                "gateway_websockets_closed_total",
+                "WebSockets of callers that ended, by reason.",
+            ),
+            &["reason"],
+        )?;
+        registry.register(Box::new(websockets.clone()))?;
+        registry.register(Box::new(websocket_messages.clone()))?;
+        registry.register(Box::new(websocket_rebinds.clone()))?;
+        registry.register(Box::new(websockets_closed.clone()))?;
         registry.register(Box::new(relays.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(failures.clone()))?;
@@ -69,6 +99,10 @@ impl Metrics {
             failures,
             receipts,
             in_flight,
+            websockets,
+            websocket_messages,
+            websocket_rebinds,
+            websockets_closed,
         })
     }
 
@@ -89,6 +123,22 @@ impl Metrics {
         if let Some(name) = outcome.name() {
             self.receipts.with_label_values(&[name]).inc();
         }
+    }
+
+    /// Counts a message over a WebSocket.
+    pub(crate) fn websocket_message(&self, service: &ServiceId, from: &str) {
+        let labels = [service.as_str(), from];
+        self.websocket_messages.with_label_values(&labels).inc();
+    }
+
+    /// Counts a supplier's socket that is replaced.
+    pub(crate) fn websocket_rebound(&self, cause: &str) {
+        self.websocket_rebinds.with_label_values(&[cause]).inc();
+    }
+
+    /// Counts a caller's socket that ended.
+    pub(crate) fn websocket_closed(&self, reason: &str) {
+        self.websockets_closed.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn failed(&self, fault: &Fault) {

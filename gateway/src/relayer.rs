@@ -1,14 +1,16 @@
 //! The hot path: one call, from the session it is paid in to a verified answer.
 
 mod check;
+mod link;
 
 use portico_net::budget::{Budget, Budgets};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderValue;
-use portico_client::RelayChain;
+use portico_client::{BlockHead, RelayChain};
 use portico_config::gateway::GatewayConfig;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::{MinedRelay, sign_prepared};
@@ -18,7 +20,7 @@ use portico_session_cache::{SessionCache, SessionView};
 use prost::Message;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
@@ -37,6 +39,7 @@ use crate::core::reputation::{LeftAlone, Reputation};
 use crate::metrics::Metrics;
 use crate::signer::{Signer, Signers};
 use crate::supplier::http::HttpTransport;
+use crate::supplier::websocket::WebSocketTransport;
 use crate::supplier::{Message as Received, SupplierTransport};
 
 /// Relays calls; shared by all callers.
@@ -50,6 +53,8 @@ pub(crate) struct Relayer {
     /// Whether signatures are made ahead; if not, they follow from the seed and the order of calls alone.
     ahead: bool,
     transport: HttpTransport,
+    sockets: WebSocketTransport,
+    head: watch::Receiver<BlockHead>,
     slots: Semaphore,
     /// Bytes of answers held for all callers.
     answers: Arc<Budget>,
@@ -69,6 +74,8 @@ impl Relayer {
         ahead: bool,
     ) -> Result<Self, GatewayError> {
         Ok(Self {
+            head: chain.head(),
+            sockets: WebSocketTransport::new(config)?,
             sessions: SessionCache::new(chain, "gateway", registry)?,
             signers: Signers::new(config)?,
             metrics: Metrics::new(registry)?,
@@ -119,25 +126,41 @@ impl Relayer {
             call.deadline,
             &mut rng,
         );
+        while let Some(candidate) = self
+            .next_candidate(&mut plan, signers, service, call.deadline)
+            .await
+        {
+            let signer = &signers[candidate.application];
+            let payload = call.request.payload(candidate.url());
+            let request = self.sign(&candidate, signer, payload, &mut rng)?; // our own fault ends here
+            match self.attempt(codec, candidate.clone(), request, call).await {
+                Ok(reply) => return Ok(self.learn(plan.done(reply))),
+                Err(miss) => plan.failed(&candidate, miss), // theirs: try the next
+            }
+        }
+        plan.into_outcome()
+    }
+
+    /// Whom to try next, once the sessions that the plan wants are open; `None` when it gives up.
+    async fn next_candidate(
+        &self,
+        plan: &mut Plan,
+        signers: &[Signer],
+        service: &ServiceId,
+        deadline: Instant,
+    ) -> Option<Candidate> {
         loop {
             match plan.decide(Instant::now(), self.sessions.height()) {
                 Decision::Open(application) => {
-                    let session = self.session(&signers[application], service, call.deadline).await;
+                    let session = self.session(&signers[application], service, deadline).await;
                     plan.opened(application, session, &self.reputation(), self.sessions.height());
                 }
                 Decision::OpenPrevious(application) => {
                     let session = self.previous(&signers[application], service);
                     plan.reopened(application, session, &self.reputation(), self.sessions.height());
                 }
-                Decision::Try(candidate) => {
-                    let signer = &signers[candidate.application];
-                    let request = self.sign(&candidate, signer, call, &mut rng)?; // our own fault ends here
-                    match self.attempt(codec, candidate.clone(), request, call).await {
-                        Ok(reply) => return Ok(self.learn(plan.done(reply))),
-                        Err(miss) => plan.failed(&candidate, miss), // theirs: try the next
-                    }
-                }
-                Decision::GiveUp => return plan.into_outcome(),
+                Decision::Try(candidate) => return Some(candidate),
+                Decision::GiveUp => return None,
             }
         }
     }
@@ -309,11 +332,11 @@ impl Relayer {
 
     /// The signed relay request, by a signature made ahead if there is one. Signing runs where the call runs: it takes less than the hop
     /// to another thread and back.
-    fn sign<E>(
+    fn sign(
         &self,
         candidate: &Candidate,
         signer: &Signer,
-        call: &Call<E>,
+        payload: Bytes,
         rng: &mut StdRng,
     ) -> Result<RelayRequest, RelayError> {
         let (session, supplier) = (&candidate.session, candidate.supplier().operator.to_string());
@@ -324,7 +347,6 @@ impl Relayer {
         if self.ahead {
             signer.presigner.refill(&signer.key, || self.draw());
         }
-        let payload = call.request.payload(candidate.url());
         sign_prepared(&session.header, &supplier, payload, prepared).map_err(RelayError::Sign)
     }
 

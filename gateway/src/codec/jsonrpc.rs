@@ -1,5 +1,6 @@
 //! JSON-RPC 2.0.
 
+pub(crate) mod conversation;
 mod judge;
 mod members;
 mod read;

@@ -86,7 +86,8 @@ fn staked(session: &SessionView, wanted: RpcType) -> RpcType {
         let mut suppliers = session.suppliers.iter();
         suppliers.any(|supplier| supplier.url(kind.wire()).is_some())
     };
-    match is_staked(&wanted) {
+    match is_staked(&wanted) || wanted == RpcType::WebSocket {
+        // An endpoint for requests takes no WebSocket.
         true => wanted,
         false => INSTEAD.into_iter().find(is_staked).unwrap_or(wanted),
     }

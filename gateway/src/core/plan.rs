@@ -253,7 +253,8 @@ impl Plan {
         }
     }
 
-    fn into_error(self) -> RelayError {
+    /// One error that says it all.
+    pub(crate) fn into_error(self) -> RelayError {
         let attempts = self.failed;
         if let Some(phase) = self.late {
             return RelayError::Deadline { phase, attempts };

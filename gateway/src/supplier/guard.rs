@@ -34,7 +34,7 @@ pub(super) fn may_be_public(url: &Url) -> bool {
 }
 
 /// Whether an address belongs to the public internet: not to this machine, a private network, or a range set apart (RFC 6890).
-fn is_public(address: IpAddr) -> bool {
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => match embedded_v4(address) {

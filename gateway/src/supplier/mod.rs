@@ -2,6 +2,7 @@
 
 mod guard;
 pub(crate) mod http;
+pub(crate) mod websocket;
 
 use ::http::HeaderValue;
 use bytes::Bytes;

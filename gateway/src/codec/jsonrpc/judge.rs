@@ -89,7 +89,7 @@ fn is_limit(error: &RawValue) -> bool {
 }
 
 /// `body` with `id` in the place of `given`, which is a part of it.
-fn replaced(body: &Bytes, given: &[u8], id: &[u8]) -> Bytes {
+pub(super) fn replaced(body: &Bytes, given: &[u8], id: &[u8]) -> Bytes {
     let at = given.as_ptr().addr().saturating_sub(body.as_ptr().addr());
     let end = at.saturating_add(given.len());
     joined(&[&body[..at], id, &body[end..]])

@@ -115,7 +115,7 @@ pub(super) const RPC_TYPE_UNSUPPORTED: Row = row(
     code::RPC_TYPE_UNSUPPORTED,
     "rpc_type_unsupported",
     Source::Gateway,
-    "This kind of call is not relayed: WebSockets and gRPC are not, a service whose only kind is JSON-RPC takes POST alone (other methods get \
+    "This kind of call is not relayed: gRPC is not, a service whose only kind is JSON-RPC takes POST alone (other methods get \
      status 405), and no supplier of the session may have staked an endpoint that takes it. Status 501 where the call is no JSON-RPC.",
 );
 pub(super) const UNAUTHORIZED: Row = row(

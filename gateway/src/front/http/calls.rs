@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
+use portico_net::websocket::is_upgrade;
 use portico_protocol::{ServiceId, receipt};
 use portico_relay::RpcType;
 use tokio::time::{Instant, timeout_at};
@@ -27,6 +28,7 @@ use crate::core::attempt::Reply;
 use crate::core::call::Call;
 use crate::core::choice::Choice;
 use crate::front::error::{CLIENT_GONE, CallError};
+use crate::front::websocket;
 use crate::relayer::Relayer;
 
 /// A call: everything that is not a probe.
@@ -34,6 +36,7 @@ pub(super) async fn call(State(front): State<Arc<Front>>, request: Request) -> R
     let request_id = front.request_id(request.headers());
     let coding = chosen(request.headers());
     let mut response = match admit(&front, &request) {
+        Ok(()) if is_upgrade(request.headers()) => websocket::open(&front, request, &request_id).await,
         Ok(()) => front.serve(request, &request_id).await,
         Err(error) => front.refuse(&None, &error, &request_id),
     };
@@ -59,12 +62,12 @@ fn admit(front: &Front, request: &Request) -> Result<(), CallError> {
 }
 
 /// What a request's head says about how it is to be relayed.
-pub(super) struct Asked {
-    pub(super) service: Arc<Service>,
+pub(in crate::front) struct Asked {
+    pub(in crate::front) service: Arc<Service>,
     /// Path and query for the backend.
     pub(super) path: String,
     named: Option<RpcType>,
-    pub(super) choice: Option<Arc<Choice>>,
+    pub(in crate::front) choice: Option<Arc<Choice>>,
     pub(super) wants_receipt: bool,
 }
 
@@ -108,7 +111,7 @@ impl Front {
         }
     }
 
-    fn asked(&self, head: &Parts) -> Result<Asked, CallError> {
+    pub(in crate::front) fn asked(&self, head: &Parts) -> Result<Asked, CallError> {
         let Route { service, path, named } = route(&head.uri, &head.headers, &self.services)?;
         let choice = wishes(&head.headers)?;
         if let Some(application) = choice.as_ref().and_then(|choice| choice.application) {
@@ -177,7 +180,7 @@ impl Front {
         reply
     }
 
-    pub(super) fn log(&self, error: &CallError, service: &ServiceId, request_id: &str) {
+    pub(in crate::front) fn log(&self, error: &CallError, service: &ServiceId, request_id: &str) {
         let reason = error.row().reason;
         let tries: Vec<String> = error
             .attempts()
@@ -197,7 +200,7 @@ impl Front {
     }
 
     /// The same of a request that is no JSON-RPC.
-    fn refuse_plain(&self, error: &CallError, request_id: &str) -> Response {
+    pub(in crate::front) fn refuse_plain(&self, error: &CallError, request_id: &str) -> Response {
         self.relayer.metrics.call(None, error.row().reason);
         error_response(error, &None, error.http_status(), request_id)
     }

@@ -1,6 +1,6 @@
 //! The HTTP front door: JSON-RPC, REST, CometBFT, probes, and pages about errors.
 
-mod calls;
+pub(super) mod calls;
 mod compress;
 mod decode;
 mod jsonrpc;

@@ -171,6 +171,7 @@ pub(crate) async fn config(State(front): State<Arc<Front>>) -> Response {
         "max_batch": config.max_batch,
         "max_batch_concurrency": config.max_batch_concurrency,
         "max_concurrent_relays": config.max_concurrent_relays,
+        "max_websockets": config.max_websockets,
         "refuse_private_suppliers": config.refuses_private_suppliers(),
         "request_receipts": config.request_receipts,
         "cors_allowed_origins": config.cors_allowed_origins,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HOST, UPGRADE};
+use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, Uri};
+use portico_net::websocket::is_upgrade;
 use portico_relay::RpcType;
 
 use super::services::{Service, Services};
@@ -107,6 +108,9 @@ pub(crate) fn unknown(asked: Option<&str>, services: &Services) -> CallError {
 
 /// The kind that the caller names, or that its headers show; errs with one that is not relayed.
 fn named(headers: &HeaderMap) -> Result<Option<RpcType>, CallError> {
+    if is_upgrade(headers) {
+        return Ok(Some(RpcType::WebSocket));
+    }
     if let Some(given) = headers.get(RPC_TYPE) {
         let given = String::from_utf8_lossy(given.as_bytes());
         return match RpcType::parse(&given) {
@@ -121,7 +125,6 @@ fn named(headers: &HeaderMap) -> Result<Option<RpcType>, CallError> {
         value.is_some_and(|value| value.eq_ignore_ascii_case(prefix))
     };
     match () {
-        () if is(&UPGRADE, b"websocket") => Err(CallError::RpcType(RpcType::WebSocket.to_string())),
         () if is(&CONTENT_TYPE, b"application/grpc") => Err(CallError::RpcType(RpcType::Grpc.to_string())),
         () => Ok(None),
     }
@@ -264,7 +267,7 @@ mod tests {
             ("rpc-type", "4", Ok(Some(RpcType::Rest))),
             ("rpc-type", "websocket", Err("rpc_type_unsupported")),
             ("rpc-type", "soap", Err("rpc_type_unsupported")),
-            ("upgrade", "WebSocket", Err("rpc_type_unsupported")),
+            ("upgrade", "WebSocket", Ok(Some(RpcType::WebSocket))),
             (
                 "content-type",
                 "application/grpc+proto",

@@ -1,11 +1,15 @@
 //! What all requests of the front door share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use portico_config::gateway::GatewayConfig;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::decode::Decoder;
 use super::services::Services;
@@ -25,6 +29,12 @@ pub(crate) struct Front {
     pub(crate) config: GatewayConfig,
     pub(crate) decoder: Decoder,
     pub(crate) services: Services,
+    /// Places of WebSockets.
+    pub(crate) sockets: Arc<Semaphore>,
+    /// The tasks that serve them.
+    pub(crate) tasks: TaskTracker,
+    /// Ends them.
+    pub(crate) stop: CancellationToken,
     draining: AtomicBool,
     /// Part of every request id that tells this run of the gateway from others.
     run: u32,
@@ -42,6 +52,9 @@ impl Front {
             relayer,
             registry,
             services: Services::new(&config)?,
+            sockets: Arc::new(Semaphore::new(config.max_websockets.min(Semaphore::MAX_PERMITS))),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
             config,
             decoder: Decoder::default(),
             draining: AtomicBool::new(false),
@@ -53,6 +66,8 @@ impl Front {
     /// From now on calls are refused.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.stop.cancel();
+        self.tasks.close();
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -1,0 +1,766 @@
+//! JSON-RPC over a client's WebSocket, kept across the suppliers' sockets under it. Pure: what came goes in, what is to be sent comes out.
+//!
+//! ```text
+//!  client ── request ──► remembered until it is answered ──────────────► current socket
+//!         ◄── answer under the client's id; notification under the id ◄── any socket
+//!             that the client knows its subscription by
+//!  a new socket:  subscriptions are asked for again; heads of blocks that were missed are asked for by number
+//!  a lost socket: requests that it did not answer are asked again of the current one
+//! ```
+//! - A subscription keeps the id under which its client knows it. What both sockets tell while one replaces the other is told once.
+//! - Of `eth_subscribe` to `newHeads`, blocks that came between two sockets are filled in by number, in order. What is missing of anything else, or
+//!   cannot be had, is told by the notification `portico_gap`; a subscription that no socket takes any more, by `portico_subscriptionEnded`.
+//! - What is no JSON-RPC passes as it is, and nothing is kept of it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::judge::replaced;
+use super::members::members;
+use super::read::{Body, read};
+
+/// Requests of one client that are not answered.
+const MAX_PENDING: usize = 256;
+/// Subscriptions of one client.
+const MAX_SUBSCRIPTIONS: usize = 128;
+/// Messages of a subscription that are remembered, to tell each once.
+const MAX_SEEN: usize = 256;
+/// Missed blocks that are asked for; of a longer gap, the newest.
+const MAX_FILL: u64 = 128;
+/// Heads that wait until the blocks before them are there.
+const MAX_HELD: usize = 64;
+
+/// A supplier's socket, as the caller numbers them.
+pub(crate) type LinkId = u64;
+
+/// What to do with a client's message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// To be sent on the current socket.
+    Forward(Bytes),
+    /// To be answered here.
+    Answer(Bytes),
+    /// Too many requests or subscriptions are open: to be refused, under this id.
+    TooMany(Bytes),
+}
+
+/// What follows from a supplier's message.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// For the client, in this order.
+    pub(crate) to_client: Vec<Bytes>,
+    /// For the same socket.
+    pub(crate) to_supplier: Vec<Bytes>,
+}
+
+/// See the module's page.
+#[derive(Debug, Default)]
+pub(crate) struct Conversation {
+    pending: VecDeque<Pending>,
+    subscriptions: Vec<Subscription>,
+    next_id: u64,
+    /// Whether something passed that is no JSON-RPC.
+    is_opaque: bool,
+}
+
+/// A request that is not answered.
+#[derive(Debug)]
+struct Pending {
+    /// Ids in the text of the request: one, or those of a batch.
+    ids: Vec<Bytes>,
+    body: Bytes,
+    link: LinkId,
+    purpose: Purpose,
+}
+
+/// What a request is for.
+#[derive(Debug)]
+enum Purpose {
+    /// Its client's answer.
+    Call,
+    /// Its client's subscription.
+    Subscribe,
+    /// To end a subscription.
+    Unsubscribe,
+    /// To take the subscription of this id over to another socket.
+    Renew(Bytes),
+    /// A block that the subscription of this id missed.
+    Block(Bytes, u64),
+    /// Nothing any more.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    /// The id that the client knows, as JSON.
+    id: Bytes,
+    /// The client's request.
+    request: Bytes,
+    kind: Kind,
+    /// Ids on the sockets.
+    upstream: Vec<(LinkId, Bytes)>,
+    /// What was told last: keys of messages.
+    seen: VecDeque<String>,
+    /// Number of the newest head.
+    last: Option<u64>,
+    /// A socket took it over, and has told nothing yet.
+    resumed: bool,
+    /// For a time no socket had it.
+    was_lost: bool,
+    fill: Option<Fill>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `eth_subscribe` to `newHeads`.
+    Heads,
+    /// CometBFT's `subscribe`: messages have the request's id.
+    Comet,
+    Other,
+}
+
+/// Blocks that are missing.
+#[derive(Debug)]
+struct Fill {
+    from: u64,
+    to: u64,
+    /// What came of them: the head, or none.
+    fetched: BTreeMap<u64, Option<Value>>,
+    /// Heads that came meanwhile.
+    held: VecDeque<(Bytes, u64)>,
+}
+
+impl Conversation {
+    /// A client's message, while the socket `link` is the current one; a batch may have `max_batch` entries.
+    pub(crate) fn heard(&mut self, message: Bytes, link: LinkId, max_batch: usize) -> Heard {
+        let (ids, method, params) = match read(&message, max_batch) {
+            Body::Single(Ok(item)) => {
+                let Some(id) = item.id else {
+                    return Heard::Forward(message); // a notification
+                };
+                let text = std::str::from_utf8(&message).unwrap_or_default();
+                let [method, params] = members(text, ["method", "params"]).unwrap_or_default();
+                let method = method.and_then(|method| serde_json::from_str::<String>(method.get()).ok());
+                let params = params.map(|params| message.slice_ref(params.get().as_bytes()));
+                (vec![id], method.unwrap_or_default(), params)
+            }
+            Body::Batch(items) => {
+                let ids = items.into_iter().filter_map(|item| item.ok()?.id).collect();
+                (ids, String::new(), None)
+            }
+            Body::NotJson | Body::Single(Err(_)) | Body::TooLong(_) => {
+                self.is_opaque = true;
+                return Heard::Forward(message);
+            }
+        };
+        let Some(first) = ids.first().cloned() else {
+            return Heard::Forward(message);
+        };
+        if self.pending.len() >= MAX_PENDING {
+            return Heard::TooMany(first);
+        }
+        let (purpose, body) = match method.as_str() {
+            "unsubscribe_all" => {
+                self.subscriptions.retain(|known| known.kind != Kind::Comet);
+                (Purpose::Call, message)
+            }
+            "unsubscribe" => {
+                let same = |known: &Subscription| {
+                    known.kind == Kind::Comet && params.is_some() && params_of(&known.request) == params
+                };
+                self.subscriptions.retain(|known| !same(known));
+                (Purpose::Call, message)
+            }
+            method if method.contains("nsubscribe") => {
+                let id = params.as_ref().and_then(first_param);
+                match id.filter(|id| self.subscriptions.iter().any(|known| known.id == *id)) {
+                    None => (Purpose::Call, message),
+                    Some(id) => {
+                        let upstream = self.upstream_of(&id, link);
+                        self.subscriptions.retain(|known| known.id != id);
+                        match upstream {
+                            Some(upstream) => (Purpose::Unsubscribe, replaced(&message, &id, &upstream)),
+                            // Not taken over yet: nobody has to be asked.
+                            None => return Heard::Answer(answer(&first, &json!(true))),
+                        }
+                    }
+                }
+            }
+            method if method.contains("ubscribe") => {
+                let asked = self.pending.iter();
+                let asked = asked.filter(|pending| matches!(pending.purpose, Purpose::Subscribe));
+                if self.subscriptions.len().saturating_add(asked.count()) >= MAX_SUBSCRIPTIONS {
+                    return Heard::TooMany(first);
+                }
+                (Purpose::Subscribe, message)
+            }
+            _ => (Purpose::Call, message),
+        };
+        self.pending.push_back(Pending {
+            ids,
+            body: body.clone(),
+            link,
+            purpose,
+        });
+        Heard::Forward(body)
+    }
+
+    /// A message of the socket `link`.
+    pub(crate) fn told(&mut self, message: &Bytes, link: LinkId) -> Told {
+        let pass = || Told {
+            to_client: vec![message.clone()],
+            ..Told::default()
+        };
+        let Ok(text) = std::str::from_utf8(message) else {
+            return pass();
+        };
+        let text = text.trim();
+        if text.starts_with('[') {
+            return self.batch_told(message, text);
+        }
+        let names = ["id", "method", "params", "result", "error"];
+        let Ok([id, method, params, result, error]) = members(text, names) else {
+            return pass();
+        };
+        let id = id.filter(|id| id.get() != "null");
+        match (id, method, params) {
+            (Some(id), None, _) => self.answered(message, id.get(), result, error, link),
+            (None, Some(_), Some(params)) => {
+                let Ok([Some(subscription), result]) = members(params.get(), ["subscription", "result"])
+                else {
+                    return pass();
+                };
+                self.notified(message, subscription.get(), result, link)
+            }
+            _ => pass(),
+        }
+    }
+
+    /// The socket `link` is open: what is to be asked of it.
+    pub(crate) fn opened(&mut self, link: LinkId) -> Vec<Bytes> {
+        let mut asked = Vec::new();
+        for index in 0..self.subscriptions.len() {
+            let Some(known) = self.subscriptions.get(index) else {
+                break;
+            };
+            let (id, request, kind) = (known.id.clone(), known.request.clone(), known.kind);
+            let (own, body) = match kind {
+                // Its messages have the id of the request, and the client knows it by that.
+                Kind::Comet => (id.clone(), request),
+                Kind::Heads | Kind::Other => {
+                    let own = self.own_id();
+                    (own.clone(), with_id(&request, &own))
+                }
+            };
+            self.pending.push_back(Pending {
+                ids: vec![own],
+                body: body.clone(),
+                link,
+                purpose: Purpose::Renew(id),
+            });
+            asked.push(body);
+        }
+        asked
+    }
+
+    /// The socket `link` is gone: what it did not answer is to be asked of `current`, which is open. Without one, it is asked later, by calling
+    /// this again.
+    pub(crate) fn lost(&mut self, link: LinkId, current: Option<LinkId>) -> Told {
+        for known in &mut self.subscriptions {
+            known.upstream.retain(|(of, _)| *of != link);
+            known.was_lost |= known.upstream.is_empty();
+        }
+        let mut told = Told::default();
+        let Some(current) = current.filter(|current| *current != link) else {
+            return told;
+        };
+        // The socket that is open now was asked for all subscriptions itself.
+        let is_renewal = |pending: &Pending| {
+            pending.link == link && matches!(pending.purpose, Purpose::Renew(_) | Purpose::Nothing)
+        };
+        self.pending.retain(|pending| !is_renewal(pending));
+        self.pending.retain_mut(|pending| {
+            if pending.link != link {
+                return true;
+            }
+            if let (Purpose::Unsubscribe, Some(id)) = (&pending.purpose, pending.ids.first()) {
+                // The subscription is gone with its socket.
+                told.to_client.push(answer(id, &json!(true)));
+                return false;
+            }
+            pending.link = current;
+            told.to_supplier.push(pending.body.clone());
+            true
+        });
+        told
+    }
+
+    /// Whether the socket `link` is needed no more when another is the current one: it has answered everything, and its subscriptions are told
+    /// by another.
+    pub(crate) fn is_done_with(&self, link: LinkId) -> bool {
+        let elsewhere = |known: &Subscription| known.upstream.iter().any(|(of, _)| *of != link);
+        self.pending.iter().all(|pending| pending.link != link) && self.subscriptions.iter().all(elsewhere)
+    }
+
+    /// Whether nothing passed but JSON-RPC, so that another socket can go on where one ends.
+    pub(crate) fn can_go_on(&self) -> bool {
+        !self.is_opaque
+    }
+
+    /// Whether no socket is needed: there is nothing to answer, and nothing to tell.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.subscriptions.is_empty()
+    }
+
+    /// The client's requests that no socket will answer any more: what is pending, when all is over.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = &Bytes> {
+        let of_client = |pending: &&Pending| {
+            matches!(
+                pending.purpose,
+                Purpose::Call | Purpose::Subscribe | Purpose::Unsubscribe
+            )
+        };
+        self.pending
+            .iter()
+            .filter(of_client)
+            .flat_map(|pending| &pending.ids)
+    }
+
+    fn own_id(&mut self) -> Bytes {
+        self.next_id = self.next_id.saturating_add(1);
+        format!("\"portico-{}\"", self.next_id).into()
+    }
+
+    fn upstream_of(&self, id: &Bytes, link: LinkId) -> Option<Bytes> {
+        let known = self.subscriptions.iter().find(|known| known.id == *id)?;
+        let on = known.upstream.iter().find(|(of, _)| *of == link)?;
+        Some(on.1.clone())
+    }
+
+    fn batch_told(&mut self, message: &Bytes, text: &str) -> Told {
+        let entries: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+        let ids: Vec<&str> = entries
+            .iter()
+            .filter_map(|entry| Some(members(entry.get(), ["id"]).ok()?[0]?.get()))
+            .collect();
+        let is_answered = |pending: &Pending| {
+            pending.ids.len() > 1
+                && pending
+                    .ids
+                    .iter()
+                    .any(|id| ids.iter().any(|told| told.as_bytes() == id))
+        };
+        self.pending.retain(|pending| !is_answered(pending));
+        Told {
+            to_client: vec![message.clone()],
+            ..Told::default()
+        }
+    }
+
+    /// An answer, or a message of a CometBFT subscription.
+    fn answered(
+        &mut self,
+        message: &Bytes,
+        id: &str,
+        result: Option<&RawValue>,
+        error: Option<&RawValue>,
+        link: LinkId,
+    ) -> Told {
+        let is_it = |pending: &Pending| pending.ids.iter().any(|known| known == id.as_bytes());
+        let found = self
+            .pending
+            .iter()
+            .position(|pending| is_it(pending) && pending.link == link)
+            .or_else(|| self.pending.iter().position(is_it));
+        let Some(pending) = found.and_then(|found| self.pending.remove(found)) else {
+            let events = |known: &Subscription| known.kind == Kind::Comet && known.id == id.as_bytes();
+            return match self.subscriptions.iter().position(events) {
+                Some(index) => self.deliver(index, message, None, result, link),
+                None if self.is_opaque => told(message.clone()),
+                None => Told::default(), // answered by another socket
+            };
+        };
+        match pending.purpose {
+            Purpose::Call | Purpose::Unsubscribe => told(message.clone()),
+            Purpose::Subscribe => told(self.subscribed(message, &pending.body, id, result, link)),
+            Purpose::Renew(known) => self.renewed(&known, result, error, link),
+            Purpose::Block(known, number) => self.fetched(&known, number, result),
+            Purpose::Nothing => Told::default(),
+        }
+    }
+
+    /// The client's subscription is taken: the answer, under an id that no other has.
+    fn subscribed(
+        &mut self,
+        message: &Bytes,
+        request: &Bytes,
+        id: &str,
+        result: Option<&RawValue>,
+        link: LinkId,
+    ) -> Bytes {
+        let Some(result) = result.filter(|result| result.get() != "null") else {
+            return message.clone();
+        };
+        let kind = kind_of(request);
+        let upstream = match kind {
+            Kind::Comet => Bytes::copy_from_slice(id.as_bytes()),
+            _ if result.get().starts_with(['{', '[', 't', 'f']) => return message.clone(),
+            _ => Bytes::copy_from_slice(result.get().as_bytes()),
+        };
+        let is_taken = |id: &Bytes| self.subscriptions.iter().any(|known| known.id == *id);
+        let mut known = upstream.clone();
+        let mut count = self.next_id;
+        while is_taken(&known) && kind != Kind::Comet {
+            count = count.saturating_add(1);
+            // Nodes that number subscriptions begin at the same number.
+            known = match upstream.first() {
+                Some(b'"') => format!("\"0x{:032x}\"", u128::from(count) << 64 | u128::from(u64::MAX)).into(),
+                _ => format!("{}", (1_u64 << 52).saturating_add(count)).into(),
+            };
+        }
+        self.next_id = count;
+        self.subscriptions.retain(|other| other.id != known);
+        self.subscriptions.push(Subscription {
+            id: known.clone(),
+            request: request.clone(),
+            kind,
+            upstream: vec![(link, upstream.clone())],
+            seen: VecDeque::new(),
+            last: None,
+            resumed: false,
+            was_lost: false,
+            fill: None,
+        });
+        match known == upstream {
+            true => message.clone(),
+            false => replaced(message, result.get().as_bytes(), &known),
+        }
+    }
+
+    /// Another socket has taken over a subscription, or has not.
+    fn renewed(
+        &mut self,
+        id: &Bytes,
+        result: Option<&RawValue>,
+        error: Option<&RawValue>,
+        link: LinkId,
+    ) -> Told {
+        let Some(index) = self.subscriptions.iter().position(|known| known.id == *id) else {
+            return self.unwanted(result, link); // its client has ended it meanwhile
+        };
+        let Some(result) = result.filter(|result| error.is_none() && result.get() != "null") else {
+            let reason = error.map_or("the node did not take it", |error| error.get());
+            self.subscriptions.remove(index);
+            return told(notification(
+                "portico_subscriptionEnded",
+                id,
+                &json!({ "reason": reason }),
+            ));
+        };
+        let known = &mut self.subscriptions[index];
+        let upstream = match known.kind {
+            Kind::Comet => known.id.clone(),
+            Kind::Heads | Kind::Other => Bytes::copy_from_slice(result.get().as_bytes()),
+        };
+        known.upstream.push((link, upstream));
+        known.resumed = true;
+        let was_lost = std::mem::take(&mut known.was_lost);
+        match known.kind {
+            Kind::Comet | Kind::Other if was_lost => told(gap(id, None, "another supplier took over")),
+            _ => Told::default(),
+        }
+    }
+
+    /// Ends a subscription that nobody wants any more.
+    fn unwanted(&mut self, result: Option<&RawValue>, link: LinkId) -> Told {
+        let Some(result) = result.filter(|result| result.get().starts_with('"')) else {
+            return Told::default();
+        };
+        let own = self.own_id();
+        let params = format!("[{}]", result.get());
+        let body = request(&own, "eth_unsubscribe", &params);
+        self.pending.push_back(Pending {
+            ids: vec![own],
+            body: body.clone(),
+            link,
+            purpose: Purpose::Nothing,
+        });
+        Told {
+            to_supplier: vec![body],
+            ..Told::default()
+        }
+    }
+
+    /// A notification of the subscription that the socket knows by `upstream`.
+    fn notified(&mut self, message: &Bytes, upstream: &str, result: Option<&RawValue>, link: LinkId) -> Told {
+        let is_it = |known: &Subscription| {
+            let mut ids = known.upstream.iter();
+            ids.any(|(of, id)| *of == link && id == upstream.as_bytes())
+        };
+        let Some(index) = self.subscriptions.iter().position(is_it) else {
+            return Told::default(); // ended
+        };
+        let known = &self.subscriptions[index];
+        let message = match known.id == upstream.as_bytes() {
+            true => message.clone(),
+            false => replaced(message, upstream.as_bytes(), &known.id),
+        };
+        let head = match known.kind {
+            Kind::Heads => result.and_then(|result| serde_json::from_str::<Value>(result.get()).ok()),
+            Kind::Comet | Kind::Other => None,
+        };
+        self.deliver(index, &message, head, result, link)
+    }
+
+    /// Tells a subscription's message once, and heads in order.
+    fn deliver(
+        &mut self,
+        index: usize,
+        message: &Bytes,
+        head: Option<Value>,
+        result: Option<&RawValue>,
+        link: LinkId,
+    ) -> Told {
+        let key = head
+            .as_ref()
+            .and_then(|head| head["hash"].as_str().map(str::to_owned))
+            .or_else(|| result.and_then(|result| log_key(result.get())))
+            .unwrap_or_else(|| result.map_or_else(String::new, |result| result.get().to_owned()));
+        let known = &mut self.subscriptions[index];
+        // Equal messages of one socket are its own affair: only what two may tell is told once.
+        let is_new = !known.seen.contains(&key);
+        if !is_new && (known.resumed || known.upstream.len() > 1 || known.kind == Kind::Heads) {
+            return Told::default();
+        }
+        if is_new {
+            if known.seen.len() == MAX_SEEN {
+                known.seen.pop_front();
+            }
+            known.seen.push_back(key);
+        }
+        if known.kind != Kind::Heads && is_new && known.upstream.len() <= 1 {
+            known.resumed = false; // what the socket before may have told is behind
+        }
+        let number = head.as_ref().and_then(|head| hex_number(head.get("number")?));
+        let Some(number) = number else {
+            return told(message.clone());
+        };
+        if let Some(fill) = &mut known.fill {
+            if fill.held.len() >= MAX_HELD {
+                return self.abandon(index, message, number);
+            }
+            fill.held.push_back((message.clone(), number));
+            return Told::default();
+        }
+        let missed = known.last.filter(|last| number > last.saturating_add(1));
+        let resumed = std::mem::take(&mut known.resumed);
+        match missed.filter(|_| resumed) {
+            Some(last) => self.fill(index, last.saturating_add(1), message, number, link),
+            None => {
+                known.last = Some(known.last.map_or(number, |last| last.max(number)));
+                told(message.clone())
+            }
+        }
+    }
+
+    /// Asks for the blocks from `from` up to `number`, whose head waits.
+    fn fill(&mut self, index: usize, from: u64, head: &Bytes, number: u64, link: LinkId) -> Told {
+        let known = &mut self.subscriptions[index];
+        let id = known.id.clone();
+        let mut told = Told::default();
+        let first = from.max(number.saturating_sub(MAX_FILL));
+        if first > from {
+            let range = (from, first.saturating_sub(1));
+            told.to_client.push(gap(
+                &id,
+                Some(range),
+                "more blocks were missed than are asked for",
+            ));
+        }
+        known.fill = Some(Fill {
+            from: first,
+            to: number.saturating_sub(1),
+            fetched: BTreeMap::new(),
+            held: [(head.clone(), number)].into(),
+        });
+        for block in first..number {
+            let own = self.own_id();
+            let body = request(&own, "eth_getBlockByNumber", &format!("[\"0x{block:x}\",false]"));
+            self.pending.push_back(Pending {
+                ids: vec![own],
+                body: body.clone(),
+                link,
+                purpose: Purpose::Block(id.clone(), block),
+            });
+            told.to_supplier.push(body);
+        }
+        told
+    }
+
+    /// A block that a subscription missed; `None` when nobody has it.
+    fn fetched(&mut self, id: &Bytes, number: u64, result: Option<&RawValue>) -> Told {
+        let Some(known) = self.subscriptions.iter_mut().find(|known| known.id == *id) else {
+            return Told::default();
+        };
+        let Some(fill) = &mut known.fill else {
+            return Told::default();
+        };
+        let head = result.and_then(|block| serde_json::from_str::<Value>(block.get()).ok());
+        fill.fetched.insert(number, head.filter(Value::is_object));
+        let wanted = fill.to.saturating_sub(fill.from).saturating_add(1);
+        match u64::try_from(fill.fetched.len()).unwrap_or(u64::MAX) < wanted {
+            true => Told::default(),
+            false => filled(known),
+        }
+    }
+
+    /// Tells what there is, when more heads wait than may.
+    fn abandon(&mut self, index: usize, message: &Bytes, number: u64) -> Told {
+        let known = &mut self.subscriptions[index];
+        let id = known.id.clone();
+        for pending in &mut self.pending {
+            if matches!(&pending.purpose, Purpose::Block(of, _) if *of == id) {
+                pending.purpose = Purpose::Nothing;
+            }
+        }
+        let mut told = filled(known);
+        known.last = Some(number);
+        told.to_client.push(message.clone());
+        told
+    }
+}
+
+/// Tells the missed blocks that are there, what is missing of them, and the heads that waited.
+fn filled(known: &mut Subscription) -> Told {
+    let mut told = Told::default();
+    let Some(fill) = known.fill.take() else {
+        return told;
+    };
+    let mut missing: Option<(u64, u64)> = None;
+    for number in fill.from..=fill.to {
+        let block = fill.fetched.get(&number).cloned().flatten();
+        match block {
+            None => missing = Some(missing.map_or((number, number), |(from, _)| (from, number))),
+            Some(block) => {
+                if let Some(range) = missing.take() {
+                    told.to_client
+                        .push(gap(&known.id, Some(range), "the node does not have them"));
+                }
+                let key = block["hash"].as_str().map(str::to_owned);
+                if key.as_ref().is_none_or(|key| !known.seen.contains(key)) {
+                    known.seen.extend(key);
+                    told.to_client
+                        .push(notification("eth_subscription", &known.id, &head_of(block)));
+                }
+            }
+        }
+    }
+    if let Some(range) = missing {
+        told.to_client
+            .push(gap(&known.id, Some(range), "the node does not have them"));
+    }
+    for (head, number) in fill.held {
+        known.last = Some(known.last.map_or(number, |last| last.max(number)));
+        told.to_client.push(head);
+    }
+    while known.seen.len() > MAX_SEEN {
+        known.seen.pop_front();
+    }
+    told
+}
+
+fn told(message: Bytes) -> Told {
+    Told {
+        to_client: vec![message],
+        ..Told::default()
+    }
+}
+
+fn answer(id: &Bytes, result: &Value) -> Bytes {
+    let id = String::from_utf8_lossy(id);
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").into()
+}
+
+fn request(id: &Bytes, method: &str, params: &str) -> Bytes {
+    let id = String::from_utf8_lossy(id);
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}").into()
+}
+
+fn notification(method: &str, subscription: &Bytes, result: &Value) -> Bytes {
+    let id = String::from_utf8_lossy(subscription);
+    let params = format!("{{\"subscription\":{id},\"result\":{result}}}");
+    format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}").into()
+}
+
+/// Tells that messages of a subscription may be missing: blocks of a range, or nobody knows which.
+fn gap(subscription: &Bytes, blocks: Option<(u64, u64)>, reason: &str) -> Bytes {
+    let hex = |number: u64| format!("0x{number:x}");
+    let (from, to) = blocks.map_or((Value::Null, Value::Null), |(from, to)| {
+        (json!(hex(from)), json!(hex(to)))
+    });
+    let result = json!({ "fromBlock": from, "toBlock": to, "reason": reason });
+    notification("portico_gap", subscription, &result)
+}
+
+/// A request with another id, which is the client's own otherwise.
+fn with_id(request: &Bytes, id: &Bytes) -> Bytes {
+    let text = std::str::from_utf8(request).unwrap_or_default();
+    match members(text, ["id"]) {
+        Ok([Some(given)]) => replaced(request, given.get().as_bytes(), id),
+        _ => request.clone(),
+    }
+}
+
+fn params_of(request: &Bytes) -> Option<Bytes> {
+    let text = std::str::from_utf8(request).ok()?;
+    let [params] = members(text, ["params"]).ok()?;
+    Some(request.slice_ref(params?.get().as_bytes()))
+}
+
+/// The first of the params, as it stands there.
+fn first_param(params: &Bytes) -> Option<Bytes> {
+    let all: Vec<&RawValue> = serde_json::from_slice(params).ok()?;
+    let first = all.first()?;
+    Some(params.slice_ref(first.get().as_bytes()))
+}
+
+fn kind_of(request: &Bytes) -> Kind {
+    let text = std::str::from_utf8(request).unwrap_or_default();
+    let Ok([Some(method), params]) = members(text, ["method", "params"]) else {
+        return Kind::Other;
+    };
+    match method.get() {
+        "\"subscribe\"" => Kind::Comet,
+        "\"eth_subscribe\"" if params.is_some_and(|params| params.get().contains("\"newHeads\"")) => {
+            Kind::Heads
+        }
+        _ => Kind::Other,
+    }
+}
+
+/// What a log is known by, which two nodes may write with other members in another order.
+fn log_key(result: &str) -> Option<String> {
+    let [hash, index, removed] = members(result, ["blockHash", "logIndex", "removed"]).ok()?;
+    let removed = removed.map_or("false", RawValue::get);
+    Some(format!("{} {} {removed}", hash?.get(), index?.get()))
+}
+
+/// The head in a block as `eth_getBlockByNumber` gives it.
+fn head_of(mut block: Value) -> Value {
+    if let Some(members) = block.as_object_mut() {
+        for body in ["transactions", "uncles", "withdrawals", "size", "totalDifficulty"] {
+            members.remove(body);
+        }
+    }
+    block
+}
+
+fn hex_number(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests;

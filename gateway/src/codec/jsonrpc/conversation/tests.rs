@@ -1,0 +1,326 @@
+use super::*;
+
+const FIRST: LinkId = 1;
+const SECOND: LinkId = 2;
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+/// Hears a request that is to be forwarded as it is.
+fn ask(conversation: &mut Conversation, text: &str, link: LinkId) {
+    assert_eq!(
+        conversation.heard(bytes(text), link, 10),
+        Heard::Forward(bytes(text))
+    );
+}
+
+/// What the client gets when a socket says `text`; nothing may be asked.
+fn shown(conversation: &mut Conversation, text: &str, link: LinkId) -> Vec<String> {
+    let told = conversation.told(&bytes(text), link);
+    assert!(told.to_supplier.is_empty(), "{told:?}");
+    texts(told.to_client)
+}
+
+fn texts(all: Vec<Bytes>) -> Vec<String> {
+    let text = |one: Bytes| String::from_utf8(one.to_vec()).unwrap();
+    all.into_iter().map(text).collect()
+}
+
+fn subscribe(params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":7,"method":"eth_subscribe","params":{params}}}"#)
+}
+
+fn subscribed(id: &str, subscription: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{subscription}"}}"#)
+}
+
+fn head(subscription: &str, number: u64) -> String {
+    pushed(
+        subscription,
+        &format!(r#"{{"number":"0x{number:x}","hash":"0xh{number}"}}"#),
+    )
+}
+
+fn pushed(subscription: &str, result: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"{subscription}","result":{result}}}}}"#
+    )
+}
+
+/// A client that follows new heads, as the first socket's `0xa`.
+fn following() -> Conversation {
+    let mut conversation = Conversation::default();
+    ask(&mut conversation, &subscribe(r#"["newHeads"]"#), FIRST);
+    let answer = subscribed("7", "0xa");
+    assert_eq!(shown(&mut conversation, &answer, FIRST), [answer]);
+    conversation
+}
+
+/// Opens the second socket, which knows the subscription as `0xb`.
+fn moved(conversation: &mut Conversation) {
+    let asked = texts(conversation.opened(SECOND));
+    assert_eq!(
+        asked,
+        [r#"{"jsonrpc":"2.0","id":"portico-1","method":"eth_subscribe","params":["newHeads"]}"#]
+    );
+    let answer = subscribed("\"portico-1\"", "0xb");
+    assert_eq!(
+        shown(conversation, &answer, SECOND),
+        [""; 0],
+        "the client asked for nothing"
+    );
+}
+
+#[test]
+fn a_subscription_keeps_its_id_on_another_socket() {
+    let mut conversation = following();
+    assert_eq!(shown(&mut conversation, &head("0xa", 1), FIRST), [head("0xa", 1)]);
+    moved(&mut conversation);
+    assert!(conversation.is_done_with(FIRST));
+    // Both tell the next block: the client hears it once, under its id.
+    assert_eq!(
+        shown(&mut conversation, &head("0xb", 2), SECOND),
+        [head("0xa", 2)]
+    );
+    assert_eq!(shown(&mut conversation, &head("0xa", 2), FIRST), [""; 0]);
+    assert_eq!(conversation.lost(FIRST, Some(SECOND)), Told::default());
+    assert_eq!(
+        shown(&mut conversation, &head("0xb", 3), SECOND),
+        [head("0xa", 3)]
+    );
+    // A block in the place of another is told.
+    let other = pushed("0xb", r#"{"number":"0x3","hash":"0xother"}"#);
+    assert_eq!(
+        shown(&mut conversation, &other, SECOND),
+        [other.replace("0xb", "0xa")]
+    );
+
+    let end = r#"{"id":9,"method":"eth_unsubscribe","params":["0xa"]}"#;
+    let forwarded = conversation.heard(bytes(end), SECOND, 10);
+    assert_eq!(forwarded, Heard::Forward(bytes(&end.replace("0xa", "0xb"))));
+    assert_eq!(shown(&mut conversation, &head("0xb", 4), SECOND), [""; 0]);
+    let answer = r#"{"jsonrpc":"2.0","id":9,"result":true}"#;
+    assert_eq!(shown(&mut conversation, answer, SECOND), [answer]);
+    assert!(conversation.opened(3).is_empty());
+}
+
+#[test]
+fn blocks_that_were_missed_are_filled_in_by_number() {
+    let mut conversation = following();
+    shown(&mut conversation, &head("0xa", 1), FIRST);
+    conversation.lost(FIRST, None);
+    moved(&mut conversation);
+    let told = conversation.told(&bytes(&head("0xb", 5)), SECOND);
+    assert!(told.to_client.is_empty());
+    let asked = texts(told.to_supplier);
+    assert_eq!(asked.len(), 3);
+    assert_eq!(
+        asked[0],
+        r#"{"jsonrpc":"2.0","id":"portico-2","method":"eth_getBlockByNumber","params":["0x2",false]}"#
+    );
+    // Meanwhile the chain goes on, and blocks come in any order.
+    assert_eq!(shown(&mut conversation, &head("0xb", 6), SECOND), [""; 0]);
+    let block = |id: u64, number: u64| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":"portico-{id}","result":{{"number":"0x{number:x}","hash":"0xh{number}","transactions":["0x1"],"size":"0x1","uncles":[]}}}}"#
+        )
+    };
+    assert_eq!(shown(&mut conversation, &block(4, 4), SECOND), [""; 0]);
+    assert_eq!(shown(&mut conversation, &block(2, 2), SECOND), [""; 0]);
+    let none = r#"{"jsonrpc":"2.0","id":"portico-3","result":null}"#;
+    let all = shown(&mut conversation, none, SECOND);
+    let gap = r#"{"jsonrpc":"2.0","method":"portico_gap","params":{"subscription":"0xa","result":{"fromBlock":"0x3","reason":"the node does not have them","toBlock":"0x3"}}}"#;
+    let filled = |number: u64| {
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"0xa","result":{{"hash":"0xh{number}","number":"0x{number:x}"}}}}}}"#
+        )
+    };
+    assert_eq!(
+        all,
+        [
+            filled(2),
+            gap.to_owned(),
+            filled(4),
+            head("0xa", 5),
+            head("0xa", 6)
+        ]
+    );
+    assert_eq!(
+        shown(&mut conversation, &head("0xb", 7), SECOND),
+        [head("0xa", 7)]
+    );
+    assert_eq!(
+        shown(&mut conversation, &head("0xb", 9), SECOND),
+        [head("0xa", 9)],
+        "as its node tells it"
+    );
+}
+
+#[test]
+fn a_long_gap_is_told_but_for_its_newest_blocks() {
+    let mut conversation = following();
+    shown(&mut conversation, &head("0xa", 1), FIRST);
+    conversation.lost(FIRST, None);
+    moved(&mut conversation);
+    let told = conversation.told(&bytes(&head("0xb", 1_002)), SECOND);
+    assert_eq!(told.to_supplier.len() as u64, MAX_FILL);
+    let gap = texts(told.to_client).pop().unwrap();
+    assert!(
+        gap.contains(r#""fromBlock":"0x2""#) && gap.contains(r#""toBlock":"0x369""#),
+        "{gap}"
+    );
+    // Nobody answers: when too many heads wait, all is told.
+    let mut all = Vec::new();
+    for number in 1_003.. {
+        all = shown(&mut conversation, &head("0xb", number), SECOND);
+        if !all.is_empty() {
+            break;
+        }
+    }
+    assert!(all[0].contains("portico_gap"), "{}", all[0]);
+    assert_eq!(all.len(), MAX_HELD + 2);
+}
+
+#[test]
+fn requests_that_a_lost_socket_did_not_answer_are_asked_again() {
+    let mut conversation = Conversation::default();
+    let call = r#"{"id":"\u0061","method":"eth_call","params":[]}"#;
+    let batch = r#"[{"id":1,"method":"a"},{"id":2,"method":"b"}]"#;
+    ask(&mut conversation, call, FIRST);
+    ask(&mut conversation, batch, FIRST);
+    assert!(!conversation.is_done_with(FIRST));
+    assert_eq!(
+        conversation.lost(FIRST, None),
+        Told::default(),
+        "there is no socket"
+    );
+    assert!(conversation.opened(SECOND).is_empty());
+    let again = conversation.lost(FIRST, Some(SECOND));
+    assert_eq!(texts(again.to_supplier), [call, batch]);
+    let answer = r#"{"id":"\u0061","result":1}"#;
+    assert_eq!(shown(&mut conversation, answer, SECOND), [answer]);
+    assert_eq!(shown(&mut conversation, answer, SECOND), [""; 0], "once");
+    assert_eq!(conversation.unanswered().count(), 2);
+    let answers = r#"[{"id":2,"result":1},{"id":1,"result":1}]"#;
+    assert_eq!(shown(&mut conversation, answers, SECOND), [answers]);
+    assert!(conversation.is_done_with(SECOND));
+}
+
+#[test]
+fn two_nodes_may_give_the_same_id_to_two_subscriptions() {
+    let mut conversation = following();
+    moved(&mut conversation);
+    conversation.lost(FIRST, Some(SECOND));
+    ask(&mut conversation, &subscribe(r#"["logs",{}]"#), SECOND);
+    let answer = shown(&mut conversation, &subscribed("7", "0xa"), SECOND)
+        .pop()
+        .unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let known = answer["result"].as_str().unwrap();
+    assert_ne!(known, "0xa", "the client has one of that name");
+    let log = r#"{"blockHash":"0x1","logIndex":"0x0"}"#;
+    assert_eq!(
+        shown(&mut conversation, &pushed("0xa", log), SECOND),
+        [pushed(known, log)]
+    );
+}
+
+#[test]
+fn what_cannot_be_filled_in_is_told() {
+    let mut conversation = Conversation::default();
+    ask(&mut conversation, &subscribe(r#"["logs",{}]"#), FIRST);
+    shown(&mut conversation, &subscribed("7", "0xa"), FIRST);
+    let log = |subscription: &str, rest: &str| {
+        pushed(
+            subscription,
+            &format!(r#"{{"blockHash":"0x1","logIndex":"0x0"{rest}}}"#),
+        )
+    };
+    assert_eq!(shown(&mut conversation, &log("0xa", ""), FIRST).len(), 1);
+    conversation.lost(FIRST, None);
+    conversation.opened(SECOND);
+    let told = shown(&mut conversation, &subscribed("\"portico-1\"", "0xb"), SECOND);
+    assert!(
+        told[0].contains("portico_gap") && told[0].contains("another supplier took over"),
+        "{told:?}"
+    );
+    // The same log, as another node writes it.
+    assert_eq!(
+        shown(&mut conversation, &log("0xb", r#","x":1"#), SECOND),
+        [""; 0]
+    );
+    assert_eq!(
+        shown(&mut conversation, &log("0xb", r#","removed":true"#), SECOND).len(),
+        1
+    );
+
+    conversation.lost(SECOND, None);
+    conversation.opened(3);
+    let refused = r#"{"id":"portico-2","error":{"code":-32601,"message":"no"}}"#;
+    let told = shown(&mut conversation, refused, 3);
+    assert!(told[0].contains("portico_subscriptionEnded"), "{told:?}");
+    assert!(conversation.opened(4).is_empty());
+}
+
+#[test]
+fn messages_of_comet_bft_have_the_id_of_their_request() {
+    let mut conversation = Conversation::default();
+    let request = r#"{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"query":"tm.event='NewBlock'"}}"#;
+    let taken = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    let event = |n: u32| format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"data":{n}}}}}"#);
+    ask(&mut conversation, request, FIRST);
+    assert_eq!(shown(&mut conversation, taken, FIRST), [taken]);
+    assert_eq!(shown(&mut conversation, &event(1), FIRST), [event(1)]);
+    assert_eq!(texts(conversation.opened(SECOND)), [request]);
+    assert_eq!(shown(&mut conversation, taken, SECOND), [""; 0]);
+    assert_eq!(shown(&mut conversation, &event(2), FIRST), [event(2)]);
+    assert_eq!(shown(&mut conversation, &event(2), SECOND), [""; 0]);
+    conversation.lost(FIRST, Some(SECOND));
+    assert_eq!(shown(&mut conversation, &event(3), SECOND), [event(3)]);
+    ask(
+        &mut conversation,
+        &request.replace("subscribe", "unsubscribe"),
+        SECOND,
+    );
+    assert!(conversation.opened(3).is_empty());
+}
+
+#[test]
+fn requests_and_subscriptions_are_bounded() {
+    let mut conversation = Conversation::default();
+    for n in 0..MAX_SUBSCRIPTIONS {
+        let request = subscribe("[]").replace(":7", &format!(":{n}"));
+        ask(&mut conversation, &request, FIRST);
+        if n % 2 == 0 {
+            shown(
+                &mut conversation,
+                &subscribed(&n.to_string(), &format!("0x{n}")),
+                FIRST,
+            );
+        }
+    }
+    let more = conversation.heard(bytes(&subscribe("[]")), FIRST, 10);
+    assert_eq!(more, Heard::TooMany("7".into()));
+    for n in MAX_SUBSCRIPTIONS / 2..MAX_PENDING {
+        ask(
+            &mut conversation,
+            &format!(r#"{{"id":"c{n}","method":"m"}}"#),
+            FIRST,
+        );
+    }
+    let more = conversation.heard(bytes(r#"{"id":5,"method":"m"}"#), FIRST, 10);
+    assert_eq!(more, Heard::TooMany("5".into()));
+}
+
+#[test]
+fn what_is_no_json_rpc_passes_and_nothing_is_kept_of_it() {
+    let mut conversation = Conversation::default();
+    ask(&mut conversation, r#"{"method":"note"}"#, FIRST);
+    assert!(conversation.can_go_on());
+    for other in ["\u{0}binary", "[]", "7"] {
+        ask(&mut conversation, other, FIRST);
+        assert_eq!(shown(&mut conversation, other, FIRST), [other]);
+    }
+    assert!(!conversation.can_go_on() && conversation.is_done_with(FIRST));
+}

@@ -1,0 +1,494 @@
+//! WebSockets of callers: a socket here outlives the suppliers' sockets and sessions under it.
+//!
+//! ```text
+//!  caller ═══ Client ═══ current link ── supplier of the newest session
+//!                  ╚════ old link ────── supplier of the session before, while it still has something to say
+//! ```
+//! - A socket is granted once a supplier has taken one: otherwise its handshake is refused by a row of the table of errors.
+//! - When a session is over, a link of the new one is opened beside it; what [`Conversation`] says has to be asked there is asked, and the old one
+//!   serves on until it has answered everything. When a link is lost, another is opened, and what was not answered is asked again.
+//! - Every message of a supplier's is verified before its caller sees it. One that does not verify ends the link, and its supplier is left alone.
+//! - Nothing is queued: while there is no link, or the caller or the supplier is slow, nobody is read.
+//! - What is no JSON-RPC cannot go on elsewhere: then the socket ends with its link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::HeaderValue;
+use http::header::SEC_WEBSOCKET_VERSION;
+use portico_net::websocket::{
+    self, Close, Incoming, Kind, Limits, Message, Receiver, Sender, Upgrade, WebSocketError,
+};
+use portico_protocol::ServiceId;
+use portico_relay::RpcType;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::error::CallError;
+use super::http::Front;
+use super::http::calls::Asked;
+use crate::codec::jsonrpc::conversation::{Conversation, Heard, LinkId, Told};
+use crate::core::choice::Choice;
+use crate::core::error::RelayError;
+use crate::core::fault::Fault;
+use crate::supplier::websocket::{Link, Said};
+
+/// Time for a caller to take 64 KiB, or what is left of a message.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the answer to the handshake to be taken.
+const OPENS_WITHIN: Duration = Duration::from_secs(10);
+/// Links in a row that may end before they have told anything; then the socket ends too.
+const MAX_FRUITLESS: u32 = 3;
+
+/// Answers a handshake, and serves the socket as a task of the front's.
+pub(super) async fn open(front: &Arc<Front>, request: Request, request_id: &str) -> Response {
+    let (head, body) = request.into_parts();
+    let asked = front.asked(&head);
+    let mut request = Request::from_parts(head, body);
+    match granted(front, asked, &mut request).await {
+        Ok((response, (upgrade, client))) => {
+            front.tasks.spawn(client.serve(upgrade, request_id.to_owned()));
+            response
+        }
+        Err(error) => {
+            let mut response = front.refuse_plain(&error, request_id);
+            if matches!(error, CallError::Http(status, _) if status == http::StatusCode::UPGRADE_REQUIRED) {
+                let version = HeaderValue::from_static("13");
+                response.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
+            }
+            response
+        }
+    }
+}
+
+async fn granted(
+    front: &Arc<Front>,
+    asked: Result<Asked, CallError>,
+    request: &mut Request,
+) -> Result<(Response, (Upgrade, Waiting)), CallError> {
+    let Asked { service, choice, .. } = asked?;
+    let offered = service.offered.as_deref();
+    if offered.is_some_and(|offered| !offered.contains(&RpcType::WebSocket)) {
+        return Err(CallError::RpcType(RpcType::WebSocket.to_string()));
+    }
+    let accepted = websocket::accept(request);
+    let (response, upgrade) = accepted.map_err(|error| CallError::Http(error.status(), error.to_string()))?;
+    let place = Arc::clone(&front.sockets).try_acquire_owned();
+    let place = place.map_err(|_| RelayError::Overloaded)?;
+    let link = front
+        .relayer
+        .link(&service.id, choice.clone(), front.deadline())
+        .await;
+    let link = link.inspect_err(|_| front.relayer.metrics.websocket_closed("no_supplier"))?;
+    let waiting = Waiting {
+        front: Arc::clone(front),
+        service: service.id.clone(),
+        choice,
+        link,
+        place,
+    };
+    Ok((response, (upgrade, waiting)))
+}
+
+/// A socket that is granted and not open yet.
+struct Waiting {
+    front: Arc<Front>,
+    service: ServiceId,
+    choice: Option<Arc<Choice>>,
+    link: Link,
+    place: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    async fn serve(self, upgrade: Upgrade, request_id: String) {
+        let Self {
+            front,
+            service,
+            choice,
+            link,
+            place: _place,
+        } = self;
+        let limits = Limits {
+            max_message_bytes: front.config.max_body_bytes,
+            write_timeout: WRITE_TIMEOUT,
+            budgets: Some(front.relayer.budgets()),
+        };
+        let Ok(Ok((receiver, sender))) = timeout(OPENS_WITHIN, upgrade.open(limits)).await else {
+            return;
+        };
+        front.relayer.metrics.websockets.inc();
+        let client = Client {
+            receiver,
+            sender,
+            current: Some((1, link)),
+            old: None,
+            opening: None,
+            lost: None,
+            links: 1,
+            fruitless: 0,
+            has_told: false,
+            waiting: None,
+            conversation: Conversation::default(),
+            front: Arc::clone(&front),
+            service,
+            choice,
+            request_id,
+        };
+        client.serve().await;
+        front.relayer.metrics.websockets.dec();
+    }
+}
+
+/// A caller's socket.
+struct Client {
+    receiver: Receiver,
+    sender: Sender,
+    /// `None` while another is opened in the place of a lost one.
+    current: Option<(LinkId, Link)>,
+    old: Option<(LinkId, Link)>,
+    opening: Option<BoxFuture<'static, Result<Link, RelayError>>>,
+    /// The link that was lost without another.
+    lost: Option<LinkId>,
+    /// Links so far.
+    links: LinkId,
+    /// Links in a row that told nothing.
+    fruitless: u32,
+    /// Whether the current link has told anything.
+    has_told: bool,
+    /// What the caller said while there was no link.
+    waiting: Option<Message>,
+    conversation: Conversation,
+    front: Arc<Front>,
+    service: ServiceId,
+    choice: Option<Arc<Choice>>,
+    request_id: String,
+}
+
+/// Why a socket is over.
+#[derive(Debug)]
+enum End {
+    CallerCloses(Close),
+    Caller(WebSocketError),
+    Stopping,
+    /// There is no supplier to go on with.
+    Failed(CallError),
+    /// The link is gone, and what passed is no JSON-RPC.
+    Opaque,
+}
+
+impl Client {
+    async fn serve(mut self) {
+        let end = match self.run().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        let metrics = &self.front.relayer.metrics;
+        metrics.websocket_closed(end.name());
+        debug!(service = %self.service, request_id = self.request_id, reason = end.name(), ?end, "a WebSocket ends");
+        if let End::Failed(error) = &end {
+            self.front.log(error, &self.service, &self.request_id);
+            for id in self.conversation.unanswered() {
+                let body = error.body(&Some(id.clone()), &self.request_id);
+                if self.sender.send(text(body)).await.is_err() {
+                    break;
+                }
+            }
+        }
+        let close = end.for_supplier();
+        for (_, link) in self.current.into_iter().chain(self.old) {
+            link.close(close.clone()).await;
+        }
+        if let Some(close) = end.for_caller() {
+            self.sender.close(close).await;
+            self.receiver.finish().await;
+        }
+    }
+
+    async fn run(&mut self) -> Result<std::convert::Infallible, End> {
+        let (keeper, stop) = (self.sender.clone(), self.front.stop.clone());
+        let mut keep = std::pin::pin!(keeper.keep());
+        let mut head = self.front.relayer.head();
+        loop {
+            tokio::select! {
+                incoming = self.receiver.next(), if self.listens() => self.heard(incoming).await?,
+                said = next(&mut self.current), if self.current.is_some() => match said {
+                    (link, Ok(said)) => self.told(said, link).await?,
+                    (link, Err(fault)) => self.lost(link, fault).await?,
+                },
+                said = next(&mut self.old), if self.old.is_some() => match said {
+                    (link, Ok(said)) => self.told(said, link).await?,
+                    (link, Err(_)) => self.let_go(link).await?,
+                },
+                opened = opened(&mut self.opening), if self.opening.is_some() => self.opened(opened).await?,
+                changed = head.changed() => match changed {
+                    Ok(()) => self.follow_session(),
+                    Err(_) => return Err(End::Stopping),
+                },
+                Err(error) = &mut keep => return Err(End::Caller(error)),
+                () = stop.cancelled() => return Err(End::Stopping),
+            }
+            let done = self.old.as_ref().map(|(link, _)| *link);
+            if let Some(link) = done.filter(|link| self.conversation.is_done_with(*link)) {
+                self.let_go(link).await?;
+            }
+        }
+    }
+
+    /// Whether the caller is read from: what it says can be passed on, or is what another link is opened for.
+    const fn listens(&self) -> bool {
+        self.current.is_some() || (self.opening.is_none() && self.waiting.is_none())
+    }
+
+    /// Something of the caller's.
+    async fn heard(&mut self, incoming: Result<Incoming, WebSocketError>) -> Result<(), End> {
+        let message = match incoming {
+            Ok(Incoming::Message(message)) => message,
+            Ok(Incoming::Close(close)) => return Err(End::CallerCloses(close)),
+            Err(error) => return Err(End::Caller(error)),
+        };
+        match self.current {
+            Some(_) => self.take(message).await,
+            None => {
+                self.waiting = Some(message);
+                self.open();
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes a message of the caller's on.
+    async fn take(&mut self, message: Message) -> Result<(), End> {
+        let link = self.links;
+        self.front
+            .relayer
+            .metrics
+            .websocket_message(&self.service, "caller");
+        let kind = message.kind;
+        match self
+            .conversation
+            .heard(message.bytes, link, self.front.config.max_batch)
+        {
+            Heard::Forward(body) => self.ask(kind, body).await,
+            Heard::Answer(body) => self.tell(Kind::Text, body).await,
+            Heard::TooMany(id) => {
+                let error = CallError::from(RelayError::Overloaded);
+                self.tell(Kind::Text, error.body(&Some(id), &self.request_id))
+                    .await
+            }
+        }
+    }
+
+    /// A verified message of a supplier's.
+    async fn told(&mut self, said: Said, link: LinkId) -> Result<(), End> {
+        let relayer = &self.front.relayer;
+        relayer.metrics.websocket_message(&self.service, "supplier");
+        let current = self.current.as_ref().filter(|(current, _)| *current == link);
+        if let Some((_, current)) = current.filter(|_| !self.has_told) {
+            relayer.link_told(&current.candidate);
+            (self.has_told, self.fruitless) = (true, 0);
+        }
+        let told = self.conversation.told(&said.payload, link);
+        self.pass_on(told, said.kind).await
+    }
+
+    async fn pass_on(&mut self, told: Told, kind: Kind) -> Result<(), End> {
+        for message in told.to_client {
+            self.tell(kind, message).await?;
+        }
+        for body in told.to_supplier {
+            self.ask(Kind::Text, body).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, kind: Kind, bytes: Bytes) -> Result<(), End> {
+        let sent = self.sender.send(Message { kind, bytes }).await;
+        sent.map_err(End::Caller)
+    }
+
+    /// Asks the current supplier. Without one nothing is lost: what is not answered is asked when there is one.
+    async fn ask(&mut self, kind: Kind, body: Bytes) -> Result<(), End> {
+        let Some((link, current)) = &mut self.current else {
+            return Ok(());
+        };
+        let request = self
+            .front
+            .relayer
+            .sign_message(&current.candidate, &self.service, body)
+            .map_err(|error| End::Failed(error.into()))?;
+        let link = *link;
+        match current.send(kind, &request).await {
+            Ok(()) => Ok(()),
+            Err(fault) => Box::pin(self.lost(link, fault)).await,
+        }
+    }
+
+    /// The current link is gone.
+    async fn lost(&mut self, link: LinkId, fault: Fault) -> Result<(), End> {
+        let Some((_, lost)) = self.current.take_if(|(current, _)| *current == link) else {
+            return Ok(());
+        };
+        let relayer = &self.front.relayer;
+        relayer.link_failed(&lost.candidate, &fault);
+        if !self.conversation.can_go_on() {
+            return Err(End::Opaque);
+        }
+        if self.conversation.is_idle() {
+            return Ok(()); // another is opened when the caller has something to say
+        }
+        self.fruitless = self.fruitless.saturating_add(1);
+        if self.fruitless > MAX_FRUITLESS {
+            return Err(End::Failed(relayer.given_up(&lost.candidate, fault).into()));
+        }
+        relayer.metrics.websocket_rebound(fault.cause());
+        self.lost = Some(link);
+        let told = self.conversation.lost(link, None);
+        self.open();
+        Box::pin(self.pass_on(told, Kind::Text)).await
+    }
+
+    /// The old link has done its part, or is gone.
+    async fn let_go(&mut self, link: LinkId) -> Result<(), End> {
+        if let Some((_, old)) = self.old.take() {
+            old.close(Close::new(1000, "")).await;
+        }
+        let current = self.current.as_ref().map(|(current, _)| *current);
+        let told = self.conversation.lost(link, current);
+        match current {
+            Some(_) => self.pass_on(told, Kind::Text).await,
+            None => {
+                // What it did not answer is asked together with what the lost one did not.
+                self.lost = self.lost.or(Some(link));
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens a link beside the current one, once that one's session is over.
+    fn follow_session(&mut self) {
+        let height = self.front.relayer.sessions.height();
+        let is_over = |(_, link): &(LinkId, Link)| link.candidate.session.end < height;
+        if self.conversation.can_go_on() && self.current.as_ref().is_some_and(is_over) {
+            self.open();
+        }
+    }
+
+    fn open(&mut self) {
+        if self.opening.is_some() {
+            return;
+        }
+        let (front, service, choice) = (Arc::clone(&self.front), self.service.clone(), self.choice.clone());
+        let deadline = front.deadline();
+        self.opening = Some(Box::pin(async move {
+            front.relayer.link(&service, choice, deadline).await
+        }));
+    }
+
+    /// Another link is there, or is not.
+    async fn opened(&mut self, opened: Result<Link, RelayError>) -> Result<(), End> {
+        self.opening = None;
+        let link = match opened {
+            Ok(link) => link,
+            Err(_) if self.current.is_some() => return Ok(()), // the next block tries again
+            Err(error) => return Err(End::Failed(error.into())),
+        };
+        if let Some((_, current)) = &self.current {
+            if current.candidate.session.id() == link.candidate.session.id() {
+                link.close(Close::new(1000, "")).await; // the new session is not there yet
+                return Ok(());
+            }
+            self.front.relayer.metrics.websocket_rebound("session");
+        }
+        self.links = self.links.saturating_add(1);
+        let number = self.links;
+        self.has_told = false;
+        let before = self.current.replace((number, link));
+        // One that is older still has had its time.
+        if let Some((older, _)) = before.as_ref().and(self.old.as_ref()) {
+            let older = *older;
+            self.let_go(older).await?;
+        }
+        self.old = before.or(self.old.take());
+        for body in self.conversation.opened(number) {
+            self.ask(Kind::Text, body).await?;
+        }
+        if let Some(lost) = self.lost.take() {
+            let told = self.conversation.lost(lost, Some(number));
+            self.pass_on(told, Kind::Text).await?;
+        }
+        match self.waiting.take() {
+            Some(message) => self.take(message).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The next message of a link.
+async fn next(link: &mut Option<(LinkId, Link)>) -> (LinkId, Result<Said, Fault>) {
+    match link {
+        Some((number, link)) => (*number, link.next().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn opened(
+    opening: &mut Option<BoxFuture<'static, Result<Link, RelayError>>>,
+) -> Result<Link, RelayError> {
+    match opening {
+        Some(opening) => opening.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn text(bytes: Bytes) -> Message {
+    Message {
+        kind: Kind::Text,
+        bytes,
+    }
+}
+
+impl End {
+    /// Label in metrics.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::CallerCloses(_) => "caller_closed",
+            Self::Caller(WebSocketError::Slow) => "caller_slow",
+            Self::Caller(_) => "caller_gone",
+            Self::Stopping => "stopping",
+            Self::Failed(error) => error.row().reason,
+            Self::Opaque => "supplier_gone",
+        }
+    }
+
+    /// What the caller is told; `None` when nobody is there to be told.
+    fn for_caller(&self) -> Option<Close> {
+        match self {
+            Self::CallerCloses(close) => Some(Close {
+                reason: String::new(),
+                ..close.clone().sendable()
+            }),
+            Self::Caller(error) => error.close(),
+            Self::Stopping => Some(Close::new(1001, "the gateway is stopping")),
+            Self::Failed(error) => Some(Close::new(1013, error.row().reason)),
+            Self::Opaque => Some(Close::new(
+                1012,
+                "the supplier's connection is over: connect again",
+            )),
+        }
+    }
+
+    /// What the suppliers are told.
+    fn for_supplier(&self) -> Close {
+        match self {
+            Self::CallerCloses(close) => close.clone().sendable(),
+            Self::Caller(_) => Close::new(1001, "client gone"),
+            Self::Stopping => Close::new(1001, "the gateway is stopping"),
+            Self::Failed(_) | Self::Opaque => Close::new(1000, ""),
+        }
+    }
+}
