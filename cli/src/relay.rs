@@ -1,13 +1,17 @@
 //! `portico relay`: one relay, through a gateway or with a key of one's own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::Bytes;
-use clap::Args;
-use http::HeaderMap;
+use clap::{Args, ValueEnum};
+use http::{HeaderMap, Uri};
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
 use portico_gateway::{FailedAttempt, OneCall, OneError, Relayed, relay_once};
+use portico_net::tls::ClientTls;
+use portico_net::websocket::{self, Close, ConnectError, Incoming, Kind, Limits, Message};
+use portico_net::{dial_websocket, websocket_url};
 use portico_protocol::receipt;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayRequestMetadata, RelayResponse};
 use portico_protocol::{Address, PublicKey, ServiceId, SigningKey};
@@ -48,6 +52,12 @@ pub(crate) struct RelayArgs {
     /// Ask the supplier for a receipt, its signature that this answer is the one to this call, and verify it here
     #[arg(long)]
     receipt: bool,
+    /// How the gateway is called: by a POST, or over a WebSocket
+    #[arg(long, value_enum, default_value_t = Transport::Http, conflicts_with_all = ["key", "receipt"])]
+    transport: Transport,
+    /// Print what follows the answer too, such as the messages of a subscription, until Ctrl-C or the end of the WebSocket
+    #[arg(long, conflicts_with_all = ["key", "receipt"])]
+    follow: bool,
     #[command(flatten)]
     chain: ChainArgs,
     /// Print JSON
@@ -55,9 +65,20 @@ pub(crate) struct RelayArgs {
     json: bool,
 }
 
+/// How the gateway is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    Http,
+    Ws,
+}
+
 impl RelayArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let body = self.body()?;
+        if self.transport == Transport::Ws {
+            return over_websocket(&self.gateway, &self.service, body, self.follow).await;
+        }
+        ensure!(!self.follow, "--follow needs --transport ws");
         let view = match &self.key {
             Some(key) => self.own(folders::key(key)?, body).await?,
             None => through_gateway(&self.gateway, &self.service, body, self.receipt).await?,
@@ -164,6 +185,11 @@ fn no_receipt(status: &str) -> String {
     }
 }
 
+/// Largest message that is printed, in bytes.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// Time for the gateway to take 64 KiB of the call.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Headers of the gateway's answer that say how it came about, and how they are shown.
 const HEADERS: [(&str, &str); 5] = [
     ("x-supplier-address", "supplier"),
@@ -217,6 +243,55 @@ async fn through_gateway(
             .into(),
     ));
     Ok(View::Fields(fields))
+}
+
+/// Sends the call over a WebSocket and prints its answer, and all that comes after it if that is wanted.
+async fn over_websocket(gateway: &str, service: &ServiceId, body: Bytes, follow: bool) -> Result<()> {
+    let url = format!("{}/v1/{service}", websocket_url(gateway.trim_end_matches('/')));
+    let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+    let limits = Limits {
+        max_message_bytes: MAX_MESSAGE_BYTES,
+        write_timeout: WRITE_TIMEOUT,
+        budgets: None,
+    };
+    let no_gateway = || {
+        format!(
+            "no WebSocket at {url}; start a gateway with `portico localnet`, or name another with --gateway"
+        )
+    };
+    let socket = dial_websocket(&uri, &ClientTls::public())
+        .await
+        .with_context(no_gateway)?;
+    let opened = websocket::connect(socket, &uri, HeaderMap::new(), limits).await;
+    let (mut receiver, sender) = match opened {
+        Err(ConnectError::Refused { status, text }) => {
+            bail!(
+                "the gateway answered HTTP {status}: {}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+        opened => opened.with_context(no_gateway)?,
+    };
+    let kind = Kind::Text;
+    sender.send(Message { kind, bytes: body }).await?;
+    let told = async {
+        loop {
+            match receiver.next().await? {
+                Incoming::Message(message) => println!("{}", String::from_utf8_lossy(&message.bytes)),
+                Incoming::Close(close) => bail!("closed: {} {}", close.code.unwrap_or(1005), close.reason),
+            }
+            if !follow {
+                return Ok(());
+            }
+        }
+    };
+    let ended = tokio::select! {
+        told = told => told,
+        Err(error) = sender.keep() => Err(error.into()),
+        _ = tokio::signal::ctrl_c(), if follow => Ok(()),
+    };
+    sender.close(Close::new(1000, "")).await;
+    ended
 }
 
 /// The receipt among the headers of a gateway's answer, verified here; or why there is none.
