@@ -11,3 +11,8 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
     ClientTls::public().http_client().timeout(TIMEOUT).build()
 }
+
+/// A client for answers of any length, that does not wait for ever for a part of one.
+pub(crate) fn patient_client() -> reqwest::Result<reqwest::Client> {
+    ClientTls::public().http_client().read_timeout(TIMEOUT).build()
+}

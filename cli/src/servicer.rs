@@ -5,6 +5,7 @@ mod check;
 mod key_lock;
 mod ledger;
 mod source;
+mod store;
 mod why;
 
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ enum ServicerCommand {
     Ledger(ledger::LedgerArgs),
     /// Find what would keep a servicer from earning: configuration, keys, disk, and what the chain says
     Check(check::CheckArgs),
+    /// Check, copy, repair or compact what a servicer keeps on disk
+    Store(store::StoreArgs),
 }
 
 impl ServicerArgs {
@@ -62,6 +65,7 @@ impl ServicerArgs {
             Some(ServicerCommand::Why(args)) => args.run().await.map(|()| ExitCode::SUCCESS),
             Some(ServicerCommand::Ledger(args)) => args.run().await,
             Some(ServicerCommand::Check(args)) => args.run().await,
+            Some(ServicerCommand::Store(args)) => args.run().await,
             None => self.serve().await.map(|()| ExitCode::SUCCESS),
         }
     }

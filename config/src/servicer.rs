@@ -42,7 +42,7 @@ pub struct ServicerConfig {
     pub listen: SocketAddr,
     /// The chain that is asked, for a servicer in a process of its own. Default: a node on this machine.
     pub chain: ChainConfig,
-    /// Address and port for `/metrics`, `/ledger` and `/leaves`. Without it `/metrics` is answered on `listen`, and the others too as
+    /// Address and port for `/metrics`, `/ledger`, `/leaves` and `/backup`. Without it `/metrics` is answered on `listen`, and the others too as
     /// long as that is a loopback address.
     pub admin_listen: Option<SocketAddr>,
     /// Folder of the leaf log, the only state a servicer keeps. Default `servicer-data`.

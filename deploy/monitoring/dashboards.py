@@ -250,7 +250,7 @@ SERVICER = {
                     q(f"sum by (instance) (servicer_log_leaf_bytes{{{SEL}}})", "leaves {{instance}}"),
                     unit="bytes",
                     width=6,
-                    why="Below 32 MiB relays are refused. The leaf log does not shrink by itself: what its leaves do not need is used again.",
+                    why="Below 32 MiB relays are refused. What its leaves do not need of the leaf log is used again, and given back by `portico servicer store compact`.",
                 ),
                 zero(
                     "Refusals by the disk",

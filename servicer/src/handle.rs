@@ -9,7 +9,7 @@ use portico_smst::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Backends;
-use crate::leaf_log::{Leaf, LeafLog, LeafLogError};
+use crate::leaf_log::{Leaf, LeafLog, LeafLogError, backup};
 use crate::readiness::{Observed, Progress, Readiness};
 use crate::relay::served::ServedService;
 use crate::relay::simulation::Simulated;
@@ -126,6 +126,15 @@ impl ServicerHandle {
                 reason,
             })
         }))
+    }
+
+    /// Hands over the leaf log as it is at one moment, in the form that [`crate::leaf_log::Backup`] takes, until `send` returns false. Blocks while
+    /// it reads; the file grows by what is written meanwhile.
+    ///
+    /// # Errors
+    /// When the leaf log cannot be read, and when `send` returned false.
+    pub fn backup(&self, send: impl FnMut(Vec<u8>) -> bool) -> Result<(), LeafLogError> {
+        backup::send(self.log.as_ref(), send)
     }
 
     /// Stores the counters of an orderly stop; those of the last block would be lost otherwise.

@@ -250,10 +250,7 @@ impl Servicer {
                 simulation.run(stop.clone()).await;
             }
         };
-        let admin = Admin {
-            handle: self.handle,
-            registry: self.registry,
-        };
+        let admin = Admin::new(self.handle, self.registry);
         let relay_tasks = TaskTracker::new();
         let beside = match (&self.admin_listener, self.local_addr.ip().is_loopback()) {
             (Some(_), _) => admin::probes(&admin),
@@ -261,7 +258,7 @@ impl Servicer {
             (None, false) => admin::probes(&admin).merge(admin::metrics_only(&admin)),
         };
         let metrics = Arc::clone(&self.relays.metrics);
-        let disk = DiskWatch::new(Arc::clone(&admin.handle.log), Arc::clone(&metrics)).run(stop.clone());
+        let disk = DiskWatch::new(Arc::clone(&admin.handle().log), Arc::clone(&metrics)).run(stop.clone());
         let endpoint = RelayEndpoint::new(
             self.relays,
             Arc::clone(&metrics),
@@ -297,7 +294,7 @@ impl Servicer {
         let writer = self.writer_thread;
         let flushed = tokio::task::spawn_blocking(move || {
             let _ = writer.join();
-            admin.handle.save_counts();
+            admin.handle().save_counts();
         });
         if tokio::time::timeout(grace, flushed).await.is_err() {
             tracing::warn!("the leaf writer was left with relays in progress");

@@ -1,13 +1,14 @@
-//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger`, `/relays/HASH` and `/leaves`.
+//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger`, `/relays/HASH`, `/leaves` and `/backup`.
 //!
 //! | path | on `listen` | on `admin_listen` |
 //! |---|---|---|
 //! | `/health`, `/ready`, `/ready/SERVICE` | always: load balancers ask where the relays go | yes |
 //! | `/metrics` | unless `admin_listen` is configured | yes |
-//! | `/ledger`, `/relays/HASH`, `/leaves` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
+//! | `/ledger`, `/relays/HASH`, `/leaves`, `/backup` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,16 +18,38 @@ use http::header::CONTENT_TYPE;
 use portico_protocol::Address;
 use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::backend::Backends;
 use crate::handle::ServicerHandle;
 use crate::session::ledger::LedgerTotals;
 
+/// Backups that are handed over at a time: each keeps old pages of the log's file from being used again.
+const MAX_BACKUPS: usize = 1;
+/// Chunks of a backup, of some 64 KiB, that wait to be sent.
+const WAITING_CHUNKS: usize = 4;
+
 /// State of these endpoints.
 #[derive(Clone)]
 pub(crate) struct Admin {
-    pub(crate) handle: ServicerHandle,
-    pub(crate) registry: prometheus::Registry,
+    handle: ServicerHandle,
+    registry: prometheus::Registry,
+    backups: Arc<Semaphore>,
+}
+
+impl Admin {
+    pub(crate) fn new(handle: ServicerHandle, registry: prometheus::Registry) -> Self {
+        Self {
+            handle,
+            registry,
+            backups: Arc::new(Semaphore::new(MAX_BACKUPS)),
+        }
+    }
+
+    pub(crate) const fn handle(&self) -> &ServicerHandle {
+        &self.handle
+    }
 }
 
 /// `/health` and `/ready`.
@@ -46,12 +69,13 @@ pub(crate) fn metrics_only(admin: &Admin) -> Router {
         .with_state(Arc::new(admin.clone()))
 }
 
-/// `/ledger`, `/relays/HASH` and `/leaves`.
+/// `/ledger`, `/relays/HASH`, `/leaves` and `/backup`.
 pub(crate) fn ledger_and_leaves(admin: &Admin) -> Router {
     let routes = Router::new()
         .route("/ledger", get(ledger))
         .route("/relays/{hash}", get(relay))
-        .route("/leaves", get(leaves));
+        .route("/leaves", get(leaves))
+        .route("/backup", get(backup));
     routes.with_state(Arc::new(admin.clone()))
 }
 
@@ -158,4 +182,26 @@ async fn leaves(State(admin): State<Arc<Admin>>, Query(query): Query<LeavesQuery
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// The whole log, as it is now. One that ends without its end failed on the way, and says so to who reads it.
+async fn backup(State(admin): State<Arc<Admin>>) -> Response {
+    let Ok(place) = Arc::clone(&admin.backups).try_acquire_owned() else {
+        return (StatusCode::TOO_MANY_REQUESTS, "another backup is under way").into_response();
+    };
+    let (chunks, waiting) = mpsc::channel(WAITING_CHUNKS);
+    let handle = admin.handle.clone();
+    tokio::task::spawn_blocking(move || {
+        let sent = handle.backup(|chunk| chunks.blocking_send(Ok::<_, std::io::Error>(chunk)).is_ok());
+        if let Err(error) = sent {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a backup was not handed over"
+            );
+            let _ = chunks.blocking_send(Err(std::io::Error::other("the log cannot be read")));
+        }
+        drop(place);
+    });
+    let body = Body::from_stream(ReceiverStream::new(waiting));
+    ([(CONTENT_TYPE, "application/octet-stream")], body).into_response()
 }

@@ -7,8 +7,12 @@
 //! A trie's root depends only on the set of its leaves, so leaves are the whole truth: trie nodes are never stored, and every index
 //! is rebuilt from here. Keys are sequential (session, position), because a B-tree takes appends several times faster than hashes.
 
+pub(crate) mod backup;
+mod check;
 mod private;
 mod reader;
+mod records;
+mod salvage;
 mod state;
 mod store;
 mod watch;
@@ -20,9 +24,14 @@ use portico_protocol::{Address, Height};
 
 use crate::session::record::SessionRecord;
 
+pub use backup::Backup;
+pub use check::{CheckReport, Fault, check};
 pub use reader::LeafReader;
+pub(crate) use records::TakeRecord;
+pub use salvage::{Lost, Repaired, repair};
 pub(crate) use state::{DiskFault, DiskState};
 pub(crate) use store::RedbLog;
+pub use store::compact;
 pub(crate) use watch::DiskWatch;
 
 /// Name of the log's file in the data folder.
@@ -54,13 +63,27 @@ pub enum LeafLogError {
     #[error("the record of session {0} is damaged")]
     Record(u64, #[source] serde_json::Error),
     /// The file was written by another version.
-    #[error("the leaf log has format {found}, this program reads format {expected}")]
+    #[error("the leaf log has format {found}, this program reads format {expected}: {}", what_to_do(.found, .expected))]
     Format {
         /// In the file.
         found: u64,
         /// Known here.
         expected: u64,
     },
+    /// A log is there that would be written over.
+    #[error("{} exists already", .0.display())]
+    Exists(std::path::PathBuf),
+    /// What should be a backup is none.
+    #[error("the backup is not whole: {0}")]
+    Backup(&'static str),
+}
+
+const fn what_to_do(found: &u64, expected: &u64) -> &'static str {
+    if *found > *expected {
+        "a newer version wrote it; run that version, at least until its sessions are settled"
+    } else {
+        "it is damaged, or a version from before the first release wrote it; see `portico servicer store check`"
+    }
 }
 
 impl LeafLogError {
@@ -69,7 +92,7 @@ impl LeafLogError {
         match self {
             Self::Io(error) => portico_disk::is_want_of_room(error.kind()),
             Self::Store(error) => portico_disk::is_full(error),
-            Self::InUse | Self::Record(..) | Self::Format { .. } => false,
+            Self::InUse | Self::Record(..) | Self::Format { .. } | Self::Exists(_) | Self::Backup(_) => false,
         }
     }
 
@@ -172,6 +195,9 @@ pub(crate) trait LeafLog: Send + Sync + 'static {
 
     /// Finds out whether the disk takes leaves again: keeps the room for claims and proofs, and commits.
     fn probe(&self) -> Result<(), LeafLogError>;
+
+    /// Hands over all records, as they are at one moment.
+    fn visit(&self, take: TakeRecord<'_>) -> Result<(), LeafLogError>;
 
     /// What it takes of the disk.
     fn usage(&self) -> Usage;

@@ -6,6 +6,7 @@ use portico_disk::File;
 use portico_protocol::Address;
 use redb::ReadTransaction;
 
+use super::records::{TakeRecord, visit};
 use super::store::{CACHE_BYTES, check_format, opening, scan, sessions};
 use super::{Leaf, LeafLogError, SessionSummary, file};
 use crate::handle::FoundRelay;
@@ -112,6 +113,11 @@ impl LeafReader {
             }
         }
         Ok(leaves)
+    }
+
+    /// Hands over all records.
+    pub(super) fn visit(&self, take: TakeRecord<'_>) -> Result<(), LeafLogError> {
+        visit(&self.begin()?, take)
     }
 
     fn begin(&self) -> Result<ReadTransaction, LeafLogError> {

@@ -12,6 +12,7 @@ use redb::{
 use tokio::time::Instant;
 
 use super::private;
+use super::records::{TakeRecord, visit};
 use super::{
     DiskFault, DiskState, ENOUGH_BYTES, LeafLog, LeafLogError, NewLeaf, RESERVE_BYTES, RESERVE_NAME,
     TRIAL_NAME, Usage, VisitLeaf, file,
@@ -19,24 +20,24 @@ use super::{
 use crate::session::record::SessionRecord;
 
 /// Format of the tables below.
-const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 1;
 /// Pages kept in memory: reads are rare (proofs, restarts), appends touch one leaf page.
 pub(super) const CACHE_BYTES: usize = 16 << 20;
 
 /// How many times as long as a write took that failed none is tried.
 const PAUSES: u32 = 5;
 
-const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Row of [`META`]: [`FORMAT`] of who made the file.
-const META_FORMAT: &str = "format";
+pub(super) const META_FORMAT: &str = "format";
 /// Row of [`META`]: see [`LeafLog::cursor`].
-const META_CURSOR: &str = "cursor";
+pub(super) const META_CURSOR: &str = "cursor";
 /// Row of [`META`] that a probe writes.
-const META_PROBE: &str = "probe";
+pub(super) const META_PROBE: &str = "probe";
 /// session index → record (JSON)
-const SESSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("sessions");
+pub(super) const SESSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("sessions");
 /// (session index, position) → key (32 bytes), relay
-const LEAVES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("leaves");
+pub(super) const LEAVES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("leaves");
 
 /// [`LeafLog`] in one file.
 #[derive(Debug)]
@@ -192,13 +193,27 @@ fn is_prepared(txn: &ReadTransaction) -> Result<bool, LeafLogError> {
 }
 
 /// Makes the tables of a new database.
-fn prepare(file: &File) -> Result<(), LeafLogError> {
+pub(super) fn prepare(file: &File) -> Result<(), LeafLogError> {
     commit(file, &|txn: &WriteTransaction| {
         txn.open_table(SESSIONS)?;
         txn.open_table(LEAVES)?;
         txn.open_table(META)?.insert(META_FORMAT, FORMAT)?;
         Ok(())
     })
+}
+
+/// Moves what is stored in the log in `data_dir` together; returns the bytes that the file had and has. No servicer may run on it.
+///
+/// # Errors
+/// [`LeafLogError::InUse`] while one does.
+pub fn compact(data_dir: &Path) -> Result<(u64, u64), LeafLogError> {
+    let path = file(data_dir);
+    let before = std::fs::metadata(&path)?.len();
+    let log = File::on(portico_disk::lock(&path).map_err(opening)?, CACHE_BYTES).map_err(opening)?;
+    check_format(&log.begin_read().map_err(store)?)?;
+    log.compact().map_err(store)?;
+    drop(log);
+    Ok((before, std::fs::metadata(&path)?.len()))
 }
 
 /// Refuses a file of another format.
@@ -218,7 +233,7 @@ pub(super) fn check_format(txn: &ReadTransaction) -> Result<(), LeafLogError> {
     }
 }
 
-fn commit(
+pub(super) fn commit(
     file: &File,
     change: &impl Fn(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), LeafLogError> {
@@ -228,7 +243,7 @@ fn commit(
     }
 }
 
-fn store(error: impl Into<redb::Error>) -> LeafLogError {
+pub(super) fn store(error: impl Into<redb::Error>) -> LeafLogError {
     LeafLogError::Store(Box::new(error.into()))
 }
 
@@ -385,6 +400,10 @@ impl LeafLog for RedbLog {
         })
     }
 
+    fn visit(&self, take: TakeRecord<'_>) -> Result<(), LeafLogError> {
+        self.read(|txn| visit(txn, take))
+    }
+
     fn usage(&self) -> Usage {
         let folder = self.folder.as_ref();
         let kept = folder.is_some_and(|folder| folder.reserve.is_kept());
@@ -402,6 +421,6 @@ fn stored_bytes(value: usize) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX).saturating_add(16)
 }
 
-fn encoded(index: u64, record: &SessionRecord) -> Result<Vec<u8>, LeafLogError> {
+pub(super) fn encoded(index: u64, record: &SessionRecord) -> Result<Vec<u8>, LeafLogError> {
     serde_json::to_vec(record).map_err(|error| LeafLogError::Record(index, error))
 }

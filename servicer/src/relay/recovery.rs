@@ -20,7 +20,8 @@ pub(crate) fn restore(log: &dyn LeafLog) -> Result<Arc<SessionTrees>, LeafLogErr
             tree.load_leaves(|visit| log.scan(index, visit))?;
         }
         let mut record = tree.record();
-        let in_doubt = !record.stage.is_final() && !root_matches(&tree, &record);
+        let may_need_proof = !matches!(record.stage, Stage::ProofNotRequired | Stage::ProofOnChain);
+        let in_doubt = !record.stage.is_final() && may_need_proof && !root_matches(&tree, &record);
         if in_doubt && record.stage == Stage::Sealed && record.claim.attempts == 0 {
             tracing::error!(session = record.session_id, supplier = %record.supplier, "leaves do not give the sealed root: it is sealed anew");
             record.seal = None;

@@ -8,7 +8,9 @@ use portico_protocol::relay::MinedRelay;
 use redb::StorageBackend;
 
 use super::*;
-use crate::leaf_log::{DiskState, FILE_NAME, LeafLogError, LeafReader, NewLeaf, Usage, VisitLeaf};
+use crate::leaf_log::{
+    DiskState, FILE_NAME, LeafLogError, LeafReader, NewLeaf, TakeRecord, Usage, VisitLeaf,
+};
 use crate::session::record::SessionRecord;
 
 /// A real log that fails to append when told to.
@@ -50,6 +52,10 @@ impl LeafLog for FailingLog {
             true => Err(LeafLogError::Io(std::io::ErrorKind::StorageFull.into())),
             false => self.inner.probe(),
         }
+    }
+
+    fn visit(&self, take: TakeRecord<'_>) -> Result<(), LeafLogError> {
+        self.inner.visit(take)
     }
 
     fn usage(&self) -> Usage {

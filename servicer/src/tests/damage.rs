@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use portico_protocol::{Height, Upokt};
 
 use super::*;
-use crate::leaf_log::{DiskState, LeafLogError, NewLeaf, Usage, VisitLeaf};
+use crate::leaf_log::{DiskState, LeafLogError, NewLeaf, TakeRecord, Usage, VisitLeaf};
 use crate::session::record::SessionRecord;
 use crate::{Gaps, Stage};
 
@@ -74,6 +74,9 @@ impl LeafLog for BadDisk {
     }
     fn probe(&self) -> Result<(), LeafLogError> {
         self.log.probe()
+    }
+    fn visit(&self, take: TakeRecord<'_>) -> Result<(), LeafLogError> {
+        self.log.visit(take)
     }
     fn usage(&self) -> Usage {
         self.log.usage()

@@ -15,6 +15,7 @@ mod refusals;
 mod relays;
 mod settle;
 mod standing;
+mod store;
 mod vectors;
 mod websockets;
 
