@@ -133,6 +133,24 @@ fn a_key_that_is_not_its_certificates_is_told() {
     }
 }
 
+/// What operators have; see `testdata/config-1/README.md`.
+#[test]
+fn configurations_of_the_first_release_are_taken() {
+    let folder = folder();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/config-1");
+    std::fs::create_dir(folder.path().join("keys")).unwrap();
+    for key in ["gateway", "application", "supplier", "validator"] {
+        let made = portico(folder.path(), &["keys", "generate", &format!("keys/{key}.hex")]);
+        assert!(made.status.success(), "{}", error(&made));
+    }
+    for role in ["gateway", "servicer", "node"] {
+        let file = format!("{role}.yaml");
+        std::fs::copy(Path::new(data).join(&file), folder.path().join(&file)).unwrap();
+        let checked = portico(folder.path(), &["config", "check", &file]);
+        assert!(checked.status.success(), "{file}: {}", error(&checked));
+    }
+}
+
 #[test]
 fn the_schema_of_each_role_is_json() {
     for role in ["gateway", "servicer", "node"] {
