@@ -49,6 +49,7 @@ use std::alloc::System as Allocator;
 static ALLOCATOR: portico_alloc::Counting<Allocator> = portico_alloc::Counting(Allocator);
 
 fn main() -> ExitCode {
+    portico_alloc::return_large_blocks();
     let cli = args::Cli::parse();
     logs::start(&cli.global, cli.command.quiet_by_default());
     match run(cli.command) {

@@ -42,6 +42,22 @@ fn count() {
     stripe.store(stripe.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
+/// Size in bytes from which on a block of glibc's allocator is a mapping of its own.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE: i32 = 1 << 20;
+
+/// Lets the system's allocator hand large blocks back to the system as soon as they are freed; other allocators than glibc's do so by themselves.
+///
+/// glibc puts up its own bound to 32 MiB when it sees large blocks come and go, and keeps what was freed between smaller blocks: a process that
+/// held 128 MiB of answers at a time grew to more than 500.
+pub fn return_large_blocks() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `mallopt` sets a number under the allocator's own lock; a number that it refuses changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+}
+
 /// Counts the allocations of `A`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counting<A>(pub A);

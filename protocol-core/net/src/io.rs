@@ -22,6 +22,8 @@ pub(crate) type Left = Arc<Mutex<Option<TcpStream>>>;
 #[derive(Debug)]
 pub(crate) struct Watched {
     socket: Option<Socket>,
+    /// What was read from the socket already, and is read from here first.
+    before: Vec<u8>,
     activity: Arc<Activity>,
     blocked: bool,
     errors: ErrorBody,
@@ -35,6 +37,7 @@ pub(crate) struct Watched {
 impl Watched {
     pub(crate) fn new(
         socket: Socket,
+        before: Vec<u8>,
         activity: Arc<Activity>,
         errors: ErrorBody,
         left: Left,
@@ -42,6 +45,7 @@ impl Watched {
     ) -> Self {
         Self {
             socket: Some(socket),
+            before,
             activity,
             blocked: false,
             errors,
@@ -160,6 +164,12 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.before.is_empty() {
+            let count = self.before.len().min(buffer.remaining());
+            buffer.put_slice(&self.before[..count]);
+            self.before.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(self.socket()?.poll_read(cx, buffer))?;
         let count = buffer.filled().len().saturating_sub(before);

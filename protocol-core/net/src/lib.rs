@@ -24,6 +24,7 @@ mod body;
 pub mod budget;
 mod dial;
 mod gate;
+mod head;
 mod io;
 mod limits;
 mod linger;

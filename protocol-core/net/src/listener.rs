@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::activity::{Activity, Cut};
 use crate::body::Budget;
 use crate::gate::{Gate, Place};
+use crate::head;
 use crate::io::{Left, Watched};
 use crate::limits::{HTTP2_WINDOW, Limits};
 use crate::linger;
@@ -219,10 +220,18 @@ impl Connection {
                 }
             }
         };
+        let mut socket = socket;
+        let head = tokio::select! {
+            head = head::first(&mut socket, &activity) => head,
+            cut = activity.over(limits) => return tell(&shared, peer, cut),
+            () = stop.cancelled() => return,
+        };
+        let Ok(head) = head else { return };
         let (left, place) = (Left::default(), Arc::clone(&self.place));
         let cut = {
             let io = Watched::new(
                 socket,
+                head,
                 Arc::clone(&activity),
                 shared.errors,
                 Arc::clone(&left),
