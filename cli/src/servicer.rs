@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod key_lock;
 mod ledger;
+mod reload;
 mod source;
 mod store;
 mod why;
@@ -15,9 +16,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use portico_client::Blocks as _;
+use portico_config::load;
 use portico_config::servicer::ServicerConfig;
-use portico_config::{Secret, load};
-use portico_protocol::Address;
 use portico_servicer::Servicer;
 
 use crate::chain::{RoleChainArgs, reached};
@@ -52,6 +52,11 @@ enum ServicerCommand {
     Check(check::CheckArgs),
     /// Check, copy, repair or compact what a servicer keeps on disk
     Store(store::StoreArgs),
+    /// Put another configuration in place while the servicer runs: keys and services
+    ///
+    /// The servicer reads its file again, says what differs, and changes all of it or nothing. SIGHUP (systemctl reload) does the same as
+    /// apply, and logs what changed. A key that the file names no more claims and proves what it served, and is let go of afterwards.
+    Reload(reload::ReloadArgs),
 }
 
 impl ServicerArgs {
@@ -66,6 +71,7 @@ impl ServicerArgs {
             Some(ServicerCommand::Ledger(args)) => args.run().await,
             Some(ServicerCommand::Check(args)) => args.run().await,
             Some(ServicerCommand::Store(args)) => args.run().await,
+            Some(ServicerCommand::Reload(args)) => args.run().await.map(|()| ExitCode::SUCCESS),
             None => self.serve().await.map(|()| ExitCode::SUCCESS),
         }
     }
@@ -74,29 +80,23 @@ impl ServicerArgs {
         let file = self.config.context("a servicer needs --config FILE")?;
         let config: ServicerConfig = load(&file)?;
         open_files::raise(config.listener.max_connections);
-        let _locks = match config.lock_keys {
-            true => Some(key_lock::KeyLocks::take(suppliers(&config)?)?),
-            false => None,
-        };
+        let source = reload::ConfigFile::new(&file, &config)?;
         let chain = self.chain.or(&config.chain).follow()?;
         let followed = Arc::clone(&chain);
         let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
         let open = || Servicer::open(config, chain, registry);
         let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?;
         tracing::info!(address = %servicer.local_addr(), "servicer listens");
+        let handle = servicer.handle();
+        handle.reload_from(Box::new(source));
         let mut parts = Parts::new();
+        parts.start("reload on SIGHUP", reload::hang_ups(handle, parts.stop()));
         parts.start("servicer", servicer.run(parts.stop()));
         parts.start("look at the chain", reached(followed, parts.stop()));
         parts.start("watch on the chain", head_age::watch(head, parts.stop()));
         parts.start("signal handler", signals(parts.stop()));
         parts.finish().await
     }
-}
-
-/// Operator addresses of the configured keys.
-fn suppliers(config: &ServicerConfig) -> Result<Vec<Address>> {
-    let address = |secret: &Secret| Ok(secret.signing_key().context("a supplier's key")?.address());
-    config.suppliers.iter().map(address).collect()
 }
 
 #[cfg(test)]

@@ -52,6 +52,13 @@ pub struct ServicerConfig {
     /// More operator keys: files of 64 hexadecimal characters, key files of the HA relay miner, or folders of them. They are added to
     /// `suppliers`.
     pub key_files: Vec<KeyFile>,
+    /// Keys of suppliers that are on their way out, as in `key_files`: no relay is served for them any more, and what they served is claimed
+    /// and proved. A key may be deleted once `portico servicer ledger` shows nothing of it that is not settled.
+    pub draining_key_files: Vec<KeyFile>,
+    /// The keys of `draining_key_files`.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub draining: Vec<Secret>,
     /// Services by id; at least one.
     #[schemars(with = "BTreeMap<String, ServiceConfig>")]
     pub services: BTreeMap<ServiceId, ServiceConfig>,
@@ -83,6 +90,8 @@ impl Default for ServicerConfig {
             data_dir: PathBuf::from("servicer-data"),
             suppliers: Vec::new(),
             key_files: Vec::new(),
+            draining_key_files: Vec::new(),
+            draining: Vec::new(),
             services: BTreeMap::new(),
             meter: MeterConfig::default(),
             tx: TxConfig::default(),
@@ -97,7 +106,7 @@ impl Default for ServicerConfig {
 }
 
 /// One service and the nodes behind it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceConfig {
     /// The node or nodes that answer JSON-RPC, and every other type that has no entry in `rpc_types`.
@@ -180,7 +189,7 @@ pub enum Durability {
 
 /// Simulated relays: requests that the servicer signs to itself and sends through signature check, backend and signing, without leaf and
 /// budget.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimulationConfig {
     /// Whether `/ready` depends on them. Default false. Services need a `health.check`, which says what is asked.
@@ -220,7 +229,7 @@ impl SimulationConfig {
 }
 
 /// Configuration of the relay meter.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MeterConfig {
     /// Whether relays are counted against the application's stake. Default true.
@@ -239,7 +248,7 @@ impl Default for MeterConfig {
 }
 
 /// Configuration of claim and proof transactions.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TxConfig {
     /// Gas limit of each transaction; 0 (the default) simulates it and takes 1.7 times the result.
@@ -271,7 +280,7 @@ impl Default for TxConfig {
 }
 
 /// Bounds. What happens when one is reached is a decision: a relay is refused before its backend is asked.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// Relays in progress at a time, each with a reserved place in the leaf writer's queue. Default 1024.
@@ -371,6 +380,14 @@ impl Config for ServicerConfig {
         self.chain.validate(faults);
         self.listener.validate(faults);
         usable::keys("suppliers", &self.suppliers, faults);
+        usable::keys("draining_key_files", &self.draining, faults);
+        if self.draining.iter().any(|key| self.suppliers.contains(key)) {
+            faults.add(
+                "draining_key_files",
+                "holds a key that `suppliers` or `key_files` has too: a supplier either serves or drains"
+                    .to_owned(),
+            );
+        }
         usable::folder("data_dir", &self.data_dir, faults);
         if let Some(tls) = &self.tls {
             tls.validate("tls", faults);
@@ -386,6 +403,9 @@ impl Config for ServicerConfig {
     fn take_secrets(&mut self, environment: &Environment<'_>) {
         for file in &mut self.key_files {
             self.suppliers.append(&mut file.take());
+        }
+        for file in &mut self.draining_key_files {
+            self.draining.append(&mut file.take());
         }
         if let Some(keys) = environment.secrets("PORTICO_SUPPLIER_KEYS") {
             self.suppliers = keys;

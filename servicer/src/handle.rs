@@ -1,6 +1,5 @@
 //! A look into a running servicer.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use portico_client::Blocks;
@@ -8,12 +7,13 @@ use portico_protocol::{Address, Height, ServiceId};
 use portico_smst::Path;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::Backends;
 use crate::leaf_log::{Leaf, LeafLog, LeafLogError, backup};
+use crate::lifecycle::plan::near_its_close;
 use crate::readiness::{Observed, Progress, Readiness};
-use crate::relay::served::ServedService;
+use crate::relay::served::{ServedService, Serving};
 use crate::relay::simulation::Simulated;
 use crate::relay::writer::Writer;
+use crate::reload::{self, ConfigSource, ReloadAction, ReloadError, ReloadPlan, Reloader};
 use crate::session::ledger::LedgerRow;
 use crate::session::tree::{SessionTree, SessionTrees};
 use crate::session::unpaid::{RecentUnpaid, UnpaidRelay};
@@ -31,9 +31,8 @@ pub struct ServicerHandle {
     pub(crate) writer: Weak<Writer>,
     pub(crate) simulated: Arc<Simulated>,
     pub(crate) standings: Arc<Standings>,
-    /// How many are configured.
-    pub(crate) suppliers: usize,
-    pub(crate) services: Arc<BTreeMap<ServiceId, Arc<ServedService>>>,
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) reloader: Arc<Reloader>,
 }
 
 /// What is known of one relay.
@@ -174,20 +173,52 @@ impl ServicerHandle {
             },
             writer_fill: writer.as_ref().map_or(0.0, |writer| writer.fill()),
             unsealed_overdue: self.trees.oldest_unsealed_overdue(self.progress.height()),
-            outages: self.outages().chain(self.simulated.faults()).collect(),
-            nobody_earns: self.standings.nobody_earns(self.suppliers),
+            near_deadlines: self.near_deadlines(),
+            outages: self.outages(),
+            nobody_earns: self.standings.nobody_earns(self.serving.now().keys.len()),
             warnings: self.standings.warnings(),
         })
     }
 
-    fn outages(&self) -> impl Iterator<Item = String> {
-        self.services
-            .values()
-            .filter_map(|service| service.backends.outage())
+    fn near_deadlines(&self) -> usize {
+        let head = self.progress.planned_height();
+        let trees = self.trees.all();
+        let near = trees
+            .iter()
+            .filter(|tree| near_its_close(&tree.record(), head).is_some());
+        near.count()
     }
 
-    /// The backends of a service; `None` when it is not configured.
-    pub(crate) fn backends(&self, service: &ServiceId) -> Option<&Backends> {
-        self.services.get(service).map(|service| &service.backends)
+    /// What is wrong with keys, nodes and simulated relays, in words.
+    fn outages(&self) -> Vec<String> {
+        let served = self.serving.now();
+        let nodes = served
+            .services
+            .values()
+            .filter_map(|service| service.backends.outage());
+        let keys = reload::missing_keys(&self.serving, &self.trees);
+        keys.into_iter()
+            .chain(nodes)
+            .chain(self.simulated.faults())
+            .collect()
+    }
+
+    /// A service of the configuration; `None` when it is not configured.
+    pub(crate) fn service(&self, service: &ServiceId) -> Option<Arc<ServedService>> {
+        self.serving.now().services.get(service).cloned()
+    }
+
+    /// Says where [`Self::reload`] reads the configuration from; only the first call counts.
+    pub fn reload_from(&self, source: Box<dyn ConfigSource>) {
+        self.reloader.read_from(source);
+    }
+
+    /// Reads the configuration anew, and plans, applies or undoes what differs. Relays in progress end with what they began with. Blocks while
+    /// it reads files.
+    ///
+    /// # Errors
+    /// See [`ReloadError`]; nothing is changed then.
+    pub fn reload(&self, action: ReloadAction) -> Result<ReloadPlan, ReloadError> {
+        self.reloader.reload(action)
     }
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::lifecycle::plan::ALARM_BLOCKS;
+
 /// Time without a processed block after which the servicer is not ready.
 const MAX_BLOCK_AGE: Duration = Duration::from_secs(120);
 /// Share of the leaf writer's queue above which the servicer is not ready.
@@ -35,6 +37,8 @@ pub(crate) struct Observed {
     pub(crate) unrecordable: Option<String>,
     pub(crate) writer_fill: f64,
     pub(crate) unsealed_overdue: bool,
+    /// Claims and proofs that are not on chain although their windows are about to close.
+    pub(crate) near_deadlines: usize,
     /// Services without a healthy node, in words.
     pub(crate) outages: Vec<String>,
     /// No supplier can earn.
@@ -69,6 +73,11 @@ impl Progress {
     /// The block at `height` is the newest; its work begins.
     pub(crate) fn planned(&self, height: Height) {
         self.planned.send_replace(Some((height, Instant::now())));
+    }
+
+    /// Newest block that was planned for; 0 before the first.
+    pub(crate) fn planned_height(&self) -> Height {
+        self.planned.borrow().map_or(Height(0), |(height, _)| height)
     }
 
     /// Newest block whose work is done; 0 before the first.
@@ -110,6 +119,12 @@ impl Progress {
             "a session is not sealed although its claim window closed",
         );
         unless(!observed.nobody_earns, "no supplier can earn: see warnings");
+        let (count, blocks) = (observed.near_deadlines, ALARM_BLOCKS);
+        let late = match count {
+            1 => "1 claim or proof is not on chain, and its window closes".to_owned(),
+            _ => format!("{count} claims and proofs are not on chain, and their windows close"),
+        };
+        unless(count == 0, &format!("{late} within {blocks} blocks"));
         reasons.extend(observed.outages.iter().cloned());
         Readiness {
             ready: reasons.is_empty(),

@@ -12,7 +12,7 @@ use portico_config::servicer::{ServiceConfig, ServicerConfig};
 use portico_net::budget::Budgets;
 use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
-use portico_protocol::{Address, ServiceId, SigningKey};
+use portico_protocol::{Address, ServiceId};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
@@ -34,11 +34,12 @@ use crate::relay::admittance::Admittance;
 use crate::relay::recorder::Recorder;
 use crate::relay::recovery::restore;
 use crate::relay::serve::Relays;
-use crate::relay::served::{Served, ServedService};
+use crate::relay::served::{HeldKey, KeyState, Served, ServedService, Serving};
 use crate::relay::simulation::{Simulated, Simulation};
 use crate::relay::sockets::Sockets;
 use crate::relay::verify::Verifier;
 use crate::relay::writer::Writer;
+use crate::reload::{self, Reloader};
 use crate::session::ledger::LedgerRow;
 use crate::session::lookup::{Rules, Sessions};
 use crate::session::unpaid::RecentUnpaid;
@@ -91,7 +92,7 @@ impl Servicer {
         log: Arc<dyn LeafLog>,
     ) -> Result<Self, ServicerError> {
         check(&config)?;
-        let keys = keys(&config)?;
+        let keys = supplier_keys(&config)?;
         let client = backend::client().map_err(|error| setup("the backend client", error))?;
         let buffers = Budgets::of_all(config.limits.max_buffered_bytes);
         let backend_metrics = BackendMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
@@ -101,7 +102,11 @@ impl Servicer {
             metrics: backend_metrics,
             max_in_flight: service_share(&config),
         };
-        let services = services(&config, &shared)?;
+        let served = Served {
+            services: services(&config, &shared)?,
+            keys,
+        };
+        let serving = Arc::new(Serving::new(served));
         let connections = ListenerMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
         let listening = |name, key, address| listening(name, key, address, &config, &connections);
         let (listener, local_addr) = listening("relays", "listen", config.listen)?;
@@ -124,7 +129,7 @@ impl Servicer {
         .map_err(|error| setup("the leaf writer", error))?;
         let writer = Arc::new(writer);
         let rules = Rules {
-            ours: keys.keys().copied().collect(),
+            serving: Arc::clone(&serving),
             max_sessions: config.limits.max_sessions,
             metered: config.meter.enabled,
         };
@@ -144,14 +149,10 @@ impl Servicer {
             Arc::clone(&recent),
             config.meter.over_servicing,
         );
-        let served = Served {
-            keys: keys.clone(),
-            services: services.clone(),
-        };
         let standings = Arc::new(Standings::default());
         let relays = Arc::new(Relays {
             standings: Arc::clone(&standings),
-            served,
+            serving: Arc::clone(&serving),
             admittance: Admittance::new(config.limits.max_in_flight),
             replays: Arc::default(),
             verifier: Verifier::new(verify_threads(&config)),
@@ -163,15 +164,13 @@ impl Servicer {
         let followed: Arc<dyn Blocks> = Arc::clone(&chain) as _;
         let submitter = Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics));
         let submitter = Arc::new(submitter);
-        let suppliers = keys.len();
         let watch = Watch {
             chain: Arc::clone(&chain),
             trees: Arc::clone(&trees),
             submitter: Arc::clone(&submitter),
             standings: Arc::clone(&standings),
             metrics: Arc::clone(&metrics),
-            suppliers: keys.keys().copied().collect(),
-            services: services.keys().cloned().collect(),
+            serving: Arc::clone(&serving),
         };
         let work = Work {
             submitter,
@@ -179,7 +178,7 @@ impl Servicer {
             trees: Arc::clone(&trees),
             log: Arc::clone(&log),
             writer: Arc::clone(&writer),
-            keys,
+            serving: Arc::clone(&serving),
             metrics,
             asked: Asked::default(),
         };
@@ -191,18 +190,22 @@ impl Servicer {
         let simulated =
             Simulated::new(&config.simulation, &registry).map_err(|error| setup("metrics", error))?;
         let simulated = Arc::new(simulated);
+        let reloader = Reloader::new(config.clone(), Arc::clone(&serving), shared, Arc::clone(&trees));
         let handle = ServicerHandle {
             chain: followed,
             simulated: Arc::clone(&simulated),
             standings,
-            suppliers,
             trees,
             log,
             progress,
             recent,
             writer: Arc::downgrade(&writer),
-            services: Arc::new(services),
+            reloader: Arc::new(reloader),
+            serving,
         };
+        for missing in reload::missing_keys(&handle.serving, &handle.trees) {
+            tracing::error!("{missing}");
+        }
         let admin_listener = admin_listener.map(|(listener, _)| listener);
         Ok(Self {
             handle,
@@ -242,8 +245,7 @@ impl Servicer {
     /// # Errors
     /// When an endpoint fails for good.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServicerError> {
-        let served = Arc::clone(&self.handle.services);
-        let checks = Backends::check(served.values().map(|service| &service.backends), &stop);
+        let checks = reload::check_nodes(Arc::clone(&self.handle.serving), stop.clone());
         let simulation = simulation(&self.config, &self.relays, &self.handle.simulated)?;
         let simulating = async {
             if let Some(simulation) = simulation {
@@ -312,36 +314,49 @@ fn check(config: &ServicerConfig) -> Result<(), ServicerError> {
     }
 }
 
-fn keys(config: &ServicerConfig) -> Result<BTreeMap<Address, Arc<SigningKey>>, ServicerError> {
-    let read = |(index, secret): (usize, &portico_config::Secret)| {
-        let key = secret
-            .signing_key()
-            .map_err(|source| ServicerError::Key { index, source })?;
-        Ok((key.address(), Arc::new(key)))
-    };
-    config.suppliers.iter().enumerate().map(read).collect()
+/// Keys of all suppliers that the configuration names.
+pub(crate) fn supplier_keys(config: &ServicerConfig) -> Result<BTreeMap<Address, HeldKey>, ServicerError> {
+    let mut keys = BTreeMap::new();
+    for (list, state) in [
+        (&config.suppliers, KeyState::Active),
+        (&config.draining, KeyState::Draining),
+    ] {
+        for (index, secret) in list.iter().enumerate() {
+            let key = secret.signing_key();
+            let key = Arc::new(key.map_err(|source| ServicerError::Key { index, source })?);
+            keys.entry(key.address()).or_insert(HeldKey { key, state });
+        }
+    }
+    Ok(keys)
 }
 
 fn services(
     config: &ServicerConfig,
     shared: &backend::Shared,
 ) -> Result<BTreeMap<ServiceId, Arc<ServedService>>, ServicerError> {
-    let read = |(id, service): (&ServiceId, &ServiceConfig)| {
-        let backends = Backends::new(id, service, shared)
-            .map_err(|(key, what)| ServicerError::Config(vec![(format!("services.{id}.{key}"), what)]))?;
-        let served = ServedService {
-            backends,
-            durability: service.durability,
-            max_request_bytes: service.max_request_bytes,
-            max_response_bytes: service.max_response_bytes,
-        };
-        Ok((id.clone(), Arc::new(served)))
-    };
-    config.services.iter().map(read).collect()
+    let made = config.services.iter();
+    made.map(|(id, config)| Ok((id.clone(), service(id, config, shared)?)))
+        .collect()
+}
+
+/// A service as the configuration describes it.
+pub(crate) fn service(
+    id: &ServiceId,
+    config: &ServiceConfig,
+    shared: &backend::Shared,
+) -> Result<Arc<ServedService>, ServicerError> {
+    let backends = Backends::new(id, config, shared)
+        .map_err(|(key, what)| ServicerError::Config(vec![(format!("services.{id}.{key}"), what)]))?;
+    Ok(Arc::new(ServedService {
+        backends,
+        durability: config.durability,
+        max_request_bytes: config.max_request_bytes,
+        max_response_bytes: config.max_response_bytes,
+    }))
 }
 
 /// Relays in progress of a service without a bound of its own: one of several leaves a quarter of all to the others.
-fn service_share(config: &ServicerConfig) -> usize {
+pub(crate) fn service_share(config: &ServicerConfig) -> usize {
     let all = config.limits.max_in_flight;
     match config.services.len() {
         0 | 1 => all,

@@ -5,6 +5,7 @@
 //! ends with its process, so a file that was left behind locks nothing. Other users' files are only read: nothing is written to them, and what
 //! is not a plain file is passed over. What another machine does is seen on chain: `docs/servicer.md`.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,23 +17,27 @@ use portico_protocol::Address;
 const MAX_TEXT: u64 = 128;
 
 /// Locks of the suppliers' keys, until it is dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct KeyLocks {
-    _files: Vec<File>,
+    files: BTreeMap<Address, Vec<File>>,
 }
 
 impl KeyLocks {
-    /// Locks these suppliers' keys; errs when another process has one of them. Where no file can be made, that is only told.
-    pub(super) fn take(suppliers: impl IntoIterator<Item = Address>) -> Result<Self> {
+    /// Locks these suppliers' keys, beside those that are locked already; errs when another process has one of them, and locks none then.
+    /// Where no file can be made, that is only told.
+    pub(super) fn take(&mut self, suppliers: impl IntoIterator<Item = Address>) -> Result<()> {
         // A service manager may give a process folders of its own in place of one of them.
-        Self::take_in(&[PathBuf::from("/run/lock"), std::env::temp_dir()], suppliers)
+        self.take_in(&[PathBuf::from("/run/lock"), std::env::temp_dir()], suppliers)
     }
 
-    fn take_in(folders: &[PathBuf], suppliers: impl IntoIterator<Item = Address>) -> Result<Self> {
-        let mut files = Vec::new();
+    fn take_in(&mut self, folders: &[PathBuf], suppliers: impl IntoIterator<Item = Address>) -> Result<()> {
+        let mut taken = BTreeMap::new();
         let mut unseen = 0_usize;
         for supplier in suppliers {
-            let before = files.len();
+            if self.files.contains_key(&supplier) {
+                continue;
+            }
+            let mut files = Vec::new();
             for folder in folders {
                 let path = folder.join(format!("portico-supplier-{supplier}.lock"));
                 match lock(&path) {
@@ -45,7 +50,8 @@ impl KeyLocks {
                     Err(error) => tracing::debug!(%error, file = %path.display(), "no lock file"),
                 }
             }
-            unseen += usize::from(files.len() == before);
+            unseen += usize::from(files.is_empty());
+            taken.insert(supplier, files);
         }
         if unseen > 0 {
             // As in a container with a read-only root, which would not see other containers either.
@@ -55,7 +61,8 @@ impl KeyLocks {
                 "whether another process uses a supplier's key cannot be seen: no lock file can be made"
             );
         }
-        Ok(Self { _files: files })
+        self.files.append(&mut taken);
+        Ok(())
     }
 }
 
@@ -207,12 +214,18 @@ mod tests {
         folder.join(format!("portico-supplier-{}.lock", supplier(n)))
     }
 
+    fn taken(folders: &[PathBuf], suppliers: impl IntoIterator<Item = Address>) -> Result<KeyLocks> {
+        let mut locks = KeyLocks::default();
+        locks.take_in(folders, suppliers)?;
+        Ok(locks)
+    }
+
     #[test]
     fn a_key_is_one_processes_until_that_ends() {
         let folder = tempfile::tempdir().unwrap();
         let folders = [folder.path().to_owned()];
-        let first = KeyLocks::take_in(&folders, [supplier(1), supplier(2)]).unwrap();
-        let refused = KeyLocks::take_in(&folders, [supplier(3), supplier(2)])
+        let first = taken(&folders, [supplier(1), supplier(2)]).unwrap();
+        let refused = taken(&folders, [supplier(3), supplier(2)])
             .unwrap_err()
             .to_string();
         assert!(refused.contains(&supplier(2).to_string()), "{refused}");
@@ -220,9 +233,9 @@ mod tests {
             refused.contains(&format!("process {} (", std::process::id())),
             "{refused}"
         );
-        let other = KeyLocks::take_in(&folders, [supplier(3)]).unwrap();
+        let other = taken(&folders, [supplier(3)]).unwrap();
         drop(first);
-        KeyLocks::take_in(&folders, [supplier(1), supplier(2)]).unwrap();
+        taken(&folders, [supplier(1), supplier(2)]).unwrap();
         drop(other);
     }
 
@@ -230,7 +243,7 @@ mod tests {
     fn a_file_that_was_left_behind_locks_nothing_and_is_told_anew() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(file(folder.path(), 1), "4000000000").unwrap();
-        let _held = KeyLocks::take_in(&[folder.path().to_owned()], [supplier(1)]).unwrap();
+        let _held = taken(&[folder.path().to_owned()], [supplier(1)]).unwrap();
         let text = std::fs::read_to_string(file(folder.path(), 1)).unwrap();
         assert_eq!(text, std::process::id().to_string());
         assert_eq!(
@@ -242,7 +255,7 @@ mod tests {
     #[test]
     fn others_can_open_the_file_and_nobody_else_can_write_it() {
         let folder = tempfile::tempdir().unwrap();
-        let _held = KeyLocks::take_in(&[folder.path().to_owned()], [supplier(1)]).unwrap();
+        let _held = taken(&[folder.path().to_owned()], [supplier(1)]).unwrap();
         let mode = std::fs::metadata(file(folder.path(), 1))
             .unwrap()
             .permissions()
@@ -268,8 +281,8 @@ mod tests {
         )
         .unwrap();
         let folders = [folder.path().to_owned(), folder.path().join("missing")];
-        let locks = KeyLocks::take_in(&folders, (1..=3).map(supplier)).unwrap();
-        assert!(locks._files.is_empty());
+        let locks = taken(&folders, (1..=3).map(supplier)).unwrap();
+        assert!(locks.files.values().all(Vec::is_empty));
         assert_eq!(std::fs::read_to_string(target).unwrap(), "untouched");
     }
 }

@@ -20,7 +20,7 @@ const MAX_NAME: usize = 40;
 pub const DEFAULT_CLASS: &str = "default";
 
 /// The nodes that answer relays of an RPC type: either `url` for one node, or `nodes` for several.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackendConfig {
     /// `http://` or `https://` URL of the only node; its path is put before, its query parameters are added to those of the request. Below
@@ -49,7 +49,7 @@ pub struct BackendConfig {
 }
 
 /// One of several nodes.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeConfig {
     /// URL, as `backend.url`.
@@ -67,7 +67,7 @@ pub struct NodeConfig {
 }
 
 /// How nodes are checked.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthConfig {
     /// What a node is asked. Default `none`.
@@ -154,7 +154,7 @@ impl Default for BreakerConfig {
 }
 
 /// Methods with bounds of their own.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MethodClass {
     /// JSON-RPC methods, or paths (beginning with `/`) of other requests: whole, or beginnings with a `*` behind. At least one.
@@ -166,7 +166,7 @@ pub struct MethodClass {
 }
 
 /// User name and password of a backend.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
     /// User name.

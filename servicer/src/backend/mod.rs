@@ -190,6 +190,16 @@ pub(crate) struct Shared {
     pub(crate) max_in_flight: usize,
 }
 
+impl Shared {
+    /// The same, with another bound for services that have none of their own.
+    pub(crate) fn with_share(&self, max_in_flight: usize) -> Self {
+        Self {
+            max_in_flight,
+            ..self.clone()
+        }
+    }
+}
+
 impl Backends {
     /// Reads URLs and headers; errs with (key below the service, message).
     pub(crate) fn new(

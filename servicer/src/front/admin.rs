@@ -1,17 +1,17 @@
-//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger`, `/relays/HASH`, `/leaves` and `/backup`.
+//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger`, `/relays/HASH`, `/leaves` and `/backup`, `POST /reload`.
 //!
 //! | path | on `listen` | on `admin_listen` |
 //! |---|---|---|
 //! | `/health`, `/ready`, `/ready/SERVICE` | always: load balancers ask where the relays go | yes |
 //! | `/metrics` | unless `admin_listen` is configured | yes |
-//! | `/ledger`, `/relays/HASH`, `/leaves`, `/backup` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
+//! | `/ledger`, `/relays/HASH`, `/leaves`, `/backup`, `POST /reload` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -23,12 +23,20 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::backend::Backends;
 use crate::handle::ServicerHandle;
+use crate::reload::ReloadAction;
 use crate::session::ledger::LedgerTotals;
 
 /// Backups that are handed over at a time: each keeps old pages of the log's file from being used again.
 const MAX_BACKUPS: usize = 1;
 /// Chunks of a backup, of some 64 KiB, that wait to be sent.
 const WAITING_CHUNKS: usize = 4;
+
+/// Body of `/reload`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reload {
+    action: ReloadAction,
+}
 
 /// State of these endpoints.
 #[derive(Clone)]
@@ -69,13 +77,14 @@ pub(crate) fn metrics_only(admin: &Admin) -> Router {
         .with_state(Arc::new(admin.clone()))
 }
 
-/// `/ledger`, `/relays/HASH`, `/leaves` and `/backup`.
+/// `/ledger`, `/relays/HASH`, `/leaves`, `/backup` and `/reload`.
 pub(crate) fn ledger_and_leaves(admin: &Admin) -> Router {
     let routes = Router::new()
         .route("/ledger", get(ledger))
         .route("/relays/{hash}", get(relay))
         .route("/leaves", get(leaves))
-        .route("/backup", get(backup));
+        .route("/backup", get(backup))
+        .route("/reload", post(reload));
     routes.with_state(Arc::new(admin.clone()))
 }
 
@@ -104,7 +113,8 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 /// As the HA relay miner answers, without URLs of nodes: those are the operator's.
 async fn service_ready(State(admin): State<Arc<Admin>>, Path(service): Path<String>) -> Response {
     let id = service.parse().ok();
-    let backends = id.as_ref().and_then(|id| admin.handle.backends(id));
+    let found = id.as_ref().and_then(|id| admin.handle.service(id));
+    let backends = found.as_ref().map(|service| &service.backends);
     let (status, error) = match backends.map(Backends::outage) {
         None => (StatusCode::NOT_FOUND, Some("unknown service".to_owned())),
         Some(None) => (StatusCode::OK, None),
@@ -132,6 +142,25 @@ async fn ledger(State(admin): State<Arc<Admin>>) -> Response {
     let rows = admin.handle.ledger();
     let totals = LedgerTotals::of(&rows);
     Json(serde_json::json!({ "totals": totals, "sessions": rows })).into_response()
+}
+
+/// Reads the configuration anew. The body is `{"action": "plan"}`, `apply` or `undo`, and has to be of type JSON: no page in a browser can send
+/// that to another origin unasked.
+async fn reload(State(admin): State<Arc<Admin>>, Json(asked): Json<Reload>) -> Response {
+    let handle = admin.handle.clone();
+    let done = tokio::task::spawn_blocking(move || handle.reload(asked.action)).await;
+    let (status, message) = match done {
+        Ok(Ok(plan)) => return Json(plan).into_response(),
+        Ok(Err(error)) => (StatusCode::CONFLICT, chain_of(&error)),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    (status, Json(serde_json::json!({ "error": message }))).into_response()
+}
+
+/// An error with its causes.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What is known of one relay, by its hash.

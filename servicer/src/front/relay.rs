@@ -37,7 +37,6 @@ const RPC_TYPE: &str = "rpc-type";
 pub(crate) struct RelayEndpoint {
     pub(super) relays: Arc<Relays>,
     pub(super) metrics: Arc<Metrics>,
-    max_body_bytes: usize,
     /// Relays run as tasks of their own: a client that goes away does not tear down a relay between backend and leaf log.
     pub(super) tasks: TaskTracker,
     pub(super) sockets: Arc<Sockets>,
@@ -53,16 +52,9 @@ impl RelayEndpoint {
         sockets: Arc<Sockets>,
         stop: CancellationToken,
     ) -> Self {
-        let max_body_bytes = relays
-            .served
-            .services
-            .values()
-            .map(|service| service.max_request_bytes)
-            .max();
         Self {
             relays,
             metrics,
-            max_body_bytes: max_body_bytes.unwrap_or(0),
             tasks,
             sockets,
             stop,
@@ -89,9 +81,10 @@ impl RelayEndpoint {
     /// Reads the body; what it takes of the buffers grows with what arrived, so that a slow sender holds little. It is given back when nothing
     /// holds the body any more.
     async fn read(&self, request: Request) -> Result<Bytes, Refusal> {
-        let too_large = || Refusal::RequestTooLarge(self.max_body_bytes);
+        let max_bytes = self.relays.serving.now().max_request_bytes();
+        let too_large = || Refusal::RequestTooLarge(max_bytes);
         let announced = content_length(&request);
-        if announced.is_some_and(|bytes| bytes > self.max_body_bytes) {
+        if announced.is_some_and(|bytes| bytes > max_bytes) {
             return Err(too_large());
         }
         let mut room = self.relays.buffers.room();
@@ -100,7 +93,7 @@ impl RelayEndpoint {
             let Ok(data) = frame.map_err(|_| Refusal::Body)?.into_data() else {
                 continue;
             };
-            if body.len().saturating_add(data.len()) > self.max_body_bytes {
+            if body.len().saturating_add(data.len()) > max_bytes {
                 return Err(too_large());
             }
             let fits = room.grow(data.len());

@@ -60,7 +60,8 @@ fn named(endpoint: &RelayEndpoint, headers: &HeaderMap) -> Result<(ServiceId, Ar
     let name = headers.get(SERVICE).and_then(|name| name.to_str().ok());
     let id = name.and_then(|name| ServiceId::new(name.trim()).ok());
     let id = id.ok_or(Refusal::Malformed("missing service ID"))?;
-    match endpoint.relays.served.services.get(&id) {
+    let served = endpoint.relays.serving.now();
+    match served.services.get(&id) {
         None => Err(Refusal::UnknownService(id)),
         Some(service) if !service.backends.has_websockets() => {
             Err(Refusal::RpcType("2, WebSocket, is not served for this service"))

@@ -21,6 +21,7 @@ use crate::lifecycle::settlement::{Outcome, Settlement, of_sessions};
 use crate::lifecycle::steps::{Done, LookFor, Work, create_claim};
 use crate::lifecycle::submit::Unsent;
 use crate::readiness::Progress;
+use crate::reload;
 use crate::session::lookup::Sessions;
 use crate::session::record::{Sending, SessionRecord};
 use crate::session::stage::{ExpiredReason, Stage};
@@ -264,6 +265,7 @@ impl Driver {
             warn(&error, "old sessions are not deleted");
         }
         self.done = Some(self.newest.clone());
+        reload::retire(&self.work.serving, &self.work.trees);
         let trees = self.work.trees.all();
         self.work
             .metrics

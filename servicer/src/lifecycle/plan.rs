@@ -36,8 +36,8 @@ const MAX_READY_PROOFS: usize = 256;
 const MAX_BATCH_BYTES: usize = 768 << 10;
 /// Blocks after the settlement height for which a session waits for events that no node tells.
 const MAX_SETTLEMENT_WAIT_BLOCKS: i64 = 500;
-/// Blocks before the close of a window at which what is not on chain yet raises an alarm.
-const ALARM_BLOCKS: i64 = 2;
+/// Blocks before the close of a window at which what is not on chain yet raises an alarm, and the servicer is not ready.
+pub(crate) const ALARM_BLOCKS: i64 = 2;
 
 /// What a transaction is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +70,17 @@ pub(crate) enum Job {
     Session(u64),
     Look(Address),
     Settle(Height),
+}
+
+/// What a session does not have on chain at `head` although the window for it is about to close.
+pub(crate) fn near_its_close(record: &SessionRecord, head: Height) -> Option<Kind> {
+    let kind = match record.stage {
+        Stage::Draining | Stage::Sealed | Stage::ClaimSent => Kind::Claim,
+        Stage::ClaimOnChain | Stage::ProofRequired | Stage::ProofSent => Kind::Proof,
+        _ => return None,
+    };
+    let close = kind.close(record);
+    (head.0 >= close.0.saturating_sub(ALARM_BLOCKS) && head <= close).then_some(kind)
 }
 
 /// Messages of one supplier in one transaction.
@@ -404,13 +415,8 @@ impl Flow {
     ) -> Vec<(Kind, &'a SessionRecord)> {
         let mut alarms = Vec::new();
         for session in sessions {
-            let kind = match session.record.stage {
-                Stage::Draining | Stage::Sealed | Stage::ClaimSent => Kind::Claim,
-                Stage::ClaimOnChain | Stage::ProofRequired | Stage::ProofSent => Kind::Proof,
-                _ => continue,
-            };
-            let close = kind.close(&session.record);
-            if head.0 >= close.0 - ALARM_BLOCKS && head <= close && self.alarmed.insert((session.index, kind))
+            if let Some(kind) = near_its_close(&session.record, head)
+                && self.alarmed.insert((session.index, kind))
             {
                 alarms.push((kind, &session.record));
             }

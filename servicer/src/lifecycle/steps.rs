@@ -8,7 +8,7 @@ use portico_client::{BlockEvents, BlockHead, Chain, ChainError, KeepEvent};
 use portico_protocol::wire::pocket;
 use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof, ProofRequirementReason};
-use portico_protocol::{Address, BlockHash, Height, SigningKey, claim, proof, tx};
+use portico_protocol::{Address, BlockHash, Height, claim, proof, tx};
 use portico_smst::Path;
 use tokio::task::spawn_blocking;
 
@@ -22,6 +22,7 @@ use crate::lifecycle::read_back::leave_out_damaged;
 use crate::lifecycle::remembered::{Remembered, answered, late};
 use crate::lifecycle::submit::{Submitter, Unsent};
 use crate::metrics::Metrics;
+use crate::relay::served::Serving;
 use crate::relay::writer::Writer;
 use crate::session::record::{Seal, SessionRecord, Windows};
 use crate::session::stage::{ExpiredReason, Stage};
@@ -45,7 +46,7 @@ pub(crate) struct Work {
     pub(crate) log: Arc<dyn LeafLog>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) submitter: Arc<Submitter>,
-    pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
+    pub(crate) serving: Arc<Serving>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) asked: Asked,
 }
@@ -278,14 +279,14 @@ impl Work {
 
     /// Hands a transaction over.
     pub(crate) async fn send(self: Arc<Self>, batch: Batch, head: BlockHead) -> Done {
-        let outcome = match self.keys.get(&batch.supplier) {
+        let outcome = match self.serving.key(&batch.supplier) {
             Some(key) => {
                 let messages = batch
                     .messages
                     .iter()
                     .map(|(_, message)| message.clone())
                     .collect();
-                self.submitter.send(batch.kind, key, &head, messages).await
+                self.submitter.send(batch.kind, &key, &head, messages).await
             }
             None => Err(Unsent::Refused(
                 "the key of this supplier is not configured".to_owned(),
@@ -450,7 +451,7 @@ impl Work {
         record: &mut SessionRecord,
         head: Height,
     ) -> Result<Option<prost_types::Any>, DriverError> {
-        let Some(key) = self.keys.get(&record.supplier) else {
+        let Some(key) = self.serving.key(&record.supplier) else {
             return Ok(None);
         };
         let seed = self.block_hash(record.windows.seed()).await?;

@@ -238,7 +238,7 @@ impl Bridge {
     ) -> Result<(Request, Arc<SessionInfo>), Refusal> {
         let relays = &self.relays;
         let relay = served::decode(message.bytes.clone())?;
-        let request = relays.served.accept_message(relay, message.bytes.len())?;
+        let request = relays.serving.now().accept_message(relay, message.bytes.len())?;
         let (meta, header) = served::parts(&request.relay)?;
         if request.service_id != self.service_id {
             return Err(Refusal::Session(SessionError::Header("service_id")));

@@ -5,8 +5,8 @@
 
 use http::StatusCode;
 use portico_net::websocket::Close;
-use portico_protocol::ServiceId;
 use portico_protocol::relay::RelayError;
+use portico_protocol::{Address, ServiceId};
 use portico_relay::refusal::Reason;
 
 use crate::backend::BackendError;
@@ -46,6 +46,9 @@ pub(crate) enum Refusal {
     /// The supplier is not one of ours.
     #[error("supplier {0:?} is not served here")]
     ForeignSupplier(String),
+    /// The supplier is on its way out.
+    #[error("supplier {0} takes no more relays")]
+    Draining(Address),
     /// The service is not configured.
     #[error("service {0} is not configured")]
     UnknownService(ServiceId),
@@ -121,7 +124,7 @@ impl Refusal {
             Self::Decode(_) => Reason::Undecodable,
             Self::Malformed(_) => Reason::Malformed,
             Self::Invalid(_) => Reason::Invalid,
-            Self::ForeignSupplier(_) => Reason::ForeignSupplier,
+            Self::ForeignSupplier(_) | Self::Draining(_) => Reason::ForeignSupplier,
             Self::UnknownService(_) => Reason::UnknownService,
             Self::RpcType(_) => Reason::RpcType,
             Self::Session(error) => session_reason(error),
@@ -145,6 +148,7 @@ impl Refusal {
             | Self::Malformed(_)
             | Self::Invalid(_)
             | Self::ForeignSupplier(_)
+            | Self::Draining(_)
             | Self::UnknownService(_)
             | Self::RpcType(_)
             | Self::Session(

@@ -18,7 +18,7 @@ use crate::relay::admittance::Admittance;
 use crate::relay::recorder::{Recorder, Signed};
 use crate::relay::refusal::Refusal;
 use crate::relay::replays::Replays;
-use crate::relay::served::{self, Request, Served};
+use crate::relay::served::{self, Request, Serving};
 use crate::relay::verify::Verifier;
 use crate::session::lookup::{SessionError, SessionInfo, SessionSupplier, Sessions};
 use crate::standing::Standings;
@@ -28,7 +28,7 @@ const EARLY: Duration = Duration::from_secs(2);
 
 /// What the hot path works with.
 pub(crate) struct Relays {
-    pub(crate) served: Served,
+    pub(crate) serving: Arc<Serving>,
     pub(crate) standings: Arc<Standings>,
     pub(crate) admittance: Admittance,
     pub(crate) verifier: Verifier,
@@ -61,7 +61,10 @@ impl Relays {
     pub(crate) async fn serve(&self, body: Bytes, asked: &Asked) -> Result<Answer, Refusal> {
         let bytes = body.len();
         let rpc_type = asked.rpc_type.as_deref();
-        let request = self.served.accept(served::decode(body)?, bytes, rpc_type)?;
+        let request = self
+            .serving
+            .now()
+            .accept(served::decode(body)?, bytes, rpc_type)?;
         let response = self.answer(&request, bytes).await?;
         let receipt = match asked.receipt {
             true => receipt::sign(&request.relay, &response, &request.key).ok(),

@@ -1,6 +1,6 @@
 //! What this process serves: its suppliers' keys and its services, and which requests are for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use portico_protocol::wire::pocket::service::{RelayRequest, RelayRequestMetadata
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::{Address, ServiceId, SigningKey};
 use prost::Message;
+use tokio::sync::watch;
 
 use crate::backend::Backends;
 use crate::relay::refusal::Refusal;
@@ -35,11 +36,102 @@ pub(crate) struct ServedService {
     pub(crate) max_response_bytes: usize,
 }
 
+/// What the key of a supplier is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyState {
+    /// To serve, claim and prove.
+    Active,
+    /// To claim and prove what was served, as the configuration says.
+    Draining,
+    /// As `Draining`, though the configuration names it no more: until everything is settled.
+    Leaving,
+}
+
+/// A supplier's key.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldKey {
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) state: KeyState,
+}
+
 /// Keys and services of the configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
-    pub(crate) keys: BTreeMap<Address, Arc<SigningKey>>,
+    pub(crate) keys: BTreeMap<Address, HeldKey>,
     pub(crate) services: BTreeMap<ServiceId, Arc<ServedService>>,
+}
+
+/// Keys and services as they are now: a reload puts others in their place while relays go on with those that they began with.
+#[derive(Debug)]
+pub(crate) struct Serving(watch::Sender<Arc<Served>>);
+
+impl Serving {
+    pub(crate) fn new(served: Served) -> Self {
+        Self(watch::Sender::new(Arc::new(served)))
+    }
+
+    /// What is served now.
+    pub(crate) fn now(&self) -> Arc<Served> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Tells of each change.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<Served>> {
+        self.0.subscribe()
+    }
+
+    /// From now on something else is served.
+    pub(crate) fn put(&self, served: Served) {
+        self.0.send_replace(Arc::new(served));
+    }
+
+    /// The key that signs for `supplier`, whatever it is held for.
+    pub(crate) fn key(&self, supplier: &Address) -> Option<Arc<SigningKey>> {
+        self.0
+            .borrow()
+            .keys
+            .get(supplier)
+            .map(|held| Arc::clone(&held.key))
+    }
+
+    /// Whether relays are served for `supplier`.
+    pub(crate) fn is_active(&self, supplier: &Address) -> bool {
+        let now = self.0.borrow();
+        now.keys
+            .get(supplier)
+            .is_some_and(|held| held.state == KeyState::Active)
+    }
+
+    /// Whether there are keys that [`Self::retire`] may let go of.
+    pub(crate) fn has_leaving(&self) -> bool {
+        let now = self.0.borrow();
+        now.keys.values().any(|held| held.state == KeyState::Leaving)
+    }
+
+    /// Lets go of keys that left the configuration, unless their suppliers have something `unsettled`; returns whose they were.
+    pub(crate) fn retire(&self, unsettled: &BTreeSet<Address>) -> Vec<Address> {
+        let retired = |served: &Served| -> Vec<Address> {
+            let leaving = served
+                .keys
+                .iter()
+                .filter(|(_, held)| held.state == KeyState::Leaving);
+            leaving
+                .map(|(supplier, _)| *supplier)
+                .filter(|supplier| !unsettled.contains(supplier))
+                .collect()
+        };
+        let mut gone = Vec::new();
+        self.0.send_if_modified(|now| {
+            gone = retired(now);
+            if !gone.is_empty() {
+                let mut next = Served::clone(now);
+                next.keys.retain(|supplier, _| !gone.contains(supplier));
+                *now = Arc::new(next);
+            }
+            !gone.is_empty()
+        });
+        gone
+    }
 }
 
 /// Reads a relay request from the bytes of an HTTP body.
@@ -64,6 +156,12 @@ pub(crate) fn parts(request: &RelayRequest) -> Result<(&RelayRequestMetadata, &S
 }
 
 impl Served {
+    /// Largest relay request of any service, in bytes.
+    pub(crate) fn max_request_bytes(&self) -> usize {
+        let sizes = self.services.values().map(|service| service.max_request_bytes);
+        sizes.max().unwrap_or(0)
+    }
+
     /// Checks shape, supplier, service and RPC type; needs neither the chain nor cryptography.
     pub(crate) fn accept(
         &self,
@@ -91,7 +189,11 @@ impl Served {
         let service = Arc::clone(service.ok_or_else(|| Refusal::UnknownService(service_id.clone()))?);
         let foreign = || Refusal::ForeignSupplier(meta.supplier_operator_address.clone());
         let supplier: Address = meta.supplier_operator_address.parse().map_err(|_| foreign())?;
-        let key = Arc::clone(self.keys.get(&supplier).ok_or_else(foreign)?);
+        let held = self.keys.get(&supplier).ok_or_else(foreign)?;
+        if held.state != KeyState::Active {
+            return Err(Refusal::Draining(supplier));
+        }
+        let key = Arc::clone(&held.key);
         if bytes > service.max_request_bytes {
             return Err(Refusal::RequestTooLarge(service.max_request_bytes));
         }

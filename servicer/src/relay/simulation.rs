@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::{BackendError, Probe};
 use crate::relay::refusal::Refusal;
 use crate::relay::serve::Relays;
-use crate::relay::served;
+use crate::relay::served::{self, KeyState, Served};
 
 /// Least time between two simulated relays of the process: with very many suppliers a round takes longer than the interval.
 const LEAST_GAP: Duration = Duration::from_millis(50);
@@ -71,6 +71,9 @@ impl Step {
     }
 }
 
+/// A service, a supplier, and what is asked.
+type Turn = (ServiceId, Address, Probe);
+
 /// Sends simulated relays.
 pub(crate) struct Simulation {
     relays: Arc<Relays>,
@@ -113,6 +116,16 @@ impl Simulated {
             format!("simulated relays of service {service} fail at the {step} for {suppliers} suppliers")
         };
         by_service.into_iter().map(words).collect()
+    }
+
+    /// Forgets what is no longer sent.
+    fn keep(&self, turns: &[Turn]) {
+        let sent: BTreeSet<(&ServiceId, &Address)> = turns
+            .iter()
+            .map(|(service, supplier, _)| (service, supplier))
+            .collect();
+        self.outcomes()
+            .retain(|(service, supplier), _| sent.contains(&(service, supplier)));
     }
 
     fn came(&self, service: &ServiceId, supplier: Address, step: Step) {
@@ -169,26 +182,28 @@ impl Simulation {
 
     /// Sends one relay after the other, spread over the interval, until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let served = &self.relays.served;
-        let mut turns: Vec<(ServiceId, Address, Probe)> = Vec::new();
-        for (service, of_service) in &served.services {
-            for probe in of_service.backends.probes() {
-                turns.extend(
-                    served
-                        .keys
-                        .keys()
-                        .map(|supplier| (service.clone(), *supplier, probe.clone())),
-                );
+        let mut changes = self.relays.serving.changes();
+        while !stop.is_cancelled() {
+            let turns = turns(&changes.borrow_and_update());
+            self.simulated.keep(&turns);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+                () = self.take(&turns) => {}
             }
+        }
+    }
+
+    /// One turn after the other, for ever.
+    async fn take(&mut self, turns: &[Turn]) {
+        if turns.is_empty() {
+            return std::future::pending().await;
         }
         let count = u32::try_from(turns.len()).unwrap_or(u32::MAX).max(1);
         let gap = (self.interval / count).max(LEAST_GAP);
         for (service, supplier, probe) in turns.iter().cycle() {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(gap) => {}
-            }
+            tokio::time::sleep(gap).await;
             let step = match self.relay(service, *supplier, probe).await {
                 Ok(()) => Step::Ok,
                 Err(step) => step,
@@ -219,7 +234,7 @@ impl Simulation {
         let length = bytes.len();
         let decoded = served::decode(bytes).map_err(|_| Step::Request)?;
         let rpc_type = probe.rpc_type.map(|rpc_type| rpc_type.name());
-        let request = self.relays.served.accept(decoded, length, rpc_type);
+        let request = self.relays.serving.now().accept(decoded, length, rpc_type);
         let request = request.map_err(|_| Step::Request)?;
         let backends = &request.service.backends;
         let busy = |error: &BackendError| match error {
@@ -249,6 +264,21 @@ impl Simulation {
         let verified = relay::verify_response(&response, &header, &request.key.public_key());
         verified.map_err(|_| Step::Response)
     }
+}
+
+/// What is sent in turn: each question of each service, to each supplier.
+fn turns(served: &Served) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    for (service, of_service) in &served.services {
+        for probe in of_service.backends.probes() {
+            let active = served
+                .keys
+                .iter()
+                .filter(|(_, held)| held.state == KeyState::Active);
+            turns.extend(active.map(|(supplier, _)| (service.clone(), *supplier, probe.clone())));
+        }
+    }
+    turns
 }
 
 fn payload(probe: &Probe) -> Bytes {

@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::lifecycle::remembered::late;
 use crate::metrics::Metrics;
+use crate::relay::served::Serving;
 use crate::session::meter::{Meter, Prices, budget, cost_per_leaf};
 use crate::session::record::{CountSnapshot, Sending, SessionRecord, Windows};
 use crate::session::stage::Stage;
@@ -112,7 +113,7 @@ pub(crate) struct Sessions {
 /// Configuration of the sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    pub(crate) ours: BTreeSet<Address>,
+    pub(crate) serving: Arc<Serving>,
     pub(crate) max_sessions: usize,
     pub(crate) metered: bool,
 }
@@ -296,7 +297,7 @@ impl InfoReader {
             let Ok(address) = supplier.operator_address.parse::<Address>() else {
                 continue;
             };
-            if self.rules.ours.contains(&address) {
+            if self.rules.serving.is_active(&address) {
                 suppliers.insert(
                     address,
                     self.session_supplier(&header.session_id, address, cost, max),

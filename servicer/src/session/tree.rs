@@ -279,6 +279,18 @@ impl SessionTrees {
         }
     }
 
+    /// Suppliers with sessions that are neither settled nor given up, and how many those are.
+    pub(crate) fn unsettled(&self) -> BTreeMap<Address, usize> {
+        let mut suppliers = BTreeMap::new();
+        for tree in self.all() {
+            let record = lock(&tree.record);
+            if !record.stage.is_final() {
+                *suppliers.entry(record.supplier).or_default() += 1;
+            }
+        }
+        suppliers
+    }
+
     /// Whether a session is not sealed although its claim window closed before `head`.
     pub(crate) fn oldest_unsealed_overdue(&self, head: Height) -> bool {
         let unsealed = |tree: &Arc<SessionTree>| matches!(tree.stage(), Stage::Open | Stage::Draining);

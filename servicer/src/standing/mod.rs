@@ -8,7 +8,7 @@
 pub(crate) mod judge;
 pub(crate) mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portico_protocol::{Address, Height};
@@ -51,6 +51,12 @@ impl Standings {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let idle = known.values().filter(|standing| !standing.earns()).count();
         suppliers > 0 && idle >= suppliers
+    }
+
+    /// Forgets all but these.
+    fn keep(&self, suppliers: &BTreeSet<Address>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|supplier, _| suppliers.contains(supplier));
     }
 
     fn set(&self, supplier: Address, standing: Standing) -> Option<Arc<Standing>> {

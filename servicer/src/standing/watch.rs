@@ -18,6 +18,7 @@ use crate::lifecycle::funds::Costs;
 use crate::lifecycle::remembered::answered;
 use crate::lifecycle::submit::Submitter;
 use crate::metrics::Metrics;
+use crate::relay::served::Serving;
 use crate::session::record::SessionRecord;
 use crate::session::stage::{ExpiredReason, Stage};
 use crate::session::tree::SessionTrees;
@@ -34,9 +35,7 @@ pub(crate) struct Watch {
     pub(crate) submitter: Arc<Submitter>,
     pub(crate) standings: Arc<Standings>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) suppliers: BTreeSet<Address>,
-    /// Those of the configuration.
-    pub(crate) services: BTreeSet<ServiceId>,
+    pub(crate) serving: Arc<Serving>,
 }
 
 /// What the last look at all suppliers left.
@@ -96,7 +95,9 @@ impl Watch {
             mem::take(&mut seen.restless)
         } else {
             seen.rules = self.rules().await.map(|rules| (height, rules));
-            self.suppliers.clone()
+            let suppliers = self.serving.now().keys.keys().copied().collect();
+            self.standings.keep(&suppliers);
+            suppliers
         };
         if let Some((_, rules)) = &seen.rules {
             seen.restless = self.look(of, rules, height).await;
@@ -110,6 +111,7 @@ impl Watch {
         }
         let costs = Costs::new(self.submitter.fees(), &rules.proof);
         let burdens = self.burdens(&costs, head);
+        let served: BTreeSet<ServiceId> = self.serving.now().services.keys().cloned().collect();
         let mut restless = BTreeSet::new();
         let mut left = of.into_iter();
         let mut asking = JoinSet::new();
@@ -134,7 +136,7 @@ impl Watch {
                         min_stake: rules.min_stake,
                         penalty: amount(rules.proof.proof_missing_penalty.as_ref()),
                         certain_slashes: burden.certain_slashes,
-                        services: &self.services,
+                        services: &served,
                         unbonding_blocks: rules.unbonding_blocks,
                     };
                     if self.judged(operator, &facts) {

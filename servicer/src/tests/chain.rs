@@ -33,7 +33,7 @@ pub(super) fn application(service: &str) -> SigningKey {
 }
 
 /// Changes the network's params.
-fn authority() -> SigningKey {
+pub(super) fn authority() -> SigningKey {
     key(6)
 }
 

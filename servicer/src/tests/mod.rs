@@ -13,6 +13,8 @@ mod ledger;
 mod memory;
 mod refusals;
 mod relays;
+mod reload;
+mod rules;
 mod settle;
 mod standing;
 mod store;
