@@ -5,6 +5,7 @@ mod chain;
 mod crash;
 mod damage;
 mod disk;
+mod faults;
 mod faulty;
 mod floods;
 mod funds;
