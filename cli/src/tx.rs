@@ -149,14 +149,8 @@ impl std::str::FromStr for ServiceUrl {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let example = "expected SERVICE=URL, e.g. eth=http://127.0.0.1:8545";
-        let (id, url) = text.split_once('=').ok_or_else(|| anyhow::anyhow!("{example}"))?;
-        let http = url.starts_with("http://") || url.starts_with("https://");
-        anyhow::ensure!(http, "{url:?} is not an http:// or https:// URL; {example}");
-        Ok(Self {
-            id: id.parse()?,
-            url: url.to_owned(),
-        })
+        let (id, url) = service_and_url(text, "http", "an", "eth=http://127.0.0.1:8545")?;
+        Ok(Self { id, url })
     }
 }
 
@@ -173,15 +167,23 @@ impl std::str::FromStr for WebSocketUrl {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let example = "expected SERVICE=URL, e.g. eth=ws://127.0.0.1:8546";
-        let (id, url) = text.split_once('=').ok_or_else(|| anyhow::anyhow!("{example}"))?;
-        let websocket = url.starts_with("ws://") || url.starts_with("wss://");
-        anyhow::ensure!(websocket, "{url:?} is not a ws:// or wss:// URL; {example}");
-        Ok(Self {
-            id: id.parse()?,
-            url: url.to_owned(),
-        })
+        let (id, url) = service_and_url(text, "ws", "a", "eth=ws://127.0.0.1:8546")?;
+        Ok(Self { id, url })
     }
+}
+
+/// Reads `id=url` with a URL of `scheme`, or of that scheme over TLS.
+fn service_and_url(text: &str, scheme: &str, article: &str, example: &str) -> Result<(ServiceId, String)> {
+    let example = format!("expected SERVICE=URL, e.g. {example}");
+    let (id, url) = text.split_once('=').ok_or_else(|| anyhow::anyhow!("{example}"))?;
+    let schemes = [format!("{scheme}://"), format!("{scheme}s://")];
+    anyhow::ensure!(
+        schemes.iter().any(|scheme| url.starts_with(scheme)),
+        "{url:?} is not {article} {} or {} URL; {example}",
+        schemes[0],
+        schemes[1]
+    );
+    Ok((id.parse()?, url.to_owned()))
 }
 
 impl TxArgs {
