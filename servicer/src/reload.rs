@@ -184,7 +184,7 @@ impl Reloader {
             changes,
             needs_restart: needs_restart(now, next),
         };
-        Ok((plan, Served { keys, services }))
+        Ok((plan, Served::new(keys, services)))
     }
 
     fn keys(
@@ -250,14 +250,15 @@ impl Reloader {
         served: &Served,
         changes: &mut Vec<Change>,
     ) -> Result<BTreeMap<ServiceId, Arc<ServedService>>, ServicerError> {
-        let (share, shared) = (service_share(now), self.shared.with_share(service_share(next)));
+        let share = service_share(next);
+        let (same_share, shared) = (share == service_share(now), self.shared.with_share(share));
         let mut services = BTreeMap::new();
         for (id, config) in &next.services {
-            let same_share = config.max_in_flight.is_some() || share == service_share(next);
             let kept = served
                 .services
                 .get(id)
-                .filter(|_| now.services.get(id) == Some(config) && same_share);
+                .filter(|_| now.services.get(id) == Some(config))
+                .filter(|_| same_share || config.max_in_flight.is_some());
             let becomes = match (kept, now.services.contains_key(id)) {
                 (Some(kept), _) => {
                     services.insert(id.clone(), Arc::clone(kept));

@@ -102,11 +102,7 @@ impl Servicer {
             metrics: backend_metrics,
             max_in_flight: service_share(&config),
         };
-        let served = Served {
-            services: services(&config, &shared)?,
-            keys,
-        };
-        let serving = Arc::new(Serving::new(served));
+        let serving = Arc::new(Serving::new(Served::new(keys, services(&config, &shared)?)));
         let connections = ListenerMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
         let listening = |name, key, address| listening(name, key, address, &config, &connections);
         let (listener, local_addr) = listening("relays", "listen", config.listen)?;

@@ -81,7 +81,7 @@ impl RelayEndpoint {
     /// Reads the body; what it takes of the buffers grows with what arrived, so that a slow sender holds little. It is given back when nothing
     /// holds the body any more.
     async fn read(&self, request: Request) -> Result<Bytes, Refusal> {
-        let max_bytes = self.relays.serving.now().max_request_bytes();
+        let max_bytes = self.relays.serving.now().max_request_bytes;
         let too_large = || Refusal::RequestTooLarge(max_bytes);
         let announced = content_length(&request);
         if announced.is_some_and(|bytes| bytes > max_bytes) {

@@ -59,6 +59,8 @@ pub(crate) struct HeldKey {
 pub(crate) struct Served {
     pub(crate) keys: BTreeMap<Address, HeldKey>,
     pub(crate) services: BTreeMap<ServiceId, Arc<ServedService>>,
+    /// Largest relay request of any service, in bytes.
+    pub(crate) max_request_bytes: usize,
 }
 
 /// Keys and services as they are now: a reload puts others in their place while relays go on with those that they began with.
@@ -156,10 +158,16 @@ pub(crate) fn parts(request: &RelayRequest) -> Result<(&RelayRequestMetadata, &S
 }
 
 impl Served {
-    /// Largest relay request of any service, in bytes.
-    pub(crate) fn max_request_bytes(&self) -> usize {
-        let sizes = self.services.values().map(|service| service.max_request_bytes);
-        sizes.max().unwrap_or(0)
+    pub(crate) fn new(
+        keys: BTreeMap<Address, HeldKey>,
+        services: BTreeMap<ServiceId, Arc<ServedService>>,
+    ) -> Self {
+        let sizes = services.values().map(|service| service.max_request_bytes);
+        Self {
+            max_request_bytes: sizes.max().unwrap_or(0),
+            keys,
+            services,
+        }
     }
 
     /// Checks shape, supplier, service and RPC type; needs neither the chain nor cryptography.
