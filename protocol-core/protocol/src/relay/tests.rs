@@ -260,33 +260,28 @@ proptest! {
     }
 
     #[test]
-    fn payload_hashing_in_place_equals_hashing_the_encoded_message(
-        seed in any::<u64>(),
-        payload in prop::collection::vec(any::<u8>(), 0..40_000),
-        with_hash in any::<bool>(),
-        with_error in any::<bool>(),
+    fn what_is_hashed_is_the_message_as_prost_encodes_it(
+        request in requests(),
+        response in responses(),
     ) {
-        let mut world = World::new(seed);
-        let mut request = world.request(payload.clone());
-        let hash = request_signable_hash(&request);
-        request.meta.as_mut().unwrap().signature.clear();
-        let whole: [u8; 32] = Sha256::digest(request.encode_to_vec()).into();
-        prop_assert_eq!(hash, whole);
+        let relay = Relay {
+            req: Some(RelayRequest {
+                meta: Some(request.meta.clone().unwrap_or_default()),
+                payload: request.payload.clone(),
+            }),
+            res: Some(hashed(&response)),
+        };
+        prop_assert_eq!(MinedRelay::new(&request, &response).bytes, relay.encode_to_vec());
 
-        let mut response = world.response(payload);
-        if with_error {
-            response.relay_miner_error = Some(RelayMinerError { code: 3, ..RelayMinerError::default() });
-        }
-        if !with_hash {
-            response.payload_hash.clear();
-        }
-        let hash = response_signable_hash(&response);
-        response.meta.as_mut().unwrap().supplier_operator_signature.clear();
-        if with_hash {
-            response.payload.clear();
-        }
-        let whole: [u8; 32] = Sha256::digest(response.encode_to_vec()).into();
-        prop_assert_eq!(hash, whole);
+        let mut unsigned = relay.req.unwrap();
+        unsigned.meta.as_mut().unwrap().signature.clear();
+        let hash: [u8; 32] = Sha256::digest(unsigned.encode_to_vec()).into();
+        prop_assert_eq!(request_signable_hash(&request), hash);
+
+        let mut unsigned = hashed(&response);
+        unsigned.meta.as_mut().unwrap().supplier_operator_signature.clear();
+        let hash: [u8; 32] = Sha256::digest(unsigned.encode_to_vec()).into();
+        prop_assert_eq!(response_signable_hash(&response), hash);
     }
 }
 
@@ -295,4 +290,69 @@ fn the_placeholder_is_the_key_of_its_published_secret() {
     let secret = "60c6cbe6b5011807d6486f351cbde6f964356df1d0bc1b04f8589cead5ab5206";
     let key = SigningKey::from_hex(secret).unwrap();
     assert_eq!(key.public_key(), placeholder_key());
+}
+
+/// A response as it is signed and stored.
+fn hashed(response: &RelayResponse) -> RelayResponse {
+    let mut response = response.clone();
+    response.meta.get_or_insert_default();
+    if !response.payload_hash.is_empty() {
+        response.payload.clear();
+    }
+    response
+}
+
+fn headers() -> impl Strategy<Value = Option<SessionHeader>> {
+    let header = (".{0,8}", "[a-z]{0,4}", 0_i64..300, -1_i64..300);
+    prop::option::of(
+        header.prop_map(|(application_address, service_id, start, end)| SessionHeader {
+            application_address,
+            service_id,
+            session_start_block_height: start,
+            session_end_block_height: end,
+            session_id: String::new(),
+        }),
+    )
+}
+
+fn some_bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..200)
+}
+
+fn payloads() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..20_000)
+}
+
+fn requests() -> impl Strategy<Value = RelayRequest> {
+    let meta = (headers(), some_bytes(), ".{0,8}").prop_map(|(session_header, signature, supplier)| {
+        RelayRequestMetadata {
+            session_header,
+            signature,
+            supplier_operator_address: supplier,
+        }
+    });
+    (prop::option::of(meta), payloads()).prop_map(|(meta, payload)| RelayRequest {
+        meta,
+        payload: payload.into(),
+    })
+}
+
+fn responses() -> impl Strategy<Value = RelayResponse> {
+    let meta = (headers(), some_bytes()).prop_map(|(session_header, signature)| RelayResponseMetadata {
+        session_header,
+        supplier_operator_signature: signature,
+    });
+    let error = (".{0,4}", any::<u32>()).prop_map(|(codespace, code)| RelayMinerError {
+        codespace,
+        code,
+        ..RelayMinerError::default()
+    });
+    let error = prop::option::of(error);
+    let parts = (prop::option::of(meta), payloads(), error, some_bytes());
+    parts.prop_map(|(meta, payload, relay_miner_error, payload_hash)| RelayResponse {
+        meta,
+        payload: payload.into(),
+        relay_miner_error,
+        payload_hash,
+    })
 }
