@@ -339,7 +339,7 @@ impl Relayer {
         payload: Bytes,
         rng: &mut StdRng,
     ) -> Result<RelayRequest, RelayError> {
-        let (session, supplier) = (&candidate.session, candidate.supplier().operator.to_string());
+        let (session, supplier) = (&candidate.session, &candidate.supplier().operator_text);
         let ready = self.ahead.then(|| signer.presigner.take(&session.ring)).flatten();
         let prepare = || session.ring.prepare(signer.key.ring_signer()?, rng);
         let prepared = ready.map_or_else(prepare, Ok);
@@ -347,7 +347,7 @@ impl Relayer {
         if self.ahead {
             signer.presigner.refill(&signer.key, || self.draw());
         }
-        sign_prepared(&session.header, &supplier, payload, prepared).map_err(RelayError::Sign)
+        sign_prepared(&session.header, supplier, payload, prepared).map_err(RelayError::Sign)
     }
 
     /// A generator of this call's own, so that calls do not wait for each other's signatures.

@@ -223,6 +223,7 @@ async fn view(
         .collect();
     Ok(Some(SupplierView {
         operator,
+        operator_text: operator.to_string(),
         public_key,
         endpoints,
     }))

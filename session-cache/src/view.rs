@@ -83,6 +83,8 @@ impl Held for SessionView {
 pub struct SupplierView {
     /// Operator address, which relays name and which signs answers.
     pub operator: Address,
+    /// The same as text, which every relay says several times.
+    pub operator_text: String,
     /// Public key of the operator's account.
     pub public_key: PublicKey,
     /// Where the supplier serves this service.

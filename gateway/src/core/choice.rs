@@ -66,6 +66,7 @@ mod tests {
         let key = SigningKey::from_bytes(&[number; 32]).unwrap();
         SupplierView {
             operator: key.address(),
+            operator_text: key.address().to_string(),
             public_key: key.public_key(),
             endpoints: Vec::new(),
         }

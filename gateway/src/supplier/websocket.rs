@@ -175,7 +175,6 @@ fn headers(candidate: &Candidate) -> HeaderMap {
         header.session_start_block_height.to_string(),
         header.session_end_block_height.to_string(),
     );
-    let supplier = candidate.supplier().operator.to_string();
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("target-service-id", header.service_id.as_str()),
@@ -184,7 +183,7 @@ fn headers(candidate: &Candidate) -> HeaderMap {
         ("pocket-session-id", &header.session_id),
         ("pocket-session-start-height", &start),
         ("pocket-session-end-height", &end),
-        ("pocket-supplier-address", &supplier),
+        ("pocket-supplier-address", &candidate.supplier().operator_text),
     ] {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(HeaderName::from_static(name), value);

@@ -1,13 +1,15 @@
 //! Where a call goes behind a supplier's endpoint.
 
+use std::borrow::Cow;
+
 /// The URL of a call to `called` (path and query: empty, or starting with `/` or `?`) behind the staked `endpoint`.
 ///
 /// Paths are joined by one slash, queries by `&`, the endpoint's first. Everything else stays as it was staked and as it was called:
 /// escapes, order, doubled and trailing slashes.
 #[must_use]
-pub fn join(endpoint: &str, called: &str) -> String {
+pub fn join<'e>(endpoint: &'e str, called: &str) -> Cow<'e, str> {
     if called.is_empty() {
-        return endpoint.to_owned();
+        return Cow::Borrowed(endpoint);
     }
     let endpoint = endpoint.split_once('#').map_or(endpoint, |(before, _)| before);
     let (base, staked_query) = split_query(endpoint);
@@ -24,7 +26,7 @@ pub fn join(endpoint: &str, called: &str) -> String {
         url.push(separator);
         url.push_str(query);
     }
-    url
+    Cow::Owned(url)
 }
 
 fn split_query(text: &str) -> (&str, Option<&str>) {

@@ -15,8 +15,10 @@ use super::*;
 
 fn view(start: i64, suppliers: usize) -> Arc<SessionView> {
     let key = SigningKey::from_bytes(&[1; 32]).unwrap().public_key();
+    let operator = |index: usize| Address::new([u8::try_from(index).unwrap(); 20]);
     let supplier = |index: usize| SupplierView {
-        operator: Address::new([u8::try_from(index).unwrap(); 20]),
+        operator: operator(index),
+        operator_text: operator(index).to_string(),
         public_key: key,
         endpoints: vec![Endpoint {
             url: "http://supplier".to_owned(),

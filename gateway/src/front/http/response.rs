@@ -1,5 +1,7 @@
 //! HTTP responses: bodies, and the headers that say how they came about.
 
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -45,6 +47,8 @@ const HEDGE: HeaderName = HeaderName::from_static("x-hedge-result");
 /// Answers from this size on, in bytes, count in the byte budget until their callers have taken them; smaller ones fit into the system's
 /// buffers.
 const COUNTED: usize = 16 << 10;
+/// Length of an operator's address as text, with a comma.
+const OPERATOR: usize = 44;
 /// Headers that pages may read.
 pub(crate) const EXPOSED: [HeaderName; 21] = [
     ACCEPT_RANGES,
@@ -163,12 +167,8 @@ pub(crate) fn reply_response(status: StatusCode, replies: &[Reply], body: Body) 
 /// Says how an answer came about.
 fn describe(response: &mut Response, replies: &[Reply]) {
     if let [reply] = replies {
-        set(
-            response,
-            SUPPLIER,
-            &reply.candidate.supplier().operator.to_string(),
-        );
-        set(response, RELAY_ID, &hex::encode(reply.relay_hash));
+        set(response, SUPPLIER, &reply.candidate.supplier().operator_text);
+        put(response, RELAY_ID, hex::encode(reply.relay_hash));
         tried(
             response,
             &reply.failed,
@@ -197,13 +197,13 @@ fn receipt_headers(response: &mut Response, outcome: &ReceiptOutcome) {
     set(response, RECEIPT_STATUS, status);
     if let Some(verified) = outcome.verified() {
         set(response, RECEIPT, &verified.receipt);
-        set(
+        put(
             response,
             REQUEST_SIGNATURE,
-            &hex::encode(&verified.request_signature),
+            hex::encode(&verified.request_signature),
         );
-        set(response, PAYLOAD_HASH, &hex::encode(&verified.payload_hash));
-        set(response, SUPPLIER_KEY, &hex::encode(verified.supplier.as_bytes()));
+        put(response, PAYLOAD_HASH, hex::encode(&verified.payload_hash));
+        put(response, SUPPLIER_KEY, hex::encode(verified.supplier.as_bytes()));
     }
 }
 
@@ -222,23 +222,34 @@ fn retry_after(response: &mut Response, seconds: Option<u32>) {
 
 /// Who was tried, in order.
 fn tried(response: &mut Response, failed: &[Failed], reply: Option<&Reply>) {
-    let answered = reply.map(|reply| reply.candidate.supplier().operator);
-    let suppliers: Vec<String> = failed
-        .iter()
-        .map(|failed| failed.supplier)
-        .chain(answered)
-        .map(|s| s.to_string())
-        .collect();
-    if suppliers.is_empty() {
+    let answered = reply.map(|reply| reply.candidate.supplier().operator_text.as_str());
+    let count = failed.len() + usize::from(answered.is_some());
+    if count == 0 {
         return;
     }
-    set(response, ATTEMPTS, &suppliers.len().to_string());
-    set(response, RETRIES, &suppliers.len().saturating_sub(1).to_string());
-    set(response, TRIED, &suppliers.join(","));
+    let mut suppliers = String::with_capacity(count * OPERATOR);
+    for failed in failed {
+        let _ = write!(suppliers, "{},", failed.supplier); // a string takes all
+    }
+    match answered {
+        Some(answered) => suppliers.push_str(answered),
+        None => drop(suppliers.pop()),
+    }
+    let headers = response.headers_mut();
+    headers.insert(ATTEMPTS, HeaderValue::from(count));
+    headers.insert(RETRIES, HeaderValue::from(count.saturating_sub(1)));
+    put(response, TRIED, suppliers);
 }
 
 fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The same of a text of our own, which is not copied.
+fn put(response: &mut Response, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name, value);
     }
 }
