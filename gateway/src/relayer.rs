@@ -3,7 +3,6 @@
 mod check;
 mod link;
 
-use portico_net::budget::{Budget, Budgets};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +11,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use portico_client::{BlockHead, RelayChain};
 use portico_config::gateway::GatewayConfig;
+use portico_net::budget::{Budget, Budgets};
+use portico_net::large::LargeWork;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::{MinedRelay, sign_prepared};
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
@@ -24,7 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
-use self::check::{Checked, check};
+use self::check::{Checked, Turns, check};
 use crate::GatewayError;
 use crate::codec::Codec;
 use crate::core::attempt::{Miss, Reply};
@@ -58,6 +59,8 @@ pub(crate) struct Relayer {
     slots: Semaphore,
     /// Bytes of answers held for all callers.
     answers: Arc<Budget>,
+    /// Checks of large answers.
+    large: LargeWork,
     max_answer_bytes_per_request: usize,
     max_attempts: u32,
     max_response_bytes: usize,
@@ -85,6 +88,7 @@ impl Relayer {
             transport: HttpTransport::new(config)?,
             slots: Semaphore::new(config.max_concurrent_relays.min(Semaphore::MAX_PERMITS)),
             answers: Budget::new(config.max_answer_bytes_in_flight),
+            large: LargeWork::default(),
             max_answer_bytes_per_request: config.max_answer_bytes_per_request,
             max_attempts: config.max_attempts,
             max_response_bytes: config.max_response_bytes,
@@ -259,7 +263,10 @@ impl Relayer {
             key,
             call,
             self.max_response_bytes,
-            self.transport.decoding(),
+            Turns {
+                large: &self.large,
+                decoding: self.transport.decoding(),
+            },
         )
         .await?;
         if let Some(room) = &mut room {

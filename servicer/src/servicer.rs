@@ -10,6 +10,7 @@ use std::time::Duration;
 use portico_client::{Blocks, Chain};
 use portico_config::servicer::{ServiceConfig, ServicerConfig};
 use portico_net::budget::Budgets;
+use portico_net::large::LargeWork;
 use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
 use portico_protocol::{Address, ServiceId};
@@ -155,6 +156,7 @@ impl Servicer {
             sessions: Arc::clone(&sessions),
             recorder,
             buffers,
+            large: LargeWork::default(),
             metrics: Arc::clone(&metrics),
         });
         let followed: Arc<dyn Blocks> = Arc::clone(&chain) as _;

@@ -1,5 +1,6 @@
 //! From a supplier's message to an answer that may be shown: verified, then judged.
 
+use portico_net::large::{LARGE, LargeWork};
 use portico_protocol::PublicKey;
 use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_protocol::wire::pocket::session::SessionHeader;
@@ -10,9 +11,6 @@ use crate::core::call::Call;
 use crate::core::fault::Fault;
 use crate::supplier::{Message, verify};
 
-/// Messages beyond this size, in bytes, are checked off the async workers: hashing and parsing take about a millisecond from there on.
-const LARGE: usize = 512 << 10;
-
 /// A response that may be shown, and what it says.
 #[derive(Debug)]
 pub(super) struct Checked {
@@ -20,8 +18,17 @@ pub(super) struct Checked {
     pub(super) verdict: Verdict,
 }
 
-/// Everything that is checked of a message; small ones here, large ones on the pool for blocking work. A small one whose answer turns out to
-/// be large, once its content encoding is undone, begins again there.
+/// What large messages wait for.
+#[derive(Debug)]
+pub(super) struct Turns<'a> {
+    /// A turn to be checked.
+    pub(super) large: &'a LargeWork,
+    /// A turn to undo a content encoding.
+    pub(super) decoding: &'a Semaphore,
+}
+
+/// Everything that is checked of a message; small ones here, large ones on the pool for them. A small one whose answer turns out to be large,
+/// once its content encoding is undone, begins again there.
 pub(super) async fn check<C: Codec>(
     codec: C,
     message: Message,
@@ -29,7 +36,7 @@ pub(super) async fn check<C: Codec>(
     supplier: PublicKey,
     call: &Call<C::Expected>,
     max_bytes: usize,
-    decoding: &Semaphore,
+    turns: Turns<'_>,
 ) -> Result<Checked, Fault> {
     let mut decodes = false;
     if message.bytes.len() < LARGE {
@@ -43,11 +50,11 @@ pub(super) async fn check<C: Codec>(
     // Boxed: it is rare, and would be a part of every future above it.
     let elsewhere = async move {
         let _turn = match decodes {
-            true => decoding.acquire().await.ok(),
+            true => turns.decoding.acquire().await.ok(),
             false => None,
         };
         let check = move || check_here(codec, message, &header, &supplier, &call, max_bytes);
-        tokio::task::spawn_blocking(check).await
+        turns.large.run(check).await
     };
     Box::pin(elsewhere).await.unwrap_or(Err(Fault::Undecodable)) // the runtime is going down
 }

@@ -26,6 +26,7 @@ mod dial;
 mod gate;
 mod head;
 mod io;
+pub mod large;
 mod limits;
 mod linger;
 mod listener;

@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portico_net::websocket::{Close, Incoming, Limits, Message, Receiver, Sender, WebSocketError};
-use portico_protocol::relay::sign_response;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::{Address, Height, ServiceId, SigningKey};
@@ -296,7 +295,8 @@ impl Bridge {
             None => recorder.budget(self.relays.supplier(&bound.session, &bound.supplier)?)?,
         };
         let reserved = recorder.place(budget, self.relays.room(bytes)?).await?;
-        let response = sign_response(&bound.header, message.bytes, &bound.key);
+        let signing = self.relays.sign(&bound.header, message.bytes, &bound.key);
+        let response = signing.await?;
         self.record(bound, reserved, &request, &response).await?;
         bound.newest().answer = Some(RelayResponse {
             payload: bytes::Bytes::new(),

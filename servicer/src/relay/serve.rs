@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portico_net::budget::{Budgets, Room};
+use portico_net::large::{LARGE, LargeWork};
 use portico_protocol::receipt;
 use portico_protocol::relay::{RelayError, sign_response};
 use portico_protocol::wire::pocket::service::RelayResponse;
-use portico_protocol::{Address, Height};
+use portico_protocol::wire::pocket::session::SessionHeader;
+use portico_protocol::{Address, Height, SigningKey};
 use portico_relay::Exchange as _;
 use tokio::time::Instant;
 
@@ -36,6 +38,7 @@ pub(crate) struct Relays {
     pub(crate) replays: Arc<Replays>,
     pub(crate) recorder: Recorder,
     pub(crate) buffers: Budgets,
+    pub(crate) large: LargeWork,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -96,7 +99,7 @@ impl Relays {
         let message = exchange.next().await.unwrap_or(Err(BackendError::NoMessage))?;
         self.metrics.backend(asked.elapsed());
 
-        let response = sign_response(header, message.payload, &request.key);
+        let response = self.sign(header, message.payload, &request.key).await?;
         let signed = Signed {
             request: &request.relay,
             response: &response,
@@ -106,6 +109,22 @@ impl Relays {
         self.recorder.record(admission, &signed).await?;
         self.metrics.served(started.elapsed());
         Ok(response)
+    }
+
+    /// The signed response. A large payload is hashed off the async workers.
+    pub(crate) async fn sign(
+        &self,
+        header: &SessionHeader,
+        payload: Bytes,
+        key: &Arc<SigningKey>,
+    ) -> Result<RelayResponse, Refusal> {
+        if payload.len() < LARGE {
+            return Ok(sign_response(header, payload, key));
+        }
+        let (header, key) = (header.clone(), Arc::clone(key));
+        let signing = self.large.run(move || sign_response(&header, payload, &key));
+        // Boxed: it is rare, and would be a part of every future above it.
+        Box::pin(signing).await.map_err(|_| Refusal::Stopping)
     }
 
     /// Room for the leaf of a request of so many bytes, which it repeats.

@@ -1,12 +1,14 @@
 //! Ring signatures of requests.
 //!
-//! A ring seen before verifies by tables in tens of microseconds, where the request is; the hop to another thread would cost more. A new one takes ten times as long: it goes to the blocking pool, at most one per processor at
-//! a time, so that a burst of new rings delays other new rings and not the sockets, timers and block events that share the async workers.
-//! Those who wait hold a place among the relays in progress, so the line is bounded. The same pool builds the tables, after the answer.
+//! A ring seen before verifies by tables in tens of microseconds, where the request is; the hop to another thread would cost more. A new one
+//! takes ten times as long, and a large payload is hashed longer still: they go to the blocking pool, at most one per processor at a time, so
+//! that a burst of new rings delays other new rings and not the sockets, timers and block events that share the async workers. Those who wait
+//! hold a place among the relays in progress, so the line is bounded. The same pool builds the tables, after the answer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use portico_net::large::LARGE;
 use portico_protocol::Address;
 use portico_protocol::relay;
 use portico_protocol::ring::build_tables;
@@ -38,7 +40,7 @@ impl Verifier {
         request: &Arc<RelayRequest>,
         ring: Arc<BTreeSet<Address>>,
     ) -> Result<(), Refusal> {
-        if relay::is_signature_warm(request) {
+        if request.payload.len() < LARGE && relay::is_signature_warm(request) {
             return relay::verify_request_signature(request, &ring).map_err(Refusal::Signature);
         }
         let pool = Arc::clone(&self.pool);
