@@ -15,6 +15,7 @@ pub mod network;
 pub mod process;
 pub mod supplier;
 
+pub use backend::Backend;
 pub use dapp::{Answer, DApp};
 pub use evm::EvmNode;
 pub use network::{Forgery, Network, NetworkSpec};

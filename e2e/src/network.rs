@@ -70,6 +70,8 @@ pub struct NetworkSpec {
     pub proofs: ProofPolicy,
     /// Use this node as backend.
     pub evm_node: Option<EvmNode>,
+    /// Use the backend at this URL, of a process of its own.
+    pub backend_url: Option<String>,
     /// Use these nodes as backend of the application's service, by name, checked often.
     pub evm_nodes: Vec<(&'static str, EvmNode)>,
     /// Use the network's own node as backend, by its RPC.
@@ -170,7 +172,8 @@ impl Network {
         let dir = tempfile::tempdir()?;
         let backend = Backend::start().await?;
         let evm_node = spec.evm_node.as_ref().map(|node| node.url().to_owned());
-        let planned = spec.plan(evm_node.unwrap_or_else(|| backend.url()))?;
+        let elsewhere = spec.backend_url.clone().or(evm_node);
+        let planned = spec.plan(elsewhere.unwrap_or_else(|| backend.url()))?;
         let mut rng = StdRng::seed_from_u64(KEYS_SEED);
         let plan = Plan::open(dir.path(), free_ports()?, planned, &mut rng)?;
         let mut liars = Vec::new();

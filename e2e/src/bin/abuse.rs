@@ -3,11 +3,17 @@
 //! ```text
 //! abuse run                                          every attack at full size, and what became of it
 //! abuse client KIND ADDRESS COUNT SECONDS REQUEST    one hostile client; `run` starts it
+//! abuse backend                                      the node behind the servicer; `run` starts it
 //! ```
+
+use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use portico_e2e::abuse::{Attack, Report, client};
-use portico_e2e::{Network, NetworkSpec};
+use portico_e2e::{Backend, Network, NetworkSpec};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -21,6 +27,11 @@ async fn main() -> Result<()> {
             println!("{}", serde_json::to_string(&seen)?);
             Ok(())
         }
+        ["backend"] => {
+            let backend = Backend::start().await?;
+            println!("{}", backend.url());
+            std::future::pending().await
+        }
         _ => bail!("usage: abuse run"),
     }
 }
@@ -28,8 +39,11 @@ async fn main() -> Result<()> {
 async fn run() -> Result<()> {
     const ALONE_SECONDS: u64 = 20;
     let program = std::env::current_exe().context("this program cannot be found")?;
+    // A process of its own: answers of 15 MB in the making would delay the normal clients of this one.
+    let (_backend, backend_url) = backend(&program).await?;
     let spec = NetworkSpec {
         suppliers: 1,
+        backend_url: Some(backend_url),
         ..NetworkSpec::default()
     };
     let network = Network::start(&spec).await?;
@@ -44,4 +58,17 @@ async fn run() -> Result<()> {
     }
     print!("{report}");
     Ok(())
+}
+
+/// Starts the backend; it ends with what is returned.
+async fn backend(program: &Path) -> Result<(Child, String)> {
+    let mut backend = Command::new(program)
+        .arg("backend")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = backend.stdout.take().context("the backend has no output")?;
+    let url = BufReader::new(stdout).lines().next_line().await?;
+    Ok((backend, url.context("the backend does not start")?))
 }
