@@ -79,6 +79,10 @@ pub struct GatewayConfig {
     pub max_answer_bytes_in_flight: usize,
     /// Bytes of all answers to one batch; entries whose answer does not fit get an error. Default 67108864 (64 MiB).
     pub max_answer_bytes_per_request: usize,
+    /// Bytes of answers beyond 64 KiB that are held at the same time for callers at one address (of IPv6, one network of 64 bits), until they
+    /// have taken them. From three quarters of it on, their calls are refused with 503 before they cost a relay. Raise it where a proxy that
+    /// does not buffer answers stands before the gateway: all callers have its address. Default: `max_answer_bytes_per_request`.
+    pub max_answer_bytes_per_client: Option<usize>,
     /// Most entries of a batch. Default 1000.
     pub max_batch: usize,
     /// Entries of one batch that are relayed at the same time. Default 16.
@@ -124,6 +128,7 @@ impl Default for GatewayConfig {
             max_response_bytes: 64 << 20,
             max_answer_bytes_in_flight: 128 << 20,
             max_answer_bytes_per_request: 64 << 20,
+            max_answer_bytes_per_client: None,
             max_batch: 1_000,
             max_batch_concurrency: 16,
             max_concurrent_relays: 1_024,
@@ -168,6 +173,13 @@ impl GatewayConfig {
     pub fn refuses_private_suppliers(&self) -> bool {
         self.refuse_private_suppliers
             .unwrap_or(self.chain.network.is_some())
+    }
+
+    /// Bytes of large answers that are held for callers at one address: as configured, or the default.
+    #[must_use]
+    pub fn max_answer_bytes_per_client(&self) -> usize {
+        self.max_answer_bytes_per_client
+            .unwrap_or(self.max_answer_bytes_per_request)
     }
 
     /// Ids of the services that are served: those of the applications, in order of the alphabet.
@@ -248,6 +260,11 @@ impl GatewayConfig {
                 self.max_answer_bytes_per_request as u64,
                 MAX_ANSWER_BYTES,
             ),
+            (
+                "max_answer_bytes_per_client",
+                self.max_answer_bytes_per_client() as u64,
+                MAX_ANSWER_BYTES,
+            ),
             ("max_batch", self.max_batch as u64, MAX_BATCH as u64),
             (
                 "max_batch_concurrency",
@@ -270,6 +287,12 @@ impl GatewayConfig {
                 self.max_response_bytes,
                 "max_answer_bytes_per_request",
                 self.max_answer_bytes_per_request,
+            ),
+            (
+                "max_answer_bytes_per_request",
+                self.max_answer_bytes_per_request,
+                "max_answer_bytes_per_client",
+                self.max_answer_bytes_per_client(),
             ),
             (
                 "max_answer_bytes_per_request",

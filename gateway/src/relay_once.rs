@@ -128,7 +128,7 @@ pub async fn relay_once(
     let call = Call {
         request: relay::Call::json_rpc(path, body),
         expected,
-        budgets: relayer.budgets(),
+        budgets: relayer.budgets(None),
         wants_receipt,
         choice: None,
         deadline,

@@ -4,6 +4,7 @@ mod check;
 mod link;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use portico_client::{BlockHead, RelayChain};
 use portico_config::gateway::GatewayConfig;
-use portico_net::budget::{Budget, Budgets};
+use portico_net::budget::{Budget, Budgets, Clients, Full};
 use portico_net::large::LargeWork;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::{MinedRelay, sign_prepared};
@@ -59,6 +60,8 @@ pub(crate) struct Relayer {
     slots: Semaphore,
     /// Bytes of answers held for all callers.
     answers: Arc<Budget>,
+    /// Bytes of large answers held for each client.
+    clients: Arc<Clients>,
     /// Checks of large answers.
     large: LargeWork,
     max_answer_bytes_per_request: usize,
@@ -88,6 +91,7 @@ impl Relayer {
             transport: HttpTransport::new(config)?,
             slots: Semaphore::new(config.max_concurrent_relays.min(Semaphore::MAX_PERMITS)),
             answers: Budget::new(config.max_answer_bytes_in_flight),
+            clients: Clients::new(config.max_answer_bytes_per_client()),
             large: LargeWork::default(),
             max_answer_bytes_per_request: config.max_answer_bytes_per_request,
             max_attempts: config.max_attempts,
@@ -96,19 +100,20 @@ impl Relayer {
         })
     }
 
-    /// The budgets of a call's answer.
-    pub(crate) fn budgets(&self) -> Budgets {
+    /// The budgets of an answer to a call of `client`.
+    pub(crate) fn budgets(&self, client: Option<IpAddr>) -> Budgets {
         Budgets {
             all: Arc::clone(&self.answers),
             batch: None,
+            client: client.map(|client| self.clients.share(client)),
         }
     }
 
-    /// The budgets that the answers of a new batch share.
-    pub(crate) fn batch_budgets(&self) -> Budgets {
+    /// The budgets that the answers to a new batch of `client` share.
+    pub(crate) fn batch_budgets(&self, client: Option<IpAddr>) -> Budgets {
         Budgets {
             batch: Some(Budget::new(self.max_answer_bytes_per_request)),
-            ..self.budgets()
+            ..self.budgets(client)
         }
     }
 
@@ -120,6 +125,12 @@ impl Relayer {
         call: &Call<C::Expected>,
     ) -> Result<Reply, RelayError> {
         let _slot = self.slots.try_acquire().map_err(|_| RelayError::Overloaded)?;
+        let attempts = Vec::new();
+        match call.budgets.used_up() {
+            None => {}
+            Some(Full::Batch(_)) => return Err(RelayError::ResponseTooLarge { attempts }),
+            Some(Full::Client | Full::All) => return Err(RelayError::NoRoom { attempts }),
+        }
         let signers = self.signers.of(service);
         let mut rng = self.draw();
         let mut plan = Plan::new(

@@ -611,6 +611,48 @@ async fn answers_that_nobody_takes_count_until_their_connection_ends() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_is_refused_before_a_relay_is_paid_for() {
+    const ANSWER: usize = 12_000_000; // more than the system's buffers take, and three quarters of the client's share
+    let config = GatewayConfig {
+        max_answer_bytes_per_client: Some(16_000_000),
+        max_answer_bytes_per_request: 16_000_000,
+        max_response_bytes: 16_000_000,
+        ..config()
+    };
+    let net = net_with_large_answers(config, ANSWER).await;
+    let address = net.url.trim_start_matches("http://").to_owned();
+    let connect = |from: [u8; 4]| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((std::net::Ipv4Addr::from(from), 0).into()).unwrap();
+        socket.connect(address.parse().unwrap())
+    };
+    let body = call("1");
+    let request = format!(
+        "POST /v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut lazy = connect([127, 0, 0, 2]).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut lazy, request.as_bytes())
+        .await
+        .unwrap();
+    lazy.readable().await.unwrap(); // the answer is on its way, and nobody reads it
+    let hits = || net.suppliers.iter().map(|supplier| supplier.hits()).sum::<usize>();
+    let before = hits();
+    let mut again = connect([127, 0, 0, 2]).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut again, request.as_bytes())
+        .await
+        .unwrap();
+    let mut refused = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut again, &mut refused)
+        .await
+        .unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert_eq!(hits(), before, "no supplier was asked");
+    assert_eq!(net.post("/v1", call("1")).await.status, 200, "another address");
+    drop(lazy);
+}
+
+#[tokio::test]
 async fn lets_calls_under_way_finish_when_it_stops() {
     let barrier = Arc::new(tokio::sync::Barrier::new(2));
     let net = net(vec![Manner::Barrier(barrier.clone())]).await;

@@ -80,6 +80,10 @@ fn bounds_that_contradict_each_other_are_refused() {
             "gateway.yaml:1: max_response_bytes: must be at most max_answer_bytes_per_request, which is 67108864",
         ),
         (
+            "max_answer_bytes_per_client: 1000",
+            "max_answer_bytes_per_request: must be at most max_answer_bytes_per_client, which is 1000",
+        ),
+        (
             "max_answer_bytes_in_flight: 1000",
             "max_answer_bytes_per_request: must be at most three quarters of max_answer_bytes_in_flight, which is 750",
         ),

@@ -174,7 +174,7 @@ impl From<Full> for Fault {
     fn from(full: Full) -> Self {
         match full {
             Full::Batch(limit) => Self::BatchTooLarge(limit),
-            Full::All => Self::NoRoom,
+            Full::Client | Full::All => Self::NoRoom,
         }
     }
 }

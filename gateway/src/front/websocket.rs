@@ -116,7 +116,7 @@ impl Waiting {
         let limits = Limits {
             max_message_bytes: front.config.max_body_bytes,
             write_timeout: WRITE_TIMEOUT,
-            budgets: Some(front.relayer.budgets()),
+            budgets: Some(front.relayer.budgets(None)),
         };
         let Ok(Ok((receiver, sender))) = timeout(OPENS_WITHIN, upgrade.open(limits)).await else {
             return;

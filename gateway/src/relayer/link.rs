@@ -36,7 +36,7 @@ impl Relayer {
         while let Some(candidate) = self.next_candidate(&mut plan, signers, service, deadline).await {
             let begun = Instant::now();
             let until = deadline.min(begun + self.attempt_timeout);
-            let opening = self.sockets.open(candidate.clone(), self.budgets());
+            let opening = self.sockets.open(candidate.clone(), self.budgets(None));
             let ms = || u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             let fault = match timeout_at(until, opening).await {
                 Ok(Ok(link)) => return Ok(link),

@@ -196,8 +196,8 @@ pub(super) const OVERLOADED: Row = row(
     code::OVERLOADED,
     "overloaded",
     Source::Gateway,
-    "As many relays as `max_concurrent_relays` are under way, as many bytes of answers as `max_answer_bytes_in_flight` are held, or the \
-     gateway is stopping.",
+    "As many relays as `max_concurrent_relays` are under way, as many bytes of answers as `max_answer_bytes_in_flight` are held, or of \
+     answers that callers at your address have not taken yet as `max_answer_bytes_per_client`, or the gateway is stopping.",
 )
 .after(1);
 pub(super) const INTERNAL: Row = row(

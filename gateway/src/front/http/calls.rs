@@ -1,5 +1,6 @@
 //! From an HTTP request to an HTTP response.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
+use portico_net::PeerAddr;
 use portico_net::websocket::is_upgrade;
 use portico_protocol::{ServiceId, receipt};
 use portico_relay::RpcType;
@@ -76,14 +78,19 @@ pub(in crate::front) struct Asked {
 pub(super) struct Context<'a> {
     pub(super) deadline: Instant,
     pub(super) request_id: &'a str,
+    pub(super) client: Option<IpAddr>,
 }
 
 impl Front {
     /// Reads the body and relays what is in it.
     async fn serve(&self, request: Request, request_id: &str) -> Response {
         let deadline = self.deadline();
-        let context = Context { deadline, request_id };
         let (head, body) = request.into_parts();
+        let context = Context {
+            deadline,
+            request_id,
+            client: head.extensions.get().map(|PeerAddr(peer)| peer.ip()),
+        };
         let body = match self.read_body(&head.headers, body, deadline).await {
             Ok(body) => body,
             Err(error) => return self.refuse(&None, &error, request_id),

@@ -66,7 +66,7 @@ impl Front {
         };
         let call = Call {
             wants_receipt: asked.wants_receipt,
-            ..call(&asked, kind, &item, self.relayer.budgets(), context)
+            ..call(&asked, kind, &item, self.relayer.budgets(context.client), context)
         };
         match self.relay(JsonRpc, &asked.service.id, &call).await {
             Ok(reply) if item.id.is_none() => reply_response(StatusCode::NO_CONTENT, &[reply], Body::empty()),
@@ -89,7 +89,7 @@ impl Front {
         items: Vec<Result<Item, NotARequest>>,
         context: Context<'_>,
     ) -> Response {
-        let budgets = self.relayer.batch_budgets();
+        let budgets = self.relayer.batch_budgets(context.client);
         // Entries become futures as their turn comes: a thousand at once would hold some megabytes.
         let entry = |index: usize| self.entry(&asked, kind, &items[index], budgets.clone(), context);
         let outcomes: Vec<_> = stream::iter(0..items.len())

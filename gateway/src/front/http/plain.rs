@@ -43,7 +43,7 @@ impl Front {
             expected: Expected {
                 is_idempotent: head.method.is_idempotent(),
             },
-            budgets: self.relayer.budgets(),
+            budgets: self.relayer.budgets(context.client),
             wants_receipt,
             choice,
             deadline: context.deadline,

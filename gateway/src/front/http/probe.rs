@@ -168,6 +168,7 @@ pub(crate) async fn config(State(front): State<Arc<Front>>) -> Response {
         "max_response_bytes": config.max_response_bytes,
         "max_answer_bytes_in_flight": config.max_answer_bytes_in_flight,
         "max_answer_bytes_per_request": config.max_answer_bytes_per_request,
+        "max_answer_bytes_per_client": config.max_answer_bytes_per_client(),
         "max_batch": config.max_batch,
         "max_batch_concurrency": config.max_batch_concurrency,
         "max_concurrent_relays": config.max_concurrent_relays,
