@@ -20,7 +20,7 @@ use crate::gate::{Gate, Place};
 use crate::head;
 use crate::io::{Left, Watched};
 use crate::limits::{HTTP2_WINDOW, Limits};
-use crate::linger;
+use crate::linger::{self, Pace};
 use crate::metrics::{Counts, ListenerMetrics};
 use crate::service::{ErrorBody, Service, Shared, json_error};
 use crate::socket::Socket;
@@ -97,6 +97,7 @@ impl Listener {
         let shared = Arc::new(Shared {
             router,
             budget: Budget::new(self.limits.max_bytes_in_flight),
+            discards: Pace::new(),
             limits: self.limits,
             errors: self.errors,
             counts: self.counts,
@@ -275,7 +276,7 @@ impl Connection {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
             .take();
         if let Some(socket) = socket.filter(|_| activity.has_unread()) {
-            linger::discard(socket, limits).await;
+            linger::discard(socket, limits, &shared.discards).await;
         }
         drop(place);
     }

@@ -17,6 +17,7 @@ use crate::activity::Activity;
 use crate::answer::{Answer, InProgress, Unread};
 use crate::body::{BodyFault, Budget, RequestBody, Upload};
 use crate::limits::Limits;
+use crate::linger::Pace;
 use crate::metrics::Counts;
 
 /// Body of an error that the listener answers by itself, from its status and a sentence; JSON.
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) limits: Limits,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) discards: Pace,
     pub(crate) errors: ErrorBody,
     pub(crate) counts: Counts,
 }
