@@ -251,19 +251,23 @@ async fn prefers_suppliers_that_answer() {
 }
 
 #[tokio::test]
-async fn asks_no_exhausted_supplier_again_in_the_same_session() {
+async fn leaves_an_exhausted_supplier_alone_for_a_while_that_grows() {
     let net = net_with(limits(), vec![Manner::MinerError("relayer_proxy", 7); 5]).await;
-    for _ in 0..3 {
-        let answer = net.post("/v1", call("1")).await;
-        assert_eq!(
-            (answer.status, answer.reason().as_str()),
-            (503, "stake_exhausted")
+    // After one block each is tried again, then after two, then after four.
+    for (height, hits) in [(1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4), (9, 4)] {
+        net.chain.advance_to(height);
+        for _ in 0..3 {
+            let answer = net.post("/v1", call("1")).await;
+            assert_eq!(
+                (answer.status, answer.reason().as_str()),
+                (503, "stake_exhausted")
+            );
+        }
+        assert!(
+            net.suppliers.iter().all(|supplier| supplier.hits() == hits),
+            "each {hits} times up to block {height}"
         );
     }
-    assert!(
-        net.suppliers.iter().all(|supplier| supplier.hits() == 1),
-        "all were asked, each once"
-    );
     for supplier in &net.suppliers {
         supplier.behave(Manner::Honest);
     }
@@ -274,6 +278,15 @@ async fn asks_no_exhausted_supplier_again_in_the_same_session() {
         200,
         "the next session begins anew"
     );
+}
+
+#[tokio::test]
+async fn a_momentary_refusal_costs_a_supplier_no_session() {
+    let net = net_with(limits(), vec![Manner::MinerError("relayer_proxy", 7)]).await;
+    assert_eq!(net.post("/v1", call("1")).await.reason(), "stake_exhausted");
+    net.suppliers[0].behave(Manner::Honest);
+    net.chain.advance_to(2);
+    assert_eq!(net.post("/v1", call("1")).await.status, 200);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What we remember about suppliers. Pure: events and heights go in, standings come out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use portico_protocol::{Address, Height};
 use portico_session_cache::SessionView;
@@ -26,8 +26,17 @@ const POOR: i32 = 30;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reputation {
     standings: BTreeMap<Address, Standing>,
-    /// (end of the session, session id, supplier).
-    exhausted: BTreeSet<(Height, String, Address)>,
+    /// By (end of the session, session id, supplier).
+    exhausted: BTreeMap<(Height, String, Address), Pause>,
+}
+
+/// How long a supplier is left alone in a session after it said that the application's stake is used up. Gateways of one application share
+/// its stake, and suppliers say the same while they are busy (any HTTP 429), so it may be over with the next block: the pause is short at
+/// first, and twice as long each time that it was in vain.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Height,
+    blocks: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -42,7 +51,7 @@ struct Standing {
 pub(crate) enum Rank {
     /// To be tried, tier 0 first.
     Tier(u8),
-    /// Served as much as the application's stake pays for.
+    /// Served as much as the application's stake pays for, as it said a short while ago.
     Exhausted,
     /// Its answers did not verify a short while ago.
     Distrusted,
@@ -54,7 +63,7 @@ pub(crate) struct LeftAlone {
     pub(crate) supplier: Address,
     /// The session in which it served what the application's stake pays for; `None` when its answers did not verify.
     pub(crate) session: Option<String>,
-    /// The block with which it is tried again, or the last of the session.
+    /// The block with which it is tried again.
     pub(crate) until: Height,
 }
 
@@ -62,8 +71,8 @@ impl Reputation {
     /// How `supplier` stands at `height`, for a relay of `session`.
     pub(crate) fn rank(&self, session: &SessionView, supplier: &Address, height: Height) -> Rank {
         let exhausted = || {
-            self.exhausted
-                .contains(&(session.end, session.id().to_owned(), *supplier))
+            let key = (session.end, session.id().to_owned(), *supplier);
+            self.exhausted.get(&key).is_some_and(|pause| height < pause.until)
         };
         if !self.exhausted.is_empty() && exhausted() {
             return Rank::Exhausted;
@@ -88,10 +97,11 @@ impl Reputation {
             session: None,
             until: standing.excluded_until,
         });
-        let exhausted = self.exhausted.iter().map(|(end, session, supplier)| LeftAlone {
+        let exhausted = self.exhausted.iter().filter(|(_, pause)| height < pause.until);
+        let exhausted = exhausted.map(|((_, session, supplier), pause)| LeftAlone {
             supplier: *supplier,
             session: Some(session.clone()),
-            until: *end,
+            until: pause.until,
         });
         distrusted.chain(exhausted).collect()
     }
@@ -169,9 +179,18 @@ impl Reputation {
     }
 
     fn exhaust(&mut self, session: &SessionView, supplier: &Address, height: Height) {
-        self.exhausted
-            .insert((session.end, session.id().to_owned(), *supplier));
-        while let Some((end, ..)) = self.exhausted.first() {
+        let first = Pause {
+            until: height,
+            blocks: 0,
+        };
+        let key = (session.end, session.id().to_owned(), *supplier);
+        let pause = self.exhausted.entry(key).or_insert(first);
+        // Of calls that were under way together, the first counts.
+        if pause.until <= height {
+            pause.blocks = pause.blocks.saturating_mul(2).max(1);
+            pause.until = Height(height.0.saturating_add(pause.blocks));
+        }
+        while let Some(((end, ..), _)) = self.exhausted.first_key_value() {
             let outlived = end
                 .0
                 .saturating_add(session.end.0.saturating_sub(session.start.0))
