@@ -5,6 +5,7 @@ mod link;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +30,9 @@ use tracing::debug;
 use self::check::{Checked, Turns, check};
 use crate::GatewayError;
 use crate::codec::Codec;
-use crate::core::attempt::{Miss, Reply};
+use crate::codec::jsonrpc::JsonRpc;
+use crate::codec::jsonrpc::repeated::{OWN_ID, names_a_transaction};
+use crate::core::attempt::{Failed, Miss, Reply};
 use crate::core::call::Call;
 use crate::core::candidate::Candidate;
 use crate::core::choice::Choice;
@@ -149,11 +152,55 @@ impl Relayer {
             let payload = call.request.payload(candidate.url());
             let request = self.sign(&candidate, signer, payload, &mut rng)?; // our own fault ends here
             match self.attempt(codec, candidate.clone(), request, call).await {
-                Ok(reply) => return Ok(self.learn(plan.done(reply))),
+                Ok(reply) => {
+                    let reply = self.learn(plan.done(reply));
+                    return Ok(match carried_out(&reply.failed) {
+                        true => self.once(codec, service, call, reply).await,
+                        false => reply,
+                    });
+                }
                 Err(miss) => plan.failed(&candidate, miss), // theirs: try the next
             }
         }
         plan.into_outcome()
+    }
+
+    /// The reply to a call of which an earlier try may have been carried out: then it is that try's.
+    fn once<'c, C: Codec>(
+        &'c self,
+        codec: C,
+        service: &'c ServiceId,
+        call: &'c Call<C::Expected>,
+        mut reply: Reply,
+    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'c>> {
+        Box::pin(async move {
+            let Some(repeated) = codec.repeated(call, &reply.answer) else {
+                return reply;
+            };
+            let was_carried_out = match repeated.question {
+                None => true,
+                Some(question) => self.is_known(service, call, question).await,
+            };
+            if was_carried_out {
+                reply.answer = repeated.answer;
+            }
+            reply
+        })
+    }
+
+    /// Whether the chain knows the transaction that `question` asks for, in a relay of its own.
+    async fn is_known<E: Sync>(&self, service: &ServiceId, call: &Call<E>, question: Bytes) -> bool {
+        let path = call.request.path.clone();
+        let asked = Call {
+            request: portico_relay::Call::posted(call.request.rpc_type, path, question),
+            expected: Some(Bytes::from_static(OWN_ID)),
+            budgets: call.budgets.clone(),
+            wants_receipt: false,
+            choice: call.choice.clone(),
+            deadline: call.deadline,
+        };
+        let reply = self.relay(JsonRpc, service, &asked).await;
+        reply.is_ok_and(|reply| names_a_transaction(&reply.answer))
     }
 
     /// Whom to try next, once the sessions that the plan wants are open; `None` when it gives up.
@@ -376,6 +423,13 @@ impl Relayer {
     fn reputation(&self) -> MutexGuard<'_, Reputation> {
         self.reputation.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether one of these tries may have been carried out by its backend.
+fn carried_out(failed: &[Failed]) -> bool {
+    failed
+        .iter()
+        .any(|failed| failed.fault.may_have_been_carried_out())
 }
 
 /// Indices of the applications that may pay: all, or the one that the caller wants.

@@ -5,6 +5,7 @@ mod support;
 
 use portico_config::Secret;
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
+use serde_json::Value;
 use support::{
     Answer, Manner, Net, call, config, key, net, net_on, net_signing_ahead, net_with, service, staked,
 };
@@ -278,6 +279,41 @@ async fn leaves_an_exhausted_supplier_alone_for_a_while_that_grows() {
         200,
         "the next session begins anew"
     );
+}
+
+const SEND: &str = r#"{"jsonrpc":"2.0","id":1,"method":"eth_sendRawTransaction","params":["0x01"]}"#;
+
+/// A supplier whose node takes a transaction and fails, and one whose node has it then; what a caller is told whose call went to both.
+async fn sent_twice(second: &str) -> Value {
+    let second = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":-32000,"message":"{second}"}}}}"#);
+    let failing = Manner::Backend(503, "down".to_owned());
+    let net = net_with(config(), vec![failing, Manner::Backend(200, second)]).await;
+    loop {
+        let answer = net.post("/v1", SEND).await;
+        if answer.header("x-attempts") == Some("2") {
+            return answer.json();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_sent_twice_is_answered_by_its_hash() {
+    let hash = "0x5fe7f977e71dba2ea1a68e21057beebb9be2ac30c6410aa38d4f3fbe41dcffd2"; // Keccak-256 of 0x01
+    let told = sent_twice("already known").await;
+    assert_eq!((&told["id"], &told["result"]), (&1.into(), &hash.into()));
+    // The node knows no such transaction: another one of the sender has its nonce.
+    let told = sent_twice("nonce too low").await;
+    assert_eq!(told["error"]["message"], "nonce too low");
+    let told = sent_twice("intrinsic gas too low").await;
+    assert_eq!(told["error"]["message"], "intrinsic gas too low");
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_sent_once_is_the_nodes_to_judge() {
+    let known = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"already known"}}"#;
+    let net = net_with(config(), vec![Manner::Backend(200, known.to_owned())]).await;
+    let answer = net.post("/v1", SEND).await.json();
+    assert_eq!(answer["error"]["message"], "already known");
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ pub(crate) mod conversation;
 mod judge;
 mod members;
 mod read;
+pub(crate) mod repeated;
 mod write;
 
 use bytes::Bytes;
 
-use super::{Codec, Verdict};
+use super::{Codec, Repeated, Verdict};
 use crate::core::call::Call;
 use crate::core::fault::Fault;
 
@@ -28,5 +29,9 @@ impl Codec for JsonRpc {
 
     fn judge(self, call: &Call<Id>, payload: Bytes, max_bytes: usize) -> Result<Verdict, Fault> {
         judge::judge(payload, &call.expected, max_bytes)
+    }
+
+    fn repeated(self, call: &Call<Id>, answer: &Bytes) -> Option<Repeated> {
+        repeated::repeated(&call.request.body, &call.expected, answer)
     }
 }

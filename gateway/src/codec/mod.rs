@@ -20,11 +20,25 @@ use crate::core::fault::Fault;
 /// One protocol; a value without state.
 pub(crate) trait Codec: Copy + Send + 'static {
     /// What must be known of a call to judge an answer to it.
-    type Expected: Clone + Send + 'static;
+    type Expected: Clone + Send + Sync + 'static;
 
     /// Takes the backend's answer out of a verified payload, if it is one to `call`. An answer that is larger than `max_bytes`, once its
     /// content encoding is undone, is [`Fault::TooLarge`].
     fn judge(self, call: &Call<Self::Expected>, payload: Bytes, max_bytes: usize) -> Result<Verdict, Fault>;
+
+    /// What to say instead of `answer`, if the backend has carried out an earlier try of `call` and therefore refuses this one.
+    fn repeated(self, _call: &Call<Self::Expected>, _answer: &Bytes) -> Option<Repeated> {
+        None
+    }
+}
+
+/// The answer to a call that was carried out by an earlier try, as it seems.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Repeated {
+    /// What the caller gets.
+    pub(crate) answer: Bytes,
+    /// The JSON-RPC request whose answer tells whether it was; `None` if that is certain.
+    pub(crate) question: Option<Bytes>,
 }
 
 /// A backend's answer to a call.

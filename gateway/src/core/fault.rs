@@ -117,6 +117,11 @@ impl Fault {
         }
     }
 
+    /// Whether a backend may have carried the call out, although no answer to it came.
+    pub(crate) const fn may_have_been_carried_out(&self) -> bool {
+        !matches!(self, Self::Connect(_) | Self::OverServiced(_) | Self::Session(_))
+    }
+
     pub(crate) const fn kind(&self) -> Kind {
         match self {
             Self::OverServiced(_) => Kind::OverServiced,
