@@ -87,7 +87,8 @@ pub struct GatewayConfig {
     pub max_batch: usize,
     /// Entries of one batch that are relayed at the same time. Default 16.
     pub max_batch_concurrency: usize,
-    /// Relays under way at the same time, over all callers; beyond it callers are told to come back. Default 1024.
+    /// Relays under way at the same time, over all callers; beyond it callers are told to come back. One of several services takes three
+    /// quarters of them at most. Default 1024.
     pub max_concurrent_relays: usize,
     /// WebSockets served at the same time; beyond them a new one is refused with 503. Each is a connection of `listener` too. Default 1024.
     pub max_websockets: usize,

@@ -2,6 +2,7 @@
 
 mod check;
 mod link;
+mod slots;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -23,11 +24,12 @@ use portico_session_cache::{SessionCache, SessionView};
 use prost::Message;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use self::check::{Checked, Turns, check};
+use self::slots::Slots;
 use crate::GatewayError;
 use crate::codec::Codec;
 use crate::codec::jsonrpc::JsonRpc;
@@ -60,7 +62,7 @@ pub(crate) struct Relayer {
     transport: HttpTransport,
     sockets: WebSocketTransport,
     head: watch::Receiver<BlockHead>,
-    slots: Semaphore,
+    slots: Slots,
     /// Bytes of answers held for all callers.
     answers: Arc<Budget>,
     /// Bytes of large answers held for each client.
@@ -82,17 +84,18 @@ impl Relayer {
         chance: StdRng,
         ahead: bool,
     ) -> Result<Self, GatewayError> {
+        let signers = Signers::new(config)?;
         Ok(Self {
             head: chain.head(),
             sockets: WebSocketTransport::new(config)?,
             sessions: SessionCache::new(chain, "gateway", registry)?,
-            signers: Signers::new(config)?,
             metrics: Metrics::new(registry)?,
             reputation: Mutex::default(),
             chance: Mutex::new(chance),
             ahead,
             transport: HttpTransport::new(config)?,
-            slots: Semaphore::new(config.max_concurrent_relays.min(Semaphore::MAX_PERMITS)),
+            slots: Slots::new(config.max_concurrent_relays, signers.services()),
+            signers,
             answers: Budget::new(config.max_answer_bytes_in_flight),
             clients: Clients::new(config.max_answer_bytes_per_client()),
             large: LargeWork::default(),
@@ -127,7 +130,7 @@ impl Relayer {
         service: &ServiceId,
         call: &Call<C::Expected>,
     ) -> Result<Reply, RelayError> {
-        let _slot = self.slots.try_acquire().map_err(|_| RelayError::Overloaded)?;
+        let _slot = self.slots.take(service).ok_or(RelayError::Overloaded)?;
         let attempts = Vec::new();
         match call.budgets.used_up() {
             None => {}

@@ -636,7 +636,12 @@ async fn a_client_that_takes_nothing_is_refused_before_a_relay_is_paid_for() {
         .await
         .unwrap();
     lazy.readable().await.unwrap(); // the answer is on its way, and nobody reads it
-    let hits = || net.suppliers.iter().map(|supplier| supplier.hits()).sum::<usize>();
+    let hits = || {
+        net.suppliers
+            .iter()
+            .map(|supplier| supplier.hits())
+            .sum::<usize>()
+    };
     let before = hits();
     let mut again = connect([127, 0, 0, 2]).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut again, request.as_bytes())

@@ -196,7 +196,7 @@ pub(super) const OVERLOADED: Row = row(
     code::OVERLOADED,
     "overloaded",
     Source::Gateway,
-    "As many relays as `max_concurrent_relays` are under way, as many bytes of answers as `max_answer_bytes_in_flight` are held, or of \
+    "As many relays as `max_concurrent_relays` are under way, or three quarters of it for one of several services, as many bytes of answers as `max_answer_bytes_in_flight` are held, or of \
      answers that callers at your address have not taken yet as `max_answer_bytes_per_client`, or the gateway is stopping.",
 )
 .after(1);
