@@ -107,11 +107,26 @@ fn signed_request(
 /// Builds and signs the response to a request with `header`; `payload` must not be empty.
 #[must_use]
 pub fn sign_response(header: &SessionHeader, payload: Bytes, key: &SigningKey) -> RelayResponse {
+    let payload_hash = Sha256::digest(&payload).to_vec();
+    sign_hashed(header, payload, payload_hash, key)
+}
+
+/// Signs the response of which a leaf is made when its payload went out in other messages: it has the payload's hash, and no payload.
+#[must_use]
+pub fn sign_payload_hash(header: &SessionHeader, payload_hash: [u8; 32], key: &SigningKey) -> RelayResponse {
+    sign_hashed(header, Bytes::new(), payload_hash.to_vec(), key)
+}
+
+fn sign_hashed(
+    header: &SessionHeader,
+    payload: Bytes,
+    payload_hash: Vec<u8>,
+    key: &SigningKey,
+) -> RelayResponse {
     let meta = RelayResponseMetadata {
         session_header: Some(header.clone()),
         supplier_operator_signature: Vec::new(),
     };
-    let payload_hash = Sha256::digest(&payload).to_vec();
     let mut response = RelayResponse {
         meta: Some(meta),
         payload,

@@ -19,6 +19,7 @@ pub mod headers;
 pub mod message;
 pub mod refusal;
 pub mod rpc_type;
+pub mod stream;
 pub mod target;
 
 pub use call::Call;

@@ -36,6 +36,15 @@ pub fn open(
     let Some(response) = decoded.filter(|response| *response != RelayResponse::default()) else {
         return Err(MessageFault::Undecodable);
     };
+    verified(response, header, supplier)
+}
+
+/// Verifies a message that was read.
+pub(crate) fn verified(
+    response: RelayResponse,
+    header: &SessionHeader,
+    supplier: &PublicKey,
+) -> Result<RelayResponse, MessageFault> {
     match verify_response(&response, header, supplier) {
         Ok(()) => Ok(response),
         Err(RelayError::Miner(error)) => Err(MessageFault::Refused(error)),
