@@ -137,6 +137,13 @@ pub struct ServiceConfig {
     /// Largest backend answer in bytes. Default 20 MiB.
     #[serde(default = "default_max_bytes")]
     pub max_response_bytes: usize,
+    /// Milliseconds for which an event stream (`text/event-stream`, `application/x-ndjson`) may say nothing, before it is cut off. Default
+    /// 60000.
+    #[serde(default = "default_stream_idle_timeout_ms")]
+    pub stream_idle_timeout_ms: u64,
+    /// Bytes of one event stream, after which it is cut off. Default 1 GiB.
+    #[serde(default = "default_max_stream_bytes")]
+    pub max_stream_bytes: u64,
     /// What an answer waits for. Default `strict`.
     #[serde(default)]
     pub durability: Durability,
@@ -155,6 +162,8 @@ impl ServiceConfig {
             read_methods: Vec::new(),
             max_request_bytes: default_max_bytes(),
             max_response_bytes: default_max_bytes(),
+            stream_idle_timeout_ms: default_stream_idle_timeout_ms(),
+            max_stream_bytes: default_max_stream_bytes(),
             durability: Durability::Strict,
         }
     }
@@ -295,6 +304,8 @@ pub struct LimitsConfig {
     /// WebSockets served at a time. A new one beyond them takes the place of the oldest on which no valid request has come yet; when all have
     /// one, it is refused with HTTP 503. Default 1024.
     pub max_websockets: usize,
+    /// Event streams served at a time, beside the relays of `max_in_flight`; beyond them one is refused with HTTP 503. Default 1024.
+    pub max_streams: usize,
     /// Milliseconds given to relays in progress when the process is asked to stop. Default 10000.
     pub shutdown_grace_ms: u64,
 }
@@ -307,6 +318,7 @@ impl Default for LimitsConfig {
             verify_threads: 0,
             max_sessions: 10_000,
             max_websockets: 1024,
+            max_streams: 1024,
             shutdown_grace_ms: 10_000,
         }
     }
@@ -314,6 +326,14 @@ impl Default for LimitsConfig {
 
 const fn default_timeout_ms() -> u64 {
     10_000
+}
+
+const fn default_stream_idle_timeout_ms() -> u64 {
+    60_000
+}
+
+const fn default_max_stream_bytes() -> u64 {
+    1 << 30
 }
 
 const fn default_max_bytes() -> usize {
@@ -368,6 +388,11 @@ impl ServicerConfig {
         check(
             self.limits.max_websockets > 0,
             "limits.max_websockets",
+            "must be at least 1",
+        );
+        check(
+            self.limits.max_streams > 0,
+            "limits.max_streams",
             "must be at least 1",
         );
         faults
@@ -432,6 +457,16 @@ impl ServiceConfig {
         check(
             self.timeout_ms > 0,
             &format!("{key}.timeout_ms"),
+            "must be at least 1",
+        );
+        check(
+            self.stream_idle_timeout_ms > 0,
+            &format!("{key}.stream_idle_timeout_ms"),
+            "must be at least 1",
+        );
+        check(
+            self.max_stream_bytes > 0,
+            &format!("{key}.max_stream_bytes"),
             "must be at least 1",
         );
         check(

@@ -17,6 +17,9 @@ pub(crate) struct Metrics {
     relays: IntCounterVec,
     websockets: IntGauge,
     websockets_closed: IntCounterVec,
+    streams: IntGauge,
+    stream_messages: IntCounter,
+    streams_ended: IntCounterVec,
     unpaid: IntCounterVec,
     leaves: IntCounter,
     relay_seconds: Histogram,
@@ -83,6 +86,16 @@ impl DiskMetrics {
         self.reserve_bytes.set(number(usage.reserve_bytes));
         self.file_bytes.set(number(usage.file_bytes));
         self.leaf_bytes.set(number(usage.leaf_bytes));
+    }
+}
+
+/// Counts in a gauge while it lives.
+#[derive(Debug)]
+pub(crate) struct Open(IntGauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -155,7 +168,19 @@ impl Metrics {
         }
         let websockets = IntGauge::new("servicer_websockets", "WebSockets that are served.")?;
         registry.register(Box::new(websockets.clone()))?;
+        let streams = IntGauge::new("servicer_streams", "Event streams that are served.")?;
+        registry.register(Box::new(streams.clone()))?;
         Ok(Self {
+            streams,
+            stream_messages: counter(
+                "servicer_stream_messages_total",
+                "Signed messages of event streams.",
+            )?,
+            streams_ended: counters(
+                "servicer_streams_ended_total",
+                "Event streams that ended, by reason: complete, or what cut them off.",
+                &["reason"],
+            )?,
             websockets,
             websockets_closed: counters(
                 "servicer_websockets_closed_total",
@@ -245,6 +270,22 @@ impl Metrics {
     /// A WebSocket ended.
     pub(crate) fn websocket_closed(&self, reason: &str) {
         self.websockets_closed.with_label_values(&[reason]).inc();
+    }
+
+    /// An event stream is served as long as what this returns lives.
+    pub(crate) fn stream(&self) -> Open {
+        self.streams.inc();
+        Open(self.streams.clone())
+    }
+
+    /// A message of an event stream was signed.
+    pub(crate) fn stream_message(&self) {
+        self.stream_messages.inc();
+    }
+
+    /// An event stream ended.
+    pub(crate) fn stream_ended(&self, reason: &str) {
+        self.streams_ended.with_label_values(&[reason]).inc();
     }
 
     /// A relay was served.

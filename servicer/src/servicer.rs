@@ -35,7 +35,7 @@ use crate::relay::admittance::Admittance;
 use crate::relay::recorder::Recorder;
 use crate::relay::recovery::restore;
 use crate::relay::serve::Relays;
-use crate::relay::served::{HeldKey, KeyState, Served, ServedService, Serving};
+use crate::relay::served::{HeldKey, KeyState, Served, ServedService, Serving, StreamBounds};
 use crate::relay::simulation::{Simulated, Simulation};
 use crate::relay::sockets::Sockets;
 use crate::relay::verify::Verifier;
@@ -150,7 +150,7 @@ impl Servicer {
         let relays = Arc::new(Relays {
             standings: Arc::clone(&standings),
             serving: Arc::clone(&serving),
-            admittance: Admittance::new(config.limits.max_in_flight),
+            admittance: Admittance::new(config.limits.max_in_flight, config.limits.max_streams),
             replays: Arc::default(),
             verifier: Verifier::new(verify_threads(&config)),
             sessions: Arc::clone(&sessions),
@@ -350,6 +350,10 @@ pub(crate) fn service(
         durability: config.durability,
         max_request_bytes: config.max_request_bytes,
         max_response_bytes: config.max_response_bytes,
+        streams: StreamBounds {
+            idle: Duration::from_millis(config.stream_idle_timeout_ms),
+            max_bytes: config.max_stream_bytes,
+        },
     }))
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portico_config::Secret;
 use portico_config::servicer::{BackendConfig, BasicAuth, NodeConfig};
@@ -17,6 +17,7 @@ use portico_net::budget::{Budgets, holding, reserve};
 use portico_net::tls::ClientTls;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::{PokthttpRequest, PokthttpResponse};
+use portico_relay::stream;
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use reqwest::Url;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use super::encoding::{decoded, does_something};
 use super::headers::{Allowed, forwarded, pocket_headers, relayed_headers};
 use super::pool::{Asked, Pool, Tried};
+use super::stream::BackendStream;
 use super::target::target;
 use super::{BackendError, Message};
 
@@ -311,7 +313,33 @@ const fn is_elsewhere_better(status: u16) -> bool {
     matches!(status, 429 | 502..=504)
 }
 
+/// Whether an answer is passed on as it comes: a success of a stream's media type, that nothing has to be undone of.
+fn is_stream(response: &reqwest::Response) -> bool {
+    let headers = response.headers();
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    content_type.is_some_and(stream::is_stream)
+        && response.status().is_success()
+        && !headers.contains_key(CONTENT_ENCODING)
+}
+
 impl HttpExchange {
+    /// Whether the answer is a stream.
+    pub(super) fn is_stream(&self) -> bool {
+        self.response
+            .as_ref()
+            .is_some_and(|(_, response)| is_stream(response))
+    }
+
+    /// The answer as a stream.
+    pub(super) fn into_stream(self) -> Option<BackendStream> {
+        let (asked, response) = self.response.filter(|(_, response)| is_stream(response))?;
+        Some(BackendStream::new(
+            asked,
+            response,
+            &self.attempts.passing.returned,
+        ))
+    }
+
     /// The whole answer as one message; `None` after it.
     pub(super) async fn next(&mut self) -> Option<Result<Message, BackendError>> {
         let (mut asked, mut response) = self.response.take()?;

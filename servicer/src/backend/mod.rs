@@ -20,6 +20,7 @@ mod methods;
 mod metrics;
 mod node_state;
 mod pool;
+mod stream;
 mod target;
 mod websocket;
 
@@ -51,6 +52,7 @@ pub(crate) use self::metrics::BackendMetrics;
 use self::metrics::Labels;
 use self::node_state::{Out, Rules};
 use self::pool::{Node, Pool, Tried};
+pub(crate) use self::stream::BackendStream;
 use self::target::path_of;
 
 /// Bodies up to this size are looked into where they are; larger ones on a thread for work that takes long.
@@ -140,6 +142,13 @@ pub(crate) struct Admitted {
     relayed: PokthttpRequest,
     kind: Kind,
     places: Places,
+}
+
+impl Admitted {
+    /// Whether all that the payload says beside its request is what kind of body it has: so write PATH and nobody else.
+    pub(crate) fn says_content_type_alone(&self) -> bool {
+        self.relayed.header.len() == 1 && self.relayed.header.contains_key("Content-Type")
+    }
 }
 
 /// Places that a relay holds until its answer is recorded.
@@ -457,6 +466,22 @@ impl Backend {
                 pocket: config.forward_pocket_headers,
             },
         })
+    }
+}
+
+impl Exchange {
+    /// Whether the answer is a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        match self {
+            Self::Http(exchange) => exchange.is_stream(),
+        }
+    }
+
+    /// The answer as a stream; `None` of one that is none.
+    pub(crate) fn into_stream(self) -> Option<BackendStream> {
+        match self {
+            Self::Http(exchange) => exchange.into_stream(),
+        }
     }
 }
 

@@ -9,21 +9,26 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use portico_net::Parts;
 use portico_net::budget::{holding, reserve};
 use portico_net::websocket::is_upgrade;
 use portico_protocol::receipt;
+use portico_protocol::wire::sdk::types::PokthttpResponse;
 use portico_relay::message::parts;
+use portico_relay::stream::{self, Framing};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::websocket;
 use crate::metrics::Metrics;
 use crate::relay::refusal::{HttpRefusal, Refusal};
-use crate::relay::serve::{Answer, Asked, Relays};
+use crate::relay::serve::{Answer, Asked, Relays, Served};
 use crate::relay::sockets::Sockets;
+use crate::relay::stream::Stream;
 
 /// Time for reading a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +71,7 @@ impl RelayEndpoint {
         Router::new().fallback(relay).with_state(self).merge(others)
     }
 
-    async fn answer(self, request: Request) -> Result<Answer, Refusal> {
+    async fn answer(&self, request: Request) -> Result<Served, Refusal> {
         let asked = asked(request.headers())?;
         let reading = {
             let _place = self.relays.admittance.reading()?;
@@ -76,6 +81,24 @@ impl RelayEndpoint {
         let relays = Arc::clone(&self.relays);
         let work = async move { relays.serve(body, &asked).await };
         self.tasks.spawn(work).await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// Serves a stream as a task of its own, with the backend's status and headers where the framing leaves them to HTTP.
+    fn streamed(&self, stream: Box<Stream>) -> Response {
+        let (sender, receiver) = mpsc::channel(1);
+        let mut response = Response::new(Body::from_stream(ReceiverStream::new(receiver)));
+        match stream.framing {
+            Framing::Delimited => mirror(stream.backend.head(), &mut response),
+            Framing::Chained => {
+                let headers = response.headers_mut();
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+                let version = HeaderValue::from_static(stream::VERSION);
+                headers.insert(HeaderName::from_static(stream::HEADER), version);
+            }
+        }
+        self.tasks
+            .spawn(stream.run(Arc::clone(&self.relays), sender, self.stop.clone()));
+        response
     }
 
     /// Reads the body; what it takes of the buffers grows with what arrived, so that a slow sender holds little. It is given back when nothing
@@ -111,11 +134,29 @@ async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Respo
     }
     let metrics = Arc::clone(&endpoint.metrics);
     match endpoint.answer(request).await {
-        Ok(answer) => served(answer),
+        Ok(Served::Whole(answer)) => served(answer),
+        Ok(Served::Stream(stream)) => endpoint.streamed(stream),
         Err(refusal) => {
             metrics.relay(refusal.reason().row().name);
             tracing::debug!(refusal = &refusal as &dyn std::error::Error, "relay refused");
             refused(refusal.http())
+        }
+    }
+}
+
+/// Puts a backend's status and headers on a response, but for the length, which is that of its own body.
+fn mirror(head: PokthttpResponse, response: &mut Response) {
+    let status = u16::try_from(head.status_code).ok();
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+    *response.status_mut() = status.unwrap_or_default();
+    for header in head.header.into_values() {
+        let Ok(name) = HeaderName::try_from(header.key) else {
+            continue;
+        };
+        for value in header.values.into_iter().filter(|_| name != CONTENT_LENGTH) {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().append(name.clone(), value);
+            }
         }
     }
 }
@@ -157,7 +198,18 @@ fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
     let receipt = headers
         .get(receipt::REQUEST_HEADER)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-    Ok(Asked { rpc_type, receipt })
+    let chained = headers
+        .get(stream::HEADER)
+        .is_some_and(|version| version == stream::VERSION);
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    Ok(Asked {
+        rpc_type,
+        receipt,
+        chained,
+        is_json,
+    })
 }
 
 fn content_length(request: &Request) -> Option<usize> {

@@ -35,6 +35,7 @@ pub(crate) struct Admittance {
     lookups: Arc<Semaphore>,
     early: Arc<Semaphore>,
     relays: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     /// Applications of which a session was found.
     applications: Mutex<HashSet<Address>>,
 }
@@ -46,8 +47,8 @@ pub(crate) struct Place {
 }
 
 impl Admittance {
-    /// Lets `max_in_flight` relays be in progress.
-    pub(crate) fn new(max_in_flight: usize) -> Self {
+    /// Lets `max_in_flight` relays be in progress, and `max_streams` streams beside them.
+    pub(crate) fn new(max_in_flight: usize, max_streams: usize) -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
         Self {
             reading: places(MAX_READING),
@@ -55,6 +56,7 @@ impl Admittance {
             lookups: places(MAX_LOOKUPS),
             early: places(MAX_EARLY),
             relays: places(max_in_flight),
+            streams: places(max_streams.min(Semaphore::MAX_PERMITS)),
             applications: Mutex::default(),
         }
     }
@@ -67,6 +69,11 @@ impl Admittance {
     /// For a relay in progress.
     pub(crate) fn relay(&self) -> Result<Place, Refusal> {
         take(&self.relays).ok_or(Refusal::Overloaded("relays in progress"))
+    }
+
+    /// For an answer that comes piece by piece: it takes as long as its backend likes, and no place of a relay that is done in moments.
+    pub(crate) fn stream(&self) -> Result<Place, Refusal> {
+        take(&self.streams).ok_or(Refusal::Overloaded("streams"))
     }
 
     /// For a question to the chain about a session of `application`.
@@ -108,7 +115,7 @@ mod tests {
 
     #[test]
     fn strangers_do_not_take_look_ups_of_known_applications() {
-        let admittance = Admittance::new(1);
+        let admittance = Admittance::new(1, 1);
         let application = |n| SigningKey::from_bytes(&[n; 32]).unwrap().address();
         admittance.remember(application(1));
         let held: Vec<_> = (0..MAX_STRANGERS)

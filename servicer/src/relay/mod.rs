@@ -10,5 +10,6 @@ pub(crate) mod serve;
 pub(crate) mod served;
 pub(crate) mod simulation;
 pub(crate) mod sockets;
+pub(crate) mod stream;
 pub(crate) mod verify;
 pub(crate) mod writer;

@@ -1,7 +1,7 @@
 //! What becomes of each signed message: admitted before its backend is asked, recorded before it leaves.
 //!
-//! A relay with one answer is one message; a stream is one admission and one recording for each message that is signed, so that each is
-//! counted, metered and paid alone.
+//! A relay with one answer is one message, and so is each message of a WebSocket's node: counted, metered and paid alone. An event stream is one
+//! admission and one recording, whatever the number of its messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,34 @@ pub(crate) struct Admission {
     tree: Arc<SessionTree>,
     in_flight: InFlight,
     target_hash: [u8; 32],
+}
+
+/// An admission without a place in the writer's queue: of a stream, whose leaf is written when it ends.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    room: Room,
+    budget: Option<Reservation>,
+    tree: Arc<SessionTree>,
+    in_flight: InFlight,
+    target_hash: [u8; 32],
+}
+
+impl Admission {
+    /// Gives the place in the queue back, until [`Recorder::unpark`].
+    pub(crate) fn park(self) -> Parked {
+        let Reserved {
+            slot: _,
+            room,
+            budget,
+        } = self.reserved;
+        Parked {
+            room,
+            budget,
+            tree: self.tree,
+            in_flight: self.in_flight,
+            target_hash: self.target_hash,
+        }
+    }
 }
 
 /// A message that was signed.
@@ -108,6 +136,16 @@ impl Recorder {
         let slot = tokio::time::timeout(PATIENCE, self.writer.next_slot()).await;
         let slot = slot.ok().flatten().ok_or(Refusal::Overloaded("leaf writer"))?;
         Ok(Reserved { slot, room, budget })
+    }
+
+    /// The admission with a place in the queue again.
+    pub(crate) async fn unpark(&self, parked: Parked) -> Result<Admission, Refusal> {
+        Ok(Admission {
+            reserved: self.place(parked.budget, parked.room).await?,
+            tree: parked.tree,
+            in_flight: parked.in_flight,
+            target_hash: parked.target_hash,
+        })
     }
 
     /// Admits one message of a verified request: from here on its session is not sealed before it.

@@ -12,15 +12,17 @@ use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::{Address, Height, SigningKey};
 use portico_relay::Exchange as _;
+use portico_relay::stream::Framing;
 use tokio::time::Instant;
 
-use crate::backend::BackendError;
+use crate::backend::{Admitted, BackendError};
 use crate::metrics::Metrics;
 use crate::relay::admittance::Admittance;
 use crate::relay::recorder::{Recorder, Signed};
 use crate::relay::refusal::Refusal;
 use crate::relay::replays::Replays;
 use crate::relay::served::{self, Request, Serving};
+use crate::relay::stream::Stream;
 use crate::relay::verify::Verifier;
 use crate::session::lookup::{SessionError, SessionInfo, SessionSupplier, Sessions};
 use crate::standing::Standings;
@@ -49,6 +51,32 @@ pub(crate) struct Asked {
     pub(crate) rpc_type: Option<String>,
     /// Whether it wants a receipt.
     pub(crate) receipt: bool,
+    /// Whether it understands chained streams.
+    pub(crate) chained: bool,
+    /// Whether it declares its request as JSON.
+    pub(crate) is_json: bool,
+}
+
+impl Asked {
+    /// How a stream is framed for this client; `None` where it has to be one message. PATH understands no stream, and is known by a payload that
+    /// has no header but its type.
+    fn framing(&self, admitted: &Admitted) -> Option<Framing> {
+        match self.chained {
+            true => Some(Framing::Chained),
+            false if self.is_json && admitted.says_content_type_alone() => None,
+            false => Some(Framing::Delimited),
+        }
+    }
+}
+
+/// What becomes of a relay that is served.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the usual one is not boxed")]
+pub(crate) enum Served {
+    /// One message.
+    Whole(Answer),
+    /// Messages as the backend goes on.
+    Stream(Box<Stream>),
 }
 
 /// What a served relay is answered with.
@@ -61,23 +89,32 @@ pub(crate) struct Answer {
 
 impl Relays {
     /// Serves one relay request.
-    pub(crate) async fn serve(&self, body: Bytes, asked: &Asked) -> Result<Answer, Refusal> {
+    pub(crate) async fn serve(&self, body: Bytes, asked: &Asked) -> Result<Served, Refusal> {
         let bytes = body.len();
         let rpc_type = asked.rpc_type.as_deref();
         let request = self
             .serving
             .now()
             .accept(served::decode(body)?, bytes, rpc_type)?;
-        let response = self.answer(&request, bytes).await?;
+        let response = match self.answer(&request, bytes, asked).await? {
+            Ok(response) => response,
+            Err(stream) => return Ok(Served::Stream(stream)),
+        };
         let receipt = match asked.receipt {
             true => receipt::sign(&request.relay, &response, &request.key).ok(),
             false => None,
         };
-        Ok(Answer { response, receipt })
+        Ok(Served::Whole(Answer { response, receipt }))
     }
 
-    /// Every check is made before the backend is asked; the answer leaves after its leaf is on disk.
-    async fn answer(&self, request: &Request, bytes: usize) -> Result<RelayResponse, Refusal> {
+    /// Every check is made before the backend is asked; the answer leaves after its leaf is on disk. One that comes piece by piece is not
+    /// awaited here.
+    async fn answer(
+        &self,
+        request: &Request,
+        bytes: usize,
+        wanted: &Asked,
+    ) -> Result<Result<RelayResponse, Box<Stream>>, Refusal> {
         let started = Instant::now();
         let (meta, header) = served::parts(&request.relay)?;
         let session = self.session(request).await?;
@@ -85,6 +122,7 @@ impl Relays {
         let _place = self.admittance.relay()?;
         let backends = &request.service.backends;
         let admitted = backends.admit(request.rpc_type, &request.relay.payload).await?;
+        let framing = wanted.framing(&admitted);
         self.check_signature(request, &session).await?;
         // Verified first, reserved after: a forged request holds no budget.
         let first_sight = self.replays.first_sight(&meta.signature);
@@ -95,7 +133,22 @@ impl Relays {
         first_sight.keep();
 
         let asked = Instant::now();
-        let (mut exchange, _places) = backends.open(admitted, meta).await?;
+        let (mut exchange, places) = backends.open(admitted, meta).await?;
+        if let Some(framing) = framing.filter(|_| exchange.is_stream()) {
+            let place = self.admittance.stream()?;
+            self.metrics.backend(asked.elapsed());
+            return Ok(Err(Box::new(Stream {
+                framing,
+                backend: exchange.into_stream().ok_or(BackendError::NoMessage)?,
+                request: Arc::clone(&request.relay),
+                header: header.clone(),
+                service: Arc::clone(&request.service),
+                key: Arc::clone(&request.key),
+                grace_end: session.windows.grace_end,
+                parked: admission.park(),
+                places: (places, place),
+            })));
+        }
         let message = exchange.next().await.unwrap_or(Err(BackendError::NoMessage))?;
         self.metrics.backend(asked.elapsed());
 
@@ -107,8 +160,9 @@ impl Relays {
             durability: request.service.durability,
         };
         self.recorder.record(admission, &signed).await?;
+        drop(places);
         self.metrics.served(started.elapsed());
-        Ok(response)
+        Ok(Ok(response))
     }
 
     /// The signed response. A large payload is hashed off the async workers.

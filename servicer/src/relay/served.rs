@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use portico_config::servicer::{Durability, RpcType};
@@ -34,6 +35,16 @@ pub(crate) struct ServedService {
     pub(crate) durability: Durability,
     pub(crate) max_request_bytes: usize,
     pub(crate) max_response_bytes: usize,
+    pub(crate) streams: StreamBounds,
+}
+
+/// Bounds of an answer that comes piece by piece.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamBounds {
+    /// Longest wait for the next piece.
+    pub(crate) idle: Duration,
+    /// Bytes of all pieces.
+    pub(crate) max_bytes: u64,
 }
 
 /// What the key of a supplier is held for.

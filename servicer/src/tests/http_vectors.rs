@@ -289,11 +289,11 @@ fn every_recorded_case_is_used_or_waits_for_its_transport() {
     let probes: BTreeMap<String, Probe> = serde_json::from_str(PROBES).unwrap();
     used.extend(probes.into_keys());
     used.extend(super::websockets::recorded_cases());
+    used.extend(super::streams::recorded_cases());
     for (miner, cases) in refusals {
         used.extend(cases.into_keys().map(|case| format!("refusal-{miner}-{case}")));
     }
     let waits_for = |case: &str| match case.split('-').next() {
-        Some("stream") => Some("SSE"),
         Some("grpc" | "grpcweb") => Some("gRPC"),
         _ => WAITING
             .iter()
@@ -314,12 +314,11 @@ fn every_recorded_case_is_used_or_waits_for_its_transport() {
 }
 
 /// Cases of other kinds, and whose they are.
-const WAITING: [(&str, &str); 5] = [
+const WAITING: [(&str, &str); 4] = [
     ("headers-path-ha-after-blacklist", "the gateway"),
     ("headers-path-no-service", "the gateway"),
     ("headers-path-unknown-service", "the gateway"),
     ("tool-ha-grpc", "gRPC"),
-    ("tool-ha-stream", "SSE"),
 ];
 
 /// Whoever watches an HA relay miner may watch ours: each key that its probes answer with is there, but for URLs of nodes and the pool of

@@ -19,6 +19,7 @@ mod rules;
 mod settle;
 mod standing;
 mod store;
+mod streams;
 mod vectors;
 mod websockets;
 
