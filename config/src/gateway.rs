@@ -37,6 +37,8 @@ const MAX_BATCH: usize = 10_000;
 const MAX_ATTEMPTS: u32 = 50;
 /// Most relays at the same time that may be set.
 const MAX_AT_ONCE: u64 = 1_000_000;
+/// Most bytes of one event stream that may be allowed: 1 PiB.
+const MAX_STREAM_BYTES: u64 = 1 << 50;
 /// Longest time that may be set, in milliseconds: one hour.
 const MAX_TIME_MS: u64 = 3_600_000;
 
@@ -92,6 +94,13 @@ pub struct GatewayConfig {
     pub max_concurrent_relays: usize,
     /// WebSockets served at the same time; beyond them a new one is refused with 503. Each is a connection of `listener` too. Default 1024.
     pub max_websockets: usize,
+    /// Event streams (`text/event-stream`, `application/x-ndjson`) served at the same time; beyond them one is refused with 503. Default 1024.
+    pub max_streams: usize,
+    /// Milliseconds for which a supplier's event stream may say nothing, before it is cut off. Default 90000: more than the 60000 that servicers
+    /// give their backends.
+    pub stream_idle_timeout_ms: u64,
+    /// Bytes of one event stream, after which it is cut off. Default 1073741824 (1 GiB).
+    pub max_stream_bytes: u64,
     /// Time-outs and bounds of callers' connections.
     pub listener: ListenerConfig,
     /// Serves `listen` by TLS. Default: without.
@@ -134,6 +143,9 @@ impl Default for GatewayConfig {
             max_batch_concurrency: 16,
             max_concurrent_relays: 1_024,
             max_websockets: 1_024,
+            max_streams: 1_024,
+            stream_idle_timeout_ms: 90_000,
+            max_stream_bytes: 1 << 30,
             listener: ListenerConfig::default(),
             tls: None,
             supplier_tls: ClientTls::default(),
@@ -278,6 +290,9 @@ impl GatewayConfig {
                 MAX_AT_ONCE,
             ),
             ("max_websockets", self.max_websockets as u64, MAX_AT_ONCE),
+            ("max_streams", self.max_streams as u64, MAX_AT_ONCE),
+            ("stream_idle_timeout_ms", self.stream_idle_timeout_ms, MAX_TIME_MS),
+            ("max_stream_bytes", self.max_stream_bytes, MAX_STREAM_BYTES),
         ];
         for (key, value, most) in bounds {
             faults.expect((1..=most).contains(&value), key, format!("must be 1 to {most}"));

@@ -10,6 +10,7 @@
 pub mod abuse;
 pub mod backend;
 pub mod dapp;
+pub mod event_server;
 pub mod evm;
 pub mod network;
 pub mod process;
@@ -17,6 +18,7 @@ pub mod supplier;
 
 pub use backend::Backend;
 pub use dapp::{Answer, DApp};
+pub use event_server::EventServer;
 pub use evm::EvmNode;
 pub use network::{Forgery, Network, NetworkSpec};
 pub use portico_localnet::ProofPolicy;

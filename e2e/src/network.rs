@@ -28,6 +28,7 @@ pub use ledger::{Claimed, Settled};
 pub use load::LoadOutcome;
 
 use crate::backend::Backend;
+use crate::event_server::EventServer;
 use crate::evm::EvmNode;
 use crate::process::{binary, eventually};
 use crate::supplier::LyingSupplier;
@@ -74,6 +75,10 @@ pub struct NetworkSpec {
     pub backend_url: Option<String>,
     /// Use these nodes as backend of the application's service, by name, checked often.
     pub evm_nodes: Vec<(&'static str, EvmNode)>,
+    /// Use this event server as backend.
+    pub event_server: Option<EventServer>,
+    /// Time between blocks; a short one by default.
+    pub block_time: Option<Duration>,
     /// Use the network's own node as backend, by its RPC.
     pub node_as_backend: bool,
     /// Speak TLS on every hop; the backend is then the chain's RPC.
@@ -116,7 +121,7 @@ impl NetworkSpec {
         spec.applications = vec![own];
         spec.compute_units_per_relay = COMPUTE_UNITS_PER_RELAY;
         spec.proofs = self.proofs;
-        spec.block_time = BLOCK_TIME;
+        spec.block_time = self.block_time.unwrap_or(BLOCK_TIME);
         spec.tls = self.tls;
         if self.tls || self.node_as_backend {
             // With TLS too: the scenario's own backend speaks none, the chain's RPC does.
@@ -172,7 +177,8 @@ impl Network {
         let dir = tempfile::tempdir()?;
         let backend = Backend::start().await?;
         let evm_node = spec.evm_node.as_ref().map(|node| node.url().to_owned());
-        let elsewhere = spec.backend_url.clone().or(evm_node);
+        let event_server = spec.event_server.as_ref().map(|server| server.url().to_owned());
+        let elsewhere = spec.backend_url.clone().or(evm_node).or(event_server);
         let planned = spec.plan(elsewhere.unwrap_or_else(|| backend.url()))?;
         let mut rng = StdRng::seed_from_u64(KEYS_SEED);
         let plan = Plan::open(dir.path(), free_ports()?, planned, &mut rng)?;
@@ -268,6 +274,12 @@ impl Network {
     #[must_use]
     pub fn backend_calls(&self) -> u64 {
         self.backend.calls()
+    }
+
+    /// URL at which the gateway takes calls of the application's service.
+    #[must_use]
+    pub fn service_url(&self) -> String {
+        format!("{}/v1/{SERVICE}", self.plan.gateway_url())
     }
 
     /// Stops the backend.

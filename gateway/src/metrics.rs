@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use portico_protocol::ServiceId;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 use crate::core::fault::Fault;
 use crate::core::receipt::ReceiptOutcome;
@@ -28,6 +30,9 @@ pub(crate) struct Metrics {
     websocket_messages: IntCounterVec,
     websocket_rebinds: IntCounterVec,
     websockets_closed: IntCounterVec,
+    streams: IntGauge,
+    stream_messages: IntCounter,
+    streams_ended: IntCounterVec,
 }
 
 impl Metrics {
@@ -84,6 +89,21 @@ impl Metrics {
             ),
             &["reason"],
         )?;
+        let streams = IntGauge::new("gateway_streams", "Event streams to callers that are open.")?;
+        let stream_messages = IntCounter::new(
+            "gateway_stream_messages_total",
+            "Verified messages of event streams that were passed on.",
+        )?;
+        let streams_ended = IntCounterVec::new(
+            Opts::new(
+                "gateway_streams_ended_total",
+                "Event streams that ended, by reason: complete, caller_gone, stopping, or the cause of a failure.",
+            ),
+            &["reason"],
+        )?;
+        registry.register(Box::new(streams.clone()))?;
+        registry.register(Box::new(stream_messages.clone()))?;
+        registry.register(Box::new(streams_ended.clone()))?;
         registry.register(Box::new(websockets.clone()))?;
         registry.register(Box::new(websocket_messages.clone()))?;
         registry.register(Box::new(websocket_rebinds.clone()))?;
@@ -103,6 +123,9 @@ impl Metrics {
             websocket_messages,
             websocket_rebinds,
             websockets_closed,
+            streams,
+            stream_messages,
+            streams_ended,
         })
     }
 
@@ -139,6 +162,22 @@ impl Metrics {
     /// Counts a caller's socket that ended.
     pub(crate) fn websocket_closed(&self, reason: &str) {
         self.websockets_closed.with_label_values(&[reason]).inc();
+    }
+
+    /// An event stream begins.
+    pub(crate) fn stream_begins(&self) {
+        self.streams.inc();
+    }
+
+    /// A message of an event stream was passed on.
+    pub(crate) fn stream_message(&self) {
+        self.stream_messages.inc();
+    }
+
+    /// An event stream ended.
+    pub(crate) fn stream_ended(&self, reason: &str) {
+        self.streams.dec();
+        self.streams_ended.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn failed(&self, fault: &Fault) {

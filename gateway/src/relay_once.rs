@@ -130,6 +130,7 @@ pub async fn relay_once(
         expected,
         budgets: relayer.budgets(None),
         wants_receipt,
+        takes_stream: false,
         choice: None,
         deadline,
     };

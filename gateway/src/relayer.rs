@@ -3,6 +3,7 @@
 mod check;
 mod link;
 mod slots;
+mod stream;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -47,7 +48,7 @@ use crate::metrics::Metrics;
 use crate::signer::{Signer, Signers};
 use crate::supplier::http::HttpTransport;
 use crate::supplier::websocket::WebSocketTransport;
-use crate::supplier::{Message as Received, SupplierTransport};
+use crate::supplier::{Message as Received, SupplierTransport, Wanted};
 
 /// Relays calls; shared by all callers.
 #[derive(Debug)]
@@ -73,6 +74,8 @@ pub(crate) struct Relayer {
     max_attempts: u32,
     max_response_bytes: usize,
     attempt_timeout: Duration,
+    /// Longest wait for the next piece of a stream, and bytes of all of them.
+    stream_bounds: (Duration, u64),
 }
 
 impl Relayer {
@@ -103,6 +106,10 @@ impl Relayer {
             max_attempts: config.max_attempts,
             max_response_bytes: config.max_response_bytes,
             attempt_timeout: Duration::from_millis(config.attempt_timeout_ms),
+            stream_bounds: (
+                Duration::from_millis(config.stream_idle_timeout_ms),
+                config.max_stream_bytes,
+            ),
         })
     }
 
@@ -199,6 +206,7 @@ impl Relayer {
             expected: Some(Bytes::from_static(OWN_ID)),
             budgets: call.budgets.clone(),
             wants_receipt: false,
+            takes_stream: false,
             choice: call.choice.clone(),
             deadline: call.deadline,
         };
@@ -314,6 +322,9 @@ impl Relayer {
         let mut received = self
             .first_message(&candidate, request.encode_to_vec(), call)
             .await?;
+        if let Some(opened) = received.stream.take() {
+            return Box::pin(self.streamed(codec, *opened, candidate, &request, call)).await;
+        }
         let (mut room, size) = (received.room.take(), received.bytes.len());
         let sent_receipt = received.receipt.take();
         let (header, key) = (&candidate.session.header, candidate.supplier().public_key);
@@ -345,6 +356,7 @@ impl Relayer {
         let reply = Reply {
             answer: verdict.answer,
             room,
+            stream: None,
             backend_status: verdict.status,
             headers: verdict.headers,
             retry_after: verdict.retry_after,
@@ -385,10 +397,14 @@ impl Relayer {
     ) -> Result<Received, Fault> {
         let begun = Instant::now();
         let until = call.deadline.min(begun + self.attempt_timeout);
+        let wanted = Wanted {
+            receipt: call.wants_receipt,
+            stream: call.takes_stream,
+        };
         let message = async {
             let mut exchange = self
                 .transport
-                .open(candidate, request, &call.budgets, call.wants_receipt)
+                .open(candidate, request, &call.budgets, wanted)
                 .await?;
             exchange.next().await.unwrap_or(Err(Fault::Undecodable))
         };

@@ -10,6 +10,7 @@ mod http;
 mod refusals;
 mod relay;
 mod settlement;
+mod streams;
 mod tls;
 
 use anyhow::{Context as _, Result};
@@ -30,6 +31,8 @@ pub(crate) struct World {
     rollovers: u64,
     attack: Option<Outcome>,
     first_block: i64,
+    streams: u64,
+    broken_streams: u64,
 }
 
 impl World {

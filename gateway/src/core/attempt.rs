@@ -10,6 +10,7 @@ use portico_protocol::wire::sdk::types::Header;
 use crate::core::candidate::Candidate;
 use crate::core::fault::Fault;
 use crate::core::receipt::ReceiptOutcome;
+use crate::supplier::stream::SupplierStream;
 
 /// A verified answer.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Reply {
     pub(crate) answer: Bytes,
     /// What the answer holds of the byte budgets.
     pub(crate) room: Option<Room>,
+    /// In the answer's place, what comes piece by piece.
+    pub(crate) stream: Option<Box<SupplierStream>>,
     /// HTTP status that the supplier's backend gave.
     pub(crate) backend_status: u32,
     /// Headers that it gave, where the caller's protocol has a place for them.

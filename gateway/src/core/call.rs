@@ -19,6 +19,8 @@ pub(crate) struct Call<E> {
     pub(crate) budgets: Budgets,
     /// Whether the supplier is asked for a receipt.
     pub(crate) wants_receipt: bool,
+    /// Whether its caller takes an answer piece by piece.
+    pub(crate) takes_stream: bool,
     /// Whom its caller wants; nobody in particular if there is none.
     pub(crate) choice: Option<Arc<Choice>>,
     /// When the caller must have an answer.

@@ -13,13 +13,15 @@ use portico_net::tls::{ClientTls, explain};
 use portico_protocol::receipt;
 use portico_relay::Exchange;
 use portico_relay::content_encoding::{self, DecodeError};
+use portico_relay::stream;
 use reqwest::Url;
 use reqwest::redirect::Policy;
 use tokio::sync::Semaphore;
 
 use self::reuse::{ObserveConnects, ended_early, observed};
 use super::guard::{PRIVATE, PublicOnly, may_be_public};
-use super::{Message, SupplierTransport};
+use super::stream::Opened;
+use super::{Message, SupplierTransport, Wanted};
 use crate::GatewayError;
 use crate::core::candidate::Candidate;
 use crate::core::fault::{Fault, shortened};
@@ -28,6 +30,9 @@ use crate::core::fault::{Fault, shortened};
 const RPC_TYPE: HeaderName = HeaderName::from_static("rpc-type");
 /// Asks for a receipt.
 const SIGN_RECEIPT: HeaderName = HeaderName::from_static(receipt::REQUEST_HEADER);
+/// Asks for streams in the framing of ours.
+const STREAM: HeaderName = HeaderName::from_static(stream::HEADER);
+const STREAM_VERSION: HeaderValue = HeaderValue::from_static(stream::VERSION);
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 /// Answers come as they are: undoing gzip costs both ends more than it saves on a fast network.
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
@@ -89,7 +94,7 @@ impl HttpTransport {
         &self,
         candidate: &Candidate,
         request: Bytes,
-        wants_receipt: bool,
+        wanted: Wanted,
     ) -> Result<reqwest::Response, Fault> {
         let kind = HeaderValue::from_static(candidate.rpc_type.digits());
         let post = |client: &reqwest::Client, url: Url| {
@@ -97,8 +102,11 @@ impl HttpTransport {
             post = post
                 .header(RPC_TYPE, kind.clone())
                 .header(ACCEPT_ENCODING, IDENTITY);
-            if wants_receipt {
+            if wanted.receipt {
                 post = post.header(SIGN_RECEIPT, TRUE);
+            }
+            if wanted.stream {
+                post = post.header(STREAM, STREAM_VERSION);
             }
             post.body(request.clone()).send()
         };
@@ -139,28 +147,28 @@ impl SupplierTransport for HttpTransport {
         candidate: &Candidate,
         request: Vec<u8>,
         budgets: &Budgets,
-        wants_receipt: bool,
+        wanted: Wanted,
     ) -> Result<HttpExchange, Fault> {
-        let response = self.post(candidate, request.into(), wants_receipt).await?;
+        let response = self.post(candidate, request.into(), wanted).await?;
         let announced = response.content_length().unwrap_or(0);
         if announced > self.max_response_bytes as u64 {
             return Err(Fault::TooLarge(self.max_response_bytes));
         }
         Ok(HttpExchange {
             response: Some((response, budgets.room())),
-            wants_receipt,
+            wanted,
             max_bytes: self.max_response_bytes,
             decoding: Arc::clone(&self.decoding),
         })
     }
 }
 
-/// The answer to one POST, whose body is the only message.
+/// The answer to one POST, whose body is the only message, or a stream of them.
 #[derive(Debug)]
 pub(crate) struct HttpExchange {
     /// Taken when its body is read.
     response: Option<(reqwest::Response, Room)>,
-    wants_receipt: bool,
+    wanted: Wanted,
     max_bytes: usize,
     decoding: Arc<Semaphore>,
 }
@@ -171,7 +179,26 @@ impl Exchange for HttpExchange {
 
     async fn next(&mut self) -> Option<Result<Message, Fault>> {
         let (response, room) = self.response.take()?;
-        Some(read(response, room, self.wants_receipt, self.max_bytes, &self.decoding).await)
+        let framing = self.wanted.stream.then(|| Opened::framing(&response)).flatten();
+        if let Some(framing) = framing {
+            return Some(Ok(Message {
+                bytes: Bytes::new(),
+                http_error: None,
+                room: Some(room),
+                receipt: None,
+                stream: Some(Box::new(Opened { framing, response })),
+            }));
+        }
+        Some(
+            read(
+                response,
+                room,
+                self.wanted.receipt,
+                self.max_bytes,
+                &self.decoding,
+            )
+            .await,
+        )
     }
 }
 
@@ -214,6 +241,7 @@ async fn read(
         http_error: (!status.is_success()).then_some(status.as_u16()),
         room: Some(room),
         receipt,
+        stream: None,
     })
 }
 
@@ -239,7 +267,7 @@ async fn decoded(
     }
 }
 
-fn fault(error: &reqwest::Error) -> Fault {
+pub(super) fn fault(error: &reqwest::Error) -> Fault {
     let mut text = String::new();
     let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -2,6 +2,7 @@
 
 mod guard;
 pub(crate) mod http;
+pub(crate) mod stream;
 pub(crate) mod websocket;
 
 use ::http::HeaderValue;
@@ -13,6 +14,7 @@ use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_relay::{Exchange, MessageFault, message};
 use serde::Deserialize;
 
+use self::stream::Opened;
 use crate::core::candidate::Candidate;
 use crate::core::fault::Fault;
 
@@ -21,15 +23,24 @@ pub(crate) trait SupplierTransport {
     /// What an open request yields.
     type Exchange: Exchange<Message = Message, Fault = Fault>;
 
-    /// Sends the encoded relay `request` to the candidate's endpoint; messages count in `budgets` as they arrive. Asks for a receipt too, where
-    /// the transport has a place for one.
+    /// Sends the encoded relay `request` to the candidate's endpoint; messages count in `budgets` as they arrive. Asks for what is `wanted` too,
+    /// where the transport has a place for it.
     fn open(
         &self,
         candidate: &Candidate,
         request: Vec<u8>,
         budgets: &Budgets,
-        wants_receipt: bool,
+        wanted: Wanted,
     ) -> impl Future<Output = Result<Self::Exchange, Fault>> + Send;
+}
+
+/// What a supplier is asked for beside an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    /// A receipt.
+    pub(crate) receipt: bool,
+    /// The answer piece by piece, if its backend gives it so.
+    pub(crate) stream: bool,
 }
 
 /// One message of a supplier, as it came: nothing about it is verified.
@@ -42,6 +53,8 @@ pub(crate) struct Message {
     pub(crate) room: Option<Room>,
     /// The receipt that came with them, if one was asked for.
     pub(crate) receipt: Option<HeaderValue>,
+    /// In the bytes' place, the answer comes piece by piece.
+    pub(crate) stream: Option<Box<Opened>>,
 }
 
 impl Message {
@@ -52,6 +65,7 @@ impl Message {
             http_error: self.http_error,
             room: None,
             receipt: None,
+            stream: None,
         }
     }
 }

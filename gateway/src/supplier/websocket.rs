@@ -145,6 +145,7 @@ impl Link {
             http_error: None,
             room: None, // the bytes hold it
             receipt: None,
+            stream: None,
         };
         let header = &self.candidate.session.header;
         let response = verify(received, header, &self.candidate.supplier().public_key)?;

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::StatusCode;
 use portico_config::Secret;
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
@@ -19,6 +20,7 @@ use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::wire::pocket::shared::RpcType;
 use portico_protocol::wire::sdk::types::{Header, PokthttpRequest, PokthttpResponse};
 use portico_protocol::{Address, ServiceId, SigningKey};
+use portico_relay::stream::{self, End, Framing, StreamWriter};
 use portico_testkit::MemoryChain;
 use prost::Message;
 use serde_json::Value;
@@ -77,8 +79,31 @@ pub enum Manner {
     OuterEncoded(&'static str, fn(&[u8]) -> Vec<u8>),
     /// Answers with a receipt, if it is asked for one: its own, or another text.
     Receipt(Option<&'static str>),
+    /// Answers piece by piece.
+    Stream(Streamed),
     /// Answers, but waits for this many calls to be under way first.
     Barrier(Arc<tokio::sync::Barrier>),
+}
+
+/// A stream of a supplier: the pieces of `data: N` in events, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Streamed {
+    /// In our framing, if it is asked for, else in that of the Go miners.
+    Well,
+    /// In that of the Go miners, whatever is asked for.
+    AsGo,
+    /// After the second message nothing comes, and the connection stays open.
+    Stalls,
+    /// The second message is left out.
+    LeavesOut,
+    /// The first message is signed with another key.
+    ForeignKey,
+    /// The third message is signed with another key.
+    TurnsForeign,
+    /// The connection ends in order after the second message.
+    EndsEarly,
+    /// The supplier says after the second message that it had to stop.
+    Cut,
 }
 
 /// A supplier with its listener.
@@ -295,7 +320,7 @@ impl Net {
             .filter(|metric| label.is_empty() || metric.get_label().iter().any(|pair| pair.value() == label));
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         matching
-            .map(|metric| metric.get_counter().get_value() as u64)
+            .map(|metric| (metric.get_counter().get_value() + metric.get_gauge().get_value()) as u64)
             .sum()
     }
 }
@@ -338,7 +363,75 @@ async fn serve(State(supplier): State<Arc<Supplier>>, headers: http::HeaderMap, 
         let response = sign_response(&header, backend(&inner), &supplier.key);
         return with_receipt(&supplier.key, other, &headers, &request, &response);
     }
+    if let Manner::Stream(how) = manner {
+        return streamed(&supplier.key, &how, &headers, &header, &meta.signature);
+    }
     behave(&supplier.key, manner, &header, &inner).await
+}
+
+/// What a stream's caller gets: five events, of which the second has the Go miners' delimiter in it.
+pub fn events() -> Vec<Bytes> {
+    let event = |n| match n {
+        1 => Bytes::from_static(b"data: ||POKT_STREAM||\n\n"),
+        n => Bytes::from(format!("data: {n}\n\n")),
+    };
+    (0..5).map(event).collect()
+}
+
+fn streamed(
+    own: &SigningKey,
+    how: &Streamed,
+    headers: &http::HeaderMap,
+    header: &SessionHeader,
+    signature: &[u8],
+) -> Response {
+    let framing = match headers.get(stream::HEADER) {
+        Some(version) if *how != Streamed::AsGo => {
+            assert_eq!(version, stream::VERSION);
+            Framing::Chained
+        }
+        _ => Framing::Delimited,
+    };
+    let name = "Content-Type".to_owned();
+    let values = vec!["text/event-stream".to_owned()];
+    let head = PokthttpResponse {
+        status_code: 200,
+        header: [(name.clone(), Header { key: name, values })].into(),
+        body_bz: Bytes::new(),
+    };
+    let writer =
+        |key: SigningKey| StreamWriter::new(framing, header.clone(), signature, head.clone(), Arc::new(key));
+    let (mut right, mut foreign) = (writer(own.clone()), writer(key(99)));
+    let mut frames = Vec::new();
+    for (index, event) in events().into_iter().enumerate() {
+        let (ours, theirs) = (right.frames(event.clone()), foreign.frames(event));
+        let is_foreign = match how {
+            Streamed::ForeignKey => index == 0,
+            Streamed::TurnsForeign => index == 2,
+            _ => false,
+        };
+        match (how, index) {
+            (Streamed::LeavesOut, 1) | (Streamed::EndsEarly | Streamed::Cut | Streamed::Stalls, 2..) => {}
+            _ => frames.extend(if is_foreign { theirs } else { ours }),
+        }
+        if *how == Streamed::Cut && index == 1 {
+            let cut = std::mem::replace(&mut right, writer(own.clone()));
+            frames.extend(cut.finish(End::Cut("backend_gone")).frame);
+        }
+    }
+    if !matches!(how, Streamed::EndsEarly | Streamed::Cut | Streamed::Stalls) {
+        frames.extend(right.finish(End::Complete).frame);
+    }
+    let frames = futures::stream::iter(frames.into_iter().map(Ok::<_, std::convert::Infallible>));
+    let body = match how {
+        Streamed::Stalls => axum::body::Body::from_stream(frames.chain(futures::stream::pending())),
+        _ => axum::body::Body::from_stream(frames),
+    };
+    let content_type = match framing {
+        Framing::Delimited => ("content-type", "text/event-stream"),
+        Framing::Chained => (stream::HEADER, stream::VERSION),
+    };
+    ([content_type], body).into_response()
 }
 
 /// As suppliers that know receipts answer: with one, if it is asked for.
@@ -417,7 +510,7 @@ async fn behave(
             let body = encode(&honest(own).encode_to_vec());
             ([("content-encoding", encoding)], body).into_response()
         }
-        Manner::Receipt(_) => unreachable!("answered by `serve`"),
+        Manner::Receipt(_) | Manner::Stream(_) => unreachable!("answered by `serve`"),
         Manner::Silent => std::future::pending().await,
         Manner::OnlySessionEnding(end) if header.session_end_block_height != end => {
             bytes(&miner_error(header, "relay_authenticator", 1))

@@ -13,7 +13,7 @@ use portico_relay::call::HeaderField;
 use portico_relay::headers::{HopByHop, canonical};
 
 /// Request headers that are passed on; in lower case.
-const TO_BACKENDS: [&str; 15] = [
+const TO_BACKENDS: [&str; 16] = [
     "accept",
     "accept-language",
     "cache-control",
@@ -25,6 +25,7 @@ const TO_BACKENDS: [&str; 15] = [
     "if-none-match",
     "if-range",
     "if-unmodified-since",
+    "last-event-id",
     "pragma",
     "prefer",
     "range",

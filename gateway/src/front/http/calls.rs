@@ -22,6 +22,7 @@ use super::response::{error_response, identify};
 use super::route::{Route, is_call, route, unknown};
 use super::services::Service;
 use super::state::Front;
+use super::stream::takes_events;
 use super::wishes::wishes;
 use crate::codec::Codec;
 use crate::codec::detect::{Looked, Protocol, detect};
@@ -83,7 +84,7 @@ pub(super) struct Context<'a> {
 
 impl Front {
     /// Reads the body and relays what is in it.
-    async fn serve(&self, request: Request, request_id: &str) -> Response {
+    async fn serve(self: &Arc<Self>, request: Request, request_id: &str) -> Response {
         let deadline = self.deadline();
         let (head, body) = request.into_parts();
         let context = Context {
@@ -109,6 +110,11 @@ impl Front {
             Err(_) => Ok(Protocol::Http(RpcType::Rest)),
         };
         match (protocol, asked) {
+            // What answers by events is no plain JSON-RPC: its caller says that it takes them.
+            (Ok(Protocol::JsonRpc(kind)), Ok(asked)) if takes_events(&head.headers) => {
+                let kind = kind.unwrap_or(RpcType::JsonRpc);
+                Box::pin(self.plain(&head, asked, kind, body, context)).await
+            }
             (Ok(Protocol::JsonRpc(kind)), asked) => self.json_rpc(asked, kind, &body, context).await,
             (Ok(Protocol::Http(kind)), Ok(asked)) => {
                 Box::pin(self.plain(&head, asked, kind, body, context)).await

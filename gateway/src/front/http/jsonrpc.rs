@@ -170,6 +170,7 @@ fn call(
         expected: item.id.clone(),
         budgets,
         wants_receipt: false,
+        takes_stream: false,
         choice: asked.choice.clone(),
         deadline: context.deadline,
     }

@@ -10,6 +10,7 @@ mod response;
 mod route;
 mod services;
 mod state;
+mod stream;
 mod wishes;
 
 use std::sync::Arc;

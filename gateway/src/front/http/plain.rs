@@ -1,6 +1,7 @@
 //! Plain HTTP: REST, and CometBFT's RPC by URI. The backend's answer is the caller's: status, headers that may be passed on, body.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::core::call::Call;
 impl Front {
     /// Relays the request as it is.
     pub(super) async fn plain(
-        &self,
+        self: &Arc<Self>,
         head: &Parts,
         asked: Asked,
         kind: RpcType,
@@ -45,6 +46,7 @@ impl Front {
             },
             budgets: self.relayer.budgets(context.client),
             wants_receipt,
+            takes_stream: head.method != Method::HEAD,
             choice,
             deadline: context.deadline,
         };
@@ -54,6 +56,9 @@ impl Front {
                 let status = u16::try_from(reply.backend_status).ok();
                 let status = status.and_then(|status| StatusCode::from_u16(status).ok());
                 let status = status.unwrap_or(StatusCode::BAD_GATEWAY); // the codec takes no other
+                if reply.stream.is_some() {
+                    return self.streamed((status, headers), reply, &service.id, context);
+                }
                 mirrored_response(status, headers, reply, head.method == Method::HEAD)
             }
             Err(error) => {

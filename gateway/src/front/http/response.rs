@@ -147,6 +147,22 @@ pub(crate) fn mirrored_response(
     response
 }
 
+/// The same of an answer that comes piece by piece: no relay is there yet that could be named.
+pub(crate) fn streamed_response(
+    status: StatusCode,
+    headers: HeaderMap,
+    reply: Reply,
+    body: Body,
+) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response.extensions_mut().insert(AsIs);
+    describe(&mut response, &[reply]);
+    response.headers_mut().remove(RELAY_ID);
+    response
+}
+
 /// The length that a backend gives of the body which it does not send to a HEAD; nothing of one that would be encoded, since ours is not.
 fn announced(reply: &Reply) -> Option<u64> {
     let header = |wanted: &HeaderName| {

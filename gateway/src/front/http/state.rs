@@ -31,9 +31,11 @@ pub(crate) struct Front {
     pub(crate) services: Services,
     /// Places of WebSockets.
     pub(crate) sockets: Arc<Semaphore>,
-    /// The tasks that serve them.
+    /// Places of event streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// The tasks that serve WebSockets.
     pub(crate) tasks: TaskTracker,
-    /// Ends them.
+    /// Ends WebSockets and event streams.
     pub(crate) stop: CancellationToken,
     draining: AtomicBool,
     /// Part of every request id that tells this run of the gateway from others.
@@ -53,6 +55,7 @@ impl Front {
             registry,
             services: Services::new(&config)?,
             sockets: Arc::new(Semaphore::new(config.max_websockets.min(Semaphore::MAX_PERMITS))),
+            streams: Arc::new(Semaphore::new(config.max_streams.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             config,

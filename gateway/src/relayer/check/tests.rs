@@ -17,6 +17,7 @@ fn checked(message: Message, header: &SessionHeader, key: &PublicKey, id: &Id) -
         expected: id.clone(),
         budgets: Budgets::of_all(0),
         wants_receipt: false,
+        takes_stream: false,
         choice: None,
         deadline: Instant::now(),
     };
@@ -55,6 +56,7 @@ fn received(name: &str) -> Message {
         http_error: None,
         room: None,
         receipt: None,
+        stream: None,
         bytes: captured(&format!("{name}.response.bin")),
     }
 }
@@ -81,6 +83,7 @@ fn refuses_them_with_any_byte_changed() {
             http_error: None,
             room: None,
             receipt: None,
+            stream: None,
             bytes: body.into(),
         };
         assert!(checked(sent, &header, &key, &id).is_err(), "byte {index}");
