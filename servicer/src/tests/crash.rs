@@ -1,95 +1,126 @@
 //! What is acknowledged is on disk, whatever ends the process.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
-use portico_protocol::Height;
 use portico_protocol::relay::MinedRelay;
-use redb::StorageBackend;
 
+use super::hooked::{HookedLog, Write};
+use super::volatile::{Disk, Operation};
 use super::*;
-use crate::leaf_log::{
-    DiskState, FILE_NAME, LeafLogError, LeafReader, NewLeaf, TakeRecord, Usage, VisitLeaf,
-};
-use crate::session::record::SessionRecord;
+use crate::leaf_log::{FILE_NAME, LeafReader, NewLeaf};
 
-/// A real log that fails to append when told to.
-struct FailingLog {
-    inner: RedbLog,
-    fails: AtomicBool,
+/// Lets whoever waits for it go on, or not.
+#[derive(Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    changed: Condvar,
+    waiting: AtomicU64,
 }
 
-impl LeafLog for FailingLog {
-    fn sessions(&self) -> Result<Vec<(u64, SessionRecord)>, LeafLogError> {
-        self.inner.sessions()
+impl Gate {
+    fn shut(&self, shut: bool) {
+        *self.shut.lock().unwrap() = shut;
+        self.changed.notify_all();
     }
 
-    fn cursor(&self) -> Result<Height, LeafLogError> {
-        self.inner.cursor()
+    fn pass(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        drop(
+            self.changed
+                .wait_while(self.shut.lock().unwrap(), |shut| *shut)
+                .unwrap(),
+        );
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
-    fn append(&self, leaves: &[NewLeaf<'_>]) -> Result<(), LeafLogError> {
-        if self.fails.load(Ordering::SeqCst) {
-            return Err(LeafLogError::Io(std::io::Error::other("input/output error")));
-        }
-        self.inner.append(leaves)
-    }
-
-    fn begin(&self, index: u64, record: &SessionRecord) -> Result<(), LeafLogError> {
-        self.inner.begin(index, record)
-    }
-
-    fn put(&self, records: &[(u64, SessionRecord)], cursor: Option<Height>) -> Result<(), LeafLogError> {
-        self.inner.put(records, cursor)
-    }
-
-    fn state(&self) -> &Arc<DiskState> {
-        self.inner.state()
-    }
-
-    fn probe(&self) -> Result<(), LeafLogError> {
-        match self.fails.load(Ordering::SeqCst) {
-            true => Err(LeafLogError::Io(std::io::ErrorKind::StorageFull.into())),
-            false => self.inner.probe(),
+    /// Waits until somebody waits.
+    async fn is_waited_for(&self) {
+        while self.waiting.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
 
-    fn visit(&self, take: TakeRecord<'_>) -> Result<(), LeafLogError> {
-        self.inner.visit(take)
+impl World {
+    /// A servicer whose leaves are written while the gate is open.
+    async fn with_gate(adjust: impl FnOnce(&mut ServicerConfig)) -> (Self, Arc<Gate>) {
+        let mut world = Self::without_servicer().await;
+        let gate = Arc::new(Gate::default());
+        let shut = Arc::clone(&gate);
+        let log = HookedLog::new(RedbLog::open(world.folder.path()).unwrap(), move |write| {
+            if write == Write::Append {
+                shut.pass();
+            }
+            Ok(())
+        });
+        let mut config = world.config();
+        adjust(&mut config);
+        world.run_on(config, Arc::new(log));
+        (world, gate)
     }
+}
 
-    fn usage(&self) -> Usage {
-        self.inner.usage()
-    }
+/// The answer is not even made to wait for what is written with others: it waits for its own leaf.
+#[tokio::test]
+async fn an_answer_leaves_when_its_leaf_is_on_disk_and_not_before() {
+    let (world, gate) = World::with_gate(|_| {}).await;
+    world.relay("/", "the session is open").await;
+    gate.shut(true);
+    let body = world.request("/", "waits").encode_to_vec();
+    let url = format!("http://{}/", world.running().address);
+    let mut asked = tokio::spawn(world.client.post(url).body(body).send());
+    gate.is_waited_for().await;
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut asked).await;
+    assert!(early.is_err(), "answered without its leaf: {early:?}");
+    gate.shut(false);
+    assert_eq!(asked.await.unwrap().unwrap().status(), 200);
+    assert_eq!(world.row().committed, 2);
+}
 
-    fn scan(&self, session: u64, visit: VisitLeaf<'_>) -> Result<(), LeafLogError> {
-        self.inner.scan(session, visit)
+/// Answers of a bounded service leave before their leaves are written, so relays in progress do not bound what waits for the disk: the queue does.
+#[tokio::test]
+async fn a_relay_without_a_place_in_the_writers_queue_is_refused_before_its_backend_is_asked() {
+    const PLACES: u64 = 3;
+    let (world, gate) = World::with_gate(|config| {
+        config.limits.max_in_flight = usize::try_from(PLACES).unwrap();
+        let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
+        service.durability = portico_config::servicer::Durability::Bounded;
+    })
+    .await;
+    gate.shut(true);
+    world.relay("/", "is being written").await;
+    gate.is_waited_for().await;
+    for n in 0..PLACES {
+        world.relay("/", &format!("waits {n}")).await;
     }
-
-    fn relay(&self, session: u64, seq: u64) -> Result<Option<Vec<u8>>, LeafLogError> {
-        self.inner.relay(session, seq)
-    }
-
-    fn delete_leaves(&self, session: u64, limit: usize) -> Result<usize, LeafLogError> {
-        self.inner.delete_leaves(session, limit)
-    }
-
-    fn delete_sessions(&self, sessions: &[u64]) -> Result<(), LeafLogError> {
-        self.inner.delete_sessions(sessions)
-    }
+    let refused = world.refused(&world.request("/", "one too many")).await;
+    refused.is(503, "overloaded: leaf writer");
+    assert_eq!(world.backend.hits(), 1 + PLACES);
+    gate.shut(false);
+    world
+        .until("the queue is written", async || {
+            world.row().committed == 1 + PLACES
+        })
+        .await;
+    world.relay("/", "there is room again").await;
 }
 
 #[tokio::test]
 async fn answers_no_relay_that_could_not_be_recorded() {
     let mut world = World::without_servicer().await;
     let inner = RedbLog::open(world.folder.path()).unwrap();
-    let log = Arc::new(FailingLog {
-        inner,
-        fails: AtomicBool::new(false),
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = Arc::clone(&fails);
+    let log = HookedLog::new(inner, move |write| match failing.load(Ordering::SeqCst) {
+        true if write == Write::Append => Err(std::io::Error::other("input/output error").into()),
+        true if write == Write::Probe => Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into()),
+        _ => Ok(()),
     });
-    world.run_on(world.config(), Arc::clone(&log) as Arc<dyn LeafLog>);
+    world.run_on(world.config(), Arc::new(log));
     world.relay("/", "recorded").await;
-    log.fails.store(true, Ordering::SeqCst);
+    fails.store(true, Ordering::SeqCst);
     world
         .refused(&world.request("/", "not recorded"))
         .await
@@ -108,7 +139,7 @@ async fn answers_no_relay_that_could_not_be_recorded() {
     refused.is(503, "relays cannot be recorded now");
     assert!(refused.retry_after.is_some(), "{refused:?}");
     assert_eq!(world.backend.hits(), asked, "no backend works for nothing");
-    log.fails.store(false, Ordering::SeqCst);
+    fails.store(false, Ordering::SeqCst);
     world.until_ready().await;
     world.relay("/", "recorded again").await;
     let row = world.row();
@@ -168,15 +199,23 @@ async fn every_answer_is_a_leaf_after_a_kill() {
 
 #[tokio::test]
 async fn a_bounded_service_records_without_making_its_answers_wait() {
-    let mut world = World::with(|config| {
+    let (mut world, gate) = World::with_gate(|config| {
         let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
         service.durability = portico_config::servicer::Durability::Bounded;
     })
     .await;
+    gate.shut(true);
     for n in 0..10 {
         world.relay("/", &n.to_string()).await;
     }
-    world.stop().await;
+    gate.is_waited_for().await;
+    {
+        let mut stopping = std::pin::pin!(world.stop());
+        let early = tokio::time::timeout(Duration::from_millis(500), &mut stopping).await;
+        assert!(early.is_err(), "stopped before its leaves were written");
+        gate.shut(false);
+        stopping.await;
+    }
     let reader = LeafReader::open(world.folder.path()).unwrap();
     assert_eq!(
         reader.sessions().unwrap()[0].leaves,
@@ -185,89 +224,11 @@ async fn a_bounded_service_records_without_making_its_answers_wait() {
     );
 }
 
-/// What reached the disk, operation by operation.
-#[derive(Clone, Debug)]
-enum Operation {
-    Write(u64, Vec<u8>),
-    SetLen(u64),
-    Sync,
-}
-
-/// A disk in memory that remembers every operation.
-#[derive(Clone, Debug, Default)]
-struct Disk {
-    content: Arc<Mutex<Vec<u8>>>,
-    operations: Arc<Mutex<Vec<Operation>>>,
-}
-
-impl Disk {
-    /// The disk as it is after the first `count` operations, with only `torn` bytes of the last one when it is a write.
-    fn at(operations: &[Operation], count: usize, torn: usize) -> Self {
-        let disk = Self::default();
-        for (index, operation) in operations[..count].iter().enumerate() {
-            match operation {
-                Operation::Write(offset, data) => {
-                    let length = if index + 1 == count {
-                        torn.min(data.len())
-                    } else {
-                        data.len()
-                    };
-                    StorageBackend::write(&disk, *offset, &data[..length]).unwrap();
-                }
-                Operation::SetLen(length) => disk.set_len(*length).unwrap(),
-                Operation::Sync => {}
-            }
-        }
-        disk
-    }
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> Result<u64, std::io::Error> {
-        Ok(u64::try_from(self.content.lock().unwrap().len()).unwrap())
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
-        let start = usize::try_from(offset).unwrap();
-        let content = self.content.lock().unwrap();
-        let part = content
-            .get(start..start + out.len())
-            .ok_or(std::io::ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(part);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
-        self.operations.lock().unwrap().push(Operation::SetLen(len));
-        self.content
-            .lock()
-            .unwrap()
-            .resize(usize::try_from(len).unwrap(), 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> Result<(), std::io::Error> {
-        self.operations.lock().unwrap().push(Operation::Sync);
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
-        self.operations
-            .lock()
-            .unwrap()
-            .push(Operation::Write(offset, data.to_vec()));
-        let start = usize::try_from(offset).unwrap();
-        self.content.lock().unwrap()[start..start + data.len()].copy_from_slice(data);
-        Ok(())
-    }
-}
-
-/// The process ends at each single disk operation, and within each write: every leaf acknowledged until then is there, and whole.
-#[test]
-fn no_acknowledged_leaf_is_lost_wherever_the_process_ends() {
+/// What a disk did while twelve batches of leaves were appended, and how many leaves were acknowledged after how many operations.
+fn appended() -> (Vec<Operation>, Vec<(usize, u64)>) {
     let disk = Disk::default();
     let log = RedbLog::on(disk.clone(), None).unwrap();
-    let mut acknowledged = vec![(disk.operations.lock().unwrap().len(), 0)];
+    let mut acknowledged = vec![(disk.operations().len(), 0)];
     for batch in 0..12_u64 {
         let relays: Vec<Vec<u8>> = (0..=batch).map(|n| vec![u8::try_from(n).unwrap(); 700]).collect();
         let key = [u8::try_from(batch).unwrap(); 32];
@@ -283,30 +244,60 @@ fn no_acknowledged_leaf_is_lost_wherever_the_process_ends() {
             })
             .collect();
         log.append(&leaves).unwrap();
-        acknowledged.push((disk.operations.lock().unwrap().len(), first + batch + 1));
+        acknowledged.push((disk.operations().len(), first + batch + 1));
     }
-    let operations = disk.operations.lock().unwrap().clone();
-    let beginning = acknowledged[0].0;
-    for count in beginning..=operations.len() {
+    (disk.operations(), acknowledged)
+}
+
+/// Leaves that were acknowledged when `done` operations were finished.
+fn promised(acknowledged: &[(usize, u64)], done: usize) -> u64 {
+    let mut latest = acknowledged.iter().rev();
+    latest
+        .find(|(at, _)| *at <= done)
+        .map_or(0, |(_, leaves)| *leaves)
+}
+
+/// Whole leaves in a log on `disk`.
+fn found(disk: Disk) -> u64 {
+    let log = RedbLog::on(disk, None).unwrap();
+    let mut found = 0;
+    log.scan(3, &mut |seq, _, relay| {
+        assert_eq!((seq, relay.len()), (found, 700));
+        found += 1;
+    })
+    .unwrap();
+    found
+}
+
+/// The process ends at each single disk operation, and within each write: every leaf acknowledged until then is there, and whole.
+#[test]
+fn no_acknowledged_leaf_is_lost_wherever_the_process_ends() {
+    let (operations, acknowledged) = appended();
+    for count in acknowledged[0].0..=operations.len() {
         for torn in [0, 1, 300, usize::MAX] {
-            let crashed = Disk::at(&operations, count, torn);
-            let log = RedbLog::on(crashed, None).unwrap();
-            let mut found = 0;
-            log.scan(3, &mut |seq, _, relay| {
-                assert_eq!((seq, relay.len()), (found, 700));
-                found += 1;
-            })
-            .unwrap();
+            let found = found(Disk::at(&operations, count, torn));
             // An operation that is torn was not finished: what it completes is not acknowledged yet.
-            let done = if torn == usize::MAX { count } else { count - 1 };
-            let promised = acknowledged
-                .iter()
-                .rev()
-                .find(|(at, _)| *at <= done)
-                .map_or(0, |(_, leaves)| *leaves);
+            let promised = promised(&acknowledged, if torn == usize::MAX { count } else { count - 1 });
             assert!(
                 found >= promised,
                 "{found} of {promised} leaves after {count} operations, {torn} bytes of the last"
+            );
+        }
+    }
+}
+
+/// The power goes at each single disk operation: of what was not synced, the disk has any part.
+#[test]
+fn no_acknowledged_leaf_is_lost_when_the_power_fails() {
+    let (operations, acknowledged) = appended();
+    for count in acknowledged[0].0..=operations.len() {
+        for seed in 0..8 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let found = found(Disk::default().cut(&operations[..count], &mut rng));
+            let promised = promised(&acknowledged, count);
+            assert!(
+                found >= promised,
+                "{found} of {promised} leaves when the power goes after {count} operations, seed {seed}"
             );
         }
     }

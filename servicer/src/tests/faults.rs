@@ -16,8 +16,8 @@ fn has_test(source: &str, name: &str) -> bool {
         .skip_while(|line| matches!(*line, "" | "async"))
         .take_while(|line| line.starts_with("#["))
         .collect();
-    attributes.iter().any(|line| line.ends_with("test]"))
-        && !attributes.iter().any(|line| line.starts_with("#[ignore"))
+    let is_test = |line: &&str| line.ends_with("test]") || line.starts_with("#[tokio::test(");
+    attributes.iter().any(is_test) && !attributes.iter().any(|line| line.starts_with("#[ignore"))
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod faults;
 mod faulty;
 mod floods;
 mod funds;
+mod hooked;
 mod http_vectors;
 mod ledger;
 mod memory;
@@ -21,6 +22,7 @@ mod standing;
 mod store;
 mod streams;
 mod vectors;
+mod volatile;
 mod websockets;
 
 use std::net::SocketAddr;

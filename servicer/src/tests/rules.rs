@@ -76,6 +76,25 @@ async fn prices_that_change_within_a_session_leave_its_claim_as_it_was() {
     }
 }
 
+/// Its prices are those of its start, also when nobody has asked for them until they changed.
+#[tokio::test]
+async fn a_session_that_is_first_served_after_a_change_has_the_prices_of_its_start() {
+    for change_at in 1..9 {
+        let world = World::with_owned_service().await;
+        world.go_to(change_at).await;
+        world.double_prices();
+        world.go_to(change_at + 1).await;
+        world.relay("/", "the first").await;
+        world.go_to(20).await;
+        let row = world.row();
+        assert_eq!(
+            (row.stage, row.claimed_upokt, row.settled_upokt),
+            (Stage::Settled, Upokt(COST), Some(Upokt(COST))),
+            "changed at {change_at}"
+        );
+    }
+}
+
 /// The next session is served at the new prices, by a process that has the old ones in its caches.
 #[tokio::test]
 async fn the_next_session_has_the_new_prices() {

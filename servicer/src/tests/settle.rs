@@ -1,5 +1,6 @@
 //! From leaves to settlement, block by block.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use portico_client::Claims;
@@ -8,6 +9,7 @@ use portico_protocol::tx::pack;
 use portico_protocol::wire::pocket::proof::MsgCreateClaim;
 use portico_smst::{Path, Sum, SumDigest, root_of};
 
+use super::hooked::{HookedLog, Write};
 use super::*;
 use crate::leaf_log::LeafReader;
 use crate::{ExpiredReason, LedgerTotals, Stage};
@@ -37,7 +39,7 @@ impl World {
     }
 
     /// Another process with the supplier's key claims the first session: in the next block.
-    fn claim_elsewhere(&self, root_hash: Vec<u8>) {
+    pub(super) fn claim_elsewhere(&self, root_hash: Vec<u8>) {
         let claim = MsgCreateClaim {
             supplier_operator_address: self.supplier().to_string(),
             session_header: Some(self.chain.header(1, SERVICE)),
@@ -328,6 +330,38 @@ async fn resumes_at_any_stage() {
             "restart at {restart_at}: claims {claims:?}, proofs {proofs:?}"
         );
     }
+}
+
+/// A claim is what a restart finds on disk, so nothing is claimed that is not there.
+#[tokio::test]
+async fn no_claim_is_sent_before_its_root_is_on_disk() {
+    let mut world = World::without_servicer().await;
+    let refuses = Arc::new(AtomicBool::new(false));
+    let refusing = Arc::clone(&refuses);
+    let inner = RedbLog::open(world.folder.path()).unwrap();
+    let log = HookedLog::new(inner, move |write| {
+        match write == Write::Put && refusing.load(Ordering::SeqCst) {
+            true => Err(std::io::Error::other("input/output error").into()),
+            false => Ok(()),
+        }
+    });
+    world.run_on(world.config(), Arc::new(log));
+    world.relays(3).await;
+    world.go_to(11).await;
+    refuses.store(true, Ordering::SeqCst);
+    world.go_to(14).await;
+    assert_eq!(
+        world.chain.handed_over(),
+        [],
+        "the claim's root is in memory only"
+    );
+    refuses.store(false, Ordering::SeqCst);
+    world.go_to(20).await;
+    let row = world.row();
+    assert_eq!(
+        (row.stage, row.settled_upokt),
+        (Stage::Settled, Some(Upokt(3 * COST)))
+    );
 }
 
 /// The chain's operator undoes blocks, with the servicer running or not: what they held is claimed, proved and settled once more.

@@ -81,7 +81,7 @@ async fn a_log_that_is_cut_short_opens_after_a_repair() {
         .map(|cut| bytes.len() - cut)
         .into_iter();
     let cuts: Vec<usize> = cuts.chain((1..last).rev().step_by(1777)).collect();
-    let mut fewest = u64::MAX;
+    let (mut fewest, mut most) = (u64::MAX, 0);
     for length in cuts {
         let folder = damaged(world.folder.path(), |bytes| bytes.truncate(length));
         let repaired = leaf_log::repair(folder.path(), false).unwrap();
@@ -104,8 +104,10 @@ async fn a_log_that_is_cut_short_opens_after_a_repair() {
         assert_eq!(std::fs::metadata(&repaired.kept_as).unwrap().len(), length as u64);
         assert!(RedbLog::open(folder.path()).is_ok());
         fewest = fewest.min(repaired.leaves);
+        most = most.max(repaired.leaves);
     }
     assert!(fewest < 30, "no cut was deep enough to lose anything");
+    assert_eq!(most, 30, "the smallest cuts lose nothing");
 }
 
 /// Wherever a byte is another one: it is found unless it is of no meaning, and after a repair all but the damaged leaf is there.

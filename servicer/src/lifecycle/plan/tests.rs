@@ -104,11 +104,11 @@ fn transactions_are_packed_by_count_and_bytes_and_halved() {
     let mut flow = Flow::default();
     for index in 0..7 {
         flow.looked(index, &sessions[0].record, None, Height(12), Height(12));
-        let size = if index == 6 { MAX_BATCH_BYTES } else { 1 };
+        let size = if index == 5 { MAX_BATCH_BYTES } else { 1 };
         flow.ready(index, Kind::Claim, any(size), Height(12));
     }
     let effects = flow.plan(Height(12), &sessions, &LIMITS);
-    assert_eq!(sends(&effects), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
+    assert_eq!(sends(&effects), [vec![0, 1, 2], vec![3, 4], vec![5], vec![6]]);
     let Some(Effect::Send(first)) = effects.first() else {
         panic!("a transaction")
     };
