@@ -26,7 +26,7 @@ const BLOCK: Duration = Duration::from_secs(30);
 /// What goes wrong, in percent of the questions.
 #[derive(Clone, Copy, Debug, Default)]
 struct Faults {
-    /// Longest time for an answer.
+    /// Longest time for an answer; half of it is the shortest.
     slow: Duration,
     failed: u32,
     hanging: u32,
@@ -39,10 +39,14 @@ struct Faults {
     events: usize,
 }
 
+/// Called before each question, and after a transaction was taken: an error is the answer.
+type OnQuestion = Box<dyn Fn(&'static str) -> Result<(), ChainError> + Send + Sync>;
+
 /// A chain through a bad node.
-struct Faulty {
+pub(super) struct Faulty {
     chain: Arc<MemoryChain>,
     faults: Mutex<Faults>,
+    on_question: OnQuestion,
     rng: Mutex<StdRng>,
     on: AtomicBool,
     asked: Mutex<BTreeMap<&'static str, usize>>,
@@ -53,10 +57,22 @@ impl Faulty {
         Arc::new(Self {
             chain,
             faults: Mutex::new(faults),
+            on_question: Box::new(|_| Ok(())),
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             on: AtomicBool::new(false),
             asked: Mutex::default(),
         })
+    }
+
+    /// A good node of which each question is told.
+    pub(super) fn watched(
+        chain: Arc<MemoryChain>,
+        on_question: impl Fn(&'static str) -> Result<(), ChainError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let faulty = Self::new(chain, 0, Faults::default());
+        let mut faulty = Arc::into_inner(faulty).expect("nobody else has it");
+        faulty.on_question = Box::new(on_question);
+        Arc::new(faulty)
     }
 
     fn rng(&self) -> MutexGuard<'_, StdRng> {
@@ -81,6 +97,7 @@ impl Faulty {
 
     async fn bad_luck(&self, what: &'static str) -> Result<(), ChainError> {
         *self.asked.lock().unwrap().entry(what).or_default() += 1;
+        (self.on_question)(what)?;
         let faults = *self.faults.lock().unwrap();
         if self.strikes(faults.hanging) {
             std::future::pending::<()>().await;
@@ -131,6 +148,7 @@ impl ModuleParams for Faulty {
         self.chain.shared_params(height).await
     }
     async fn session_params(&self) -> Result<pocket::session::Params, ChainError> {
+        self.bad_luck("session_params").await?;
         self.chain.session_params().await
     }
     async fn proof_params(&self) -> Result<pocket::proof::Params, ChainError> {
@@ -138,9 +156,11 @@ impl ModuleParams for Faulty {
         self.chain.proof_params().await
     }
     async fn supplier_params(&self) -> Result<pocket::supplier::Params, ChainError> {
+        self.bad_luck("supplier_params").await?;
         self.chain.supplier_params().await
     }
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
+        self.bad_luck("tokenomics_params").await?;
         self.chain.tokenomics_params().await
     }
 }
@@ -153,9 +173,11 @@ impl Sessions for Faulty {
         service: &ServiceId,
         height: Height,
     ) -> Result<pocket::session::Session, ChainError> {
+        self.bad_luck("session").await?;
         self.chain.session(application, service, height).await
     }
     async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError> {
+        self.bad_luck("compute_units_per_relay").await?;
         self.chain.compute_units_per_relay(service, height).await
     }
     async fn difficulty(
@@ -163,6 +185,7 @@ impl Sessions for Faulty {
         service: &ServiceId,
         height: Height,
     ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
+        self.bad_luck("difficulty").await?;
         self.chain.difficulty(service, height).await
     }
 }
@@ -252,6 +275,7 @@ impl Transactions for Faulty {
             self.chain.lose(1);
         }
         let taken = self.chain.broadcast(tx).await;
+        (self.on_question)("broadcast done")?;
         if self.strikes(faults.taken_in_silence) {
             return Err(ChainError::Unavailable("bad luck after all".to_owned()));
         }
@@ -389,7 +413,7 @@ async fn two_good_blocks_of_each_window_are_enough() {
             refused: rng.random_range(0..60),
             lost: rng.random_range(0..60),
             taken_in_silence: rng.random_range(0..60),
-            events: 0,
+            ..Faults::default()
         };
         let (mut world, faulty) = World::over_faults(2, 3, seed, faults).await;
         tokio::time::pause();

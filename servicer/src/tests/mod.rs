@@ -1,5 +1,6 @@
 //! The servicer as a whole: real sockets, a real store, a real backend server; the chain is in memory.
 
+mod awaits;
 mod backends;
 mod chain;
 mod crash;
@@ -11,6 +12,7 @@ mod floods;
 mod funds;
 mod hooked;
 mod http_vectors;
+mod kills;
 mod ledger;
 mod memory;
 mod refusals;
@@ -26,8 +28,8 @@ mod volatile;
 mod websockets;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
@@ -67,7 +69,11 @@ struct Backend {
     hits: Arc<AtomicU64>,
     /// Requests to `/wait` are answered when this has permits.
     gate: Arc<Semaphore>,
+    /// Called at each request.
+    on_request: Arc<Mutex<Option<OnRequest>>>,
 }
+
+type OnRequest = Box<dyn Fn() + Send>;
 
 impl Backend {
     async fn start() -> Self {
@@ -77,6 +83,7 @@ impl Backend {
             address,
             hits: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
+            on_request: Arc::default(),
         };
         let app = Router::new().fallback(Self::answer).with_state(backend.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -85,6 +92,9 @@ impl Backend {
 
     async fn answer(State(backend): State<Self>, request: Request) -> Response {
         backend.hits.fetch_add(1, Ordering::SeqCst);
+        if let Some(called) = &*backend.on_request.lock().unwrap() {
+            called();
+        }
         let (parts, body) = request.into_parts();
         match parts.uri.path() {
             "/500" => return (http::StatusCode::INTERNAL_SERVER_ERROR, "oops").into_response(),

@@ -1,0 +1,474 @@
+//! Killed, and cut off from power, around any of its effects, in every phase of a session's life, while relays come.
+//!
+//! What a process leaves behind is what it did outside of itself: what it wrote to its disk, asked of the chain and its nodes, and answered. So
+//! a process is ended at one of those: between two of them nothing of it is left that tells where it was. `awaits` has which `.await` of the way
+//! from request to settlement waits for which of them.
+//!
+//! `PORTICO_KILLS=100 cargo test -p portico-servicer --lib -- kills --nocapture` ends it so often in each phase, in both ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
+
+use portico_client::{Blocks as _, ChainError};
+use portico_protocol::relay::MinedRelay;
+use portico_protocol::{Height, Upokt};
+use rand::RngExt as _;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::faulty::Faulty;
+use super::hooked::{HookedLog, Write};
+use super::volatile::Disk;
+use super::*;
+use crate::leaf_log::LeafLogError;
+use crate::session::unpaid::UnpaidBy;
+use crate::{Gaps, Stage};
+
+/// Ends in each phase, of either kind, in a normal test run.
+const KILLS: u32 = 1;
+/// Relays that are sent at each block.
+const RELAYS: usize = 3;
+/// Most effects from one moment to the end of the process.
+const MAX_EFFECTS: i64 = 60;
+/// Ends at one height, at most.
+const MAX_ENDS_PER_BLOCK: u32 = 3;
+/// Blocks of one chain: the chain in memory keeps all of its states.
+const BLOCKS: i64 = 120;
+/// Blocks for which leaves are kept: few, so that they are deleted under load too.
+const KEEP_LEAVES_BLOCKS: u32 = 5;
+/// The phases of a session's life, by the stage that is on disk. All are proved, so there is no `ProofNotRequired`.
+const PHASES: [&str; 9] = [
+    "open",
+    "draining",
+    "sealed",
+    "claim_sent",
+    "claim_on_chain",
+    "proof_required",
+    "proof_sent",
+    "proof_on_chain",
+    "settled",
+];
+/// Effects outside of the process, at each of which it is ended: of its log, of the disk below that, of its questions to the chain by their
+/// names, of its requests to a node and of its answers.
+pub(super) const EFFECTS: [&str; 36] = [
+    "request",
+    "session",
+    "compute_units_per_relay",
+    "difficulty",
+    "session_params",
+    "shared_params",
+    "application",
+    "log.begin",
+    "log.begin done",
+    "backend",
+    "log.append",
+    "log.append done",
+    "answer",
+    "disk.set_len",
+    "disk.write",
+    "disk.sync",
+    "log.put",
+    "log.put done",
+    "log.delete_leaves",
+    "log.delete_leaves done",
+    "log.other",
+    "block",
+    "block_results",
+    "claims",
+    "balance",
+    "proof_params",
+    "status",
+    "account",
+    "simulate",
+    "broadcast",
+    "broadcast done",
+    "tx",
+    "claim",
+    "supplier",
+    "supplier_params",
+    "tokenomics_params",
+];
+/// Those that come once in the life of a file or of a process, or when something goes wrong: not every run meets them.
+const RARE: [&str; 9] = [
+    "disk.set_len",
+    "log.other",
+    "session_params",
+    "tx",
+    "claim",
+    "supplier",
+    "supplier_params",
+    "tokenomics_params",
+    "status",
+];
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Ends a process at an effect.
+#[derive(Default)]
+struct Reaper {
+    /// Effects until the end; 0 for no end.
+    left: AtomicI64,
+    dead: AtomicBool,
+    died: Notify,
+    at: Mutex<Option<&'static str>>,
+}
+
+impl Reaper {
+    /// Whether the process has ended; it may end here.
+    fn reach(&self, effect: &'static str) -> bool {
+        assert!(EFFECTS.contains(&effect), "{effect} is not listed");
+        if !self.is_dead()
+            && self.left.load(Ordering::SeqCst) > 0
+            && self.left.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            self.kill(effect);
+        }
+        self.is_dead()
+    }
+
+    fn kill(&self, effect: &'static str) {
+        let mut at = self.at.lock().unwrap();
+        if at.is_none() {
+            *at = Some(effect);
+            self.dead.store(true, Ordering::SeqCst);
+            self.died.notify_one();
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    fn io(&self, effect: &'static str) -> io::Result<()> {
+        match self.reach(effect) {
+            true => Err(io::Error::other("the process has ended")),
+            false => Ok(()),
+        }
+    }
+
+    fn log(&self, write: Write, done: bool) -> Result<(), LeafLogError> {
+        let [before, after] = match write {
+            Write::Append => ["log.append", "log.append done"],
+            Write::Begin => ["log.begin", "log.begin done"],
+            Write::Put => ["log.put", "log.put done"],
+            Write::DeleteLeaves => ["log.delete_leaves", "log.delete_leaves done"],
+            Write::DeleteSessions | Write::Probe => return self.io("log.other").map_err(Into::into),
+        };
+        self.io(if done { after } else { before }).map_err(Into::into)
+    }
+
+    fn chain(&self, question: &'static str) -> Result<(), ChainError> {
+        match self.reach(question) {
+            true => Err(ChainError::Unavailable("the process has ended".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Kill,
+    PowerCut,
+}
+
+/// How often the process ended, by phase and kind; and at which effects.
+#[derive(Default)]
+struct Tally {
+    phases: BTreeMap<(&'static str, End), u32>,
+    effects: BTreeMap<&'static str, u32>,
+    ends: u32,
+    relays: usize,
+    sessions: usize,
+}
+
+impl Tally {
+    fn is_enough(&self, wanted: u32) -> bool {
+        let count = |phase: &'static str, end| self.phases.get(&(phase, end)).copied().unwrap_or(0);
+        PHASES
+            .iter()
+            .all(|phase| count(phase, End::Kill).min(count(phase, End::PowerCut)) >= wanted)
+    }
+}
+
+/// Relays that a client holds the answer of, by session.
+type Held = BTreeMap<String, BTreeSet<[u8; 32]>>;
+
+/// An answered relay: its session and its hash.
+type Answered = (String, [u8; 32]);
+
+/// A servicer's life over many processes, on one disk.
+struct Life {
+    world: World,
+    /// What was on the disk when the present process began.
+    began_with: Vec<u8>,
+    disk: Disk,
+    reaper: Arc<Reaper>,
+    rng: StdRng,
+    held: Held,
+    asked: Vec<JoinHandle<Option<Answered>>>,
+    /// Leaves of sessions that were settled.
+    settled: BTreeMap<String, u64>,
+}
+
+impl Life {
+    async fn begin(seed: u64) -> Self {
+        let mut life = Self {
+            world: World::without_servicer().await,
+            began_with: Vec::new(),
+            disk: Disk::default(),
+            reaper: Arc::default(),
+            rng: StdRng::seed_from_u64(seed),
+            held: Held::new(),
+            asked: Vec::new(),
+            settled: BTreeMap::new(),
+        };
+        life.start(Vec::new());
+        life
+    }
+
+    /// Starts a process on a disk with this content.
+    fn start(&mut self, content: Vec<u8>) {
+        let reaper = Arc::new(Reaper::default());
+        let hook = Arc::clone(&reaper);
+        self.began_with.clone_from(&content);
+        self.disk = Disk::of(content).hooked(move |effect| hook.io(effect));
+        let hooks = [
+            Arc::clone(&reaper),
+            Arc::clone(&reaper),
+            Arc::clone(&reaper),
+            Arc::clone(&reaper),
+        ];
+        let [before, after, chain, backend] = hooks;
+        let log = HookedLog {
+            inner: RedbLog::on(self.disk.clone(), None).unwrap(),
+            before: Box::new(move |write| before.log(write, false)),
+            after: Box::new(move |write| after.log(write, true)),
+        };
+        let chain = Faulty::watched(Arc::clone(&self.world.chain), move |question| {
+            chain.chain(question)
+        });
+        *self.world.backend.on_request.lock().unwrap() = Some(Box::new(move || _ = backend.reach("backend")));
+        let mut config = self.world.config();
+        config.keep_leaves_blocks = KEEP_LEAVES_BLOCKS;
+        self.world.run_with(config, chain, Arc::new(log));
+        self.reaper = reaper;
+    }
+
+    /// Sends relays without waiting for them.
+    fn ask(&mut self) {
+        let header = self.world.header();
+        for _ in 0..RELAYS {
+            self.reaper.reach("request");
+            let body = format!("{}", self.rng.random::<u64>());
+            let request = self
+                .world
+                .request_in(&header, &self.world.supplier().to_string(), "/", &body);
+            let url = format!("http://{}/", self.world.running().address);
+            let asked = self
+                .world
+                .client
+                .post(url)
+                .header("rpc-type", "3")
+                .body(request.encode_to_vec())
+                .send();
+            let (session, reaper) = (header.session_id.clone(), Arc::clone(&self.reaper));
+            self.asked.push(tokio::spawn(async move {
+                let answer = asked.await.ok()?;
+                let served = answer.status() == 200;
+                let response = RelayResponse::decode(answer.bytes().await.ok()?).ok()?;
+                reaper.reach("answer");
+                served.then(|| (session, MinedRelay::new(&request, &response).hash))
+            }));
+        }
+    }
+
+    /// Takes down which relays were answered.
+    async fn answers(&mut self) {
+        for asked in std::mem::take(&mut self.asked) {
+            let answered = tokio::time::timeout(PATIENCE, asked)
+                .await
+                .expect("an answer or an end");
+            if let Some((session, hash)) = answered.unwrap() {
+                self.held.entry(session).or_default().insert(hash);
+            }
+        }
+    }
+
+    /// Whether the process ends before it is done with the block at `height`.
+    async fn ends_before(&self, height: i64) -> bool {
+        let done = self.world.running().handle.wait_for_block(height);
+        let waiting = async {
+            tokio::select! {
+                () = self.reaper.died.notified() => true,
+                () = done => self.reaper.is_dead(),
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("a block that is done, or an end")
+    }
+
+    /// Ends the process, and starts another on what is left.
+    async fn end(&mut self, end: End, tally: &mut Tally) {
+        self.reaper.kill("between effects");
+        let running = self.world.running.take().unwrap();
+        running.task.abort();
+        let _ended = running.task.await;
+        drop(running.handle);
+        self.answers().await;
+        let content = match end {
+            End::Kill => self.disk.content(),
+            End::PowerCut => {
+                let before = Disk::of(std::mem::take(&mut self.began_with));
+                before.cut(&self.disk.operations(), &mut self.rng).content()
+            }
+        };
+        let left = RedbLog::on(Disk::of(content.clone()), None).unwrap();
+        let stages: BTreeSet<&str> = left
+            .sessions()
+            .unwrap()
+            .iter()
+            .filter(|(_, record)| record.deleted_leaves.is_none())
+            .map(|(_, record)| record.stage.name())
+            .collect();
+        for phase in PHASES.into_iter().filter(|phase| stages.contains(phase)) {
+            *tally.phases.entry((phase, end)).or_default() += 1;
+        }
+        let effect = self.reaper.at.lock().unwrap().expect("it ended");
+        *tally.effects.entry(effect).or_default() += 1;
+        tally.ends += 1;
+        drop(left);
+        self.start(content);
+    }
+
+    /// The next block, with relays before it and ends within it.
+    async fn block(&mut self, ends: u32, tally: &mut Tally) {
+        let height = self.world.chain.height() + 1;
+        for round in 0..=ends {
+            if round < ends {
+                let left = self.rng.random_range(1..=MAX_EFFECTS);
+                self.reaper.left.store(left, Ordering::SeqCst);
+            }
+            self.ask();
+            if self.world.chain.height() < height {
+                self.world.chain.advance();
+            }
+            let died = self.ends_before(height).await;
+            if died || round < ends {
+                let end = match self.rng.random_bool(0.5) {
+                    true => End::Kill,
+                    false => End::PowerCut,
+                };
+                self.end(end, tally).await;
+            }
+        }
+        self.reaper.left.store(0, Ordering::SeqCst);
+        while self.ends_before(height).await {
+            self.end(End::Kill, tally).await;
+        }
+        self.answers().await;
+        self.look();
+    }
+
+    /// Nothing that a client holds is missing of a session that was settled meanwhile.
+    fn look(&mut self) {
+        for row in self.world.rows() {
+            assert!(Gaps::of(&row).closes(&row), "{row:?}");
+            assert_eq!(row.unpaid_by, UnpaidBy::default(), "{row:?}");
+            if row.stage != Stage::Settled || self.settled.contains_key(&row.session_id) {
+                continue;
+            }
+            let leaves = self
+                .world
+                .running()
+                .handle
+                .leaves(&row.session_id, &row.supplier)
+                .unwrap();
+            let leaves: BTreeSet<[u8; 32]> = leaves.into_iter().map(|leaf| leaf.key).collect();
+            let held = self.held.get(&row.session_id).cloned().unwrap_or_default();
+            assert!(held.is_subset(&leaves), "an answered relay is no leaf: {row:?}");
+            assert_eq!(
+                row.settled_upokt,
+                Some(Upokt(leaves.len() as u128 * COST)),
+                "{row:?}"
+            );
+            self.settled.insert(row.session_id, row.committed);
+        }
+    }
+
+    /// Lets everything settle, and compares the ledger with the chain.
+    async fn finish(mut self, tally: &mut Tally) {
+        let last = self.world.chain.height() + 25;
+        while self.world.chain.height() < last {
+            let height = self.world.chain.advance();
+            assert!(!self.ends_before(height).await);
+            self.look();
+        }
+        let rows = self.world.rows();
+        for row in &rows {
+            if row.stage == Stage::Empty {
+                continue; // opened for a relay that was not answered
+            }
+            assert_eq!(row.stage, Stage::Settled, "{row:?}");
+            assert_eq!(Some(&row.committed), self.settled.get(&row.session_id), "{row:?}");
+        }
+        for session in self.held.keys() {
+            assert!(
+                self.settled.contains_key(session),
+                "the session of an answered relay is unknown"
+            );
+        }
+        let mut on_chain = 0;
+        for height in 1..=last {
+            let results = self.world.chain.block_results(Height(height)).await.unwrap();
+            let settlements = crate::settlements(&results.block_events);
+            on_chain += settlements.iter().map(|one| one.settled.0).sum::<u128>();
+        }
+        let told: u128 = rows
+            .iter()
+            .filter_map(|row| row.settled_upokt)
+            .map(|upokt| upokt.0)
+            .sum();
+        assert_eq!(told, on_chain, "the ledger's total is the chain's");
+        tally.relays += self.held.values().map(BTreeSet::len).sum::<usize>();
+        tally.sessions += rows.len();
+        self.world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_in_any_phase() {
+    let asked = std::env::var("PORTICO_KILLS").ok();
+    let wanted = asked.map_or(KILLS, |text| text.parse().expect("a number"));
+    let seed: u64 =
+        std::env::var("PORTICO_SEED").map_or_else(|_| rand::random(), |text| text.parse().expect("a number"));
+    println!("PORTICO_SEED={seed}");
+    let mut tally = Tally::default();
+    for round in 0_u64.. {
+        let mut life = Life::begin(seed.wrapping_add(round)).await;
+        while life.world.chain.height() < BLOCKS && !tally.is_enough(wanted) {
+            let ends = life.rng.random_range(0..=MAX_ENDS_PER_BLOCK);
+            life.block(ends, &mut tally).await;
+        }
+        life.finish(&mut tally).await;
+        if tally.is_enough(wanted) {
+            break;
+        }
+    }
+    if wanted >= 100 {
+        let met = |effect: &&&str| RARE.contains(*effect) || tally.effects.contains_key(*effect);
+        let missed: Vec<_> = EFFECTS.iter().filter(|effect| !met(effect)).collect();
+        assert!(missed.is_empty(), "never ended at {missed:?}");
+    }
+    let Tally {
+        phases,
+        effects,
+        ends,
+        relays,
+        sessions,
+    } = tally;
+    println!("{ends} ends: {phases:?}\nat {effects:?}");
+    println!("{relays} answered relays in {sessions} sessions: none lost, all settled exactly");
+}
