@@ -11,7 +11,7 @@ use crate::session::record::SessionRecord;
 use crate::{Gaps, Stage};
 
 /// A log on a disk with bad places.
-struct BadDisk {
+pub(super) struct BadDisk {
     log: RedbLog,
     /// Positions that cannot be read, and whether a session can be read as a whole.
     unreadable: Mutex<BTreeSet<u64>>,
@@ -30,7 +30,7 @@ impl BadDisk {
     }
 
     /// Turns a bit of the leaf at `seq` of the first session.
-    fn turn_a_bit(&self, seq: u64) {
+    pub(super) fn turn_a_bit(&self, seq: u64) {
         let mut leaf = None;
         self.log
             .scan(0, &mut |at, key, relay| {
@@ -108,7 +108,7 @@ impl LeafLog for BadDisk {
 
 impl World {
     /// A servicer on `disk` that served `relays` relays in the first session.
-    async fn on_bad_disk(relays: usize) -> (Self, Arc<BadDisk>) {
+    pub(super) async fn on_bad_disk(relays: usize) -> (Self, Arc<BadDisk>) {
         let mut world = Self::without_servicer().await;
         let disk = BadDisk::open(&world);
         world.run_on(world.config(), disk.clone());

@@ -18,7 +18,11 @@ const fn expired(reason: ExpiredReason) -> Stage {
 
 impl World {
     /// A supplier with `balance` that served three relays for [`SERVICE`] and one for another service, each of which is proved for `fee`.
-    async fn with_funds(balance: u128, fee: u128, adjust: impl FnOnce(&mut ServicerConfig)) -> Self {
+    pub(super) async fn with_funds(
+        balance: u128,
+        fee: u128,
+        adjust: impl FnOnce(&mut ServicerConfig),
+    ) -> Self {
         let mut world = Self::without_servicer().await;
         let supplier = world.supplier();
         world.chain.header(1, "second"); // makes the service

@@ -26,6 +26,7 @@ mod streams;
 mod vectors;
 mod volatile;
 mod websockets;
+mod why;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -66,3 +66,42 @@ fn what_was_burned_of_a_stake_is_told() {
     );
     assert!(summary(&[&row]).contains("320 upokt were burned"));
 }
+
+/// A row of a servicer to which this happened (`servicer/src/tests/why.rs`).
+#[derive(serde::Deserialize)]
+struct Case {
+    what_happened: String,
+    reason: String,
+    relays: u64,
+    upokt: u128,
+    row: LedgerRow,
+}
+
+/// Whoever reads the answer learns the reason, how many relays it was, and what they were worth.
+#[test]
+fn each_way_not_to_be_paid_is_told_in_words_and_amounts() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("cases.json")).unwrap();
+    assert!(cases.len() >= 10);
+    let mut told = String::new();
+    for case in &cases {
+        let text = session(&case.row);
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with(&case.reason));
+        let line = line.unwrap_or_else(|| panic!("{}:\n{text}", case.what_happened));
+        assert!(line.contains(&format!("-{}", case.relays)), "{line}");
+        assert!(
+            case.upokt == 0 || line.contains(&format!("-{}", grouped(case.upokt))),
+            "{line}"
+        );
+        assert!(
+            text.contains(&format!("\n{}: ", case.reason)),
+            "in words:\n{text}"
+        );
+        assert!(!text.contains("do not add up"), "{text}");
+        told += &format!("## {}\n\n{text}\n", case.what_happened);
+    }
+    insta::assert_snapshot!(told);
+    let rows: Vec<&LedgerRow> = cases.iter().map(|case| &case.row).collect();
+    insta::assert_snapshot!(summary(&rows));
+}
