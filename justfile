@@ -89,6 +89,10 @@ bench-store KEYS="1000000":
 demo-rollback:
     cargo run -q -p portico-node --example demo_rollback
 
+# the servicer's process killed KILLS times at random moments under load, over many sessions with their settlement (minutes)
+kills-servicer KILLS="100":
+    cargo run --release -p portico-e2e --bin kills -- {{KILLS}}
+
 # 500 kills and 1000 power cuts of a store under load (KILLS=50 takes a tenth)
 kills KILLS="500":
     PORTICO_KILLS={{KILLS}} nice -n 10 cargo test -p portico-store --lib -- kills --nocapture
@@ -98,6 +102,7 @@ nightly:
     cargo run --release -p portico-e2e --bin abuse -- run
     PORTICO_KILLS=500 cargo test -p portico-store --lib -- kills --nocapture
     PORTICO_KILLS=100 cargo test -p portico-servicer --lib -- kills --nocapture
+    cargo run --release -p portico-e2e --bin kills -- 100
     PORTICO_ORACLE_SEQUENCES=100000 cargo test --release -p portico-chain --test oracle -- --nocapture
     bash e2e/fuzz/run all 10000000
     bash e2e/second-opinion

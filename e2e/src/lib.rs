@@ -12,6 +12,7 @@ pub mod backend;
 pub mod dapp;
 pub mod event_server;
 pub mod evm;
+pub mod kills;
 pub mod network;
 pub mod process;
 pub mod supplier;

@@ -25,7 +25,7 @@ use serde_json::json;
 
 pub use forgery::Forgery;
 pub use ledger::{Claimed, Settled};
-pub use load::LoadOutcome;
+pub use load::{Load, LoadOutcome};
 
 use crate::backend::Backend;
 use crate::event_server::EventServer;
@@ -43,7 +43,7 @@ const BLOCK_TIME: Duration = Duration::from_millis(250);
 /// Weight of a relay.
 const COMPUTE_UNITS_PER_RELAY: u64 = 100;
 /// Price of a relay at the default params: 100 compute units of 42 upokt.
-const RELAY_UPOKT: u128 = 4_200;
+pub(crate) const RELAY_UPOKT: u128 = 4_200;
 /// Seed of the actors' keys, fixed so that a failing run can be repeated.
 const KEYS_SEED: u64 = 3;
 
@@ -83,6 +83,8 @@ pub struct NetworkSpec {
     pub node_as_backend: bool,
     /// Speak TLS on every hop; the backend is then the chain's RPC.
     pub tls: bool,
+    /// Settings of the servicer; none by default.
+    pub servicer: serde_json::Value,
     /// Settings of the gateway; none by default.
     pub gateway: serde_json::Value,
     /// Settings of all three roles' listeners, under the key `listener`; none by default.
@@ -110,6 +112,9 @@ impl NetworkSpec {
         }
         if !self.evm_nodes.is_empty() {
             spec.settings.servicer = self.checked_nodes();
+        }
+        if self.servicer.is_object() {
+            spec.settings.servicer = self.servicer.clone();
         }
         spec.settings.gateway = self.gateway.clone();
         if self.listeners.is_object() {
@@ -357,6 +362,20 @@ impl Network {
             .await?
             .text()
             .await?)
+    }
+
+    /// The rows of the servicer's ledger, in JSON.
+    pub async fn servicer_sessions(&self) -> Result<Vec<serde_json::Value>> {
+        let url = self.plan.ledger_url();
+        let answer = self.http.get(url).send().await?.error_for_status()?;
+        let mut ledger: serde_json::Value = answer.json().await?;
+        Ok(serde_json::from_value(ledger["sessions"].take())?)
+    }
+
+    /// Kills the servicer without warning and starts it again.
+    pub async fn kill_servicer(&mut self) -> Result<()> {
+        self.processes.of(Role::Servicer).kill().await?;
+        self.processes.restart(&self.plan, Role::Servicer)
     }
 
     /// Session look-ups that the gateway made at the chain, prefetches included.

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 
 /// How long a step may take before its scenario fails; a bound, not a pace: steps await events.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+/// The same for what takes many blocks.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(600);
 
 /// The `portico` binary: `PORTICO_BIN`, or the one that cargo built beside this test (built now if it is missing).
 pub fn binary() -> Result<&'static Path> {
@@ -61,5 +63,13 @@ pub async fn eventually<T, F>(what: &str, probe: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,
 {
-    portico_localnet::eventually(what, PATIENCE, Duration::from_millis(20), probe).await
+    eventually_within(PATIENCE, what, probe).await
+}
+
+/// The same with another patience.
+pub async fn eventually_within<T, F>(patience: Duration, what: &str, probe: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    portico_localnet::eventually(what, patience, Duration::from_millis(20), probe).await
 }

@@ -231,6 +231,27 @@ impl Network {
         Ok(totals.clone())
     }
 
+    /// That the totals of `portico servicer ledger` are those of the chain's events and of the supplier's balance; returns what was settled.
+    pub async fn check_totals(&self) -> Result<u128> {
+        let told = self
+            .ask_servicer(&["ledger", "--against-chain", "--format", "json"])
+            .await?;
+        let ledger: serde_json::Value = serde_json::from_str(&told)?;
+        let (totals, settled) = (&ledger["totals"], self.settled_in_all().await?);
+        ensure!(ledger["closes"] == true, "the ledger does not close: {ledger}");
+        ensure!(
+            amount(&totals["settled_upokt"])? == settled,
+            "{settled} upokt were settled on chain: {totals}"
+        );
+        let supplier = self.suppliers().first().context("no supplier")?.address();
+        let gained = self.balance(&supplier).await? - self.genesis_balance(&supplier);
+        ensure!(
+            amount(&totals["paid_upokt"])? == gained,
+            "the supplier's balance grew by {gained}: {totals}"
+        );
+        Ok(settled)
+    }
+
     /// What `portico servicer COMMAND…` answers; errs with its error.
     async fn ask_servicer(&self, command: &[&str]) -> Result<String> {
         let answer = tokio::process::Command::new(crate::process::binary()?)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
-use portico_localnet::Role;
 use portico_protocol::session::Timing;
 
 use super::{Network, expect_result};
@@ -96,35 +95,62 @@ impl Network {
         kills: usize,
     ) -> Result<(String, Vec<Answer>)> {
         let session = self.await_fresh_session().await?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let answered = Arc::new(AtomicU64::new(0));
-        let workers: Vec<_> = (0..clients)
-            .map(|_| spawn_client(self.dapp(), Arc::clone(&stop), Arc::clone(&answered)))
-            .collect();
+        let load = Load::start(self, clients);
         for _ in 0..kills {
-            await_more(&answered).await?;
-            self.processes.of(Role::Servicer).kill().await?;
-            self.processes.restart(&self.plan, Role::Servicer)?;
+            load.await_more(BETWEEN_KILLS).await?;
+            self.kill_servicer().await?;
         }
-        let recovered = await_more(&answered).await;
-        stop.store(true, Ordering::SeqCst);
-        let mut answers = Vec::new();
-        for worker in workers {
-            answers.extend(worker.await?.into_iter().flatten());
-        }
+        let recovered = load.await_more(BETWEEN_KILLS).await;
+        let mut answers = load.stop().await?;
         recovered?;
         answers.retain(|answer| answer.header("x-session-id") == Some(&session));
         Ok((session, answers))
     }
 }
 
-/// Awaits 25 more answers.
-async fn await_more(answered: &AtomicU64) -> Result<()> {
-    let goal = answered.load(Ordering::SeqCst) + 25;
-    eventually("calls are answered", || async {
-        Ok((answered.load(Ordering::SeqCst) >= goal).then_some(()))
-    })
-    .await
+/// Answers between two kills.
+const BETWEEN_KILLS: u64 = 25;
+
+/// Clients that call until they are told to stop.
+#[derive(Debug)]
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    clients: Vec<tokio::task::JoinHandle<Vec<Result<Answer, String>>>>,
+}
+
+impl Load {
+    /// So many `clients` call.
+    #[must_use]
+    pub fn start(network: &Network, clients: usize) -> Self {
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let client = |_| spawn_client(network.dapp(), Arc::clone(&stop), Arc::clone(&answered));
+        let clients = (0..clients).map(client).collect();
+        Self {
+            stop,
+            answered,
+            clients,
+        }
+    }
+
+    /// Awaits so many more answers.
+    pub async fn await_more(&self, count: u64) -> Result<()> {
+        let goal = self.answered.load(Ordering::SeqCst) + count;
+        eventually("calls are answered", || async {
+            Ok((self.answered.load(Ordering::SeqCst) >= goal).then_some(()))
+        })
+        .await
+    }
+
+    /// The answers that were results.
+    pub async fn stop(self) -> Result<Vec<Answer>> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut answers = Vec::new();
+        for client in self.clients {
+            answers.extend(client.await?.into_iter().flatten());
+        }
+        Ok(answers)
+    }
 }
 
 /// A client that calls until told to stop; failures are kept as text.
