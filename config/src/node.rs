@@ -33,6 +33,8 @@ const MAX_BYTES: usize = 4 << 30;
 /// Largest transaction that may be allowed, in bytes: 8 MiB, so that a block of them stays below what clients take.
 const MAX_TX_BYTES: usize = 8 << 20;
 
+/// Most keys of validators.
+const MAX_VALIDATOR_KEYS: usize = 100;
 /// Highest price of gas that may be asked for, in millionths of a upokt: 1000 upokt.
 const MAX_GAS_PRICE_MICRO_UPOKT: u64 = 1_000_000_000;
 
@@ -62,9 +64,12 @@ pub struct NodeConfig {
     /// costs disk space for what its block changed.
     pub retain_blocks: u32,
     /// The validator's private key: 64 hexadecimal characters, the seed of an ed25519 key. Without it the key is the one in
-    /// `validator.hex` in the data folder, which is made when it is missing. The environment variable
+    /// `validator.hex` in the data folder, which is made when it is missing, unless `validator_keys` names some. The environment variable
     /// `PORTICO_VALIDATOR_KEY` replaces it.
     pub validator_key: Option<Secret>,
+    /// Private keys of more validators for whom this node signs, at most 100. Blocks need more than two thirds of the validators, and no
+    /// other node makes them: with fewer keys than that the node does not start.
+    pub validator_keys: Vec<Secret>,
     /// Bounds of the transactions that wait.
     pub mempool: MempoolConfig,
     /// Time-outs and bounds of clients' connections, at the RPC and at gRPC.
@@ -102,6 +107,7 @@ impl Default for NodeConfig {
             instant: false,
             retain_blocks: 1_000,
             validator_key: None,
+            validator_keys: Vec::new(),
             mempool: MempoolConfig::default(),
             listener: ListenerConfig::default(),
             tls: None,
@@ -150,6 +156,11 @@ impl Config for NodeConfig {
             "admin_listen",
             "must differ from rpc_listen and grpc_listen",
         );
+        faults.expect(
+            self.validator_keys.len() <= MAX_VALIDATOR_KEYS,
+            "validator_keys",
+            format!("must be at most {MAX_VALIDATOR_KEYS}"),
+        );
         self.listener.validate(faults);
         if let Some(tls) = &self.tls {
             tls.validate("tls", faults);
@@ -196,6 +207,7 @@ impl MempoolConfig {
 mod tests {
     use super::NodeConfig;
     use crate::load::{Config, Faults};
+    use crate::secret::Secret;
 
     fn faults(config: &NodeConfig) -> Vec<String> {
         let mut faults = Faults::default();
@@ -229,6 +241,7 @@ mod tests {
             ..NodeConfig::default()
         };
         config.grpc_listen = config.rpc_listen;
+        config.validator_keys = vec![Secret::new("11".repeat(32)); 101];
         config.mempool.max_txs = 0;
         config.mempool.max_tx_bytes = config.mempool.max_bytes + 1;
         config.mempool.min_gas_price_micro_upokt = u64::MAX;
@@ -236,6 +249,7 @@ mod tests {
             "block_time_ms",
             "retain_blocks",
             "grpc_listen",
+            "validator_keys",
             "mempool.max_txs",
             "mempool.max_tx_bytes",
             "mempool.min_gas_price_micro_upokt",

@@ -36,6 +36,7 @@ const FILES: &[&str] = &[
     "pocket/supplier/supplier.proto",
     "pocket/tokenomics/tokenomics.proto",
     "portico/feature/feature.proto",
+    "portico/validator/validator.proto",
     "sdk/http.proto",
 ];
 

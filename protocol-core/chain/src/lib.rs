@@ -14,13 +14,14 @@
 //! | `session`, `shared` | who serves whom in which blocks, at which prices |
 //! | `proof`, `tokenomics` | claims, proofs, settlement |
 //! | `authority`, `governance`, `feature` | who governs; params; rules that hold from a height on, which nodes must know |
+//! | `validators` | who commits to blocks, from a height on |
 //!
 //! Invariants: the only clock is the header's; state is read and written through [`state`]; whatever is hashed iterates in order;
 //! arithmetic on value is checked; balances add up to the supply after every block, and a module's account holds what its actors staked;
 //! what people send is an outcome, never a panic; an error of [`block::execute`] means that state cannot be read, or that this version lacks
 //! a rule that the chain requires. There is no tokio, disk or network in here. Names, numbers and order of checks are the network's, its data
 //! are the tests, and `decisions/0003` says where we differ; where our own chain is stricter, a flag says so (`decisions/0001`). Staking of
-//! validators is not here yet: they are the genesis'.
+//! validators is not here yet: they are the genesis', or those that the authority names.
 //!
 //! Tests: `src/tests/captured_chain` replays a chain of the network's own program from its genesis and lists what differs;
 //! `src/tests/vectors_*` run the network's data through blocks; `tests/oracle` holds everything to a plain model over random blocks.
@@ -57,3 +58,4 @@ mod supplier;
 mod tests;
 mod tokenomics;
 mod tx;
+pub mod validators;

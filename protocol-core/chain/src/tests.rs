@@ -18,6 +18,7 @@ mod settling;
 mod staking;
 mod suppliers;
 mod transactions;
+mod validator_sets;
 mod vectors_proof;
 mod vectors_session;
 mod vectors_tokenomics;

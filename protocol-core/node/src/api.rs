@@ -26,6 +26,7 @@ use crate::mempool::MempoolError;
 use crate::metrics::Metrics;
 use crate::results::{Malformed, tx_results};
 use crate::state::Durable;
+use crate::validators::Validators;
 
 pub(crate) use abci::Answered;
 
@@ -119,11 +120,20 @@ pub(crate) struct Api {
     pub(crate) machine: Arc<Machine>,
     calls: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
+    /// Public key of the first validator whose key is here: as whom the node shows itself.
+    pub(crate) own: [u8; 32],
+}
+
+/// A set of validators, and the height whose block it commits to.
+pub(crate) struct SetAt {
+    pub(crate) height: i64,
+    pub(crate) validators: Arc<Validators>,
 }
 
 impl Api {
-    pub(crate) fn new(machine: Arc<Machine>, metrics: Metrics) -> Self {
+    pub(crate) fn new(machine: Arc<Machine>, metrics: Metrics, own: [u8; 32]) -> Self {
         Self {
+            own,
             machine,
             calls: Arc::new(Semaphore::new(MAX_CALLS)),
             metrics,
@@ -246,6 +256,22 @@ impl Api {
         self.read(move |view| match view.snapshot.height_of(&hash)? {
             Some(height) => stored_block(&view.snapshot, height),
             None => Ok(None),
+        })
+        .await
+    }
+
+    /// Who commits to the block at `height`; to the newest for none. Also known for the block to come.
+    pub(crate) async fn validators(&self, height: Option<i64>) -> Result<SetAt, ApiError> {
+        self.run(move |machine| {
+            let view = machine.view();
+            let newest = view.head.height.0;
+            let height = match height {
+                Some(height) if height == newest.saturating_add(1) => height,
+                height => height_in(&view, height)?,
+            };
+            let validators = machine.validators_at(&view, height);
+            let validators = validators.map_err(|error| ApiError::Damaged(error.to_string()))?;
+            Ok(SetAt { height, validators })
         })
         .await
     }

@@ -19,7 +19,7 @@ use tendermint_proto::v0_38::types::{
 
 use crate::ValidatorKey;
 use crate::hash::{Sha, root, tx_hash};
-use crate::validator::Validator;
+use crate::validators::Validators;
 
 /// Most bytes of a block; a consensus param, default of CometBFT.
 pub(crate) const MAX_BLOCK_BYTES: u32 = 22_020_096;
@@ -50,8 +50,12 @@ fn malformed(error: impl std::fmt::Display) -> BlockError {
 /// What a header says besides what follows from the parent.
 pub(crate) struct Proposal<'a> {
     pub(crate) chain_id: &'a chain::Id,
-    pub(crate) validator: &'a Validator,
     pub(crate) height: i64,
+    /// Address of whose turn it is.
+    pub(crate) proposer: account::Id,
+    /// Who commits to this block, and to the next one.
+    pub(crate) validators_hash: Hash,
+    pub(crate) next_validators_hash: Hash,
     pub(crate) time_ms: u64,
     pub(crate) txs: Vec<Bytes>,
     /// The parent and why it is final; nothing before the first block.
@@ -77,13 +81,13 @@ impl Proposal<'_> {
             last_block_id: self.parent,
             last_commit_hash: Some(commit_hash(self.last_commit.as_ref())),
             data_hash: Some(data_hash(&self.txs)),
-            validators_hash: self.validator.set_hash(),
-            next_validators_hash: self.validator.set_hash(),
+            validators_hash: self.validators_hash,
+            next_validators_hash: self.next_validators_hash,
             consensus_hash: consensus_hash(),
             app_hash: AppHash::try_from(self.app_hash.to_vec()).map_err(malformed)?,
             last_results_hash: Some(self.last_results),
             evidence_hash: Some(no_evidence()),
-            proposer_address: self.validator.address(),
+            proposer_address: self.proposer,
         };
         let txs = self.txs.iter().map(|tx| tx.to_vec()).collect();
         Ok(Block::new(
@@ -259,30 +263,50 @@ fn precommit(chain_id: &chain::Id, height: Height, block_id: Id, timestamp: Time
     raw.encode_length_delimited_to_vec()
 }
 
-/// The commit of one validator to a block; its time is the block's.
+/// The commit of `validators` to a block, signed by those whose keys are `keys`; the others are absent. Its time is the block's.
+///
+/// Errs when they are too few.
 pub(crate) fn sign(
-    key: &ValidatorKey,
+    keys: &[ValidatorKey],
+    validators: &Validators,
     chain_id: &chain::Id,
     height: Height,
     block_id: Id,
     timestamp: Time,
 ) -> Result<Commit, BlockError> {
-    let signature = key.sign(&precommit(chain_id, height, block_id, timestamp));
+    let message = precommit(chain_id, height, block_id, timestamp);
+    let mut signatures = vec![CommitSig::BlockIdFlagAbsent; validators.len()];
+    let mut signed = 0;
+    for key in keys {
+        let Some(place) = validators.place(&key.public_key()) else {
+            continue;
+        };
+        signatures[place] = CommitSig::BlockIdFlagCommit {
+            validator_address: account::Id::new(key.address()),
+            timestamp,
+            signature: Signature::new(key.sign(&message)).map_err(malformed)?,
+        };
+        signed += 1;
+    }
+    let (all, quorum) = (validators.len(), validators.quorum());
+    if signed < quorum {
+        return Err(BlockError(format!(
+            "block {height} needs the signatures of {quorum} of its {all} validators, and the keys of {signed} are here: \
+             add the others to validator_keys"
+        )));
+    }
     Ok(Commit {
         height,
         round: Round::default(),
         block_id,
-        signatures: vec![CommitSig::BlockIdFlagCommit {
-            validator_address: account::Id::new(key.address()),
-            timestamp,
-            signature: Signature::new(signature).map_err(malformed)?,
-        }],
+        signatures,
     })
 }
 
-/// Checks that `commit` is the validator's, to the block `block_id` at `height`.
+/// Checks that `commit` is to the block `block_id` at `height`, and that a quorum of `validators` signed it. Whoever signed otherwise
+/// makes it wrong, as for CometBFT's full nodes.
 pub(crate) fn verify_commit(
-    validator: &Validator,
+    validators: &Validators,
     chain_id: &chain::Id,
     commit: &Commit,
     height: i64,
@@ -293,19 +317,28 @@ pub(crate) fn verify_commit(
     {
         return refuse("it is of another block");
     }
-    let [
-        CommitSig::BlockIdFlagCommit {
-            validator_address,
-            timestamp,
-            signature: Some(signature),
-        },
-    ] = commit.signatures.as_slice()
-    else {
-        return refuse("one signature is expected");
-    };
-    let message = precommit(chain_id, commit.height, commit.block_id, *timestamp);
-    if *validator_address != validator.address() || !validator.verify(&message, signature.as_bytes()) {
-        return refuse("the signature is not the validator's");
+    if commit.signatures.len() != validators.len() {
+        return refuse("it has not one entry for each validator");
+    }
+    let mut signed = 0;
+    for (place, (entry, info)) in commit.signatures.iter().zip(validators.infos()).enumerate() {
+        let (address, timestamp, signature) = match entry {
+            CommitSig::BlockIdFlagAbsent => continue,
+            CommitSig::BlockIdFlagCommit {
+                validator_address,
+                timestamp,
+                signature: Some(signature),
+            } => (validator_address, timestamp, signature),
+            _ => return refuse("an entry is neither a signature nor absent"),
+        };
+        let message = precommit(chain_id, commit.height, commit.block_id, *timestamp);
+        if *address != info.address || !validators.verify(place, &message, signature.as_bytes()) {
+            return refuse("a signature is not its validator's");
+        }
+        signed += 1;
+    }
+    if signed < validators.quorum() {
+        return refuse("too few validators signed");
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ pub enum NodeError {
     /// The running node refused.
     #[error("the node refused: {0}")]
     Refused(String),
-    /// The genesis is inconsistent, or not one for a single validator.
+    /// The genesis is inconsistent.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
     /// The data is of another chain.
@@ -56,14 +56,29 @@ pub enum NodeError {
         /// Chain id of the genesis that was given.
         configured: String,
     },
-    /// The validator of the genesis has another key.
-    #[error("the validator of the genesis is {genesis}, but the validator key is of {ours}")]
-    ForeignValidator {
-        /// Public key in the genesis, hexadecimal.
-        genesis: String,
-        /// Public key of the key that was given, hexadecimal.
-        ours: String,
+    /// The keys that were given do not make blocks final.
+    #[error(
+        "blocks need {needed} of {all} validators, and the keys of {here} are here; add to validator_keys: {}; keys are here of: {}",
+        listed(.missing), listed(.ours)
+    )]
+    ForeignValidators {
+        /// Validators whose keys were given.
+        here: usize,
+        /// Validators whose signatures make a block final.
+        needed: usize,
+        /// Validators of the next block.
+        all: usize,
+        /// Public keys of those whose keys were not given, hexadecimal.
+        missing: Vec<String>,
+        /// Public keys of the keys that were given, hexadecimal.
+        ours: Vec<String>,
     },
+    /// A key is configured twice.
+    #[error("the validator key of {0} is configured twice: in validator_key and validator_keys each once")]
+    KeyTwice(
+        /// Public key, hexadecimal.
+        String,
+    ),
     /// The validator's key cannot be used.
     #[error("the validator's key cannot be used")]
     Key(#[from] KeyFileError),
@@ -107,4 +122,15 @@ pub enum NodeError {
     /// Metrics of another node are in the registry.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// Most keys that a message names.
+const MAX_LISTED: usize = 4;
+
+fn listed(keys: &[String]) -> String {
+    let shown: Vec<_> = keys.iter().take(MAX_LISTED).map(String::as_str).collect();
+    match keys.len().checked_sub(shown.len()) {
+        None | Some(0) => shown.join(", "),
+        Some(more) => format!("{} and {more} more", shown.join(", ")),
+    }
 }

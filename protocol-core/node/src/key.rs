@@ -3,10 +3,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use bech32::{Bech32, Hrp};
 use ed25519_dalek::{Signer as _, SigningKey};
 use portico_config::Secret;
 use portico_config::secret::{SecretError, write_secret_file};
 use sha2::{Digest as _, Sha256};
+
+/// First part of the address of a validator's consensus key.
+const CONSENSUS_PREFIX: Hrp = Hrp::parse_unchecked("poktvalcons");
 
 /// Why a validator's key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +51,26 @@ impl ValidatorKey {
     /// Reads the key file at `path`; draws a key and writes it (mode 0600) when there is none.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         if !path.exists() {
-            let seed: [u8; 32] = rand::random();
-            write_secret_file(path, &Secret::new(hex::encode(seed)))?;
+            Self::generate().write(path)?;
         }
+        Self::read(path)
+    }
+
+    /// A new key from the machine's randomness.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self::from_seed(&rand::random())
+    }
+
+    /// Reads the key file at `path`.
+    pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         Self::parse(&Secret::read(path)?, path)
+    }
+
+    /// Writes the key into the new file at `path`, mode 0600.
+    pub fn write(&self, path: &Path) -> Result<(), KeyFileError> {
+        let seed = Secret::new(hex::encode(self.0.to_bytes()));
+        Ok(write_secret_file(path, &seed)?)
     }
 
     fn parse(secret: &Secret, path: &Path) -> Result<Self, KeyFileError> {
@@ -79,11 +99,22 @@ impl ValidatorKey {
         consensus_address(&self.public_key())
     }
 
+    /// The address as the SDK writes it: `poktvalcons1…`.
+    #[must_use]
+    pub fn consensus_address(&self) -> String {
+        consensus_name(&self.address()).expect("20 bytes are short enough")
+    }
+
     /// Signs `message`.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
+}
+
+/// Address of a consensus key as the SDK writes it: `poktvalcons1…`.
+pub(crate) fn consensus_name(address: &[u8]) -> Result<String, bech32::EncodeError> {
+    bech32::encode::<Bech32>(CONSENSUS_PREFIX, address)
 }
 
 /// Address of the validator with this ed25519 public key.

@@ -1,4 +1,4 @@
-//! Mempool, block execution over the store, gRPC and CometBFT-style RPC: a chain with one validator.
+//! Mempool, block execution over the store, gRPC and CometBFT-style RPC: a chain whose validators' keys are all here, or two thirds of them.
 //!
 //! ```text
 //!                    ┌────────────── Node ──────────────────────────────────────────────┐
@@ -9,8 +9,8 @@
 //! ```
 //! [`Node::open`] opens the data and binds both addresses; [`Node::run`] makes blocks and serves until it is told to stop. All three
 //! doors end in the same router, so that a query has one answer. Blocks, headers and commits are CometBFT's, bit for bit: a block id
-//! is the hash of its header, `app_hash` in header h + 1 is the root of the state after h, and `last_commit` holds the validator's
-//! signature of the canonical precommit.
+//! is the hash of its header, `app_hash` in header h + 1 is the root of the state after h, and `last_commit` holds signatures of
+//! the canonical precommit by more than two thirds of the validators of h.
 //!
 //! Invariants:
 //! - What a reader sees was committed: the head is told after the block is durable, the mempool checked again, the metrics counted.
@@ -41,7 +41,7 @@ mod search;
 mod signatures;
 mod state;
 mod upkeep;
-mod validator;
+mod validators;
 
 pub use error::NodeError;
 pub use key::{KeyFileError, ValidatorKey};

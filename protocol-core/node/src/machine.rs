@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use portico_chain::block::{BlockContext, BlockOutcome, Execution};
-use portico_chain::state::Changes;
+use portico_chain::state::{Changes, StateError};
 use portico_client::BlockHead;
 use portico_config::node::MempoolConfig;
 use portico_engine::{
@@ -37,7 +37,7 @@ use crate::mempool::Mempool;
 use crate::metrics::Metrics;
 use crate::signatures::Signatures;
 use crate::state::{Durable, State, writes};
-use crate::validator::Validator;
+use crate::validators::Validators;
 use after::After;
 use below::Below;
 
@@ -48,23 +48,26 @@ pub(crate) use signer::Signer;
 pub(crate) struct Rules {
     pub(crate) chain_id: chain::Id,
     pub(crate) genesis_time_ms: u64,
-    pub(crate) validator: Validator,
+    /// Who commits to blocks until the first change.
+    pub(crate) validators: Arc<Validators>,
 }
 
 impl Rules {
-    fn context(&self, height: i64, time_ms: u64) -> BlockContext {
+    /// Context of the block after `after`.
+    fn context(&self, after: &After, time_ms: u64) -> BlockContext {
+        let height = after.height.saturating_add(1);
         BlockContext {
             chain_id: self.chain_id.to_string(),
             height: Height(height),
             time_ms,
             hash: [0; 32], // an execution ends with it
-            proposer_account: self.validator.account.to_string(),
+            proposer_account: after.validators.proposer(height).1.to_string(),
         }
     }
 
     /// Context of transactions that wait for the block after `after`.
     fn pending(&self, after: &After) -> BlockContext {
-        self.context(after.height.saturating_add(1), after.time_ms)
+        self.context(after, after.time_ms)
     }
 }
 
@@ -126,7 +129,7 @@ impl Machine {
     ) -> Result<Self, NodeError> {
         let snapshot = Arc::new(store.snapshot()?);
         let state: State = Arc::new(Durable(snapshot.clone()));
-        let tip = After::load(&snapshot, rules.genesis_time_ms)?;
+        let tip = After::load(&snapshot, &rules)?;
         let context = rules.pending(&tip);
         let signatures = Arc::new(Signatures::default());
         let mempool = Mempool::new(
@@ -157,6 +160,11 @@ impl Machine {
             rules,
             metrics,
         })
+    }
+
+    /// Who commits to the next block.
+    pub(crate) fn next_validators(&self) -> Arc<Validators> {
+        self.core().tip.validators.clone()
     }
 
     /// The chain's data.
@@ -212,6 +220,8 @@ impl Machine {
         tries.apply(writes(&changes)).map_err(failed)?;
         let app_hash = tries.app_hash();
         let results = block::results(&outcome, app_hash);
+        let changes = Arc::new(changes);
+        let next_validators = self.validators_after(below, &changes, height)?;
         let executed = Executed {
             after: After {
                 height,
@@ -221,8 +231,11 @@ impl Machine {
                 app_hash,
                 results: block::results_hash(&results.tx_results),
                 commit: None,
+                committers: below.after.validators.clone(),
+                validators: below.after.next_validators.clone(),
+                next_validators,
             },
-            changes: Arc::new(changes),
+            changes,
             bytes,
             failed_txs: results.tx_results.iter().filter(|tx| tx.code != 0).count(),
             results: results.encode_to_vec(),
@@ -235,6 +248,29 @@ impl Machine {
         Ok(id)
     }
 
+    /// Who commits to the second block after the one at `height` that stands on `below` and makes `changes`.
+    fn validators_after(
+        &self,
+        below: &Below,
+        changes: &Arc<Changes>,
+        height: i64,
+    ) -> Result<Arc<Validators>, MachineError> {
+        let state = below.state_with(changes.clone());
+        Validators::at(&state, height.saturating_add(2), &self.rules.validators).map_err(failed)
+    }
+
+    /// Who commits to the executed block `id`.
+    pub(crate) fn committers(&self, id: &BlockId) -> Result<Arc<Validators>, MachineError> {
+        let core = self.core();
+        let executed = core.overlays.get(id).ok_or(MachineError::Unknown(*id))?;
+        Ok(executed.after.committers.clone())
+    }
+
+    /// Who commits to the block at `height`; final for heights of up to two above the newest one.
+    pub(crate) fn validators_at(&self, view: &View, height: i64) -> Result<Arc<Validators>, StateError> {
+        Validators::at(&Durable(view.snapshot.clone()), height, &self.rules.validators)
+    }
+
     /// The overlay to be committed.
     fn next(&self, id: &BlockId) -> Result<Arc<Executed>, MachineError> {
         self.core().overlays.next(id).cloned()
@@ -244,11 +280,9 @@ impl Machine {
     fn write(&self, executed: &Executed, certificate: &[u8]) -> Result<(), MachineError> {
         let after = &executed.after;
         let commit = block::decode_commit(certificate).map_err(refused)?;
-        let Rules {
-            chain_id, validator, ..
-        } = &self.rules;
         if let Some(full_id) = &after.id {
-            block::verify_commit(validator, chain_id, &commit, after.height, full_id).map_err(refused)?;
+            let (committers, chain_id) = (&after.committers, &self.rules.chain_id);
+            block::verify_commit(committers, chain_id, &commit, after.height, full_id).map_err(refused)?;
         }
         let write = BlockWrite {
             height: after.height,
@@ -392,7 +426,7 @@ impl StateMachine for Machine {
                 after.height, after.time_ms
             )));
         }
-        let (state, context) = (below.state(), self.rules.context(slot.height.0, slot.time_ms));
+        let (state, context) = (below.state(), self.rules.context(after, slot.time_ms));
         let execution = Execution::begin(&state, &context).map_err(failed)?;
         let mut execution = execution.remembering(&*self.signatures);
         let taken = below.take(&mut execution, slot.max_bytes, txs).map_err(failed)?;
@@ -426,7 +460,7 @@ impl StateMachine for Machine {
             return Ok(Verdict::Valid(block::digest(&id)));
         }
         let (state, time_ms) = (below.state(), block::time_ms(decoded.header.time));
-        let context = self.rules.context(i64::from(decoded.header.height), time_ms);
+        let context = self.rules.context(&below.after, time_ms);
         let execution = Execution::begin(&state, &context).map_err(failed)?;
         let mut execution = execution.remembering(&*self.signatures);
         for (index, tx) in decoded.data.iter().enumerate() {

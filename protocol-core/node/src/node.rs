@@ -24,19 +24,19 @@ use crate::machine::{Machine, Rules, Signer};
 use crate::metrics::Metrics;
 use crate::state::{STORES, writes};
 use crate::upkeep::door;
-use crate::validator::Validator;
+use crate::validators::Validators;
 use crate::{NodeError, ValidatorKey, admin, grpc, rpc};
 
 /// File of the chain in the data folder.
 pub(crate) const STORE_FILE: &str = "chain.redb";
-/// File of the validator's key in the data folder, unless the configuration holds the key.
+/// File of the validator's key in the data folder, unless the configuration holds keys.
 const KEY_FILE: &str = "validator.hex";
 
-/// A node with one validator. [`Node::open`] opens everything, [`Node::run`] makes blocks and serves.
+/// A node that signs for a quorum of its chain's validators. [`Node::open`] opens everything, [`Node::run`] makes blocks and serves.
 pub struct Node {
     api: Api,
     genesis: Arc<Genesis>,
-    key: ValidatorKey,
+    keys: Vec<ValidatorKey>,
     pace: Pace,
     data_dir: PathBuf,
     rpc: Bound,
@@ -84,13 +84,14 @@ impl Node {
         let store = ChainStore::open(&config.data_dir.join(STORE_FILE), config.retain_blocks)?;
         let genesis = begin(&store, genesis, &config.data_dir)?;
         let rules = rules(&genesis)?;
-        let key = validator_key(&config, &rules.validator)?;
+        let keys = validator_keys(&config)?;
         let machine = Machine::open(store, rules, config.mempool, metrics.clone())?;
+        check_keys(&keys, &machine.next_validators())?;
         let block_time = Duration::from_millis(config.block_time_ms);
         Ok(Self {
-            api: Api::new(Arc::new(machine), metrics),
+            api: Api::new(Arc::new(machine), metrics, keys[0].public_key()),
             genesis: Arc::new(genesis),
-            key,
+            keys,
             pace: match config.instant {
                 true => Pace::Instant(block_time),
                 false => Pace::Interval(block_time),
@@ -137,8 +138,8 @@ impl Node {
     pub async fn run(self, stop: CancellationToken) -> Result<(), NodeError> {
         let machine = self.api.machine.clone();
         let signer = Signer {
-            key: self.key,
-            chain_id: machine.rules.chain_id.clone(),
+            keys: self.keys,
+            machine: machine.clone(),
         };
         let engine = Solo::new(
             machine.clone(),
@@ -237,20 +238,55 @@ pub(crate) fn rules(genesis: &Genesis) -> Result<Rules, NodeError> {
             ))
         })?,
         genesis_time_ms: genesis.genesis_time_ms,
-        validator: Validator::of(genesis)?,
+        validators: Arc::new(Validators::of(genesis)?),
     })
 }
 
-fn validator_key(config: &NodeConfig, validator: &Validator) -> Result<ValidatorKey, NodeError> {
-    let key = match &config.validator_key {
-        Some(secret) => ValidatorKey::from_secret(secret)?,
-        None => ValidatorKey::open(&config.data_dir.join(KEY_FILE))?,
-    };
-    if key.public_key() != validator.public_key() {
-        return Err(NodeError::ForeignValidator {
-            genesis: hex::encode(validator.public_key()),
-            ours: key.public_key_hex(),
-        });
+/// The keys of the configuration; without any the one of the data folder, which is made when it is missing.
+fn validator_keys(config: &NodeConfig) -> Result<Vec<ValidatorKey>, NodeError> {
+    let configured = config.validator_key.iter().chain(&config.validator_keys);
+    let mut keys: Vec<ValidatorKey> = Vec::new();
+    for secret in configured {
+        let key = ValidatorKey::from_secret(secret)?;
+        if keys.iter().any(|other| other.public_key() == key.public_key()) {
+            return Err(NodeError::KeyTwice(key.public_key_hex()));
+        }
+        keys.push(key);
     }
-    Ok(key)
+    if keys.is_empty() {
+        keys.push(ValidatorKey::open(&config.data_dir.join(KEY_FILE))?);
+    }
+    Ok(keys)
+}
+
+/// Errs unless `keys` make blocks of `validators` final.
+fn check_keys(keys: &[ValidatorKey], validators: &Validators) -> Result<(), NodeError> {
+    let of_set = |key: &&ValidatorKey| validators.place(&key.public_key()).is_some();
+    let (here, needed, all) = (
+        keys.iter().filter(of_set).count(),
+        validators.quorum(),
+        validators.len(),
+    );
+    if here >= needed {
+        if here < all {
+            tracing::warn!(
+                here,
+                all,
+                "keys of some validators are not here; blocks go without their signatures"
+            );
+        }
+        return Ok(());
+    }
+    let places = (0..all).filter_map(|place| validators.key(place));
+    let missing: Vec<_> = places
+        .filter(|public| keys.iter().all(|key| key.public_key() != *public))
+        .map(hex::encode)
+        .collect();
+    Err(NodeError::ForeignValidators {
+        here,
+        needed,
+        all,
+        missing,
+        ours: keys.iter().map(ValidatorKey::public_key_hex).collect(),
+    })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod door;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use portico_chain::genesis::Genesis;
 use portico_config::node::MempoolConfig;
@@ -19,6 +20,8 @@ use crate::hash::{Sha, tx_hash};
 use crate::machine::{Machine, Rules};
 use crate::metrics::Metrics;
 use crate::node::{STORE_FILE, rules};
+use crate::state::Durable;
+use crate::validators::Validators;
 
 /// Most faults of blocks that are told.
 const MAX_FAULTS: usize = 20;
@@ -77,11 +80,12 @@ impl Upkeep {
         let (snapshot, tip) = self.snapshot()?;
         let mut report = snapshot.check(progress)?;
         let rules = rules(&genesis(&snapshot)?)?;
+        let state_now = Durable(Arc::new(snapshot.clone()));
         for height in 1..=tip.height {
             if report.faults.len() >= MAX_FAULTS {
                 break;
             }
-            if let Err(fault) = check_block(&snapshot, &rules, height) {
+            if let Err(fault) = check_block(&snapshot, &state_now, &rules, height) {
                 report.faults.push(format!("height {height}: {fault}"));
             }
         }
@@ -220,8 +224,8 @@ fn genesis(snapshot: &Snapshot) -> Result<Genesis, NodeError> {
     serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
 }
 
-/// Why the block at `height` does not agree with what surrounds it.
-fn check_block(snapshot: &Snapshot, rules: &Rules, height: i64) -> Result<(), String> {
+/// Why the block at `height` does not agree with what surrounds it. Sets of validators of all heights are in `state_now`.
+fn check_block(snapshot: &Snapshot, state_now: &Durable, rules: &Rules, height: i64) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let bytes = snapshot
         .block(height)
@@ -269,7 +273,11 @@ fn check_block(snapshot: &Snapshot, rules: &Rules, height: i64) -> Result<(), St
     if let Some((what, _)) = holds.iter().find(|(_, holds)| !holds) {
         return Err(format!("the block's {what} is not what follows from the rest"));
     }
-    block::verify_commit(&rules.validator, &rules.chain_id, &commit, height, &id).map_err(|error| error.0)?;
+    let validators = Validators::at(state_now, height, &rules.validators).map_err(|error| text(&error))?;
+    if header.validators_hash != validators.hash() {
+        return Err("the block's validators are not those of its height".into());
+    }
+    block::verify_commit(&validators, &rules.chain_id, &commit, height, &id).map_err(|error| error.0)?;
     for tx in &decoded.data {
         let found = snapshot.tx(&tx_hash(tx)).map_err(|error| text(&error))?;
         if found.is_none_or(|(at, _)| at > height) {

@@ -123,13 +123,13 @@ async fn a_key_that_is_not_the_genesis_validators_is_refused() {
     foreign.validator_key = Some(Secret::new("11".repeat(32)));
     assert!(matches!(
         open(foreign, CHAIN_ID),
-        Err(NodeError::ForeignValidator { .. })
+        Err(NodeError::ForeignValidators { here: 0, .. })
     ));
     let mut own = config(folder.path());
     own.validator_key = None; // a new key is made, which no genesis names
     assert!(matches!(
         open(own, CHAIN_ID),
-        Err(NodeError::ForeignValidator { .. })
+        Err(NodeError::ForeignValidators { here: 0, .. })
     ));
     assert!(folder.path().join("validator.hex").exists());
 }

@@ -23,8 +23,16 @@ pub(crate) const EXACT_CLAIM_UNITS: &str = "exact_claim_units";
 /// Hashes of blocks that no claim and no proof can need any more leave the state; without it they stay for ever.
 pub(crate) const FORGET_BLOCK_HASHES: &str = "forget_block_hashes";
 
+/// The authority may change who commits to blocks.
+pub(crate) const VALIDATOR_SETS: &str = "validator_sets";
+
 /// Flags whose meaning this version knows.
-pub(crate) const KNOWN: [&str; 3] = [EXACT_CLAIM_UNITS, FORGET_BLOCK_HASHES, STRICT_CLOSEST_PROOF];
+pub(crate) const KNOWN: [&str; 4] = [
+    EXACT_CLAIM_UNITS,
+    FORGET_BLOCK_HASHES,
+    STRICT_CLOSEST_PROOF,
+    VALIDATOR_SETS,
+];
 
 /// Flags that hold from the genesis of our own chain. Forgetting is not among them: it also makes queries for old sessions fail.
 pub(crate) const OWN_CHAIN: [&str; 2] = [EXACT_CLAIM_UNITS, STRICT_CLOSEST_PROOF];

@@ -13,12 +13,15 @@ use super::file::{Genesis, GenesisApplication, GenesisSupplier, GenesisSupplierS
 use super::params::GenesisParams;
 use crate::context::Context;
 use crate::error::{Fault, refuse_genesis};
+use crate::validators::MAX_VALIDATORS;
 use crate::{application, auth, bank, gateway, service, stake, supplier, tokenomics};
 
 /// Bonds the validators.
 pub(super) fn validators(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Fault> {
-    if genesis.validators.is_empty() {
-        return Err(refuse_genesis("validators must name at least one"));
+    let count = genesis.validators.len();
+    if !(1..=MAX_VALIDATORS).contains(&count) {
+        let text = format!("{count} validators, but there must be 1 to {MAX_VALIDATORS}");
+        return Err(refuse_genesis(text));
     }
     let mut weights = Vec::new();
     for validator in &genesis.validators {
@@ -155,7 +158,10 @@ fn service_config(item: &GenesisSupplier, config: &GenesisSupplierService) -> Su
     }
     SupplierServiceConfig {
         service_id: config.service_id.to_string(),
-        endpoints: std::iter::once(endpoint(&config.url, RpcType::JsonRpc))
+        endpoints: Some(&config.url)
+            .filter(|url| !url.is_empty())
+            .map(|url| endpoint(url, RpcType::JsonRpc))
+            .into_iter()
             .chain(config.endpoints.iter().map(|more| {
                 // One that is none is refused with the stake, as everywhere.
                 let kind = RpcType::from_str_name(&more.rpc_type).unwrap_or(RpcType::UnknownRpc);

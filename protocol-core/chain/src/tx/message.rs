@@ -36,13 +36,16 @@ use portico_protocol::wire::pocket::tokenomics::{
     MsgUpdateParam as MsgUpdateTokenomicsParam, MsgUpdateParams as MsgUpdateTokenomicsParams,
 };
 use portico_protocol::wire::portico::feature::{MsgCancelFlag, MsgSetFlag};
+use portico_protocol::wire::portico::validator::MsgSetValidators;
 use prost::{Message as _, Name};
 use prost_types::Any;
 
 use crate::context::Context;
 use crate::error::{Fault, sdk};
 use crate::event::tag;
-use crate::{application, authz, bank, feature, feegrant, gateway, governance, proof, service, supplier};
+use crate::{
+    application, authz, bank, feature, feegrant, gateway, governance, proof, service, supplier, validators,
+};
 
 /// Declares the message types with their signer field, stateless checks and handler.
 macro_rules! messages {
@@ -123,6 +126,7 @@ messages! {
     MsgUpdateTokenomicsParams, |m| &m.authority, |message: &MsgUpdateTokenomicsParams| governance::check_authority(&message.authority), governance::update_tokenomics_params;
     MsgSetFlag, |m| &m.authority, feature::check_set, feature::msg_set;
     MsgCancelFlag, |m| &m.authority, feature::check_cancel, feature::msg_cancel;
+    MsgSetValidators, |m| &m.authority, validators::check_set, validators::msg_set;
     MsgTransferApplication, |m| &m.source_address, application::check_transfer, application::msg_transfer;
     MsgTransferService, |m| &m.owner_address, service::check_transfer, service::msg_transfer;
     MsgGrant, |m| &m.granter, |_: &MsgGrant| Ok(()), |ctx: &mut Context<'_>, message: &MsgGrant| authz::msg_grant(ctx, message, Msg::is_known);

@@ -5,7 +5,7 @@ use tendermint::Block;
 use tendermint::block::Id;
 
 use super::*;
-use crate::validator::Validator;
+use crate::validators::Validators;
 
 const CAPTURED: [&str; 5] = ["1071", "1080", "1081", "1082", "1086"];
 
@@ -60,34 +60,91 @@ fn times_survive_the_header() {
     assert!(time(u64::MAX).is_err());
 }
 
-#[test]
-fn a_commit_verifies_for_its_block_validator_and_chain_only() {
-    let key = ValidatorKey::from_seed(&[1; 32]);
-    let chain_id: chain::Id = "pocket".parse().expect("an id");
-    let (block, block_id) = captured("1080");
-    let height = block.header.height;
-    let commit = sign(&key, &chain_id, height, block_id, block.header.time).expect("signed");
-    let commit = decode_commit(&encode_commit(&commit)).expect("the same");
-    let verify = |validator: &Validator, chain: &str, height: i64, id: &Id| {
-        verify_commit(validator, &chain.parse().expect("an id"), &commit, height, id).is_ok()
-    };
-    let validator = test_validator(&key);
-    assert!(verify(&validator, "pocket", 1080, &block_id));
-    assert!(!verify(&validator, "pocket-beta", 1080, &block_id));
-    assert!(!verify(&validator, "pocket", 1081, &block_id));
-    assert!(!verify(&validator, "pocket", 1080, &captured("1081").1));
-    let other = test_validator(&ValidatorKey::from_seed(&[2; 32]));
-    assert!(!verify(&other, "pocket", 1080, &block_id));
+/// Keys of validators, by number.
+fn keys(numbers: impl IntoIterator<Item = u8>) -> Vec<ValidatorKey> {
+    let key = |number| ValidatorKey::from_seed(&[number; 32]);
+    numbers.into_iter().map(key).collect()
 }
 
-fn test_validator(key: &ValidatorKey) -> Validator {
-    let genesis = format!(
-        r#"{{"chain_id": "pocket", "genesis_time_ms": 1, "validators": [{{
-            "consensus_public_key": "{}",
-            "account": "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4", "tokens": 1000000}}]}}"#,
-        key.public_key_hex()
-    );
-    Validator::of(&serde_json::from_str(&genesis).expect("a genesis")).expect("a validator")
+fn validators(keys: &[ValidatorKey]) -> Validators {
+    let one = |(index, key): (usize, &ValidatorKey)| {
+        let account = portico_protocol::Address::new([u8::try_from(index).expect("few"); 20]);
+        serde_json::json!({
+            "consensus_public_key": key.public_key_hex(), "account": account.to_string(), "tokens": 1,
+        })
+    };
+    let all: Vec<_> = keys.iter().enumerate().map(one).collect();
+    let genesis = serde_json::json!({"chain_id": "pocket", "genesis_time_ms": 1, "validators": all});
+    Validators::of(&serde_json::from_value(genesis).expect("a genesis")).expect("usable")
+}
+
+/// The commit of four validators to a captured block, signed by `signers`.
+fn signed(signers: &[ValidatorKey]) -> Result<(Block, Id, Commit), BlockError> {
+    let (block, id) = captured("1080");
+    let (chain_id, time) = ("pocket".parse().expect("an id"), block.header.time);
+    let four = validators(&keys(1..=4));
+    let commit = sign(signers, &four, &chain_id, block.header.height, id, time)?;
+    let commit = decode_commit(&encode_commit(&commit)).expect("the same");
+    Ok((block, id, commit))
+}
+
+#[test]
+fn a_commit_verifies_for_its_block_validators_and_chain_only() {
+    let (_, block_id, commit) = signed(&keys(1..=4)).expect("enough");
+    let four = validators(&keys(1..=4));
+    let verify = |validators: &Validators, chain: &str, height: i64, id: &Id| {
+        verify_commit(validators, &chain.parse().expect("an id"), &commit, height, id).is_ok()
+    };
+    assert!(verify(&four, "pocket", 1080, &block_id));
+    assert!(!verify(&four, "pocket-beta", 1080, &block_id));
+    assert!(!verify(&four, "pocket", 1081, &block_id));
+    assert!(!verify(&four, "pocket", 1080, &captured("1081").1));
+    for others in [keys(1..=3), keys(1..=5), keys([1, 2, 3, 5])] {
+        assert!(!verify(&validators(&others), "pocket", 1080, &block_id));
+    }
+}
+
+#[test]
+fn three_of_four_make_a_block_final_and_two_do_not() {
+    let four = validators(&keys(1..=4));
+    let chain_id = "pocket".parse().expect("an id");
+    let verify =
+        |commit: &Commit, id: &Id| verify_commit(&four, &chain_id, commit, 1080, id).map_err(|error| error.0);
+    let (_, id, commit) = signed(&keys([4, 2, 1])).expect("enough");
+    verify(&commit, &id).expect("three of four");
+    for place in 0..4 {
+        let mut fewer = commit.clone();
+        if fewer.signatures[place].is_absent() {
+            continue;
+        }
+        fewer.signatures[place] = CommitSig::BlockIdFlagAbsent;
+        assert!(verify(&fewer, &id).expect_err("two").contains("too few"));
+        let mut nil = commit.clone();
+        nil.signatures[place] = CommitSig::BlockIdFlagNil {
+            validator_address: account::Id::new([0; 20]),
+            timestamp: block_time(&commit, place),
+            signature: None,
+        };
+        assert!(verify(&nil, &id).is_err(), "a vote against it");
+        let mut swapped = commit.clone();
+        swapped.signatures.swap(place, (place + 1) % 4);
+        assert!(verify(&swapped, &id).is_err(), "in another's place");
+    }
+    for signers in [keys([1, 2]), keys([1, 5, 6, 7]), keys([])] {
+        let text = signed(&signers).expect_err("too few").0;
+        assert!(
+            text.contains("needs the signatures of 3 of its 4 validators"),
+            "{text}"
+        );
+    }
+}
+
+/// Time of the signature at `place`.
+fn block_time(commit: &Commit, place: usize) -> Time {
+    match &commit.signatures[place] {
+        CommitSig::BlockIdFlagCommit { timestamp, .. } => *timestamp,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

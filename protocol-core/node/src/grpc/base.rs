@@ -1,7 +1,7 @@
 //! `cosmos.base.tendermint.v1beta1.Service`: blocks, validators and what the node is.
 
-use bech32::{Bech32, Hrp};
 use bytes::Bytes;
+use portico_chain::validators::MAX_VALIDATORS;
 use portico_protocol::Height;
 use portico_protocol::wire::cosmos::base::query::v1beta1::{PageRequest, PageResponse};
 use portico_protocol::wire::cosmos::base::tendermint::v1beta1::{
@@ -15,14 +15,14 @@ use portico_protocol::wire::tendermint::p2p::{DefaultNodeInfo, DefaultNodeInfoOt
 use portico_protocol::wire::tendermint::types::{Block, BlockId};
 use prost::{Message, Name as _};
 use prost_types::Any;
+use tendermint::validator::Info;
 use tonic::Status;
 
 use super::{read, status};
-use crate::api::{Answered, Api, StoredBlock};
+use crate::api::{Answered, Api, SetAt, StoredBlock};
 use crate::block;
+use crate::key::{consensus_address, consensus_name};
 
-/// First part of the address of a validator's consensus key.
-const CONSENSUS_PREFIX: Hrp = Hrp::parse_unchecked("poktvalcons");
 /// Version of the SDK whose shapes are spoken.
 const SDK_VERSION: &str = "v0.53.0";
 
@@ -50,17 +50,8 @@ pub(super) async fn answer(api: &Api, method: &str, request: &[u8]) -> Result<By
             }
             .encode_to_vec()
         }
-        "GetLatestValidatorSet" => {
-            let request: GetLatestValidatorSetRequest = read(request)?;
-            let (validators, pagination) = validators(api, request.pagination.as_ref())?;
-            GetLatestValidatorSetResponse {
-                block_height: api.head().height.0,
-                validators,
-                pagination,
-            }
-            .encode_to_vec()
-        }
-        "GetValidatorSetByHeight" => validators_at(api, read(request)?)?.encode_to_vec(),
+        "GetLatestValidatorSet" => latest_validators(api, read(request)?).await?.encode_to_vec(),
+        "GetValidatorSetByHeight" => validators_at(api, read(request)?).await?.encode_to_vec(),
         "ABCIQuery" => abci_query(api, read(request)?).await?.encode_to_vec(),
         _ => {
             let text = format!("cosmos.base.tendermint.v1beta1.Service/{method}");
@@ -79,7 +70,7 @@ fn node_info(api: &Api) -> GetNodeInfoResponse {
                 block: block::BLOCK_PROTOCOL,
                 app: block::APP_VERSION,
             }),
-            default_node_id: hex::encode(rules.validator.address().as_bytes()),
+            default_node_id: hex::encode(consensus_address(&api.own)),
             listen_addr: crate::rpc::NO_PEERS_ADDR.to_owned(),
             network: rules.chain_id.to_string(),
             version: block::COMETBFT_VERSION.to_owned(),
@@ -124,9 +115,8 @@ fn wire_id(stored: &StoredBlock) -> Result<BlockId, Status> {
 }
 
 /// Name of a consensus address: `poktvalcons1…`.
-fn consensus_name(address: &[u8]) -> Result<String, Status> {
-    let name = bech32::encode::<Bech32>(CONSENSUS_PREFIX, address);
-    name.map_err(|error| Status::internal(error.to_string()))
+fn named(address: &[u8]) -> Result<String, Status> {
+    consensus_name(address).map_err(|error| Status::internal(error.to_string()))
 }
 
 /// The block as the SDK shows it: its proposer by name.
@@ -134,7 +124,7 @@ fn sdk_block(block: &Block) -> Result<SdkBlock, Status> {
     let header = block.header.clone().unwrap_or_default();
     Ok(SdkBlock {
         header: Some(SdkHeader {
-            proposer_address: consensus_name(&header.proposer_address)?,
+            proposer_address: named(&header.proposer_address)?,
             version: header.version,
             chain_id: header.chain_id,
             height: header.height,
@@ -155,42 +145,65 @@ fn sdk_block(block: &Block) -> Result<SdkBlock, Status> {
     })
 }
 
-/// The page of the validator set: it has one member.
-fn validators(
-    api: &Api,
-    page: Option<&PageRequest>,
-) -> Result<(Vec<Validator>, Option<PageResponse>), Status> {
+/// A page of a validator set, and what pages there are.
+fn page_of(set: &SetAt, page: Option<&PageRequest>) -> Result<(Vec<Validator>, PageResponse), Status> {
     let page = page.cloned().unwrap_or_default();
     if page.offset > 0 && !page.key.is_empty() {
         let text = "either offset or key is expected, got both";
         return Err(Status::invalid_argument(text));
     }
-    let info = api.machine.rules.validator.info();
+    let from = match page.key.as_slice() {
+        [] => usize::try_from(page.offset).unwrap_or(usize::MAX),
+        key => {
+            let text = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
+            text.ok_or_else(|| Status::invalid_argument("the page's key is none"))?
+        }
+    };
+    let limit = match page.limit {
+        0 => MAX_VALIDATORS,
+        limit => usize::try_from(limit).unwrap_or(MAX_VALIDATORS),
+    };
+    let infos = set.validators.infos();
+    let shown = infos.iter().skip(from).take(limit).map(validator);
+    let shown: Vec<_> = shown.collect::<Result<_, _>>()?;
+    let next = from.saturating_add(shown.len());
+    let next_key = match shown.is_empty() || next >= infos.len() {
+        true => Vec::new(),
+        false => next.to_string().into_bytes(),
+    };
+    let total = u64::try_from(infos.len()).unwrap_or(u64::MAX);
+    Ok((shown, PageResponse { next_key, total }))
+}
+
+fn validator(info: &Info) -> Result<Validator, Status> {
     let key = PubKey {
         key: info.pub_key.to_bytes(),
     };
-    let validator = Validator {
-        address: consensus_name(info.address.as_bytes())?,
+    Ok(Validator {
+        address: named(info.address.as_bytes())?,
         pub_key: Some(Any {
             type_url: PubKey::type_url(),
             value: key.encode_to_vec(),
         }),
         voting_power: i64::try_from(info.power()).unwrap_or(i64::MAX),
         proposer_priority: 0,
-    };
-    let shown = if page.offset == 0 {
-        vec![validator]
-    } else {
-        Vec::new()
-    };
-    let pagination = PageResponse {
-        next_key: Vec::new(),
-        total: 1,
-    };
-    Ok((shown, Some(pagination)))
+    })
 }
 
-fn validators_at(
+async fn latest_validators(
+    api: &Api,
+    request: GetLatestValidatorSetRequest,
+) -> Result<GetLatestValidatorSetResponse, Status> {
+    let set = api.validators(None).await.map_err(|error| status(&error))?;
+    let (validators, pagination) = page_of(&set, request.pagination.as_ref())?;
+    Ok(GetLatestValidatorSetResponse {
+        block_height: set.height,
+        validators,
+        pagination: Some(pagination),
+    })
+}
+
+async fn validators_at(
     api: &Api,
     request: GetValidatorSetByHeightRequest,
 ) -> Result<GetValidatorSetByHeightResponse, Status> {
@@ -202,11 +215,13 @@ fn validators_at(
         );
         return Err(Status::invalid_argument(text));
     }
-    let (validators, pagination) = validators(api, request.pagination.as_ref())?;
+    let set = api.validators(Some(request.height)).await;
+    let set = set.map_err(|error| status(&error))?;
+    let (validators, pagination) = page_of(&set, request.pagination.as_ref())?;
     Ok(GetValidatorSetByHeightResponse {
-        block_height: request.height,
+        block_height: set.height,
         validators,
-        pagination,
+        pagination: Some(pagination),
     })
 }
 

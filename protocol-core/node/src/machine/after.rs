@@ -1,5 +1,7 @@
 //! What a block leaves for the next one.
 
+use std::sync::Arc;
+
 use portico_client::BlockHead;
 use portico_engine::BlockId;
 use portico_protocol::{BlockHash, Height};
@@ -9,9 +11,11 @@ use tendermint::Hash;
 use tendermint::block::{Commit, Id};
 use tendermint_proto::v0_38::abci::ResponseFinalizeBlock;
 
+use super::Rules;
 use crate::NodeError;
 use crate::block::{self, bytes_of};
-use crate::state::STORES;
+use crate::state::{Durable, STORES};
+use crate::validators::Validators;
 
 /// What the header of the next block says about the one before, and the tries of its state.
 #[derive(Clone)]
@@ -27,20 +31,31 @@ pub(crate) struct After {
     pub(crate) results: Hash,
     /// `last_commit` of the next block; `None` until the block is final.
     pub(crate) commit: Option<Commit>,
+    /// Who commits to this block.
+    pub(crate) committers: Arc<Validators>,
+    /// Who commits to the next block.
+    pub(crate) validators: Arc<Validators>,
+    /// Who commits to the one after that.
+    pub(crate) next_validators: Arc<Validators>,
 }
 
 impl After {
     /// The tip of `snapshot`. Rebuilds the tries and checks them.
-    pub(crate) fn load(snapshot: &Snapshot, genesis_time_ms: u64) -> Result<Self, NodeError> {
+    pub(crate) fn load(snapshot: &Arc<Snapshot>, rules: &Rules) -> Result<Self, NodeError> {
         let tip = snapshot.tip().ok_or_else(|| damaged("tip", "there is none"))?;
+        let state = Durable(snapshot.clone());
+        let validators = |ahead| Validators::at(&state, tip.height.saturating_add(ahead), &rules.validators);
         let genesis = Self {
             height: tip.height,
             id: None,
-            time_ms: genesis_time_ms,
+            time_ms: rules.genesis_time_ms,
             tries: snapshot.load_tries(&STORES)?,
             app_hash: tip.app_hash,
             results: block::results_hash(&[]),
             commit: None,
+            committers: validators(0)?,
+            validators: validators(1)?,
+            next_validators: validators(2)?,
         };
         if tip.height == 0 {
             return Ok(genesis);

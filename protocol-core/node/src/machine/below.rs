@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use portico_chain::block::Execution;
-use portico_chain::state::{Layers, StateError};
+use portico_chain::state::{Changes, Layers, StateError};
 use portico_engine::TxSource;
 
 use super::{After, Executed, Rules};
@@ -26,9 +26,18 @@ pub(super) struct Below {
 impl Below {
     /// State after the parent.
     pub(super) fn state(&self) -> Layers<State> {
+        Layers::new(self.state.clone(), self.layers().collect())
+    }
+
+    /// State after a block on the parent that makes `changes`.
+    pub(super) fn state_with(&self, changes: Arc<Changes>) -> Layers<State> {
+        Layers::new(self.state.clone(), self.layers().chain([changes]).collect())
+    }
+
+    /// Changes of the overlays, oldest first.
+    fn layers(&self) -> impl Iterator<Item = Arc<Changes>> {
         let oldest_first = self.path.iter().rev();
-        let layers = oldest_first.map(|executed| executed.changes.clone()).collect();
-        Layers::new(self.state.clone(), layers)
+        oldest_first.map(|executed| executed.changes.clone())
     }
 
     /// Takes transactions into `execution` that fill up to `max_bytes` of the block. Those that an ancestor holds already are passed over,
@@ -65,10 +74,13 @@ impl Below {
     /// What the header of a block with these transactions says.
     pub(super) fn proposal<'a>(&self, rules: &'a Rules, time_ms: u64, txs: Vec<Bytes>) -> Proposal<'a> {
         let after = &self.after;
+        let height = after.height.saturating_add(1);
         Proposal {
             chain_id: &rules.chain_id,
-            validator: &rules.validator,
-            height: after.height.saturating_add(1),
+            height,
+            proposer: after.validators.proposer(height).0,
+            validators_hash: after.validators.hash(),
+            next_validators_hash: after.next_validators.hash(),
             time_ms,
             txs,
             parent: after.id,

@@ -42,7 +42,8 @@ fn last_commit_fault(rules: &Rules, below: &Below, decoded: &Block) -> Option<St
         return Some("the first block has a commit to a block before it".into());
     };
     let height = below.after.height;
-    let verified = block::verify_commit(&rules.validator, &rules.chain_id, commit, height, parent);
+    let committers = &below.after.committers;
+    let verified = block::verify_commit(committers, &rules.chain_id, commit, height, parent);
     verified.err().map(|error| error.0)
 }
 
@@ -58,6 +59,10 @@ fn difference(expected: &Block, block: &Block) -> String {
         ("app_hash", a.app_hash == b.app_hash),
         ("last_results_hash", a.last_results_hash == b.last_results_hash),
         ("validators_hash", a.validators_hash == b.validators_hash),
+        (
+            "next_validators_hash",
+            a.next_validators_hash == b.next_validators_hash,
+        ),
         ("proposer_address", a.proposer_address == b.proposer_address),
     ];
     let wrong = fields.iter().find(|(_, equal)| !equal);

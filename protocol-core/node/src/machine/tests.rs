@@ -13,9 +13,7 @@ use portico_chain::block::init;
 use portico_chain::genesis::{Genesis, GenesisAccount, GenesisParams, GenesisValidator};
 use portico_chain::query::query;
 use portico_client::{Accounts, Blocks, Transactions};
-use portico_engine::{
-    Certify, Clock, MAX_OVERLAYS, MachineError, Pace, Solo, StateMachine, TxSource, Verdict,
-};
+use portico_engine::{Clock, MAX_OVERLAYS, MachineError, Pace, Solo, StateMachine, TxSource, Verdict};
 use portico_protocol::tx::{SignerContext, TxOptions, pack, sign_tx, unpack};
 use portico_protocol::wire::cosmos::auth::v1beta1::{BaseAccount, QueryAccountRequest, QueryAccountResponse};
 use portico_protocol::wire::cosmos::bank::v1beta1::MsgSend;
@@ -23,13 +21,14 @@ use portico_protocol::{Height, SigningKey, Upokt};
 use portico_store::{ChainStore, StateTries};
 use prost::Message as _;
 
+use super::signer::certificate;
 use super::{Built, Machine, Rules, Signer, Slot};
 use crate::ValidatorKey;
 use crate::api::Api;
 use crate::local::LocalChain;
 use crate::metrics::Metrics;
 use crate::state::{STORES, writes};
-use crate::validator::Validator;
+use crate::validators::Validators;
 
 const GENESIS_MS: u64 = 1_000_000;
 
@@ -131,17 +130,29 @@ fn machine_of(
     let rules = Rules {
         chain_id: "portico-test".parse().expect("an id"),
         genesis_time_ms,
-        validator: Validator::of(genesis).expect("one"),
+        validators: Arc::new(Validators::of(genesis).expect("usable")),
     };
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
     Arc::new(Machine::open(store, rules, bounds, metrics).expect("opened"))
 }
 
-fn signer() -> Signer {
-    Signer {
-        key: consensus(),
-        chain_id: "portico-test".parse().expect("an id"),
-    }
+/// Keys of the validators of a genesis with so many of them.
+pub(crate) fn keys(count: u8) -> Vec<ValidatorKey> {
+    (0..count)
+        .map(|n| match n {
+            0 => consensus(),
+            n => ValidatorKey::from_seed(&[100 + n; 32]),
+        })
+        .collect()
+}
+
+/// A certificate by the genesis' validators.
+fn certify(machine: &Machine, block: &Built) -> Bytes {
+    let Rules {
+        validators, chain_id, ..
+    } = &machine.rules;
+    let count = u8::try_from(validators.len()).expect("at most 100");
+    certificate(&keys(count), validators, chain_id, block).expect("signed")
 }
 
 struct Given(Vec<Bytes>);
@@ -167,7 +178,7 @@ fn build(machine: &Machine, parent: &[u8; 32], height: i64, time_ms: u64) -> Bui
 }
 
 fn commit(machine: &Machine, block: &Built) -> Result<bool, MachineError> {
-    let certificate = signer().certify(block).expect("signed");
+    let certificate = certify(machine, block);
     machine.commit(&block.id, &certificate).map(|done| done.new)
 }
 
@@ -191,7 +202,11 @@ impl Clock for FakeClock {
 
 fn solo(machine: &Arc<Machine>) -> Solo<FakeClock> {
     let pace = Pace::Interval(std::time::Duration::from_secs(1));
-    let (pool, signer) = (machine.mempool.clone(), Arc::new(signer()));
+    let pool = machine.mempool.clone();
+    let signer = Arc::new(Signer {
+        keys: vec![consensus()],
+        machine: machine.clone(),
+    });
     Solo::new(
         machine.clone(),
         pool,
@@ -226,7 +241,7 @@ async fn a_transfer_is_included_and_moves_tokens() {
     let engine = solo(&machine);
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
     let chain = LocalChain {
-        api: Api::new(machine.clone(), metrics),
+        api: Api::new(machine.clone(), metrics, consensus().public_key()),
         chain_id: "portico-test".into(),
     };
     let head = Blocks::head(&chain);
@@ -305,7 +320,7 @@ async fn a_full_disk_stops_blocks_and_nothing_else() {
     let machine = machine_on(store, GENESIS_MS, portico_config::node::MempoolConfig::default());
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
     let chain = LocalChain {
-        api: Api::new(machine.clone(), metrics),
+        api: Api::new(machine.clone(), metrics, consensus().public_key()),
         chain_id: "portico-test".into(),
     };
     let first = build(&machine, &ROOT, 1, GENESIS_MS + 1);
@@ -412,7 +427,7 @@ fn a_block_is_committed_only_after_its_parent_and_with_its_own_certificate() {
         commit(&machine, &second),
         Err(MachineError::NotNext { .. })
     ));
-    let foreign = signer().certify(&second).expect("signed");
+    let foreign = certify(&machine, &second);
     assert!(matches!(
         machine.commit(&first.id, &foreign),
         Err(MachineError::Refused(_))

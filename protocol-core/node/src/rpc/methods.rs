@@ -71,7 +71,7 @@ impl Methods {
             "tx" => self.tx(&params).await,
             "tx_search" => self.tx_search(&params).await,
             "unconfirmed_txs" => self.unconfirmed_txs(&params),
-            "validators" => self.validators(&params),
+            "validators" => self.validators(&params).await,
             _ => {
                 let shown = method.chars().take(100).collect();
                 Err(RpcError::unknown_method(shown))

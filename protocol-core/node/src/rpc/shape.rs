@@ -173,14 +173,14 @@ pub(super) fn tx_proof(hashes: &[[u8; 32]], index: usize, tx: &[u8]) -> Value {
 }
 
 /// A public key of a validator.
-pub(super) fn public_key(info: &Info) -> Value {
-    json!({"type": "tendermint/PubKeyEd25519", "value": BASE64.encode(info.pub_key.to_bytes())})
+pub(super) fn public_key(key: &[u8]) -> Value {
+    json!({"type": "tendermint/PubKeyEd25519", "value": BASE64.encode(key)})
 }
 
 pub(super) fn validator(info: &Info) -> Value {
     json!({
         "address": hex(info.address.as_bytes()),
-        "pub_key": public_key(info),
+        "pub_key": public_key(&info.pub_key.to_bytes()),
         "voting_power": number(info.power()),
         "proposer_priority": "0",
     })

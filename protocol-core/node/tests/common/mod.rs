@@ -1,6 +1,8 @@
 //! A node on free ports over a folder of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod validators;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

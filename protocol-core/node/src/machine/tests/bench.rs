@@ -152,7 +152,7 @@ fn fastest<T>(mut run: impl FnMut() -> T) -> (Duration, T) {
 
 fn search_in(machine: &Arc<Machine>, shape: &str) {
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
-    let api = Api::new(machine.clone(), metrics);
+    let api = Api::new(machine.clone(), metrics, consensus().public_key());
     let genesis = Arc::new(many());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let of = |n| sender(n).address().to_string();

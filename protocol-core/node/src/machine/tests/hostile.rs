@@ -61,7 +61,7 @@ fn a_last_commit_is_the_parents_or_absent() {
     let first = build(&machine, &ROOT, 1, GENESIS_MS + 1);
     let sibling = build(&machine, &ROOT, 1, GENESIS_MS + 2);
     let commit_to = |built: &Built| {
-        let bytes = signer().certify(built).expect("signed");
+        let bytes = certify(&machine, built);
         block::decode_commit(&bytes).expect("a commit")
     };
     let at_first = with_commit(&machine, &ROOT, GENESIS_MS + 3, Some(commit_to(&first)));
@@ -77,7 +77,7 @@ fn a_last_commit_is_the_parents_or_absent() {
                 signatures: vec![CommitSig::BlockIdFlagAbsent],
                 ..commit_to(&first)
             },
-            "one signature",
+            "too few validators",
         ),
     ] {
         let found = verdict(&machine, &first.id, &on_first(Some(commit)));

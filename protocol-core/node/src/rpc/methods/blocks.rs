@@ -13,6 +13,10 @@ use crate::search;
 
 /// Most headers of an answer.
 const MAX_METAS: i64 = 20;
+/// Validators of a page, unless asked otherwise; CometBFT's.
+const PER_PAGE: usize = 30;
+/// Most validators of a page; CometBFT's.
+const MAX_PER_PAGE: usize = 100;
 /// Bytes of a piece of the genesis; CometBFT's.
 const GENESIS_CHUNK_BYTES: usize = 16 << 20;
 
@@ -128,7 +132,7 @@ impl Methods {
     pub(super) fn genesis(&self) -> Answer {
         let state =
             serde_json::to_value(&*self.genesis).map_err(|error| RpcError::internal(error.to_string()))?;
-        let set = &self.api.machine.rules.validator.set;
+        let genesis = &self.api.machine.rules.validators;
         let validator = |info| {
             let mut value = shape::validator(info);
             value["power"] = value["voting_power"].take();
@@ -143,24 +147,23 @@ impl Methods {
             "chain_id": self.genesis.chain_id,
             "initial_height": "1",
             "consensus_params": consensus_params(),
-            "validators": set.validators.iter().map(validator).collect::<Vec<_>>(),
+            "validators": genesis.infos().iter().map(validator).collect::<Vec<_>>(),
             "app_hash": "",
             "app_state": state,
         }}))
     }
 
-    pub(super) fn validators(&self, params: &Params) -> Answer {
-        let height = self.height(params)?;
-        if params.number("page")?.is_some_and(|page| page != 1) {
-            let text = "page should be within [1, 1] range";
-            return Err(RpcError::invalid_params(text.into()));
-        }
-        let set = &self.api.machine.rules.validator.set;
-        let validators: Vec<_> = set.validators.iter().map(shape::validator).collect();
+    /// A page of who commits to the block at `height`.
+    pub(super) async fn validators(&self, params: &Params) -> Answer {
+        let (page, per_page) = (params.number("page")?, params.number("per_page")?);
+        let set = self.api.validators(params.number("height")?).await?;
+        let infos: Vec<_> = set.validators.infos().iter().collect();
+        let shown = search::page(&infos, page, per_page, PER_PAGE, MAX_PER_PAGE)?;
+        let validators: Vec<_> = shown.into_iter().map(shape::validator).collect();
         Ok(json!({
-            "block_height": number(height),
+            "block_height": number(set.height),
             "count": number(validators.len()),
-            "total": number(validators.len()),
+            "total": number(infos.len()),
             "validators": validators,
         }))
     }

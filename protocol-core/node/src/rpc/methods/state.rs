@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Answer, Methods};
 use crate::api::{Answered, StoredBlock};
 use crate::block::COMETBFT_VERSION;
+use crate::key::consensus_address;
 use crate::rpc::request::Params;
 use crate::rpc::shape::{self, hex, number};
 
@@ -44,7 +45,10 @@ impl Methods {
             stored.map_or_else(String::new, |stored| hex(stored.block.header.app_hash.as_bytes()))
         };
         let first = earliest.as_ref();
-        let info = self.api.machine.rules.validator.info();
+        let own = self.api.validators(None).await?.validators;
+        let power = own
+            .place(&self.api.own)
+            .map_or(0, |place| own.infos()[place].power());
         let latest_hash = match head.height.0 {
             0 => String::new(),
             _ => hex(&head.hash),
@@ -66,18 +70,17 @@ impl Methods {
                 "catching_up": false,
             },
             "validator_info": {
-                "address": hex(info.address.as_bytes()),
-                "pub_key": shape::public_key(info),
-                "voting_power": number(info.power()),
+                "address": hex(&consensus_address(&self.api.own)),
+                "pub_key": shape::public_key(&self.api.own),
+                "voting_power": number(power),
             },
         }))
     }
 
     pub(super) fn node_info(&self) -> Value {
-        let info = self.api.machine.rules.validator.info();
         json!({
             "protocol_version": {"p2p": "8", "block": "11", "app": "0"},
-            "id": hex::encode(info.address.as_bytes()),
+            "id": hex::encode(consensus_address(&self.api.own)),
             "listen_addr": crate::rpc::NO_PEERS_ADDR,
             "network": self.genesis.chain_id,
             "version": COMETBFT_VERSION,

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Hub, MAX_BEHIND, MAX_SUBSCRIBED_CLIENTS};
 use crate::api::Api;
 use crate::machine::Machine;
-use crate::machine::tests::{genesis, machine, next_block};
+use crate::machine::tests::{consensus, genesis, machine, next_block};
 use crate::metrics::Metrics;
 use crate::rpc::feed::Feed;
 use crate::rpc::methods::Methods;
@@ -79,7 +79,7 @@ struct Node {
 impl Node {
     fn over(machine: Arc<Machine>) -> Self {
         let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
-        let api = Api::new(machine, metrics.clone());
+        let api = Api::new(machine, metrics.clone(), consensus().public_key());
         let stop = CancellationToken::new();
         let address = "127.0.0.1:1".parse().expect("an address");
         let methods = Methods::new(api.clone(), Arc::new(genesis()), address, stop.clone());
