@@ -14,11 +14,13 @@
 //! Invariants: nothing is trusted that was not verified from the anchor; a trusted header is one for the trusting period only; no way from a
 //! header to a later one takes more than [`MAX_BLOCKS`] blocks; who lies or is silent is named. There are no sockets, no clock and no
 //! threads in here: time is an argument.
-//! Deliberately absent: headers below the anchor, storage of what was verified, and asking: [`rpc`] only says what to ask.
-//! Start reading at [`Session`].
+//! [`LightClient`] runs sessions one after the other over whatever asks nodes for it ([`Ask`]).
+//! Deliberately absent: headers below the anchor, storage of what was verified, and sockets: [`rpc`] only says what to ask.
+//! Start reading at [`Session`], then [`LightClient`].
 
 mod bisection;
 mod block;
+mod client;
 mod evidence;
 pub mod rpc;
 mod session;
@@ -26,6 +28,7 @@ mod witness;
 
 pub use bisection::{Fault, MAX_BLOCKS};
 pub use block::{LightBlock, Options};
+pub use client::{Ask, LightClient};
 pub use evidence::Attack;
 pub use session::{Anchor, Error, Session, Source, Step, Verified};
 pub use tendermint;

@@ -50,6 +50,34 @@ struct ValidatorsAnswer {
     total: String,
 }
 
+#[derive(Deserialize)]
+struct StatusAnswer {
+    sync_info: SyncInfo,
+}
+
+#[derive(Deserialize)]
+struct SyncInfo {
+    latest_block_height: String,
+}
+
+/// The call that says which block is a node's newest.
+#[must_use]
+pub fn newest() -> Call {
+    Call {
+        method: "status",
+        params: json!({}),
+    }
+}
+
+/// Height in the answer to [`newest`].
+pub fn newest_height(bytes: &[u8]) -> Result<u64, AnswerError> {
+    let answer: StatusAnswer = result(bytes)?;
+    let height = answer.sync_info.latest_block_height;
+    height
+        .parse()
+        .map_err(|_| AnswerError::Malformed(format!("{height:?} is no height")))
+}
+
 /// What is collected of a light block, call by call.
 #[derive(Debug)]
 pub struct Collector {
