@@ -1,12 +1,14 @@
 //! `portico keys`: private keys as files of 64 hexadecimal characters.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::{Args, Subcommand};
 use portico_config::Secret;
 use portico_config::secret::{read_key_file, write_key_file};
+use portico_node::ValidatorKey;
 use portico_protocol::SigningKey;
 
 use crate::view::View;
@@ -28,6 +30,9 @@ enum KeysCommand {
     Show {
         /// Key file, or an actor of the local network (e.g. gateway)
         key: String,
+        /// The file is a validator's key of 64 hexadecimal characters (ed25519): show how genesis and tools name it
+        #[arg(long)]
+        consensus: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -47,7 +52,12 @@ impl KeysArgs {
                 write_key_file(&file, &key)?;
                 show(&key).print(false)
             }
-            KeysCommand::Show { key, json } => show(&crate::folders::key(&key)?).print(json),
+            KeysCommand::Show {
+                key,
+                consensus: true,
+                json,
+            } => show_consensus(&ValidatorKey::read(Path::new(&key))?).print(json),
+            KeysCommand::Show { key, json, .. } => show(&crate::folders::key(&key)?).print(json),
             KeysCommand::Import { file } => {
                 let key = from_input(std::io::stdin())?;
                 write_key_file(&file, &key)?;
@@ -78,9 +88,46 @@ fn show(key: &SigningKey) -> View {
     ])
 }
 
+/// A validator's key as the genesis, CometBFT and the SDK name it.
+fn show_consensus(key: &ValidatorKey) -> View {
+    let bytes = key.public_key();
+    View::Fields(vec![
+        ("address", hex::encode_upper(key.address()).into()),
+        ("consensus_address", key.consensus_address().into()),
+        ("public_key", hex::encode(bytes).into()),
+        ("public_key_base64", BASE64_STANDARD.encode(bytes).into()),
+    ])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{from_input, generate, show};
+    use portico_node::ValidatorKey;
+
+    use super::{from_input, generate, show, show_consensus};
+
+    #[test]
+    fn a_validator_s_key_is_named_as_on_the_captured_chain() {
+        // Of RFC 8032, test 1: the seed's public key is known.
+        let mut seed = [0; 32];
+        hex::decode_to_slice(
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            &mut seed,
+        )
+        .unwrap();
+        let text = show_consensus(&ValidatorKey::from_seed(&seed)).text();
+        assert!(
+            text.contains("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"),
+            "{text}"
+        );
+        assert!(
+            text.contains("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="),
+            "{text}"
+        );
+        assert!(
+            text.contains("poktvalcons1") && !text.contains("9d61b19d"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn an_imported_key_may_end_with_a_line_end() {

@@ -1,5 +1,7 @@
 //! `portico node`: a node of a chain, and what its operator does with the data.
 
+mod init;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,8 @@ pub(crate) struct NodeArgs {
 
 #[derive(Subcommand)]
 enum NodeCommand {
+    /// Make a new chain: its genesis, its validators' keys, and a node's configuration
+    Init(Box<init::InitArgs>),
     /// Compare everything in a stopped node's data with everything else
     Check {
         #[command(flatten)]
@@ -134,6 +138,7 @@ async fn run(file: &Path) -> Result<()> {
 impl NodeCommand {
     fn run(self) -> Result<()> {
         match self {
+            Self::Init(args) => args.run(),
             Self::Check { data } => check(&data),
             Self::Rollback { blocks, data } => rollback(blocks, &data),
             Self::Snapshot { command } => command.run(),

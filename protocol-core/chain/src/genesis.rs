@@ -4,6 +4,7 @@
 
 mod actors;
 mod build;
+pub mod export;
 mod file;
 mod flags;
 mod params;

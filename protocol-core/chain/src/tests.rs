@@ -2,6 +2,7 @@
 
 mod captured;
 mod captured_chain;
+mod exports;
 mod features;
 mod genesis;
 mod governance;

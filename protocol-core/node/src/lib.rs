@@ -45,7 +45,7 @@ mod validators;
 
 pub use error::NodeError;
 pub use key::{KeyFileError, ValidatorKey};
-pub use node::Node;
+pub use node::{Node, check_genesis};
 pub use rpc::read_rpc;
 pub use upkeep::door::ask_for_snapshot;
 pub use upkeep::{RolledBack, StoredBlock, Upkeep, restore_snapshot, verify_snapshot};

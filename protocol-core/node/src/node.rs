@@ -228,6 +228,13 @@ fn begin(store: &ChainStore, genesis: Genesis, data_dir: &Path) -> Result<Genesi
     Ok(genesis)
 }
 
+/// Errs when no chain can begin with `genesis`.
+pub fn check_genesis(genesis: &Genesis) -> Result<(), NodeError> {
+    rules(genesis)?;
+    init(genesis)?;
+    Ok(())
+}
+
 pub(crate) fn rules(genesis: &Genesis) -> Result<Rules, NodeError> {
     let chain_id = tendermint::chain::Id::try_from(genesis.chain_id.clone());
     Ok(Rules {

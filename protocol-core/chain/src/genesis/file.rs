@@ -134,7 +134,8 @@ pub struct GenesisSupplier {
 pub struct GenesisSupplierService {
     /// Service.
     pub service_id: ServiceId,
-    /// JSON-RPC endpoint that gateways post relays to.
+    /// JSON-RPC endpoint that gateways post relays to; none when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// Endpoints beside it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
