@@ -36,6 +36,31 @@ pub(crate) async fn first(socket: &mut Socket, activity: &Activity) -> io::Resul
     }
 }
 
+/// What is typed in URIs though it has no place in them.
+const RAW: &[u8] = b"\"<>";
+
+/// `head` with the raw characters of its URI escaped; `None` when there are none, or when the first line is not whole.
+pub(crate) fn escaped(head: &[u8]) -> Option<Vec<u8>> {
+    let end = head.iter().position(|byte| *byte == b'\r')?;
+    let (line, rest) = head.split_at(end);
+    let line = line
+        .strip_suffix(b" HTTP/1.1")
+        .or_else(|| line.strip_suffix(b" HTTP/1.0"))?;
+    if !line.iter().any(|byte| RAW.contains(byte)) {
+        return None;
+    }
+    let mut escaped = Vec::with_capacity(head.len() + 2 * line.len());
+    for byte in line {
+        match RAW.contains(byte) {
+            true => escaped.extend(format!("%{byte:02X}").into_bytes()),
+            false => escaped.push(*byte),
+        }
+    }
+    escaped.extend(&head[line.len()..end]);
+    escaped.extend(rest);
+    Some(escaped)
+}
+
 fn is_enough(held: &[u8]) -> bool {
     if held.len() >= MAX_HELD || held.starts_with(PREFACE) {
         return true;
@@ -51,6 +76,22 @@ fn is_enough(held: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotes_and_brackets_of_a_uri_are_escaped_and_nothing_else() {
+        let head = "GET /block?height=\"5\"&q=a>b<c HTTP/1.1\r\nhost: \"a\"\r\n\r\nbody \"";
+        let expected = "GET /block?height=%225%22&q=a%3Eb%3Cc HTTP/1.1\r\nhost: \"a\"\r\n\r\nbody \"";
+        assert_eq!(escaped(head.as_bytes()).as_deref(), Some(expected.as_bytes()));
+        for same in [
+            "GET /block?height=%225%22 HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: \"a\"\r\n\r\n",
+            "GET /\"",
+            "GET /\" HTTP/2.0\r\n",
+            "",
+        ] {
+            assert_eq!(escaped(same.as_bytes()), None, "{same}");
+        }
+    }
 
     #[test]
     fn a_head_is_handed_on_when_it_is_whole_wrong_or_long() {

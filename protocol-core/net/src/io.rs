@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::activity::Activity;
 use crate::gate::Place;
+use crate::head;
 use crate::service::ErrorBody;
 use crate::socket::Socket;
 
@@ -27,6 +28,8 @@ pub(crate) struct Watched {
     activity: Arc<Activity>,
     blocked: bool,
     errors: ErrorBody,
+    /// Whether quotes in URIs are escaped before hyper sees them.
+    raw_uris: bool,
     /// What is written in place of an answer of hyper's, and how many bytes that answer has.
     instead: Option<(Vec<u8>, usize, usize)>,
     left: Left,
@@ -39,7 +42,7 @@ impl Watched {
         socket: Socket,
         before: Vec<u8>,
         activity: Arc<Activity>,
-        errors: ErrorBody,
+        (errors, raw_uris): (ErrorBody, bool),
         left: Left,
         place: Arc<Place>,
     ) -> Self {
@@ -49,6 +52,7 @@ impl Watched {
             activity,
             blocked: false,
             errors,
+            raw_uris,
             instead: None,
             left,
             _place: place,
@@ -85,6 +89,17 @@ impl Watched {
             self.blocked = false;
             self.activity.unblocks();
         }
+    }
+
+    /// Escapes the URI of the head that begins at `from` in `buffer`; what has no room any more is read next.
+    fn escape(&mut self, from: usize, buffer: &mut ReadBuf<'_>) {
+        let Some(escaped) = buffer.filled().get(from..).and_then(head::escaped) else {
+            return;
+        };
+        buffer.set_filled(from);
+        let (now, later) = escaped.split_at(escaped.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        self.before = later.to_vec();
     }
 
     /// Writes all of what stands in place of an answer, then says that the answer was written.
@@ -171,10 +186,14 @@ impl AsyncRead for Watched {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
+        let begins = !self.activity.is_serving() && !self.activity.is_in_head();
         ready!(self.socket()?.poll_read(cx, buffer))?;
         let count = buffer.filled().len().saturating_sub(before);
         if count > 0 && !self.activity.is_serving() {
             self.activity.received(count, Instant::now());
+        }
+        if self.raw_uris && begins {
+            self.escape(before, buffer);
         }
         Poll::Ready(Ok(()))
     }

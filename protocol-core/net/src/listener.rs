@@ -41,6 +41,7 @@ pub struct Listener {
     counts: Counts,
     errors: ErrorBody,
     grace: Duration,
+    raw_uris: bool,
     tls: Option<ServerTls>,
 }
 
@@ -59,6 +60,7 @@ impl Listener {
             counts: metrics.counts(name),
             errors: json_error,
             grace: GRACE,
+            raw_uris: false,
             tls: None,
         }
     }
@@ -74,6 +76,14 @@ impl Listener {
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Takes quotes and angle brackets in URIs of HTTP/1.1 as they are typed, as Go's servers do, instead of refusing the request: they are
+    /// escaped before anything else sees them.
+    #[must_use]
+    pub fn raw_uris(mut self) -> Self {
+        self.raw_uris = true;
         self
     }
 
@@ -100,6 +110,7 @@ impl Listener {
             discards: Pace::new(),
             limits: self.limits,
             errors: self.errors,
+            raw_uris: self.raw_uris,
             counts: self.counts,
         });
         let tls = self.tls;
@@ -227,14 +238,19 @@ impl Connection {
             cut = activity.over(limits) => return tell(&shared, peer, cut),
             () = stop.cancelled() => return,
         };
-        let Ok(head) = head else { return };
+        let Ok(mut head) = head else { return };
+        if shared.raw_uris
+            && let Some(escaped) = head::escaped(&head)
+        {
+            head = escaped;
+        }
         let (left, place) = (Left::default(), Arc::clone(&self.place));
         let cut = {
             let io = Watched::new(
                 socket,
                 head,
                 Arc::clone(&activity),
-                shared.errors,
+                (shared.errors, shared.raw_uris),
                 Arc::clone(&left),
                 self.place,
             );

@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) discards: Pace,
     pub(crate) errors: ErrorBody,
+    pub(crate) raw_uris: bool,
     pub(crate) counts: Counts,
 }
 

@@ -78,7 +78,7 @@ pub(crate) async fn serve(
         .route("/{method}", get(uri))
         .with_state(methods)
         .merge(operators);
-    let served = listener.errors(error_body).serve(router, stop).await;
+    let served = listener.errors(error_body).raw_uris().serve(router, stop).await;
     connections.close();
     if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
         tracing::debug!("WebSockets are left behind");

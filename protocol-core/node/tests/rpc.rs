@@ -93,6 +93,50 @@ async fn what_is_malformed_or_too_large_is_refused() {
     node.stop().await.expect("in order");
 }
 
+/// Whether an answer has come with all of its body.
+fn is_whole(answer: &str) -> bool {
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.expect("a length").parse().expect("a number");
+    body.len() >= length
+}
+
+/// Targets of requests go out as people type them into a terminal; the second on the same connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn quotes_and_brackets_may_be_raw_in_a_uri() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let node = Running::new().await;
+    let address = node.rpc.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    for (target, expected) in [
+        (r#"/block?height="1""#, r#""height":"1""#),
+        (
+            r#"/tx_search?query="tx.height>0"&per_page="5""#,
+            r#""total_count":"0""#,
+        ),
+    ] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        while !is_whole(&answer) {
+            let mut buffer = vec![0; 1 << 16];
+            let count = stream.read(&mut buffer).await.expect("answered");
+            assert!(count > 0, "closed after {answer}");
+            answer += std::str::from_utf8(&buffer[..count]).expect("text");
+        }
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK") && answer.contains(expected),
+            "{answer}"
+        );
+    }
+    node.stop().await.expect("in order");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn blocks_headers_and_commits_agree_with_each_other() {
     let node = Running::new().await;
