@@ -73,7 +73,7 @@ pub(crate) fn set_public_key(ctx: &mut Context<'_>, address: &Address, key: &Pub
 }
 
 /// Modules that hold tokens.
-const MODULES: [&str; 9] = [
+pub(crate) const MODULES: [&str; 9] = [
     "application",
     "bonded_tokens_pool",
     "fee_collector",
@@ -84,6 +84,16 @@ const MODULES: [&str; 9] = [
     "supplier",
     "tokenomics",
 ];
+
+/// What the network lets the account of a module do, as it is shown.
+pub(crate) fn permissions(module: &str) -> &'static [&'static str] {
+    match module {
+        "fee_collector" => &[],
+        "bonded_tokens_pool" => &["burner", "staking"],
+        "gov" => &["burner"],
+        _ => &["minter", "burner", "staking"],
+    }
+}
 
 /// Whether the address is a module's account, which nobody signs for.
 pub(crate) fn is_module(address: &Address) -> bool {

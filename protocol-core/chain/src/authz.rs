@@ -15,12 +15,24 @@ use crate::{auth, bank};
 
 const MODULE: &str = "authz";
 /// Prefix of grants: followed by the granter's 20 bytes, the grantee's, and the messages' type URL.
-const GRANTS: &[u8] = b"authz/";
+pub(crate) const GRANTS: &[u8] = b"authz/";
 /// Most messages that are run at once.
 pub(crate) const MAX_MESSAGES: usize = 100;
 
-fn key(granter: &Address, grantee: &Address, url: &str) -> Vec<u8> {
+pub(crate) fn key(granter: &Address, grantee: &Address, url: &str) -> Vec<u8> {
     [GRANTS, granter.as_bytes(), grantee.as_bytes(), url.as_bytes()].concat()
+}
+
+/// Prefix of what `granter` granted.
+pub(crate) fn of_granter(granter: &Address) -> Vec<u8> {
+    [GRANTS, granter.as_bytes()].concat()
+}
+
+/// Granter and grantee of a grant's key.
+pub(crate) fn parties_of(key: &[u8]) -> Option<(Address, Address)> {
+    let (granter, rest) = key.strip_prefix(GRANTS)?.split_first_chunk()?;
+    let (grantee, _) = rest.split_first_chunk()?;
+    Some((Address::new(*granter), Address::new(*grantee)))
 }
 
 fn parties(granter: &str, grantee: &str) -> Result<(Address, Address), Fault> {

@@ -34,6 +34,17 @@ fn parse(key: &[u8], bytes: &[u8]) -> Result<Upokt, StateError> {
     })
 }
 
+/// Whose balance an entry is, and how much.
+pub(crate) fn balance_of(key: &[u8], value: &[u8]) -> Result<(Address, Upokt), StateError> {
+    let holder = key.strip_prefix(BALANCES).and_then(|rest| rest.try_into().ok());
+    let holder = holder.ok_or_else(|| StateError::Corrupt {
+        store: Store::Bank.name(),
+        key: hex::encode(key),
+        reason: "no address is 20 bytes long there".into(),
+    })?;
+    Ok((Address::new(holder), parse(key, value)?))
+}
+
 /// Free balance of an address.
 pub(crate) fn balance(state: &dyn StateRead, address: &Address) -> Result<Upokt, StateError> {
     amount(state, &balance_key(address))

@@ -17,11 +17,11 @@ use crate::{auth, bank};
 
 const MODULE: &str = "feegrant";
 /// Prefix of grants: followed by the grantee's 20 bytes and the granter's.
-const GRANTS: &[u8] = b"feegrant/";
+pub(crate) const GRANTS: &[u8] = b"feegrant/";
 /// Most messages that an allowance may name.
 const MAX_ALLOWED: usize = 100;
 
-fn key(granter: &Address, grantee: &Address) -> Vec<u8> {
+pub(crate) fn key(granter: &Address, grantee: &Address) -> Vec<u8> {
     [GRANTS, grantee.as_bytes(), granter.as_bytes()].concat()
 }
 

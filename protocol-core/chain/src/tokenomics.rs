@@ -22,7 +22,7 @@ use crate::error::Fault;
 use crate::service;
 
 pub(crate) use state::{params, set_params};
-pub(crate) use validators::{Validator, set_validators};
+pub(crate) use validators::{Validator, set_validators, validators};
 
 /// Settles or expires every claim whose proof window closes with this block; difficulty follows what settled.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {

@@ -6,6 +6,16 @@ mod message;
 mod mode;
 mod signature;
 
+/// Limits and prices as module auth shows them.
+pub(crate) mod limits {
+    /// Bytes of a memo.
+    pub(crate) const MEMO_BYTES: u64 = super::ante::MAX_MEMO_BYTES as u64;
+    /// Signatures of a transaction.
+    pub(crate) const SIGNERS: u64 = super::signature::MAX_SIGNATURES as u64;
+    /// Gas of a byte.
+    pub(crate) const GAS_PER_BYTE: u64 = super::gas::PER_BYTE;
+}
+
 use portico_protocol::tx::decode_tx;
 use portico_protocol::wire::cosmos::base::abci::v1beta1::TxMsgData;
 use portico_protocol::wire::tendermint::abci::Event;

@@ -3,12 +3,13 @@
 //! Everything here runs on threads that may block, at most [`MAX_CALLS`] at a time; the others wait.
 
 mod abci;
+mod simulated;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use portico_chain::block::TxOutcome;
-use portico_chain::query::{QueryError, query};
+use portico_chain::query::{QueryError, query_with};
 use portico_client::BlockHead;
 use portico_engine::Tip;
 use portico_protocol::Height;
@@ -191,10 +192,13 @@ impl Api {
         request: Bytes,
         height: Option<i64>,
     ) -> Result<(Bytes, i64), ApiError> {
-        self.read(move |view| {
-            let snapshot = snapshot_at(view, height)?;
+        self.run(move |machine| {
+            let snapshot = snapshot_at(&machine.view(), height)?;
             let at = snapshot.height();
-            let answer = query(&Durable(Arc::new(snapshot)), Height(at), &path, &request)?;
+            let state = Durable(Arc::new(snapshot));
+            let committers = Validators::at(&state, at, &machine.rules.validators);
+            let committers = committers.map_err(|error| ApiError::Damaged(error.to_string()))?;
+            let answer = query_with(&state, Height(at), committers.members(), &path, &request)?;
             Ok((answer.into(), at))
         })
         .await
@@ -274,6 +278,11 @@ impl Api {
             Ok(SetAt { height, validators })
         })
         .await
+    }
+
+    /// The oldest height whose state can be asked.
+    pub(crate) async fn oldest_state(&self) -> Result<i64, ApiError> {
+        self.read(|view| Ok(view.snapshot.oldest())).await
     }
 
     /// Results of the block at `height`, or the newest; with the height.

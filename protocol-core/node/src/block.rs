@@ -29,6 +29,12 @@ pub(crate) const MAX_BLOCK_TX_BYTES: usize = 22_020_096 - (64 << 10);
 pub(crate) const TX_OVERHEAD: usize = 6;
 /// Gas limit of a block: none; a consensus param.
 pub(crate) const MAX_BLOCK_GAS: i64 = -1;
+/// Blocks for which evidence of a validator's fault would count; a consensus param, as those below, defaults of CometBFT.
+pub(crate) const EVIDENCE_BLOCKS: i64 = 100_000;
+/// Seconds for which it would.
+pub(crate) const EVIDENCE_SECONDS: i64 = 172_800;
+/// Most bytes of evidence in a block.
+pub(crate) const EVIDENCE_BYTES: i64 = 1_048_576;
 /// Version of CometBFT whose shapes are spoken.
 pub(crate) const COMETBFT_VERSION: &str = "0.38.19";
 /// Version of the block format (CometBFT 0.34 to 1.0).

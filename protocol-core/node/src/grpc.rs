@@ -4,6 +4,7 @@
 //! the height whose state it is about in the metadata [`HEIGHT`]; the answer says its height there.
 
 mod base;
+mod node;
 mod tx;
 
 use std::collections::BTreeSet;
@@ -102,18 +103,46 @@ impl UnaryService<Bytes> for Method {
     }
 }
 
+/// Services that are no queries over state, with what comes before their methods.
+const SERVICES: [(&str, Kind); 4] = [
+    ("/cosmos.tx.v1beta1.Service/", Kind::Transactions),
+    ("/cosmos.base.tendermint.v1beta1.Service/", Kind::Blocks),
+    ("/cosmos.base.node.v1beta1.Service/", Kind::Node),
+    ("/cosmos.consensus.v1.Query/", Kind::Consensus),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Transactions,
+    Blocks,
+    Node,
+    Consensus,
+}
+
+/// Answers a method of a service that is no query over state; `None` when `path` is of none. `height` is the one that was asked for.
+pub(crate) async fn service(
+    api: &Api,
+    path: &str,
+    request: &[u8],
+    height: Option<i64>,
+) -> Option<Result<Bytes, Status>> {
+    let (prefix, kind) = SERVICES.iter().find(|(prefix, _)| path.starts_with(prefix))?;
+    let method = &path[prefix.len()..];
+    Some(match kind {
+        Kind::Transactions => tx::answer(api, method, request).await,
+        Kind::Blocks => base::answer(api, method, request).await,
+        Kind::Node => node::answer(api, method, height).await,
+        Kind::Consensus => node::consensus(method),
+    })
+}
+
 async fn answer(
     api: Api,
     path: String,
     request: tonic::Request<Bytes>,
 ) -> Result<tonic::Response<Bytes>, Status> {
-    if let Some(method) = path.strip_prefix("/cosmos.tx.v1beta1.Service/") {
-        let answer = tx::answer(&api, method, &request.into_inner()).await?;
-        return Ok(tonic::Response::new(answer));
-    }
-    if let Some(method) = path.strip_prefix("/cosmos.base.tendermint.v1beta1.Service/") {
-        let answer = base::answer(&api, method, &request.into_inner()).await?;
-        return Ok(tonic::Response::new(answer));
+    if let Some(answer) = service(&api, &path, request.get_ref(), wanted_height(&request)?).await {
+        return Ok(tonic::Response::new(answer?));
     }
     let wanted = wanted_height(&request)?;
     let (answer, height) = api

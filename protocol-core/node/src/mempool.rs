@@ -156,6 +156,14 @@ impl Mempool {
     }
 
     /// What `tx` would do after those that wait.
+    /// Least price of a unit of gas, as the SDK writes it; empty for none.
+    pub(crate) fn min_gas_price(&self) -> String {
+        match self.bounds.min_gas_price_micro_upokt {
+            0 => String::new(),
+            micro => format!("{}.{:06}upokt", micro / 1_000_000, micro % 1_000_000),
+        }
+    }
+
     pub(crate) fn simulate(&self, tx: &[u8]) -> Result<TxOutcome, StateError> {
         let (state, context) = {
             let inner = self.lock();

@@ -60,6 +60,11 @@ impl Validators {
         self.set.validators()
     }
 
+    /// The members, in the same order.
+    pub(crate) fn members(&self) -> &[Signatory] {
+        &self.members
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.members.len()
     }

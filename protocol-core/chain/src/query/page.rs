@@ -48,6 +48,20 @@ pub(super) fn filtered<M: Message + Default>(
     request: Option<PageRequest>,
     wanted: impl Fn(&M) -> bool,
 ) -> Result<Page<M>, QueryError> {
+    mapped(state, store, prefix, request, |key, value| {
+        let value: M = decode(store, key, value)?;
+        Ok(wanted(&value).then_some(value))
+    })
+}
+
+/// As [`filtered`], for values that `read` makes of an entry's key and value; `None` passes it over.
+pub(super) fn mapped<M>(
+    state: &dyn StateRead,
+    store: Store,
+    prefix: &[u8],
+    request: Option<PageRequest>,
+    read: impl Fn(&[u8], &[u8]) -> Result<Option<M>, QueryError>,
+) -> Result<Page<M>, QueryError> {
     let request = request.unwrap_or_default();
     if request.offset > 0 && !request.key.is_empty() {
         return Err(QueryError::InvalidArgument(
@@ -71,8 +85,9 @@ pub(super) fn filtered<M: Message + Default>(
     let range = Range::new(prefix, &request);
     for entry in range.entries(state, store) {
         let (key, value) = entry?;
-        let value: M = decode(store, &key, &value)?;
-        if wanted(&value) && !cut.take(&key, value) {
+        if let Some(value) = read(&key, &value)?
+            && !cut.take(&key, value)
+        {
             break;
         }
     }
@@ -212,6 +227,42 @@ impl Iterator for Chunks<'_> {
         }
         self.chunk.next().map(Ok)
     }
+}
+
+/// One page of a list that is at hand; keys are places in it.
+pub(super) fn of_list<M>(list: Vec<M>, request: Option<PageRequest>) -> Result<Page<M>, QueryError> {
+    let entries: Vec<(String, M)> = list
+        .into_iter()
+        .enumerate()
+        .map(|(at, one)| (format!("{at:08}"), one))
+        .collect();
+    let request = request.unwrap_or_default();
+    let total = entries.len() as u64;
+    let from = match (request.offset, request.key.as_slice()) {
+        (0, []) => 0,
+        (offset, []) => usize::try_from(offset).unwrap_or(usize::MAX),
+        (0, key) => entries
+            .iter()
+            .take_while(|(place, _)| place.as_bytes() < key)
+            .count(),
+        _ => {
+            let text = "either offset or key is expected, got both";
+            return Err(QueryError::InvalidArgument(text.into()));
+        }
+    };
+    let limit = match usize::try_from(request.limit).unwrap_or(MAX_PAGE) {
+        0 => DEFAULT_PAGE,
+        limit => limit.min(MAX_PAGE),
+    };
+    let count = request.key.is_empty() && (request.count_total || request.limit == 0);
+    let mut rest = entries.into_iter().skip(from);
+    let page: Vec<M> = rest.by_ref().take(limit).map(|(_, one)| one).collect();
+    let next_key = rest
+        .next()
+        .map(|(place, _)| place.into_bytes())
+        .unwrap_or_default();
+    let total = if count { total } else { 0 };
+    Ok((page, Some(PageResponse { next_key, total })))
 }
 
 /// The page info of a list that is always whole.

@@ -5,10 +5,14 @@ use prost::Message;
 
 use crate::error::Fault;
 use crate::state::{StateError, StateRead};
+use crate::validators::Signatory;
 
 /// Why a query is not answered; the numbers are gRPC status codes.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum QueryError {
+    /// Code 2: what the network's program answers without a status of its own.
+    #[error("{0}")]
+    Unknown(String),
     /// Code 3.
     #[error("{0}")]
     InvalidArgument(String),
@@ -28,6 +32,7 @@ impl QueryError {
     #[must_use]
     pub const fn grpc_code(&self) -> i32 {
         match self {
+            Self::Unknown(_) => 2,
             Self::InvalidArgument(_) => 3,
             Self::NotFound(_) => 5,
             Self::Unimplemented(_) => 12,
@@ -54,6 +59,8 @@ pub(super) type Answer<T> = Result<T, QueryError>;
 pub(super) struct View<'a> {
     pub(super) state: &'a dyn StateRead,
     pub(super) height: Height,
+    /// Who commits to blocks at that height, as far as the asker knows.
+    pub(super) committers: &'a [Signatory],
 }
 
 pub(super) fn read<T: Message + Default>(request: &[u8]) -> Answer<T> {

@@ -29,7 +29,8 @@ pub(crate) struct Validator {
     pub(crate) delegations: BTreeMap<String, Upokt>,
 }
 
-fn validators(state: &dyn StateRead) -> Result<Vec<Validator>, StateError> {
+/// The bonded validators.
+pub(crate) fn validators(state: &dyn StateRead) -> Result<Vec<Validator>, StateError> {
     let Some(bytes) = state.get(Store::Tokenomics, VALIDATORS)? else {
         return Ok(Vec::new());
     };

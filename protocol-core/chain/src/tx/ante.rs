@@ -19,7 +19,7 @@ use crate::{auth, bank, feegrant};
 /// Account that collects fees.
 const FEE_COLLECTOR: &str = "fee_collector";
 /// Longest memo.
-const MAX_MEMO_BYTES: usize = 256;
+pub(super) const MAX_MEMO_BYTES: usize = 256;
 /// How far ahead of the block's time an unordered transaction may end.
 const MAX_UNORDERED_TTL_NS: u64 = 10 * 60 * 1_000_000_000;
 

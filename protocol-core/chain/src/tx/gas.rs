@@ -12,7 +12,7 @@ use portico_protocol::wire::cosmos::tx::v1beta1::{CompactBitArray, ModeInfo, TxR
 use prost::Message as _;
 
 /// Gas per byte.
-const PER_BYTE: u64 = 10;
+pub(super) const PER_BYTE: u64 = 10;
 /// Gas per message.
 const PER_MESSAGE: u64 = 20_000;
 

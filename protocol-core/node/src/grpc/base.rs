@@ -105,6 +105,11 @@ fn same<T: Message + Default>(bytes: &[u8]) -> Result<T, Status> {
     T::decode(bytes).map_err(|error| Status::internal(error.to_string()))
 }
 
+/// Id and block of what is stored.
+pub(super) fn parts(stored: &StoredBlock) -> Result<(BlockId, Block), Status> {
+    Ok((wire_id(stored)?, wire_block(stored)?))
+}
+
 fn wire_block(stored: &StoredBlock) -> Result<Block, Status> {
     same(&block::encode(&stored.block))
 }

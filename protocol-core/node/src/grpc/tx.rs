@@ -6,9 +6,11 @@ use portico_protocol::tx::{decode_tx, tx_hash};
 use portico_protocol::wire::cosmos::base::abci::v1beta1::{
     GasInfo, Result as TxMsgResult, TxMsgData, TxResponse,
 };
+use portico_protocol::wire::cosmos::base::query::v1beta1::PageResponse;
 use portico_protocol::wire::cosmos::tx::v1beta1::{
-    BroadcastMode, BroadcastTxRequest, BroadcastTxResponse, GetTxRequest, GetTxResponse, GetTxsEventRequest,
-    GetTxsEventResponse, OrderBy, SimulateRequest, SimulateResponse, Tx, TxRaw,
+    BroadcastMode, BroadcastTxRequest, BroadcastTxResponse, GetBlockWithTxsRequest, GetBlockWithTxsResponse,
+    GetTxRequest, GetTxResponse, GetTxsEventRequest, GetTxsEventResponse, OrderBy, SimulateRequest,
+    SimulateResponse, Tx, TxDecodeRequest, TxDecodeResponse, TxEncodeRequest, TxEncodeResponse, TxRaw,
 };
 use portico_protocol::wire::tendermint::abci::{Event, EventAttribute};
 use prost::Message;
@@ -38,6 +40,18 @@ pub(super) async fn answer(api: &Api, method: &str, request: &[u8]) -> Result<By
         "GetTxsEvent" => search(api, read(request)?)
             .await
             .map(|answer| answer.encode_to_vec().into()),
+        "GetBlockWithTxs" => with_txs(api, read(request)?)
+            .await
+            .map(|answer| answer.encode_to_vec().into()),
+        "TxDecode" => decode(&read::<TxDecodeRequest>(request)?).map(|answer| answer.encode_to_vec().into()),
+        "TxEncode" => {
+            let request: TxEncodeRequest = read(request)?;
+            let tx = request
+                .tx
+                .ok_or_else(|| Status::invalid_argument("invalid empty tx"))?;
+            let tx_bytes = raw(&tx).encode_to_vec();
+            Ok(TxEncodeResponse { tx_bytes }.encode_to_vec().into())
+        }
         _ => Err(Status::unimplemented(format!(
             "cosmos.tx.v1beta1.Service/{method}"
         ))),
@@ -131,6 +145,52 @@ fn decoded(bytes: &[u8]) -> Tx {
             signatures: decoded.raw.signatures,
         },
     )
+}
+
+fn decode(request: &TxDecodeRequest) -> Result<TxDecodeResponse, Status> {
+    if request.tx_bytes.is_empty() {
+        return Err(Status::invalid_argument("invalid empty tx bytes"));
+    }
+    let decoded = decode_tx(&request.tx_bytes);
+    let decoded =
+        decoded.map_err(|error| Status::unknown(format!("codespace sdk code 2: tx parse error: {error}")))?;
+    Ok(TxDecodeResponse {
+        tx: Some(Tx {
+            body: Some(decoded.body),
+            auth_info: Some(decoded.auth_info),
+            signatures: decoded.raw.signatures,
+        }),
+    })
+}
+
+/// A block, and a page of its transactions.
+async fn with_txs(api: &Api, request: GetBlockWithTxsRequest) -> Result<GetBlockWithTxsResponse, Status> {
+    let newest = api.head().height.0;
+    let height = request.height;
+    if height < 1 || height > newest {
+        return Err(Status::unknown(format!(
+            "codespace sdk code 26: invalid height: requested height {height} but height must not be less than 1 or greater than the current height {newest}"
+        )));
+    }
+    let stored = api.block(Some(height)).await.map_err(|error| status(&error))?;
+    let (block_id, block) = super::base::parts(&stored)?;
+    let page = request.pagination.unwrap_or_default();
+    let from = usize::try_from(page.offset).unwrap_or(usize::MAX);
+    let limit = match usize::try_from(page.limit).unwrap_or(MAX_TXS) {
+        0 => MAX_TXS,
+        limit => limit.min(MAX_TXS),
+    };
+    let all = &stored.block.data;
+    let txs = all.iter().skip(from).take(limit).map(|tx| decoded(tx));
+    Ok(GetBlockWithTxsResponse {
+        txs: txs.collect(),
+        block_id: Some(block_id),
+        block: Some(block),
+        pagination: Some(PageResponse {
+            next_key: Vec::new(),
+            total: u64::try_from(all.len()).unwrap_or(u64::MAX),
+        }),
+    })
 }
 
 /// The page of included transactions whose events match.

@@ -1,6 +1,7 @@
 //! The calls.
 
 mod blocks;
+mod consensus;
 mod search;
 mod state;
 mod txs;
@@ -60,6 +61,8 @@ impl Methods {
             "check_tx" => self.check_tx(&params).await,
             "commit" => self.commit(&params).await,
             "consensus_params" => self.consensus_params(&params),
+            "consensus_state" => self.consensus_state().await,
+            "dump_consensus_state" => self.dump_consensus_state().await,
             "genesis" => self.genesis(),
             "genesis_chunked" => self.genesis_chunked(&params),
             "header" => self.header(&params).await,

@@ -1,7 +1,7 @@
 //! The calls there are.
 
 /// The calls and the names of their params, in order; subscriptions only over WebSockets.
-pub(super) const NAMES: [(&str, &[&str]); 28] = [
+pub(super) const NAMES: [(&str, &[&str]); 30] = [
     ("abci_info", &[]),
     ("abci_query", &["path", "data", "height", "prove"]),
     ("block", &["height"]),
@@ -15,6 +15,8 @@ pub(super) const NAMES: [(&str, &[&str]); 28] = [
     ("check_tx", &["tx"]),
     ("commit", &["height"]),
     ("consensus_params", &["height"]),
+    ("consensus_state", &[]),
+    ("dump_consensus_state", &[]),
     ("genesis", &[]),
     ("genesis_chunked", &["chunk"]),
     ("header", &["height"]),

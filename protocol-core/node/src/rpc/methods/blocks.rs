@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::search::{Order, Search};
 use super::{Answer, Methods};
 use crate::api::{ApiError, stored_block};
-use crate::block::{MAX_BLOCK_BYTES, MAX_BLOCK_GAS};
+use crate::block::{self, MAX_BLOCK_BYTES, MAX_BLOCK_GAS};
 use crate::rpc::error::RpcError;
 use crate::rpc::request::Params;
 use crate::rpc::shape::{self, number};
@@ -173,9 +173,9 @@ fn consensus_params() -> Value {
     json!({
         "block": {"max_bytes": number(MAX_BLOCK_BYTES), "max_gas": number(MAX_BLOCK_GAS)},
         "evidence": {
-            "max_age_num_blocks": "100000",
-            "max_age_duration": "172800000000000",
-            "max_bytes": "1048576",
+            "max_age_num_blocks": number(block::EVIDENCE_BLOCKS),
+            "max_age_duration": format!("{}000000000", block::EVIDENCE_SECONDS),
+            "max_bytes": number(block::EVIDENCE_BYTES),
         },
         "validator": {"pub_key_types": ["ed25519"]},
         "version": {},
