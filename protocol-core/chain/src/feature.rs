@@ -19,8 +19,8 @@ pub(crate) use messages::{check_cancel, check_set, msg_cancel, msg_set, validate
 #[cfg(test)]
 pub(crate) use state::KNOWN;
 pub(crate) use state::{
-    EXACT_CLAIM_UNITS, FORGET_BLOCK_HASHES, NAMES, OWN_CHAIN, STRICT_CLOSEST_PROOF, VALIDATOR_SETS, entries,
-    flag_at, is_enabled, is_known, save,
+    EXACT_CLAIM_UNITS, FORGET_BLOCK_HASHES, NAMES, OWN_CHAIN, STRICT_CLOSEST_PROOF, SUPPLIER_INDEX_ROOTS,
+    VALIDATOR_SETS, entries, flag_at, is_enabled, is_known, save,
 };
 use state::{json, names};
 

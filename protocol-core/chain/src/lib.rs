@@ -53,7 +53,7 @@ mod session;
 mod shared;
 mod stake;
 pub mod state;
-mod supplier;
+pub mod supplier;
 #[cfg(test)]
 mod tests;
 mod tokenomics;

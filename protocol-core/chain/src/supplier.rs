@@ -1,5 +1,6 @@
 //! Module supplier: stakes, service configs with their activation, the index that sessions draw candidates from.
 
+pub mod index;
 mod messages;
 mod state;
 mod unbonding;
@@ -34,7 +35,8 @@ pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Fault> {
             end_unbonding(ctx, &supplier, session_end)?;
         }
     }
-    prune_configs(ctx)
+    prune_configs(ctx)?;
+    index::end_block(ctx)
 }
 
 fn prune_configs(ctx: &mut Context<'_>) -> Result<(), Fault> {

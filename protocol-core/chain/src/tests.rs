@@ -17,6 +17,7 @@ mod replay;
 mod settlement;
 mod settling;
 mod staking;
+mod supplier_index;
 mod suppliers;
 mod transactions;
 mod validator_sets;

@@ -26,11 +26,15 @@ pub(crate) const FORGET_BLOCK_HASHES: &str = "forget_block_hashes";
 /// The authority may change who commits to blocks.
 pub(crate) const VALIDATOR_SETS: &str = "validator_sets";
 
+/// The state commits to the ordered index of each service's suppliers.
+pub(crate) const SUPPLIER_INDEX_ROOTS: &str = "supplier_index_roots";
+
 /// Flags whose meaning this version knows.
-pub(crate) const KNOWN: [&str; 4] = [
+pub(crate) const KNOWN: [&str; 5] = [
     EXACT_CLAIM_UNITS,
     FORGET_BLOCK_HASHES,
     STRICT_CLOSEST_PROOF,
+    SUPPLIER_INDEX_ROOTS,
     VALIDATOR_SETS,
 ];
 

@@ -13,6 +13,8 @@ pub(crate) const MODULE: &str = "supplier";
 const PARAMS: &[u8] = b"params";
 /// Prefix of suppliers.
 pub(crate) const SUPPLIERS: &[u8] = b"supplier/";
+/// Index of configs: followed by the service, the activation height, and the operator.
+pub(super) const INDEX: &[u8] = b"service_config/";
 /// Index of configs that end: followed by the height, big-endian, and the operator.
 pub(super) const ENDED: &[u8] = b"service_config_end/";
 
