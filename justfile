@@ -52,6 +52,13 @@ abuse:
 second-opinion *ARGS:
     bash e2e/second-opinion {{ARGS}}
 
+# the chain with Go tools: CometBFT's light client and proxy, the SDK's client packages (needs Go 1.26; minutes the first time)
+go-tools:
+    cargo build --release
+    e2e/go-light/run target/release/portico
+    e2e/go-chain/run target/release/portico
+    e2e/js/four target/release/portico
+
 # what the protocol core costs here, against its budget
 bench:
     bash e2e/bench
@@ -109,6 +116,9 @@ nightly:
     bash e2e/bench
     bash e2e/count
     cargo build --release
+    e2e/go-light/run target/release/portico
+    e2e/go-chain/run target/release/portico
+    e2e/js/four target/release/portico
     deploy/helm/check target/release/portico
 
 # what CI runs

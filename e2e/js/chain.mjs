@@ -40,9 +40,13 @@ const [block, commit, validators, results] = await Promise.all([
 assert.equal(block.block.header.height, height);
 assert.deepEqual(block.blockId.hash, commit.commit.blockId.hash);
 assert.equal(results.height, height);
-const [validator] = validators.validators;
-assert.deepEqual(validator.address, sha256(validator.pubkey.data).slice(0, 20));
-assert.equal(toHex(block.block.header.proposerAddress), toHex(validator.address));
+for (const validator of validators.validators) {
+  assert.deepEqual(validator.address, sha256(validator.pubkey.data).slice(0, 20));
+}
+const addresses = validators.validators.map((validator) => toHex(validator.address));
+assert.ok(addresses.includes(toHex(block.block.header.proposerAddress)));
+assert.deepEqual(commit.commit.signatures.map((entry) => toHex(entry.validatorAddress)), addresses);
+if (process.env.VALIDATORS) assert.equal(addresses.length, Number(process.env.VALIDATORS));
 assert.equal((await comet.genesis()).chainId, chainId);
 assert.equal((await comet.abciInfo()).lastBlockHeight >= height, true);
 
