@@ -8,16 +8,22 @@
 //!  a lost socket: requests that it did not answer are asked again of the current one
 //! ```
 //! - A subscription keeps the id under which its client knows it. What both sockets tell while one replaces the other is told once.
-//! - Of `eth_subscribe` to `newHeads`, blocks that came between two sockets are filled in by number, in order. What is missing of anything else, or
-//!   cannot be had, is told by the notification `portico_gap`; a subscription that no socket takes any more, by `portico_subscriptionEnded`.
+//! - Of `eth_subscribe`, heads (`newHeads`) of blocks that came between two sockets are filled in by number, in order, and `logs` by `eth_getLogs`; logs
+//!   that the new socket's branch does not have are told as removed. What is missing of anything else, or cannot be had, is told by the notification
+//!   `portico_gap`; a subscription that no socket takes any more, by `portico_subscriptionEnded`.
 //! - What is no JSON-RPC passes as it is, and nothing is kept of it.
 
-use std::collections::{BTreeMap, VecDeque};
+mod heads;
+mod logs;
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use self::heads::{Fill, MAX_HELD};
+use self::logs::{LogKey, Logs};
 use super::judge::replaced;
 use super::members::members;
 use super::read::{Body, read};
@@ -28,10 +34,6 @@ const MAX_PENDING: usize = 256;
 const MAX_SUBSCRIPTIONS: usize = 128;
 /// Messages of a subscription that are remembered, to tell each once.
 const MAX_SEEN: usize = 256;
-/// Missed blocks that are asked for; of a longer gap, the newest.
-const MAX_FILL: u64 = 128;
-/// Heads that wait until the blocks before them are there.
-const MAX_HELD: usize = 64;
 
 /// A supplier's socket, as the caller numbers them.
 pub(crate) type LinkId = u64;
@@ -62,6 +64,8 @@ pub(crate) struct Conversation {
     pending: VecDeque<Pending>,
     subscriptions: Vec<Subscription>,
     next_id: u64,
+    /// The newest socket.
+    current: LinkId,
     /// Whether something passed that is no JSON-RPC.
     is_opaque: bool,
 }
@@ -89,6 +93,14 @@ enum Purpose {
     Renew(Bytes),
     /// A block that the subscription of this id missed.
     Block(Bytes, u64),
+    /// The newest block, when the subscription of this id was taken over.
+    Newest(Bytes),
+    /// Up to which block the subscription of this id, to logs, has nothing to tell.
+    Base(Bytes),
+    /// Up to which block it was taken over.
+    Upto(Bytes),
+    /// Logs that it missed, of these blocks.
+    Logs(Bytes, u64, u64),
     /// Nothing any more.
     Nothing,
 }
@@ -106,31 +118,23 @@ struct Subscription {
     seen: VecDeque<String>,
     /// Number of the newest head.
     last: Option<u64>,
-    /// A socket took it over, and has told nothing yet.
-    resumed: bool,
+    /// The socket that took it over, and has told nothing yet.
+    resumed: Option<LinkId>,
     /// For a time no socket had it.
     was_lost: bool,
     fill: Option<Fill>,
+    logs: Logs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// `eth_subscribe` to `newHeads`.
     Heads,
+    /// `eth_subscribe` to `logs`.
+    Logs,
     /// CometBFT's `subscribe`: messages have the request's id.
     Comet,
     Other,
-}
-
-/// Blocks that are missing.
-#[derive(Debug)]
-struct Fill {
-    from: u64,
-    to: u64,
-    /// What came of them: the head, or none.
-    fetched: BTreeMap<u64, Option<Value>>,
-    /// Heads that came meanwhile.
-    held: VecDeque<(Bytes, u64)>,
 }
 
 impl Conversation {
@@ -241,29 +245,31 @@ impl Conversation {
 
     /// The socket `link` is open: what is to be asked of it.
     pub(crate) fn opened(&mut self, link: LinkId) -> Vec<Bytes> {
-        let mut asked = Vec::new();
-        for index in 0..self.subscriptions.len() {
-            let Some(known) = self.subscriptions.get(index) else {
-                break;
-            };
-            let (id, request, kind) = (known.id.clone(), known.request.clone(), known.kind);
-            let (own, body) = match kind {
-                // Its messages have the id of the request, and the client knows it by that.
-                Kind::Comet => (id.clone(), request),
-                Kind::Heads | Kind::Other => {
-                    let own = self.own_id();
-                    (own.clone(), with_id(&request, &own))
-                }
-            };
-            self.pending.push_back(Pending {
-                ids: vec![own],
-                body: body.clone(),
-                link,
-                purpose: Purpose::Renew(id),
-            });
-            asked.push(body);
-        }
-        asked
+        self.current = link;
+        (0..self.subscriptions.len())
+            .map(|index| self.renew(index, link))
+            .collect()
+    }
+
+    /// Asks the socket `link` for a subscription that another has.
+    fn renew(&mut self, index: usize, link: LinkId) -> Bytes {
+        let known = &self.subscriptions[index];
+        let (id, request, kind) = (known.id.clone(), known.request.clone(), known.kind);
+        let (own, body) = match kind {
+            // Its messages have the id of the request, and the client knows it by that.
+            Kind::Comet => (id.clone(), request),
+            Kind::Heads | Kind::Logs | Kind::Other => {
+                let own = self.own_id();
+                (own.clone(), with_id(&request, &own))
+            }
+        };
+        self.pending.push_back(Pending {
+            ids: vec![own],
+            body: body.clone(),
+            link,
+            purpose: Purpose::Renew(id),
+        });
+        body
     }
 
     /// The socket `link` is gone: what it did not answer is to be asked of `current`, which is open. Without one, it is asked later, by calling
@@ -279,7 +285,12 @@ impl Conversation {
         };
         // The socket that is open now was asked for all subscriptions itself.
         let is_renewal = |pending: &Pending| {
-            pending.link == link && matches!(pending.purpose, Purpose::Renew(_) | Purpose::Nothing)
+            use Purpose::{Base, Logs, Newest, Nothing, Renew, Upto};
+            let renews = matches!(
+                pending.purpose,
+                Renew(_) | Newest(_) | Base(_) | Upto(_) | Logs(..) | Nothing
+            );
+            pending.link == link && renews
         };
         self.pending.retain(|pending| !is_renewal(pending));
         self.pending.retain_mut(|pending| {
@@ -334,6 +345,19 @@ impl Conversation {
         format!("\"portico-{}\"", self.next_id).into()
     }
 
+    /// A request of our own, which is answered to nobody.
+    fn own(&mut self, link: LinkId, purpose: Purpose, method: &str, params: &str) -> Bytes {
+        let own = self.own_id();
+        let body = request(&own, method, params);
+        self.pending.push_back(Pending {
+            ids: vec![own],
+            body: body.clone(),
+            link,
+            purpose,
+        });
+        body
+    }
+
     fn upstream_of(&self, id: &Bytes, link: LinkId) -> Option<Bytes> {
         let known = self.subscriptions.iter().find(|known| known.id == *id)?;
         let on = known.upstream.iter().find(|(of, _)| *of == link)?;
@@ -385,9 +409,16 @@ impl Conversation {
         };
         match pending.purpose {
             Purpose::Call | Purpose::Unsubscribe => told(message.clone()),
-            Purpose::Subscribe => told(self.subscribed(message, &pending.body, id, result, link)),
+            Purpose::Subscribe => self.subscribed(message, &pending.body, id, result, link),
             Purpose::Renew(known) => self.renewed(&known, result, error, link),
             Purpose::Block(known, number) => self.fetched(&known, number, result),
+            Purpose::Newest(known) => self.newest(&known, result, link),
+            Purpose::Base(known) => {
+                self.base(&known, result);
+                Told::default()
+            }
+            Purpose::Upto(known) => self.upto(&known, result, link),
+            Purpose::Logs(known, from, to) => self.logs(&known, (from, to), result),
             Purpose::Nothing => Told::default(),
         }
     }
@@ -400,14 +431,14 @@ impl Conversation {
         id: &str,
         result: Option<&RawValue>,
         link: LinkId,
-    ) -> Bytes {
+    ) -> Told {
         let Some(result) = result.filter(|result| result.get() != "null") else {
-            return message.clone();
+            return told(message.clone());
         };
         let kind = kind_of(request);
         let upstream = match kind {
             Kind::Comet => Bytes::copy_from_slice(id.as_bytes()),
-            _ if result.get().starts_with(['{', '[', 't', 'f']) => return message.clone(),
+            _ if result.get().starts_with(['{', '[', 't', 'f']) => return told(message.clone()),
             _ => Bytes::copy_from_slice(result.get().as_bytes()),
         };
         let is_taken = |id: &Bytes| self.subscriptions.iter().any(|known| known.id == *id);
@@ -430,14 +461,25 @@ impl Conversation {
             upstream: vec![(link, upstream.clone())],
             seen: VecDeque::new(),
             last: None,
-            resumed: false,
+            resumed: None,
             was_lost: false,
             fill: None,
+            logs: Logs::default(),
         });
-        match known == upstream {
+        let mut told = told(match known == upstream {
             true => message.clone(),
             false => replaced(message, result.get().as_bytes(), &known),
+        });
+        let current = self.current;
+        if kind == Kind::Logs {
+            told.to_supplier.push(self.ask_base(&known, current.max(link)));
         }
+        // Taken by a socket that had a successor when it was: which was asked for what there was then.
+        if link < current {
+            let newest = self.subscriptions.len().saturating_sub(1);
+            told.to_supplier.push(self.renew(newest, current));
+        }
+        told
     }
 
     /// Another socket has taken over a subscription, or has not.
@@ -463,12 +505,15 @@ impl Conversation {
         let known = &mut self.subscriptions[index];
         let upstream = match known.kind {
             Kind::Comet => known.id.clone(),
-            Kind::Heads | Kind::Other => Bytes::copy_from_slice(result.get().as_bytes()),
+            Kind::Heads | Kind::Logs | Kind::Other => Bytes::copy_from_slice(result.get().as_bytes()),
         };
         known.upstream.push((link, upstream));
-        known.resumed = true;
+        known.resumed = Some(link);
         let was_lost = std::mem::take(&mut known.was_lost);
+        known.logs.was_lost |= was_lost;
         match known.kind {
+            Kind::Heads => self.ask_newest(id, link),
+            Kind::Logs => self.ask_logs(index, link),
             Kind::Comet | Kind::Other if was_lost => told(gap(id, None, "another supplier took over")),
             _ => Told::default(),
         }
@@ -479,17 +524,9 @@ impl Conversation {
         let Some(result) = result.filter(|result| result.get().starts_with('"')) else {
             return Told::default();
         };
-        let own = self.own_id();
         let params = format!("[{}]", result.get());
-        let body = request(&own, "eth_unsubscribe", &params);
-        self.pending.push_back(Pending {
-            ids: vec![own],
-            body: body.clone(),
-            link,
-            purpose: Purpose::Nothing,
-        });
         Told {
-            to_supplier: vec![body],
+            to_supplier: vec![self.own(link, Purpose::Nothing, "eth_unsubscribe", &params)],
             ..Told::default()
         }
     }
@@ -510,8 +547,11 @@ impl Conversation {
         };
         let head = match known.kind {
             Kind::Heads => result.and_then(|result| serde_json::from_str::<Value>(result.get()).ok()),
-            Kind::Comet | Kind::Other => None,
+            Kind::Comet | Kind::Logs | Kind::Other => None,
         };
+        if let (Kind::Logs, Some(log)) = (known.kind, result) {
+            return self.log(index, &message, log.get());
+        }
         self.deliver(index, &message, head, result, link)
     }
 
@@ -527,12 +567,12 @@ impl Conversation {
         let key = head
             .as_ref()
             .and_then(|head| head["hash"].as_str().map(str::to_owned))
-            .or_else(|| result.and_then(|result| log_key(result.get())))
+            .or_else(|| result.and_then(|result| Some(LogKey::of(result.get())?.text())))
             .unwrap_or_else(|| result.map_or_else(String::new, |result| result.get().to_owned()));
         let known = &mut self.subscriptions[index];
         // Equal messages of one socket are its own affair: only what two may tell is told once.
         let is_new = !known.seen.contains(&key);
-        if !is_new && (known.resumed || known.upstream.len() > 1 || known.kind == Kind::Heads) {
+        if !is_new && (known.resumed.is_some() || known.upstream.len() > 1 || known.kind == Kind::Heads) {
             return Told::default();
         }
         if is_new {
@@ -542,7 +582,7 @@ impl Conversation {
             known.seen.push_back(key);
         }
         if known.kind != Kind::Heads && is_new && known.upstream.len() <= 1 {
-            known.resumed = false; // what the socket before may have told is behind
+            known.resumed = None; // what the socket before may have told is behind
         }
         let number = head.as_ref().and_then(|head| hex_number(head.get("number")?));
         let Some(number) = number else {
@@ -556,7 +596,8 @@ impl Conversation {
             return Told::default();
         }
         let missed = known.last.filter(|last| number > last.saturating_add(1));
-        let resumed = std::mem::take(&mut known.resumed);
+        // What the socket before goes on to tell says nothing of what the new one has missed.
+        let resumed = known.resumed.take_if(|by| *by == link).is_some();
         match missed.filter(|_| resumed) {
             Some(last) => self.fill(index, last.saturating_add(1), message, number, link),
             None => {
@@ -565,111 +606,6 @@ impl Conversation {
             }
         }
     }
-
-    /// Asks for the blocks from `from` up to `number`, whose head waits.
-    fn fill(&mut self, index: usize, from: u64, head: &Bytes, number: u64, link: LinkId) -> Told {
-        let known = &mut self.subscriptions[index];
-        let id = known.id.clone();
-        let mut told = Told::default();
-        let first = from.max(number.saturating_sub(MAX_FILL));
-        if first > from {
-            let range = (from, first.saturating_sub(1));
-            told.to_client.push(gap(
-                &id,
-                Some(range),
-                "more blocks were missed than are asked for",
-            ));
-        }
-        known.fill = Some(Fill {
-            from: first,
-            to: number.saturating_sub(1),
-            fetched: BTreeMap::new(),
-            held: [(head.clone(), number)].into(),
-        });
-        for block in first..number {
-            let own = self.own_id();
-            let body = request(&own, "eth_getBlockByNumber", &format!("[\"0x{block:x}\",false]"));
-            self.pending.push_back(Pending {
-                ids: vec![own],
-                body: body.clone(),
-                link,
-                purpose: Purpose::Block(id.clone(), block),
-            });
-            told.to_supplier.push(body);
-        }
-        told
-    }
-
-    /// A block that a subscription missed; `None` when nobody has it.
-    fn fetched(&mut self, id: &Bytes, number: u64, result: Option<&RawValue>) -> Told {
-        let Some(known) = self.subscriptions.iter_mut().find(|known| known.id == *id) else {
-            return Told::default();
-        };
-        let Some(fill) = &mut known.fill else {
-            return Told::default();
-        };
-        let head = result.and_then(|block| serde_json::from_str::<Value>(block.get()).ok());
-        fill.fetched.insert(number, head.filter(Value::is_object));
-        let wanted = fill.to.saturating_sub(fill.from).saturating_add(1);
-        match u64::try_from(fill.fetched.len()).unwrap_or(u64::MAX) < wanted {
-            true => Told::default(),
-            false => filled(known),
-        }
-    }
-
-    /// Tells what there is, when more heads wait than may.
-    fn abandon(&mut self, index: usize, message: &Bytes, number: u64) -> Told {
-        let known = &mut self.subscriptions[index];
-        let id = known.id.clone();
-        for pending in &mut self.pending {
-            if matches!(&pending.purpose, Purpose::Block(of, _) if *of == id) {
-                pending.purpose = Purpose::Nothing;
-            }
-        }
-        let mut told = filled(known);
-        known.last = Some(number);
-        told.to_client.push(message.clone());
-        told
-    }
-}
-
-/// Tells the missed blocks that are there, what is missing of them, and the heads that waited.
-fn filled(known: &mut Subscription) -> Told {
-    let mut told = Told::default();
-    let Some(fill) = known.fill.take() else {
-        return told;
-    };
-    let mut missing: Option<(u64, u64)> = None;
-    for number in fill.from..=fill.to {
-        let block = fill.fetched.get(&number).cloned().flatten();
-        match block {
-            None => missing = Some(missing.map_or((number, number), |(from, _)| (from, number))),
-            Some(block) => {
-                if let Some(range) = missing.take() {
-                    told.to_client
-                        .push(gap(&known.id, Some(range), "the node does not have them"));
-                }
-                let key = block["hash"].as_str().map(str::to_owned);
-                if key.as_ref().is_none_or(|key| !known.seen.contains(key)) {
-                    known.seen.extend(key);
-                    told.to_client
-                        .push(notification("eth_subscription", &known.id, &head_of(block)));
-                }
-            }
-        }
-    }
-    if let Some(range) = missing {
-        told.to_client
-            .push(gap(&known.id, Some(range), "the node does not have them"));
-    }
-    for (head, number) in fill.held {
-        known.last = Some(known.last.map_or(number, |last| last.max(number)));
-        told.to_client.push(head);
-    }
-    while known.seen.len() > MAX_SEEN {
-        known.seen.pop_front();
-    }
-    told
 }
 
 fn told(message: Bytes) -> Told {
@@ -734,28 +670,16 @@ fn kind_of(request: &Bytes) -> Kind {
     };
     match method.get() {
         "\"subscribe\"" => Kind::Comet,
-        "\"eth_subscribe\"" if params.is_some_and(|params| params.get().contains("\"newHeads\"")) => {
-            Kind::Heads
+        "\"eth_subscribe\"" => {
+            let all = params.and_then(|params| serde_json::from_str::<Vec<&RawValue>>(params.get()).ok());
+            match all.and_then(|all| Some(all.first()?.get())) {
+                Some("\"newHeads\"") => Kind::Heads,
+                Some("\"logs\"") => Kind::Logs,
+                _ => Kind::Other,
+            }
         }
         _ => Kind::Other,
     }
-}
-
-/// What a log is known by, which two nodes may write with other members in another order.
-fn log_key(result: &str) -> Option<String> {
-    let [hash, index, removed] = members(result, ["blockHash", "logIndex", "removed"]).ok()?;
-    let removed = removed.map_or("false", RawValue::get);
-    Some(format!("{} {} {removed}", hash?.get(), index?.get()))
-}
-
-/// The head in a block as `eth_getBlockByNumber` gives it.
-fn head_of(mut block: Value) -> Value {
-    if let Some(members) = block.as_object_mut() {
-        for body in ["transactions", "uncles", "withdrawals", "size", "totalDifficulty"] {
-            members.remove(body);
-        }
-    }
-    block
 }
 
 fn hex_number(value: &Value) -> Option<u64> {

@@ -64,12 +64,172 @@ fn moved(conversation: &mut Conversation) {
         asked,
         [r#"{"jsonrpc":"2.0","id":"portico-1","method":"eth_subscribe","params":["newHeads"]}"#]
     );
-    let answer = subscribed("\"portico-1\"", "0xb");
-    assert_eq!(
-        shown(conversation, &answer, SECOND),
-        [""; 0],
-        "the client asked for nothing"
+    let told = conversation.told(&bytes(&subscribed("\"portico-1\"", "0xb")), SECOND);
+    assert!(
+        told.to_client.is_empty(),
+        "the client asked for nothing: {told:?}"
     );
+    assert_eq!(
+        texts(told.to_supplier),
+        [r#"{"jsonrpc":"2.0","id":"portico-2","method":"eth_getBlockByNumber","params":["latest",false]}"#]
+    );
+}
+
+/// Takes a client's subscription to logs, which the first socket knows as `0xa`, up to block 5.
+fn following_logs() -> Conversation {
+    let mut conversation = Conversation::default();
+    ask(
+        &mut conversation,
+        &subscribe(r#"["logs",{"address":"0xc"}]"#),
+        FIRST,
+    );
+    let told = conversation.told(&bytes(&subscribed("7", "0xa")), FIRST);
+    assert_eq!(
+        texts(told.to_supplier),
+        [r#"{"jsonrpc":"2.0","id":"portico-1","method":"eth_blockNumber","params":[]}"#]
+    );
+    assert_eq!(texts(told.to_client), [subscribed("7", "0xa")]);
+    let newest = r#"{"jsonrpc":"2.0","id":"portico-1","result":"0x5"}"#;
+    assert_eq!(shown(&mut conversation, newest, FIRST), [""; 0]);
+    conversation
+}
+
+fn log(block: u64, hash: &str, index: u64, removed: bool) -> String {
+    format!(
+        r#"{{"address":"0xc","blockHash":"{hash}","blockNumber":"0x{block:x}","logIndex":"0x{index:x}","removed":{removed}}}"#
+    )
+}
+
+/// Opens the second socket, whose newest block is this one; returns what it is asked for then.
+fn moved_logs(conversation: &mut Conversation, newest: u64) -> Vec<String> {
+    let asked = texts(conversation.opened(SECOND));
+    assert!(
+        asked[0].contains(r#""id":"portico-2","method":"eth_subscribe""#),
+        "{asked:?}"
+    );
+    let told = conversation.told(&bytes(&subscribed("\"portico-2\"", "0xb")), SECOND);
+    assert!(told.to_client.is_empty(), "{told:?}");
+    assert!(texts(told.to_supplier)[0].contains("eth_blockNumber"));
+    let newest = format!(r#"{{"jsonrpc":"2.0","id":"portico-3","result":"0x{newest:x}"}}"#);
+    let told = conversation.told(&bytes(&newest), SECOND);
+    assert!(told.to_client.is_empty(), "{told:?}");
+    texts(told.to_supplier)
+}
+
+#[test]
+fn the_newest_block_is_asked_for_and_told_when_a_subscription_moves() {
+    let mut conversation = following();
+    shown(&mut conversation, &head("0xa", 1), FIRST);
+    conversation.lost(FIRST, None);
+    moved(&mut conversation);
+    let latest =
+        r#"{"jsonrpc":"2.0","id":"portico-2","result":{"number":"0x2","hash":"0xh2","transactions":[]}}"#;
+    let told = shown(&mut conversation, latest, SECOND);
+    assert_eq!(told, [pushed("0xa", r#"{"hash":"0xh2","number":"0x2"}"#)]);
+    assert_eq!(shown(&mut conversation, &head("0xb", 2), SECOND), [""; 0], "once");
+    assert_eq!(
+        shown(&mut conversation, &head("0xb", 3), SECOND),
+        [head("0xa", 3)]
+    );
+}
+
+/// Found with viem and ethers over rollovers: the old socket told one more head, and the one after it came between the two.
+#[test]
+fn a_head_of_the_old_socket_does_not_hide_what_the_new_one_missed() {
+    let mut conversation = following();
+    shown(&mut conversation, &head("0xa", 1), FIRST);
+    moved(&mut conversation);
+    assert_eq!(shown(&mut conversation, &head("0xa", 2), FIRST), [head("0xa", 2)]);
+    conversation.lost(FIRST, Some(SECOND));
+    let latest = r#"{"jsonrpc":"2.0","id":"portico-2","result":{"number":"0x3","hash":"0xh3"}}"#;
+    let told = shown(&mut conversation, latest, SECOND);
+    assert_eq!(told, [pushed("0xa", r#"{"hash":"0xh3","number":"0x3"}"#)]);
+}
+
+/// Found likewise: a subscription that the old socket takes when the new one is open already was asked of nobody else, and ended with the old one.
+#[test]
+fn a_subscription_that_the_old_socket_takes_late_is_asked_of_the_new_one() {
+    let mut conversation = Conversation::default();
+    let request = subscribe(r#"["newHeads"]"#);
+    ask(&mut conversation, &request, FIRST);
+    assert!(conversation.opened(SECOND).is_empty());
+    let told = conversation.told(&bytes(&subscribed("7", "0xa")), FIRST);
+    assert_eq!(texts(told.to_client), [subscribed("7", "0xa")]);
+    assert_eq!(texts(told.to_supplier), [request.replace(":7", ":\"portico-1\"")]);
+    assert!(!conversation.is_done_with(FIRST));
+    conversation.told(&bytes(&subscribed("\"portico-1\"", "0xb")), SECOND);
+    assert!(conversation.is_done_with(FIRST));
+    assert_eq!(
+        shown(&mut conversation, &head("0xb", 5), SECOND),
+        [head("0xa", 5)]
+    );
+}
+
+#[test]
+fn logs_that_were_missed_are_filled_in_once_and_in_order() {
+    let mut conversation = following_logs();
+    let first = log(7, "0xh7", 0, false);
+    assert_eq!(
+        shown(&mut conversation, &pushed("0xa", &first), FIRST),
+        [pushed("0xa", &first)]
+    );
+    conversation.lost(FIRST, None);
+    let asked = moved_logs(&mut conversation, 9);
+    assert_eq!(
+        asked,
+        [
+            r#"{"jsonrpc":"2.0","id":"portico-4","method":"eth_getLogs","params":[{"address":"0xc","fromBlock":"0x7","toBlock":"0x9"}]}"#
+        ]
+    );
+    // What comes meanwhile waits.
+    let (missed, newest) = (log(8, "0xh8", 0, false), log(10, "0xh10", 0, false));
+    assert_eq!(shown(&mut conversation, &pushed("0xb", &newest), SECOND), [""; 0]);
+    assert_eq!(shown(&mut conversation, &pushed("0xb", &missed), SECOND), [""; 0]);
+    let answer = format!(r#"{{"jsonrpc":"2.0","id":"portico-4","result":[{first},{missed}]}}"#);
+    let told = shown(&mut conversation, &answer, SECOND);
+    assert_eq!(told, [pushed("0xa", &missed), pushed("0xa", &newest)]);
+    let later = log(11, "0xh11", 0, false);
+    assert_eq!(
+        shown(&mut conversation, &pushed("0xb", &later), SECOND),
+        [pushed("0xa", &later)]
+    );
+}
+
+#[test]
+fn logs_that_a_reorganization_undid_are_told_as_removed() {
+    let mut conversation = following_logs();
+    for block in [6, 7] {
+        let log = log(block, &format!("0xold{block}"), 0, false);
+        assert_eq!(shown(&mut conversation, &pushed("0xa", &log), FIRST).len(), 1);
+    }
+    conversation.lost(FIRST, None);
+    let asked = moved_logs(&mut conversation, 8);
+    assert!(
+        asked[0].contains(r#""fromBlock":"0x6","toBlock":"0x8""#),
+        "{asked:?}"
+    );
+    // On the new branch block 6 is the same, block 7 another.
+    let answer = format!(
+        r#"{{"jsonrpc":"2.0","id":"portico-4","result":[{},{}]}}"#,
+        log(6, "0xold6", 0, false),
+        log(7, "0xnew7", 0, false)
+    );
+    let told = shown(&mut conversation, &answer, SECOND);
+    assert_eq!(
+        told,
+        [
+            pushed("0xa", &log(7, "0xold7", 0, true)),
+            pushed("0xa", &log(7, "0xnew7", 0, false))
+        ]
+    );
+    // And back again: each is news each time.
+    for (hash, removed) in [("0xnew7", true), ("0xold7", false), ("0xold7", true)] {
+        let again = log(7, hash, 0, removed);
+        assert_eq!(
+            shown(&mut conversation, &pushed("0xb", &again), SECOND),
+            [pushed("0xa", &again)]
+        );
+    }
 }
 
 #[test]
@@ -117,7 +277,7 @@ fn blocks_that_were_missed_are_filled_in_by_number() {
     assert_eq!(asked.len(), 3);
     assert_eq!(
         asked[0],
-        r#"{"jsonrpc":"2.0","id":"portico-2","method":"eth_getBlockByNumber","params":["0x2",false]}"#
+        r#"{"jsonrpc":"2.0","id":"portico-3","method":"eth_getBlockByNumber","params":["0x2",false]}"#
     );
     // Meanwhile the chain goes on, and blocks come in any order.
     assert_eq!(shown(&mut conversation, &head("0xb", 6), SECOND), [""; 0]);
@@ -126,9 +286,9 @@ fn blocks_that_were_missed_are_filled_in_by_number() {
             r#"{{"jsonrpc":"2.0","id":"portico-{id}","result":{{"number":"0x{number:x}","hash":"0xh{number}","transactions":["0x1"],"size":"0x1","uncles":[]}}}}"#
         )
     };
-    assert_eq!(shown(&mut conversation, &block(4, 4), SECOND), [""; 0]);
-    assert_eq!(shown(&mut conversation, &block(2, 2), SECOND), [""; 0]);
-    let none = r#"{"jsonrpc":"2.0","id":"portico-3","result":null}"#;
+    assert_eq!(shown(&mut conversation, &block(5, 4), SECOND), [""; 0]);
+    assert_eq!(shown(&mut conversation, &block(3, 2), SECOND), [""; 0]);
+    let none = r#"{"jsonrpc":"2.0","id":"portico-4","result":null}"#;
     let all = shown(&mut conversation, none, SECOND);
     let gap = r#"{"jsonrpc":"2.0","method":"portico_gap","params":{"subscription":"0xa","result":{"fromBlock":"0x3","reason":"the node does not have them","toBlock":"0x3"}}}"#;
     let filled = |number: u64| {
@@ -164,7 +324,7 @@ fn a_long_gap_is_told_but_for_its_newest_blocks() {
     conversation.lost(FIRST, None);
     moved(&mut conversation);
     let told = conversation.told(&bytes(&head("0xb", 1_002)), SECOND);
-    assert_eq!(told.to_supplier.len() as u64, MAX_FILL);
+    assert_eq!(told.to_supplier.len() as u64, heads::MAX_FILL);
     let gap = texts(told.to_client).pop().unwrap();
     assert!(
         gap.contains(r#""fromBlock":"0x2""#) && gap.contains(r#""toBlock":"0x369""#),
@@ -213,9 +373,8 @@ fn two_nodes_may_give_the_same_id_to_two_subscriptions() {
     moved(&mut conversation);
     conversation.lost(FIRST, Some(SECOND));
     ask(&mut conversation, &subscribe(r#"["logs",{}]"#), SECOND);
-    let answer = shown(&mut conversation, &subscribed("7", "0xa"), SECOND)
-        .pop()
-        .unwrap();
+    let told = conversation.told(&bytes(&subscribed("7", "0xa")), SECOND);
+    let answer = texts(told.to_client).pop().unwrap();
     let answer: Value = serde_json::from_str(&answer).unwrap();
     let known = answer["result"].as_str().unwrap();
     assert_ne!(known, "0xa", "the client has one of that name");
@@ -230,7 +389,7 @@ fn two_nodes_may_give_the_same_id_to_two_subscriptions() {
 fn what_cannot_be_filled_in_is_told() {
     let mut conversation = Conversation::default();
     ask(&mut conversation, &subscribe(r#"["logs",{}]"#), FIRST);
-    shown(&mut conversation, &subscribed("7", "0xa"), FIRST);
+    conversation.told(&bytes(&subscribed("7", "0xa")), FIRST); // whose node does not tell its newest block
     let log = |subscription: &str, rest: &str| {
         pushed(
             subscription,
@@ -240,7 +399,9 @@ fn what_cannot_be_filled_in_is_told() {
     assert_eq!(shown(&mut conversation, &log("0xa", ""), FIRST).len(), 1);
     conversation.lost(FIRST, None);
     conversation.opened(SECOND);
-    let told = shown(&mut conversation, &subscribed("\"portico-1\"", "0xb"), SECOND);
+    conversation.told(&bytes(&subscribed("\"portico-2\"", "0xb")), SECOND);
+    let newest = r#"{"jsonrpc":"2.0","id":"portico-3","result":"0x9"}"#;
+    let told = shown(&mut conversation, newest, SECOND);
     assert!(
         told[0].contains("portico_gap") && told[0].contains("another supplier took over"),
         "{told:?}"
@@ -257,7 +418,7 @@ fn what_cannot_be_filled_in_is_told() {
 
     conversation.lost(SECOND, None);
     conversation.opened(3);
-    let refused = r#"{"id":"portico-2","error":{"code":-32601,"message":"no"}}"#;
+    let refused = r#"{"id":"portico-4","error":{"code":-32601,"message":"no"}}"#;
     let told = shown(&mut conversation, refused, 3);
     assert!(told[0].contains("portico_subscriptionEnded"), "{told:?}");
     assert!(conversation.opened(4).is_empty());
