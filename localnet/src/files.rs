@@ -45,13 +45,17 @@ fn servicer(plan: &Plan) -> Value {
             None => json!({"url": plan.rpc_url(), "tls": trust(plan)}),
         };
         let websocket = match (plan.spec.websockets.get(id), url) {
-            (Some(url), _) => json!({"url": url}),
-            (None, None) => json!({"url": plan.websocket_url(), "tls": trust(plan)}),
-            (None, Some(_)) => return (id.to_string(), json!({"backend": backend})),
+            (Some(url), _) => Some(json!({"url": url})),
+            (None, None) => Some(json!({"url": plan.websocket_url(), "tls": trust(plan)})),
+            (None, Some(_)) => None,
         };
+        let grpc = plan.spec.grpc.get(id).map(|url| json!({"url": url}));
+        let of_type = |(rpc_type, backend): (&str, Option<Value>)| Some((rpc_type.to_owned(), backend?));
+        let rpc_types = [("websocket", websocket), ("grpc", grpc)];
+        let rpc_types: Map<_, _> = rpc_types.into_iter().filter_map(of_type).collect();
         (
             id.to_string(),
-            json!({"backend": backend, "rpc_types": {"websocket": websocket}}),
+            json!({"backend": backend, "rpc_types": rpc_types}),
         )
     });
     let suppliers = plan.spec.suppliers.iter().enumerate();

@@ -106,14 +106,17 @@ fn supplier(network: &Spec, spec: &SupplierSpec, key: &SigningKey, servicer: &st
         service_id: id.clone(),
         url: url.clone(),
         // At the same URL, whose scheme gateways exchange, as suppliers of the live network are staked.
-        endpoints: network
-            .has_websockets(id)
-            .then(|| GenesisEndpoint {
-                url: url.clone(),
-                rpc_type: "WEBSOCKET".to_owned(),
-            })
-            .into_iter()
-            .collect(),
+        endpoints: [
+            (network.has_websockets(id), "WEBSOCKET"),
+            (network.grpc.contains_key(id), "GRPC"),
+        ]
+        .into_iter()
+        .filter(|(has, _)| *has)
+        .map(|(_, rpc_type)| GenesisEndpoint {
+            url: url.clone(),
+            rpc_type: rpc_type.to_owned(),
+        })
+        .collect(),
         rev_share: Vec::new(),
     };
     GenesisSupplier {

@@ -29,6 +29,8 @@ pub struct Spec {
     pub services: BTreeMap<ServiceId, Option<String>>,
     /// URL (`ws` or `wss`) of the node behind a service that takes its WebSockets; the chain's own RPC takes those of its service.
     pub websockets: BTreeMap<ServiceId, String>,
+    /// URL of the node behind a service that takes its gRPC calls.
+    pub grpc: BTreeMap<ServiceId, String>,
     /// Services that an application is staked for, which the gateway serves.
     pub applications: Vec<ServiceId>,
     /// Suppliers, in the order of their keys.
@@ -55,6 +57,7 @@ impl Spec {
         Self {
             services,
             websockets: BTreeMap::new(),
+            grpc: BTreeMap::new(),
             applications: ids.clone(),
             suppliers: vec![SupplierSpec::here(ids)],
             application_stake: Upokt(100_000 * POKT),

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
 
 /// A body of known length in parts, none of which is copied.
@@ -14,6 +15,8 @@ pub struct Parts {
     parts: VecDeque<Bytes>,
     /// Bytes of all of them.
     left: u64,
+    /// Behind the last part.
+    trailers: Option<HeaderMap>,
 }
 
 impl Parts {
@@ -24,6 +27,16 @@ impl Parts {
         Self {
             parts: parts.into(),
             left: length as u64,
+            trailers: None,
+        }
+    }
+
+    /// The same with trailers.
+    #[must_use]
+    pub fn trailers(self, trailers: HeaderMap) -> Self {
+        Self {
+            trailers: Some(trailers),
+            ..self
         }
     }
 }
@@ -39,11 +52,13 @@ impl Body for Parts {
         let part = self.parts.pop_front();
         let length = part.as_ref().map_or(0, Bytes::len) as u64;
         self.left = self.left.saturating_sub(length);
-        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+        let frame = part.map(Frame::data);
+        let frame = frame.or_else(|| self.trailers.take().map(Frame::trailers));
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.is_empty() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

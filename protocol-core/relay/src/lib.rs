@@ -15,6 +15,7 @@ pub mod call;
 pub mod content_encoding;
 pub mod exchange;
 pub mod fault;
+pub mod grpc;
 pub mod headers;
 pub mod message;
 pub mod refusal;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portico_config::Secret;
-use portico_config::servicer::{BackendConfig, BasicAuth, NodeConfig};
+use portico_config::servicer::{BackendConfig, BasicAuth, NodeConfig, RpcType};
 use portico_config::tls::ClientTls as TlsFiles;
 use portico_net::budget::{Budgets, holding, reserve};
 use portico_net::tls::ClientTls;
@@ -24,6 +24,7 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use super::encoding::{decoded, does_something};
+use super::grpc;
 use super::headers::{Allowed, forwarded, pocket_headers, relayed_headers};
 use super::pool::{Asked, Pool, Tried};
 use super::stream::BackendStream;
@@ -104,6 +105,10 @@ pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
 }
 
 fn client_with(tls: &ClientTls) -> Result<reqwest::Client, reqwest::Error> {
+    builder(tls).build()
+}
+
+fn builder(tls: &ClientTls) -> reqwest::ClientBuilder {
     tls.http_client()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -111,7 +116,6 @@ fn client_with(tls: &ClientTls) -> Result<reqwest::Client, reqwest::Error> {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
         .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
-        .build()
 }
 
 /// The connections of a backend: `shared` unless its TLS differs.
@@ -124,6 +128,12 @@ pub(super) fn pool(
         return Ok(shared);
     }
     client_with(&tls(config, key)?).map_err(|error| at_tls(key, &error))
+}
+
+/// The connections of a backend that speaks gRPC: HTTP/2 from the first byte on.
+pub(super) fn grpc_pool(config: &BackendConfig, key: &str) -> Result<reqwest::Client, (String, String)> {
+    let builder = builder(&tls(config, key)?).http2_prior_knowledge();
+    builder.build().map_err(|error| at_tls(key, &error))
 }
 
 /// The TLS of a backend.
@@ -222,6 +232,7 @@ impl HttpCall {
     /// The call that `relayed` asks for.
     pub(super) fn new(
         relayed: PokthttpRequest,
+        rpc_type: RpcType,
         passing: &Passing,
         meta: &RelayRequestMetadata,
     ) -> Result<Self, BackendError> {
@@ -237,6 +248,10 @@ impl HttpCall {
         let mut headers = forwarded(relayed.header, &passing.forwarded, passing.pocket);
         if passing.pocket {
             pocket_headers(meta, &mut headers);
+        }
+        if rpc_type == RpcType::Grpc {
+            // Of one connection, and so not passed on; without it there are no trailers.
+            headers.insert(TE, HeaderValue::from_static("trailers"));
         }
         Ok(Self {
             method,
@@ -379,6 +394,9 @@ async fn read(
     limits: &Limits,
     returned: &Allowed,
 ) -> Result<Message, BackendError> {
+    if grpc::is_grpc(&response) {
+        return Box::pin(grpc::read(response, limits, returned)).await;
+    }
     let max = limits.max_response_bytes;
     let announced = response
         .content_length()

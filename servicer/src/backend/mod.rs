@@ -13,6 +13,7 @@
 
 mod checks;
 mod encoding;
+mod grpc;
 mod headers;
 mod http;
 mod judge;
@@ -278,12 +279,16 @@ impl Backends {
     ) -> Result<(Exchange, Places), BackendError> {
         let backend = self.backend(admitted.rpc_type);
         let limits = self.classes[admitted.kind.class].limits.clone();
+        let mut deadline = Instant::now() + Duration::from_millis(limits.timeout_ms);
+        if admitted.rpc_type == RpcType::Grpc {
+            deadline = grpc::deadline(&admitted.relayed, deadline);
+        }
         let attempts = Attempts {
             pool: Arc::clone(&backend.pool),
-            call: HttpCall::new(admitted.relayed, &backend.passing, meta)?,
+            call: HttpCall::new(admitted.relayed, admitted.rpc_type, &backend.passing, meta)?,
             is_read: admitted.kind.is_read,
             passing: backend.passing.clone(),
-            deadline: Instant::now() + Duration::from_millis(limits.timeout_ms),
+            deadline,
             limits,
             tried: Tried::default(),
         };
@@ -434,7 +439,10 @@ impl Backend {
         config: &BackendConfig,
         shared: &Shared,
     ) -> Result<Self, (String, String)> {
-        let connections = http::pool(config, key, shared.client.clone())?;
+        let connections = match rpc_type {
+            Some(RpcType::Grpc) => http::grpc_pool(config, key)?,
+            _ => http::pool(config, key, shared.client.clone())?,
+        };
         let mut nodes = Vec::new();
         for keyed in config.all_nodes() {
             nodes.push(Node {

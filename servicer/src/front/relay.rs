@@ -16,6 +16,7 @@ use portico_net::budget::{holding, reserve};
 use portico_net::websocket::is_upgrade;
 use portico_protocol::receipt;
 use portico_protocol::wire::sdk::types::PokthttpResponse;
+use portico_relay::grpc::Wire;
 use portico_relay::message::parts;
 use portico_relay::stream::{self, Framing};
 use tokio::sync::mpsc;
@@ -23,7 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::websocket;
+use super::{grpc, websocket};
 use crate::metrics::Metrics;
 use crate::relay::refusal::{HttpRefusal, Refusal};
 use crate::relay::serve::{Answer, Asked, Relays, Served};
@@ -73,11 +74,19 @@ impl RelayEndpoint {
 
     async fn answer(&self, request: Request) -> Result<Served, Refusal> {
         let asked = asked(request.headers())?;
-        let reading = {
-            let _place = self.relays.admittance.reading()?;
-            tokio::time::timeout(BODY_TIMEOUT, self.read(request)).await
-        };
-        let body = reading.map_err(|_| Refusal::Body)??;
+        let body = self.body(request).await?;
+        self.serve(body, asked).await
+    }
+
+    /// The body of a request.
+    pub(super) async fn body(&self, request: Request) -> Result<Bytes, Refusal> {
+        let _place = self.relays.admittance.reading()?;
+        let reading = tokio::time::timeout(BODY_TIMEOUT, self.read(request)).await;
+        reading.map_err(|_| Refusal::Body)?
+    }
+
+    /// Serves the relay request in these bytes.
+    pub(super) async fn serve(&self, body: Bytes, asked: Asked) -> Result<Served, Refusal> {
         let relays = Arc::clone(&self.relays);
         let work = async move { relays.serve(body, &asked).await };
         self.tasks.spawn(work).await.map_err(|_| Refusal::Stopping)?
@@ -132,6 +141,10 @@ async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Respo
     if is_upgrade(request.headers()) {
         return websocket::answer(&endpoint, request);
     }
+    let content_type = request.headers().get(CONTENT_TYPE);
+    if let Some(wire) = content_type.and_then(|value| Wire::of(value.as_bytes())) {
+        return Box::pin(grpc::answer(&endpoint, wire, request)).await;
+    }
     let metrics = Arc::clone(&endpoint.metrics);
     match endpoint.answer(request).await {
         Ok(Served::Whole(answer)) => served(answer),
@@ -185,7 +198,7 @@ pub(super) fn refused(refusal: HttpRefusal) -> Response {
     response
 }
 
-fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
+pub(super) fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
     let rpc_type = match headers.get(RPC_TYPE) {
         Some(value) => Some(
             value
@@ -209,6 +222,7 @@ fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
         receipt,
         chained,
         is_json,
+        whole: false,
     })
 }
 

@@ -181,13 +181,24 @@ impl Refusal {
         }
     }
 
+    /// gRPC's status and text.
+    pub(crate) fn grpc(&self) -> (u8, String) {
+        (self.reason().row().grpc, self.text())
+    }
+
+    /// What a client is told.
+    fn text(&self) -> String {
+        let text = self.reason().row().text;
+        match self.detail() {
+            Some(detail) => format!("{text}: {detail}"),
+            None => text.to_owned(),
+        }
+    }
+
     /// Status and body.
     pub(crate) fn http(&self) -> HttpRefusal {
         let row = self.reason().row();
-        let text = match self.detail() {
-            Some(detail) => format!("{}: {detail}", row.text),
-            None => row.text.to_owned(),
-        };
+        let text = self.text();
         HttpRefusal {
             status: StatusCode::from_u16(row.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             retry: row.retry,

@@ -55,6 +55,8 @@ pub(crate) struct Asked {
     pub(crate) chained: bool,
     /// Whether it declares its request as JSON.
     pub(crate) is_json: bool,
+    /// Whether its transport has room for one message only.
+    pub(crate) whole: bool,
 }
 
 impl Asked {
@@ -62,6 +64,7 @@ impl Asked {
     /// has no header but its type.
     fn framing(&self, admitted: &Admitted) -> Option<Framing> {
         match self.chained {
+            _ if self.whole => None,
             true => Some(Framing::Chained),
             false if self.is_json && admitted.says_content_type_alone() => None,
             false => Some(Framing::Delimited),

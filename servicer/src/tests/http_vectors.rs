@@ -290,15 +290,13 @@ fn every_recorded_case_is_used_or_waits_for_its_transport() {
     used.extend(probes.into_keys());
     used.extend(super::websockets::recorded_cases());
     used.extend(super::streams::recorded_cases());
+    used.extend(super::grpc::recorded_cases());
     for (miner, cases) in refusals {
         used.extend(cases.into_keys().map(|case| format!("refusal-{miner}-{case}")));
     }
-    let waits_for = |case: &str| match case.split('-').next() {
-        Some("grpc" | "grpcweb") => Some("gRPC"),
-        _ => WAITING
-            .iter()
-            .find(|(name, _)| *name == case)
-            .map(|(_, what)| *what),
+    let waits_for = |case: &str| {
+        let mut waiting = WAITING.iter();
+        waiting.find(|(name, _)| *name == case).map(|(_, what)| *what)
     };
     let mut waiting = BTreeMap::<&str, usize>::new();
     for case in CASES.lines() {
@@ -314,11 +312,10 @@ fn every_recorded_case_is_used_or_waits_for_its_transport() {
 }
 
 /// Cases of other kinds, and whose they are.
-const WAITING: [(&str, &str); 4] = [
+const WAITING: [(&str, &str); 3] = [
     ("headers-path-ha-after-blacklist", "the gateway"),
     ("headers-path-no-service", "the gateway"),
     ("headers-path-unknown-service", "the gateway"),
-    ("tool-ha-grpc", "gRPC"),
 ];
 
 /// Whoever watches an HA relay miner may watch ours: each key that its probes answer with is there, but for URLs of nodes and the pool of

@@ -10,6 +10,7 @@ mod faults;
 mod faulty;
 mod floods;
 mod funds;
+mod grpc;
 mod hooked;
 mod http_vectors;
 mod kills;

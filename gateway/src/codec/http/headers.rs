@@ -13,12 +13,14 @@ use portico_relay::call::HeaderField;
 use portico_relay::headers::{HopByHop, canonical};
 
 /// Request headers that are passed on; in lower case.
-const TO_BACKENDS: [&str; 16] = [
+const TO_BACKENDS: [&str; 18] = [
     "accept",
     "accept-language",
     "cache-control",
     "content-language",
     "content-type",
+    "grpc-encoding",
+    "grpc-timeout",
     "idempotency-key",
     "if-match",
     "if-modified-since",
@@ -32,7 +34,7 @@ const TO_BACKENDS: [&str; 16] = [
     "x-cosmos-block-height",
 ];
 /// Response headers that are passed on; in lower case. Not the length, which is the body's once its encoding is undone.
-const FROM_BACKENDS: [&str; 18] = [
+const FROM_BACKENDS: [&str; 19] = [
     "accept-ranges",
     "allow",
     "cache-control",
@@ -44,6 +46,7 @@ const FROM_BACKENDS: [&str; 18] = [
     "deprecation",
     "etag",
     "expires",
+    "grpc-encoding",
     "grpc-metadata-content-type",
     "grpc-metadata-x-cosmos-block-height",
     "last-modified",

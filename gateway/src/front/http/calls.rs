@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::compress::{chosen, compress};
+use super::grpc;
 use super::response::{error_response, identify};
 use super::route::{Route, is_call, route, unknown};
 use super::services::Service;
@@ -54,7 +55,8 @@ fn admit(front: &Front, request: &Request) -> Result<(), CallError> {
     if origin.is_some_and(|origin| !allowed.iter().any(|o| o == "*" || o.as_bytes() == origin)) {
         return Err(CallError::Origin);
     }
-    if !is_call(request.uri(), request.headers(), &front.services) {
+    let is_grpc = || grpc::wire(request.headers()).is_some();
+    if !is_call(request.uri(), request.headers(), &front.services) && !is_grpc() {
         return Err(unknown(Some(request.uri().path()), &front.services));
     }
     match *request.method() {
@@ -92,6 +94,9 @@ impl Front {
             request_id,
             client: head.extensions.get().map(|PeerAddr(peer)| peer.ip()),
         };
+        if let Some(wire) = grpc::wire(&head.headers) {
+            return Box::pin(self.grpc(wire, (&head, body), context)).await;
+        }
         let body = match self.read_body(&head.headers, body, deadline).await {
             Ok(body) => body,
             Err(error) => return self.refuse(&None, &error, request_id),
@@ -144,7 +149,7 @@ impl Front {
         })
     }
 
-    async fn read_body(
+    pub(super) async fn read_body(
         &self,
         headers: &HeaderMap,
         body: Body,

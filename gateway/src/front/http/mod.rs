@@ -3,6 +3,7 @@
 pub(super) mod calls;
 mod compress;
 mod decode;
+mod grpc;
 mod jsonrpc;
 mod plain;
 mod probe;

@@ -163,6 +163,17 @@ pub(crate) fn streamed_response(
     response
 }
 
+/// Says how an answer came about on a response that is made already.
+pub(super) fn answered_response(response: &mut Response, reply: Reply) {
+    response.extensions_mut().insert(AsIs);
+    describe(response, &[reply]);
+}
+
+/// Says who was tried for nothing.
+pub(super) fn tried_response(response: &mut Response, failed: &[Failed]) {
+    tried(response, failed, None);
+}
+
 /// The length that a backend gives of the body which it does not send to a HEAD; nothing of one that would be encoded, since ours is not.
 fn announced(reply: &Reply) -> Option<u64> {
     let header = |wanted: &HeaderName| {

@@ -125,7 +125,7 @@ fn named(headers: &HeaderMap) -> Result<Option<RpcType>, CallError> {
         value.is_some_and(|value| value.eq_ignore_ascii_case(prefix))
     };
     match () {
-        () if is(&CONTENT_TYPE, b"application/grpc") => Err(CallError::RpcType(RpcType::Grpc.to_string())),
+        () if is(&CONTENT_TYPE, b"application/grpc") => Ok(Some(RpcType::Grpc)),
         () => Ok(None),
     }
 }
@@ -268,11 +268,7 @@ mod tests {
             ("rpc-type", "websocket", Err("rpc_type_unsupported")),
             ("rpc-type", "soap", Err("rpc_type_unsupported")),
             ("upgrade", "WebSocket", Ok(Some(RpcType::WebSocket))),
-            (
-                "content-type",
-                "application/grpc+proto",
-                Err("rpc_type_unsupported"),
-            ),
+            ("content-type", "application/grpc+proto", Ok(Some(RpcType::Grpc))),
             ("content-type", "application/json", Ok(None)),
         ] {
             assert_eq!(named(name, value), kind, "{name}: {value}");

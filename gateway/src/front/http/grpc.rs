@@ -1,0 +1,236 @@
+//! gRPC and gRPC-Web: one message in, one answer out, relayed as the HTTP request that it is. The node's trailers come back among the headers of
+//! its answer, and are trailers again for the caller.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http_body::Frame;
+use portico_relay as relay;
+use portico_relay::RpcType;
+use portico_relay::grpc::{self, Wire};
+use tokio::time::Instant;
+
+use super::calls::{Asked, Context};
+use super::response::answered_response;
+use super::state::Front;
+use crate::codec::http::{Expected, Http, request_headers};
+use crate::core::attempt::Reply;
+use crate::core::call::Call;
+use crate::front::error::CallError;
+
+/// What is said by trailers.
+const TRAILERS: [&str; 3] = [grpc::STATUS, grpc::MESSAGE, grpc::DETAILS];
+
+/// The wire of a call, if it is one of gRPC.
+pub(super) fn wire(headers: &HeaderMap) -> Option<Wire> {
+    Wire::of(headers.get(CONTENT_TYPE)?.as_bytes())
+}
+
+impl Front {
+    /// Relays a call of gRPC.
+    pub(super) async fn grpc(
+        self: &Arc<Self>,
+        wire: Wire,
+        (head, body): (&Parts, Body),
+        context: Context<'_>,
+    ) -> Response {
+        if wire == Wire::Native && head.version != Version::HTTP_2 {
+            let error = CallError::Http(
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                "gRPC requires HTTP/2; gRPC-Web does not".to_owned(),
+            );
+            return self.refuse_plain(&error, context.request_id);
+        }
+        match self.relayed(wire, head, body, context).await {
+            Ok((reply, headers)) => answered(wire, reply, headers),
+            Err(error) => {
+                let status = grpc::of_error(error.http_status().as_u16());
+                let mut response = failed(wire, status, &error.message());
+                super::response::tried_response(&mut response, error.attempts());
+                response
+            }
+        }
+    }
+
+    async fn relayed(
+        &self,
+        wire: Wire,
+        head: &Parts,
+        body: Body,
+        context: Context<'_>,
+    ) -> Result<(Reply, HeaderMap), CallError> {
+        let refused = |error: CallError| {
+            self.relayer.metrics.call(None, error.row().reason);
+            error
+        };
+        let deadline = deadline(&head.headers, context.deadline);
+        let body = self
+            .read_body(&head.headers, body, deadline)
+            .await
+            .map_err(refused)?;
+        let asked = self.asked(head).map_err(refused)?;
+        let Asked {
+            service,
+            path,
+            choice,
+            ..
+        } = asked;
+        let offered = service.offered.as_deref();
+        if offered.is_some_and(|offered| !offered.contains(&RpcType::Grpc)) {
+            return Err(refused(CallError::RpcType(RpcType::Grpc.to_string())));
+        }
+        if head.method != Method::POST {
+            return Err(refused(CallError::Method(head.method.clone())));
+        }
+        let body = match wire {
+            Wire::Native | Wire::Web => body,
+            Wire::WebText => {
+                let decoded = STANDARD.decode(&body).map(Bytes::from);
+                decoded.map_err(|_| refused(CallError::NotAsEncoded))?
+            }
+        };
+        match grpc::count(&body) {
+            Some(1) => {}
+            Some(_) => return Err(refused(CallError::RpcType("a stream of requests".to_owned()))),
+            None => return Err(refused(CallError::Invalid("the body is no message of gRPC"))),
+        }
+        let mut headers = request_headers(&head.headers, &service.passed);
+        headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        headers.push((Cow::Borrowed("Content-Type"), Cow::Borrowed("application/grpc")));
+        let call = Call {
+            request: relay::Call {
+                rpc_type: RpcType::Grpc,
+                method: Cow::Borrowed("POST"),
+                path,
+                headers: headers.into(),
+                body,
+            },
+            // Nothing says of a method whether it may be repeated.
+            expected: Expected { is_idempotent: false },
+            budgets: self.relayer.budgets(context.client),
+            wants_receipt: false,
+            takes_stream: false,
+            choice,
+            deadline,
+        };
+        let reply = self.relay(Http, &service.id, &call).await;
+        let reply = reply.inspect_err(|error| self.log(error, &service.id, context.request_id))?;
+        let mut headers = service.passed.response_headers(&reply.headers);
+        for name in TRAILERS {
+            let mut given = reply.headers.iter();
+            let found = given.find(|(key, _)| key.eq_ignore_ascii_case(name));
+            let value = found.and_then(|(_, header)| HeaderValue::try_from(header.values.first()?).ok());
+            if let Some(value) = value {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        Ok((reply, headers))
+    }
+}
+
+/// When a call must be answered: as its caller says, if that is sooner.
+fn deadline(headers: &HeaderMap, otherwise: Instant) -> Instant {
+    let given = headers
+        .get(grpc::TIMEOUT)
+        .and_then(|value| grpc::timeout(value.to_str().ok()?));
+    given.map_or(otherwise, |time| otherwise.min(Instant::now() + time))
+}
+
+/// The node's answer: what it says by trailers is said by trailers.
+fn answered(wire: Wire, mut reply: Reply, mut headers: HeaderMap) -> Response {
+    let http = u16::try_from(reply.backend_status).unwrap_or(0);
+    if !headers.contains_key(grpc::STATUS) {
+        let text = format!("the node answered with HTTP status {http}");
+        reply.answer = Bytes::new();
+        headers = status(grpc::of_node(http), &text);
+    }
+    let mut trailers = HeaderMap::new();
+    for name in TRAILERS {
+        if let Some(value) = headers.remove(name) {
+            trailers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    let body = super::response::answer_body(&mut reply);
+    let mut response = said(wire, body, trailers);
+    headers.remove(CONTENT_TYPE);
+    response.headers_mut().extend(headers);
+    answered_response(&mut response, reply);
+    response
+}
+
+fn failed(wire: Wire, code: u8, text: &str) -> Response {
+    said(wire, Bytes::new(), status(code, text))
+}
+
+/// An answer of gRPC; one without a message has its status in the head.
+fn said(wire: Wire, body: Bytes, trailers: HeaderMap) -> Response {
+    let mut response = match wire {
+        Wire::Native if body.is_empty() => {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = trailers;
+            response
+        }
+        Wire::Native => Response::new(Body::new(Trailed {
+            body: Some(body),
+            trailers: Some(trailers),
+        })),
+        Wire::Web | Wire::WebText => {
+            let fields = trailers.iter();
+            let fields = fields.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+            let whole = [body, grpc::web_trailers(fields)].concat();
+            Response::new(match wire {
+                Wire::WebText => Body::from(STANDARD.encode(whole)),
+                _ => Body::from(whole),
+            })
+        }
+    };
+    let content_type = HeaderValue::from_static(wire.content_type());
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+fn status(code: u8, text: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        HeaderName::from_static(grpc::STATUS),
+        HeaderValue::from(u16::from(code)),
+    );
+    if let Ok(text) = HeaderValue::try_from(grpc::message(text)) {
+        headers.insert(HeaderName::from_static(grpc::MESSAGE), text);
+    }
+    headers
+}
+
+/// A body with trailers behind it.
+struct Trailed {
+    body: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl http_body::Body for Trailed {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let data = self.body.take().map(Frame::data);
+        let frame = data.or_else(|| self.trailers.take().map(Frame::trailers));
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none() && self.trailers.is_none()
+    }
+}
