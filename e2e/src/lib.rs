@@ -10,16 +10,16 @@
 pub mod abuse;
 pub mod backend;
 pub mod dapp;
-pub mod event_server;
 pub mod evm;
 pub mod kills;
 pub mod network;
+pub mod node_server;
 pub mod process;
 pub mod supplier;
 
 pub use backend::Backend;
 pub use dapp::{Answer, DApp};
-pub use event_server::EventServer;
 pub use evm::EvmNode;
 pub use network::{Forgery, Network, NetworkSpec};
+pub use node_server::NodeServer;
 pub use portico_localnet::ProofPolicy;

@@ -28,8 +28,8 @@ pub use ledger::{Claimed, Settled};
 pub use load::{Load, LoadOutcome};
 
 use crate::backend::Backend;
-use crate::event_server::EventServer;
 use crate::evm::EvmNode;
+use crate::node_server::NodeServer;
 use crate::process::{binary, eventually};
 use crate::supplier::LyingSupplier;
 use crate::{Answer, DApp};
@@ -76,7 +76,11 @@ pub struct NetworkSpec {
     /// Use these nodes as backend of the application's service, by name, checked often.
     pub evm_nodes: Vec<(&'static str, EvmNode)>,
     /// Use this event server as backend.
-    pub event_server: Option<EventServer>,
+    pub event_server: Option<NodeServer>,
+    /// Use this server for gRPC calls of the application's service.
+    pub grpc_server: Option<NodeServer>,
+    /// Whether suppliers take WebSockets, for the EVM node.
+    pub websockets: bool,
     /// Time between blocks; a short one by default.
     pub block_time: Option<Duration>,
     /// Use the network's own node as backend, by its RPC.
@@ -122,6 +126,12 @@ impl NetworkSpec {
             spec.settings.node = listeners.clone();
             spec.settings.gateway = listeners.clone();
             spec.settings.servicer = listeners.clone();
+        }
+        if let Some(server) = &self.grpc_server {
+            spec.grpc = [(own.clone(), server.url().to_owned())].into();
+        }
+        if let Some(node) = self.evm_node.as_ref().filter(|_| self.websockets) {
+            spec.websockets = [(own.clone(), portico_net::websocket_url(node.url()))].into();
         }
         spec.applications = vec![own];
         spec.compute_units_per_relay = COMPUTE_UNITS_PER_RELAY;
@@ -281,10 +291,16 @@ impl Network {
         self.backend.calls()
     }
 
+    /// URL of the gateway.
+    #[must_use]
+    pub fn gateway_url(&self) -> String {
+        self.plan.gateway_url()
+    }
+
     /// URL at which the gateway takes calls of the application's service.
     #[must_use]
     pub fn service_url(&self) -> String {
-        format!("{}/v1/{SERVICE}", self.plan.gateway_url())
+        format!("{}/v1/{SERVICE}", self.gateway_url())
     }
 
     /// Stops the backend.

@@ -6,10 +6,12 @@ mod crash;
 mod ecosystem;
 mod evm;
 mod faults;
+mod grpc;
 mod http;
 mod refusals;
 mod relay;
 mod settlement;
+mod sockets;
 mod streams;
 mod tls;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use cucumber::{given, then, when};
 use futures::stream::{self, StreamExt as _};
-use portico_e2e::EventServer;
+use portico_e2e::NodeServer;
 use portico_net::tls::ClientTls;
 
 use super::World;
@@ -22,7 +22,7 @@ const MOST_LINES: u64 = 400;
 #[given("a network whose backend is an event server")]
 async fn a_network_over_an_event_server(world: &mut World) -> Result<()> {
     world.spec.suppliers = 1;
-    world.spec.event_server = Some(EventServer::start().await?);
+    world.spec.event_server = Some(NodeServer::start("event-server.mjs").await?);
     Ok(())
 }
 
@@ -38,7 +38,7 @@ async fn reads_streams(world: &mut World) -> Result<()> {
     let said = run(command).await;
     let said = match said {
         Ok(said) => said,
-        Err(error) => return Err(error.context(world.network().await?.logs())),
+        Err(error) => anyhow::bail!("{error:#}\n{}", world.network().await?.logs()),
     };
     (world.session, world.relay_error) = (Some(session), Some(said));
     Ok(())
