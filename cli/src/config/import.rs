@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use draft::Draft;
+use draft::{Draft, Keyring};
 use tree::Tree;
 
 /// Largest file that is read, in bytes.
@@ -33,6 +33,12 @@ pub(super) struct ImportArgs {
     /// Folder of the suppliers' keys that the file knows by their names in a keyring: NAME.hex each
     #[arg(long, value_name = "FOLDER", default_value = "keys")]
     keys: PathBuf,
+    /// Home of pocketd, or of the HA relay miner's keyring: the keys are read from its keyring in place of exported files
+    #[arg(long, value_name = "FOLDER", conflicts_with = "keys")]
+    keyring: Option<String>,
+    /// Backend of that keyring
+    #[arg(long, value_name = "BACKEND", value_parser = ["test", "file"], default_value = "test", requires = "keyring")]
+    keyring_backend: String,
     /// File to create; an existing one is never overwritten. Standard output when left out
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -62,7 +68,11 @@ impl ImportArgs {
             .iter()
             .map(|file| read(file))
             .collect::<Result<Vec<_>>>()?;
-        let imported = import(&texts, self.of, &self.keys)?;
+        let keyring = self
+            .keyring
+            .as_deref()
+            .zip(Keyring::backend(&self.keyring_backend));
+        let imported = import(&texts, self.of, &self.keys, keyring)?;
         match &self.output {
             Some(file) => {
                 write_new(file, &imported.yaml)
@@ -104,7 +114,12 @@ fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
     options.open(file)?.write_all(text.as_bytes())
 }
 
-fn import(files: &[Tree], of: Option<Kind>, keys_folder: &Path) -> Result<Imported> {
+fn import(
+    files: &[Tree],
+    of: Option<Kind>,
+    keys_folder: &Path,
+    keyring: Option<(&str, &'static str)>,
+) -> Result<Imported> {
     let of = match of {
         Some(kind) => kind,
         None => {
@@ -123,6 +138,15 @@ fn import(files: &[Tree], of: Option<Kind>, keys_folder: &Path) -> Result<Import
     }
     for file in files {
         keys::name_the_rest(file, of, &mut draft);
+    }
+    if let Some((home, backend)) = keyring
+        && !draft.key_names.is_empty()
+    {
+        draft.keyrings.push(Keyring {
+            home: home.to_owned(),
+            backend,
+            names: std::mem::take(&mut draft.key_names),
+        });
     }
     draft.finish()
 }

@@ -23,6 +23,7 @@ pub(super) struct Draft {
     pub(super) key_names: Vec<String>,
     /// Key files and folders.
     pub(super) key_files: Vec<String>,
+    pub(super) keyrings: Vec<Keyring>,
     pub(super) services: BTreeMap<String, Service>,
     pub(super) over_servicing: bool,
     pub(super) metered: bool,
@@ -66,6 +67,7 @@ impl Draft {
             grpc_url: None,
             key_names: Vec::new(),
             key_files: Vec::new(),
+            keyrings: Vec::new(),
             services: BTreeMap::new(),
             over_servicing: false,
             metered: true,
@@ -109,7 +111,12 @@ impl Draft {
                 file.display()
             ));
         }
-        if self.key_names.is_empty() && self.key_files.is_empty() {
+        if self.keyrings.iter().any(|keyring| keyring.backend == "file") {
+            self.note(format!(
+                "to do: write the keyring's password to {KEYRING_PASSWORD} beside the configuration, and chmod 600 {KEYRING_PASSWORD}"
+            ));
+        }
+        if self.key_names.is_empty() && self.key_files.is_empty() && self.keyrings.is_empty() {
             self.note("to do: the files name no keys: list them under suppliers or key_files");
         }
         self.note("to do: give this servicer a data folder of its own; sessions in progress are finished by the other relay miner");
@@ -168,11 +175,14 @@ impl Draft {
                 );
             }
         }
-        if !self.key_files.is_empty() {
+        if !(self.key_files.is_empty() && self.keyrings.is_empty()) {
             text += "key_files:\n";
-            for file in &self.key_files {
-                let _ = writeln!(text, "  - {}", quoted(file));
-            }
+        }
+        for file in &self.key_files {
+            let _ = writeln!(text, "  - {}", quoted(file));
+        }
+        for keyring in &self.keyrings {
+            keyring.write(&mut text);
         }
         text += "services:\n";
         for (id, service) in &self.services {
@@ -296,4 +306,37 @@ pub(super) fn listening(text: &str) -> Option<String> {
     }
     let (_, port) = authority.rsplit_once(':')?;
     Some(format!("0.0.0.0:{}", port.parse::<u16>().ok()?))
+}
+
+/// File of the password of a keyring that has one.
+const KEYRING_PASSWORD: &str = "keyring-password";
+
+/// Keys in a keyring of the Cosmos SDK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Keyring {
+    /// The folder that has its folder.
+    pub(super) home: String,
+    /// `test` or `file`.
+    pub(super) backend: &'static str,
+    pub(super) names: Vec<String>,
+}
+
+impl Keyring {
+    /// Whether the servicer reads keyrings of this backend; its name then.
+    pub(super) fn backend(name: &str) -> Option<&'static str> {
+        ["test", "file"].into_iter().find(|known| *known == name)
+    }
+
+    fn write(&self, text: &mut String) {
+        let names: Vec<String> = self.names.iter().map(|name| quoted(name)).collect();
+        let password = match self.backend {
+            "file" => format!(", password: {{file: {}}}", quoted(KEYRING_PASSWORD)),
+            _ => String::new(),
+        };
+        let (home, backend, names) = (quoted(&self.home), self.backend, names.join(", "));
+        let _ = writeln!(
+            text,
+            "  - {{keyring: {home}, backend: {backend}{password}, names: [{names}]}}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! The HA relay miner's files, of relayer and miner (pocket-relay-miner).
 
-use super::draft::{Backend, Draft, Service, WEBSOCKET, http, listening};
+use super::draft::{Backend, Draft, Keyring, Service, WEBSOCKET, http, listening};
 use super::reference::{admin, shown};
 use super::tree::Tree;
 
@@ -29,15 +29,7 @@ pub(super) fn read(file: &Tree, draft: &mut Draft) {
             draft.key_files.push(path);
         }
     }
-    for name in file
-        .items("keys.keyring.key_names")
-        .iter()
-        .filter_map(Tree::as_text)
-    {
-        if !draft.key_names.contains(&name) {
-            draft.key_names.push(name);
-        }
-    }
+    keyring(file, draft);
     if file.get("listen_addr").is_some() {
         draft.listen = file.text("listen_addr").and_then(|text| listening(&text));
         draft.admin_listen = file.text("metrics.addr").and_then(|text| admin(&text));
@@ -49,6 +41,29 @@ pub(super) fn read(file: &Tree, draft: &mut Draft) {
     for (id, service) in file.entries("services") {
         let service = read_service(file, &service, &id, draft);
         draft.services.insert(id, service);
+    }
+}
+
+/// Its keyring is read where it is in files.
+fn keyring(file: &Tree, draft: &mut Draft) {
+    let names = file.items("keys.keyring.key_names");
+    let names: Vec<String> = names.iter().filter_map(Tree::as_text).collect();
+    let backend = file.text("keys.keyring.backend");
+    let backend = backend.as_deref().and_then(Keyring::backend);
+    match (backend, file.text("keys.keyring.dir")) {
+        (Some(backend), Some(home)) if !home.is_empty() && !names.is_empty() => {
+            let keyring = Keyring { home, backend, names };
+            if !draft.keyrings.contains(&keyring) {
+                draft.keyrings.push(keyring);
+            }
+        }
+        _ => {
+            for name in names {
+                if !draft.key_names.contains(&name) {
+                    draft.key_names.push(name);
+                }
+            }
+        }
     }
 }
 

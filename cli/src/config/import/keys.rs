@@ -91,7 +91,12 @@ const HA: &[(&str, Fate)] = &[
     ("keys.keys_file", Used),
     ("keys.keys_dir", Used),
     ("keys.keyring.key_names[]", Used),
-    ("keys.keyring.**", Ignored("keys are exported from the keyring")),
+    ("keys.keyring.backend", Used),
+    ("keys.keyring.dir", Used),
+    (
+        "keys.keyring.app_name",
+        Ignored("the keys of a keyring in files are told by their names alone"),
+    ),
     (
         "services.*.validation_mode",
         Ignored("requests are always checked before they are served"),

@@ -97,7 +97,7 @@ fn trees(texts: &[&str]) -> Vec<Tree> {
 #[test]
 fn the_reference_relay_miners_file_becomes_a_servicers() {
     let folder = key_folder(&["operator-1.hex", "operator-2.hex"]);
-    let imported = import(&trees(&[REFERENCE]), None, folder.path()).unwrap();
+    let imported = import(&trees(&[REFERENCE]), None, folder.path(), None).unwrap();
     let config = read(&imported, folder.path());
     assert_eq!(config.listen.to_string(), "0.0.0.0:8545");
     assert_eq!(config.admin_listen.unwrap().to_string(), "127.0.0.1:9090");
@@ -131,7 +131,13 @@ fn relayer_and_miner_of_ha_become_one_servicer() {
     let folder = key_folder(&["keys.hex"]);
     let path = folder.path().join("keys.hex").display().to_string();
     let texts = [RELAYER, MINER].map(|text| text.replace("KEYS", &path));
-    let imported = import(&trees(&texts.each_ref().map(String::as_str)), None, folder.path()).unwrap();
+    let imported = import(
+        &trees(&texts.each_ref().map(String::as_str)),
+        None,
+        folder.path(),
+        None,
+    )
+    .unwrap();
     let config = read(&imported, folder.path());
     assert_eq!(config.suppliers.len(), 1, "from key_files");
     assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
@@ -168,12 +174,12 @@ fn relayer_and_miner_of_ha_become_one_servicer() {
 #[test]
 fn what_is_no_relay_miners_file_is_refused() {
     assert!(
-        import(&trees(&["a: 1"]), None, Path::new("keys"))
+        import(&trees(&["a: 1"]), None, Path::new("keys"), None)
             .unwrap_err()
             .to_string()
             .contains("--of")
     );
-    let alone = import(&trees(&[MINER]), None, Path::new("keys"))
+    let alone = import(&trees(&[MINER]), None, Path::new("keys"), None)
         .unwrap_err()
         .to_string();
     assert!(alone.contains("the relayer's file is needed"), "{alone}");
@@ -181,6 +187,64 @@ fn what_is_no_relay_miners_file_is_refused() {
 
 #[test]
 fn passwords_are_in_the_file_and_not_in_the_notes() {
-    let imported = import(&trees(&[REFERENCE]), None, Path::new("keys")).unwrap();
+    let imported = import(&trees(&[REFERENCE]), None, Path::new("keys"), None).unwrap();
     assert!(imported.yaml.contains("p: w") && !imported.notes.join("\n").contains("p: w"));
+}
+
+/// The keyrings that the Cosmos SDK wrote (`testdata`), for their owner only.
+fn keyrings(backend: &str) -> tempfile::TempDir {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cosmos-keyring-0.50");
+    let home = tempfile::tempdir().unwrap();
+    let backend = format!("keyring-{backend}");
+    std::fs::create_dir(home.path().join(&backend)).unwrap();
+    for entry in std::fs::read_dir(folder.join(&backend)).unwrap() {
+        let from = entry.unwrap().path();
+        let text = std::fs::read_to_string(&from).unwrap();
+        let to = home.path().join(&backend).join(from.file_name().unwrap());
+        portico_config::secret::write_secret_file(&to, &text.trim().to_owned().into()).unwrap();
+    }
+    home
+}
+
+#[test]
+fn keys_are_read_from_the_keyring_that_the_files_name() {
+    let home = keyrings("file");
+    let path = home.path().display().to_string();
+    let keys = format!(
+        "keys: {{keyring: {{backend: file, dir: \"{path}\", app_name: pocket, key_names: [operator-1, \"operator 2\"]}}}}"
+    );
+    let texts = [RELAYER, MINER].map(|text| text.replace("keys: {keys_file: KEYS}", &keys));
+    let imported = import(
+        &trees(&texts.each_ref().map(String::as_str)),
+        None,
+        home.path(),
+        None,
+    )
+    .unwrap();
+    let notes = imported.notes.join("\n");
+    assert!(
+        notes.contains("to do: write the keyring's password to keyring-password"),
+        "{notes}"
+    );
+    assert!(
+        !notes.contains("unknown") && !notes.contains("export the key"),
+        "{notes}"
+    );
+    let password = portico_config::Secret::new("correct horse".to_owned());
+    portico_config::secret::write_secret_file(&home.path().join("keyring-password"), &password).unwrap();
+    assert_eq!(read(&imported, home.path()).suppliers.len(), 2);
+}
+
+#[test]
+fn names_of_the_reference_relay_miner_are_looked_up_in_pocketds_keyring() {
+    let home = keyrings("test");
+    let reference = REFERENCE.replace("operator-2", "operator 2");
+    let keyring = Some((home.path().to_str().unwrap(), "test"));
+    let imported = import(&trees(&[&reference]), None, Path::new("keys"), keyring).unwrap();
+    assert_eq!(read(&imported, home.path()).suppliers.len(), 2);
+    assert!(
+        !imported.notes.join("\n").contains("export"),
+        "{:?}",
+        imported.notes
+    );
 }
