@@ -109,6 +109,7 @@ nightly:
     cargo run --release -p portico-e2e --bin abuse -- run
     PORTICO_KILLS=500 cargo test -p portico-store --lib -- kills --nocapture
     PORTICO_KILLS=100 cargo test -p portico-servicer --lib -- kills --nocapture
+    PORTICO_SUPPLIERS=500 cargo test -p portico-servicer --lib -- scale --nocapture
     cargo run --release -p portico-e2e --bin kills -- 100
     PORTICO_ORACLE_SEQUENCES=100000 cargo test --release -p portico-chain --test oracle -- --nocapture
     bash e2e/fuzz/run all 10000000

@@ -24,10 +24,10 @@ use crate::session::stage::{ExpiredReason, Stage};
 
 /// Steps of sessions in progress at a time.
 const MAX_STEPS: usize = 32;
-/// Looks in progress at a time.
-const MAX_LOOKS: usize = 32;
+/// Looks in progress at a time: the suppliers of a large process, none of which waits for another's answer where the chain is slow.
+const MAX_LOOKS: usize = 512;
 /// Transactions handed over at a time; they have room of their own, so that no question holds up what is ready.
-const MAX_SENDS: usize = 64;
+const MAX_SENDS: usize = 512;
 /// Heights whose settlement events are asked for at a time.
 const MAX_SETTLEMENTS: usize = 4;
 /// Proofs that are made and not handed over: others are made when these are gone.

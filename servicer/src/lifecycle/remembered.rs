@@ -7,7 +7,7 @@ use std::time::Duration;
 use portico_client::ChainError;
 use tokio::sync::OnceCell;
 
-/// Answers kept of a kind; the lowest keys, which are the oldest heights, go first.
+/// Answers kept of a kind, unless it is said otherwise; the lowest keys, which are the oldest heights, go first.
 const MAX_ANSWERS: usize = 256;
 
 /// Time for an answer: what a node does not say by then is asked again at the next block. Nodes have time-outs of their own, of 10 s.
@@ -29,12 +29,21 @@ pub(crate) fn late() -> ChainError {
 /// Answers by what was asked. Who comes while a question is under way waits for its answer; a failure is not remembered.
 pub(crate) struct Remembered<K, V> {
     answers: Mutex<BTreeMap<K, Arc<OnceCell<V>>>>,
+    max: usize,
 }
 
 impl<K, V> Default for Remembered<K, V> {
     fn default() -> Self {
+        Self::keeping(MAX_ANSWERS)
+    }
+}
+
+impl<K, V> Remembered<K, V> {
+    /// Of which so many answers are kept.
+    pub(crate) const fn keeping(max: usize) -> Self {
         Self {
-            answers: Mutex::default(),
+            answers: Mutex::new(BTreeMap::new()),
+            max,
         }
     }
 }
@@ -49,7 +58,7 @@ impl<K: Ord + Clone, V: Clone> Remembered<K, V> {
         let answer = {
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
             let answer = Arc::clone(answers.entry(key).or_default());
-            while answers.len() > MAX_ANSWERS {
+            while answers.len() > self.max {
                 answers.pop_first();
             }
             answer

@@ -32,6 +32,9 @@ const ASSUMED_GAS: [u64; 2] = [200_000, 1_000_000];
 /// Gas of a transaction above which it is halved: a block has to have room for it.
 const MAX_TX_GAS: u64 = 30_000_000;
 
+/// Accounts whose numbers are kept: as many as a configuration may name keys.
+const MAX_ACCOUNTS: usize = portico_config::keys::MAX_KEYS;
+
 /// Why a transaction was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unsent {
@@ -59,7 +62,7 @@ impl Submitter {
             config,
             metrics,
             chain_id: OnceCell::new(),
-            account_numbers: Remembered::default(),
+            account_numbers: Remembered::keeping(MAX_ACCOUNTS),
             gas: ASSUMED_GAS.map(AtomicU64::new),
         }
     }
@@ -109,7 +112,7 @@ impl Submitter {
     ) -> Result<String, Unsent> {
         let (count, height) = (messages.len(), head.height.0);
         let sending = async {
-            self.broadcast(kind, key, head, &self.context(key).await?, messages)
+            self.broadcast(kind, key, head, &self.context(key.address()).await?, messages)
                 .await
         };
         let sent = sending.await;
@@ -129,13 +132,21 @@ impl Submitter {
         }
     }
 
-    async fn context(&self, key: &SigningKey) -> Result<SignerContext, ChainError> {
+    /// Asks beforehand for what every transaction of an account needs: where the chain answers slowly, its window may be too short for that too.
+    pub(crate) async fn prepare(&self, account: Address) -> Result<(), ChainError> {
+        self.context(account).await.map(drop)
+    }
+
+    async fn context(&self, account: Address) -> Result<SignerContext, ChainError> {
         let chain_id = async { Ok::<_, ChainError>(answered(self.chain.status()).await?.chain_id) };
-        let address = key.address();
-        let number = async { Ok(self.chain.account(&address).await?.number) };
+        let number = async { Ok(self.chain.account(&account).await?.number) };
+        let (chain_id, account_number) = tokio::try_join!(
+            self.chain_id.get_or_try_init(|| chain_id),
+            self.account_numbers.get(account, number)
+        )?;
         Ok(SignerContext {
-            chain_id: self.chain_id.get_or_try_init(|| chain_id).await?.clone(),
-            account_number: self.account_numbers.get(address, number).await?,
+            chain_id: chain_id.clone(),
+            account_number,
             sequence: 0,
         })
     }

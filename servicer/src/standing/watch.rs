@@ -26,7 +26,7 @@ use crate::session::tree::SessionTrees;
 /// Blocks between two looks at all suppliers; those with an alarm, or without an answer, are looked at in each block.
 const EVERY_BLOCKS: i64 = 10;
 /// Suppliers that are asked about at a time.
-const MAX_AT_A_TIME: usize = 16;
+const MAX_AT_A_TIME: usize = 64;
 
 /// The task that keeps [`Standings`].
 pub(crate) struct Watch {
@@ -119,7 +119,8 @@ impl Watch {
             while asking.len() < MAX_AT_A_TIME
                 && let Some(operator) = left.next()
             {
-                asking.spawn(ask(Arc::clone(&self.chain), operator));
+                let (chain, submitter) = (Arc::clone(&self.chain), Arc::clone(&self.submitter));
+                asking.spawn(ask(chain, submitter, operator));
             }
             let Some(asked) = asking.join_next().await else {
                 break;
@@ -214,9 +215,10 @@ impl Watch {
     }
 }
 
-/// What the chain says of a supplier: its stake, if any, and its account.
+/// What the chain says of a supplier: its stake, if any, and its account. The number of the account is asked for beside them, and remembered.
 async fn ask(
     chain: Arc<dyn Chain>,
+    submitter: Arc<Submitter>,
     operator: Address,
 ) -> (Address, Result<(Option<Supplier>, Upokt), ChainError>) {
     let supplier = async {
@@ -226,7 +228,9 @@ async fn ask(
             Err(error) => Err(error),
         }
     };
-    let asked = tokio::try_join!(supplier, answered(chain.balance(&operator)));
+    let standing = async { tokio::try_join!(supplier, answered(chain.balance(&operator))) };
+    // Without an answer the first transaction asks again.
+    let (asked, _) = tokio::join!(standing, submitter.prepare(operator));
     (operator, asked)
 }
 

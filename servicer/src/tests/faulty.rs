@@ -25,18 +25,20 @@ const BLOCK: Duration = Duration::from_secs(30);
 
 /// What goes wrong, in percent of the questions.
 #[derive(Clone, Copy, Debug, Default)]
-struct Faults {
+pub(super) struct Faults {
     /// Longest time for an answer; half of it is the shortest.
-    slow: Duration,
-    failed: u32,
-    hanging: u32,
+    pub(super) slow: Duration,
+    pub(super) failed: u32,
+    /// Whether nobody knows what became of a transaction.
+    pub(super) no_index: bool,
+    pub(super) hanging: u32,
     /// Of transactions.
-    refused: u32,
-    lost: u32,
+    pub(super) refused: u32,
+    pub(super) lost: u32,
     /// Taken, without an answer that says so.
-    taken_in_silence: u32,
+    pub(super) taken_in_silence: u32,
     /// Most events told at a time, 0 for all.
-    events: usize,
+    pub(super) events: usize,
 }
 
 /// Called before each question, and after a transaction was taken: an error is the answer.
@@ -53,7 +55,7 @@ pub(super) struct Faulty {
 }
 
 impl Faulty {
-    fn new(chain: Arc<MemoryChain>, seed: u64, faults: Faults) -> Arc<Self> {
+    pub(super) fn new(chain: Arc<MemoryChain>, seed: u64, faults: Faults) -> Arc<Self> {
         Arc::new(Self {
             chain,
             faults: Mutex::new(faults),
@@ -79,7 +81,7 @@ impl Faulty {
         self.rng.lock().unwrap()
     }
 
-    fn set(&self, on: bool) {
+    pub(super) fn set(&self, on: bool) {
         self.on.store(on, Ordering::SeqCst);
     }
 
@@ -287,6 +289,11 @@ impl Transactions for Faulty {
     }
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
         self.bad_luck("tx").await?;
+        if self.is_on() && self.faults.lock().unwrap().no_index {
+            return Err(ChainError::Internal(
+                "transaction indexing is disabled".to_owned(),
+            ));
+        }
         self.chain.tx(hash).await
     }
 }
@@ -309,7 +316,7 @@ impl World {
         (world, faulty)
     }
 
-    fn run_over(&mut self, faulty: &Arc<Faulty>, services: usize) {
+    pub(super) fn run_over(&mut self, faulty: &Arc<Faulty>, services: usize) {
         let mut config = self.config();
         let service = config.services.remove(&SERVICE.parse().unwrap()).unwrap();
         for index in 0..services {
@@ -321,7 +328,7 @@ impl World {
         self.run_with(config, faulty.clone(), log);
     }
 
-    fn heights_of(&self, type_url: &str) -> Vec<i64> {
+    pub(super) fn heights_of(&self, type_url: &str) -> Vec<i64> {
         let messages = self.chain.messages();
         let of_type = messages
             .iter()

@@ -20,6 +20,7 @@ mod refusals;
 mod relays;
 mod reload;
 mod rules;
+mod scale;
 mod settle;
 mod standing;
 mod store;

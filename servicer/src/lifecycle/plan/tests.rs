@@ -119,7 +119,15 @@ fn transactions_are_packed_by_count_and_bytes_and_halved() {
 
 #[test]
 fn no_question_takes_the_room_of_what_is_ready() {
-    let sessions: Vec<_> = (0..100).map(|n| session(u64::from(n), n + 1, 1)).collect();
+    let sessions: Vec<_> = (0..2 * MAX_LOOKS as u64)
+        .map(|n| {
+            let mut session = session(n, 1, 1);
+            let mut bytes = [0; 20];
+            bytes[..8].copy_from_slice(&n.to_be_bytes());
+            session.record.supplier = Address::new(bytes);
+            session
+        })
+        .collect();
     let mut flow = Flow::default();
     assert_eq!(
         flow.plan(Height(12), &sessions, &LIMITS).len(),
