@@ -6,6 +6,7 @@
 use portico_protocol::relay;
 use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::service::Relay;
+use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::{PublicKey, difficulty};
 use portico_smst::{CompactClosestProof, GobError, Path, ProofError, ProveError, Rule, Sum, SumDigest};
 use prost::Message;
@@ -105,7 +106,7 @@ fn verify_relay(
 ) -> Result<(), String> {
     let text = |error: relay::RelayError| error.to_string();
     let relay = Relay::decode(value).map_err(|error| error.to_string())?;
-    check_headers(&relay, record)?;
+    Named::by(record).check(&relay)?;
     let request = relay.req.ok_or("it has no request")?;
     let response = relay.res.ok_or("it has no response")?;
     relay::validate_request_basic(&request).map_err(text)?;
@@ -118,23 +119,39 @@ fn verify_relay(
     relay::verify_response_signature(&response, supplier).map_err(text)
 }
 
-/// Checks that request and response are of the session and supplier of `record`.
-pub(super) fn check_headers(relay: &Relay, record: &SessionRecord) -> Result<(), String> {
-    let asked = relay.req.as_ref().and_then(|request| request.meta.as_ref());
-    let asked = asked.ok_or("its request has no metadata")?;
-    if asked.supplier_operator_address != record.supplier.to_string() {
-        return Err("it is another supplier's".to_owned());
-    }
-    let answered = relay.res.as_ref().and_then(|response| response.meta.as_ref());
-    let answered = answered.and_then(|meta| meta.session_header.as_ref());
-    let expected = record.header();
-    for header in [asked.session_header.as_ref(), answered] {
-        let header = header.ok_or("it has no session header")?;
-        if let Some(field) = relay::header_difference(header, &expected) {
-            return Err(format!("its session header differs in {field}"));
+/// What every relay of a session and supplier names.
+#[derive(Debug)]
+pub(super) struct Named {
+    supplier: String,
+    header: SessionHeader,
+}
+
+impl Named {
+    /// What relays of this session name.
+    pub(super) fn by(record: &SessionRecord) -> Self {
+        Self {
+            supplier: record.supplier.to_string(),
+            header: record.header(),
         }
     }
-    Ok(())
+
+    /// Checks that request and response are of this session and supplier.
+    pub(super) fn check(&self, relay: &Relay) -> Result<(), String> {
+        let asked = relay.req.as_ref().and_then(|request| request.meta.as_ref());
+        let asked = asked.ok_or("its request has no metadata")?;
+        if asked.supplier_operator_address != self.supplier {
+            return Err("it is another supplier's".to_owned());
+        }
+        let answered = relay.res.as_ref().and_then(|response| response.meta.as_ref());
+        let answered = answered.and_then(|meta| meta.session_header.as_ref());
+        for header in [asked.session_header.as_ref(), answered] {
+            let header = header.ok_or("it has no session header")?;
+            if let Some(field) = relay::header_difference(header, &self.header) {
+                return Err(format!("its session header differs in {field}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// SHA-256 of a leaf's value: its key.

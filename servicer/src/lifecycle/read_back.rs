@@ -15,7 +15,7 @@ use portico_smst::{LeafSet, Path};
 use prost::Message;
 
 use crate::leaf_log::{LeafLog, LeafLogError};
-use crate::lifecycle::prove::{check_headers, relay_hash};
+use crate::lifecycle::prove::{Named, relay_hash};
 use crate::session::record::SessionRecord;
 use crate::session::tree::{SessionTree, leaf_hash};
 
@@ -38,9 +38,11 @@ pub(crate) fn leave_out_damaged(
             Sound(vec![false; positions]),
         )
     };
+    let named = Named::by(record);
+    let is_sound = |key: &[u8; 32], relay: &[u8]| is_sound(&named, &record.target_hash, key, relay);
     let scanned = guarded(|| {
         log.scan(tree.index, &mut |seq, key, relay| {
-            if is_sound(record, key, relay) && tree.leaves().set.get(&Path::of_key(key)) == Some(seq) {
+            if is_sound(key, relay) && tree.leaves().set.get(&Path::of_key(key)) == Some(seq) {
                 sound.add(seq);
             }
         })
@@ -60,7 +62,7 @@ pub(crate) fn leave_out_damaged(
                 if let Ok(Some(relay)) = guarded(|| log.relay(tree.index, *seq)) {
                     readable = true;
                     let key = relay_hash(&relay);
-                    if Path::of_key(&key) == *path && is_sound(record, &key, &relay) {
+                    if Path::of_key(&key) == *path && is_sound(&key, &relay) {
                         sound.add(*seq);
                     }
                 }
@@ -117,11 +119,11 @@ impl Sound {
     }
 }
 
-/// Whether a leaf is one that was written for the session of `record`.
-fn is_sound(record: &SessionRecord, key: &[u8; 32], relay: &[u8]) -> bool {
+/// Whether a leaf is one that was written for the session that relays name so.
+fn is_sound(named: &Named, target_hash: &[u8; 32], key: &[u8; 32], relay: &[u8]) -> bool {
     relay_hash(relay) == *key
-        && difficulty::is_applicable(key, &record.target_hash)
-        && Relay::decode(relay).is_ok_and(|relay| check_headers(&relay, record).is_ok())
+        && difficulty::is_applicable(key, target_hash)
+        && Relay::decode(relay).is_ok_and(|relay| named.check(&relay).is_ok())
 }
 
 /// The store may panic over a page that is not what it wrote.
