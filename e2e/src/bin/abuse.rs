@@ -1,7 +1,7 @@
 //! Hostile clients against real role processes.
 //!
 //! ```text
-//! abuse run                                          every attack at full size, and what became of it
+//! abuse run [KIND…]                                  every attack at full size, or those, and what became of it
 //! abuse client KIND ADDRESS COUNT SECONDS REQUEST    one hostile client; `run` starts it
 //! abuse backend                                      the node behind the servicer; `run` starts it
 //! ```
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
-use portico_e2e::abuse::{Attack, Report, client};
+use portico_e2e::abuse::{Attack, Kind, Report, client};
 use portico_e2e::{Backend, Network, NetworkSpec};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -20,7 +20,10 @@ async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        ["run"] => run().await,
+        ["run", kinds @ ..] => {
+            let kinds: Result<Vec<Kind>> = kinds.iter().map(|kind| kind.parse()).collect();
+            run(&kinds?).await
+        }
         ["client", kind, address, count, seconds, request] => {
             let (target, count, seconds) = (address.parse()?, count.parse()?, seconds.parse()?);
             let seen = client::run(kind.parse()?, target, count, seconds, request.as_ref()).await?;
@@ -32,11 +35,11 @@ async fn main() -> Result<()> {
             println!("{}", backend.url());
             std::future::pending().await
         }
-        _ => bail!("usage: abuse run"),
+        _ => bail!("usage: abuse run [KIND…]"),
     }
 }
 
-async fn run() -> Result<()> {
+async fn run(kinds: &[Kind]) -> Result<()> {
     const ALONE_SECONDS: u64 = 20;
     let program = std::env::current_exe().context("this program cannot be found")?;
     // A process of its own: answers of 15 MB in the making would delay the normal clients of this one.
@@ -52,7 +55,8 @@ async fn run() -> Result<()> {
         alone: network.normal(ALONE_SECONDS).await?,
         outcomes: Vec::new(),
     };
-    for attack in Attack::full() {
+    let wanted = |attack: &Attack| kinds.is_empty() || kinds.contains(&attack.kind);
+    for attack in Attack::full().into_iter().filter(wanted) {
         eprintln!("{} at the {} …", attack.kind.name(), attack.target.name());
         report.outcomes.push(network.attack(attack, &program).await?);
     }
