@@ -52,6 +52,11 @@ abuse:
 second-opinion *ARGS:
     bash e2e/second-opinion {{ARGS}}
 
+# the light client, compiled to WebAssembly
+wasm:
+    rustup target add wasm32-unknown-unknown
+    cargo check -p portico-light --target wasm32-unknown-unknown
+
 # the chain with Go tools: CometBFT's light client and proxy, the SDK's client packages (needs Go 1.26; minutes the first time)
 go-tools:
     cargo build --release
@@ -108,6 +113,8 @@ kills KILLS="500":
 nightly:
     cargo run --release -p portico-e2e --bin abuse -- run
     PORTICO_KILLS=500 cargo test -p portico-store --lib -- kills --nocapture
+    PORTICO_TREES=10000 cargo test --release -p portico-node --lib -- machines_agree --nocapture
+    just wasm
     PORTICO_KILLS=100 cargo test -p portico-servicer --lib -- kills --nocapture
     PORTICO_SUPPLIERS=500 cargo test -p portico-servicer --lib -- scale --nocapture
     cargo run --release -p portico-e2e --bin kills -- 100

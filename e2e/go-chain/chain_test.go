@@ -272,8 +272,9 @@ func queries(t *testing.T, ctx client.Context, from sdk.AccAddress) int {
 	count()
 	module := must[*authtypes.QueryModuleAccountByNameResponse](t, "module account")(auth.ModuleAccountByName(background,
 		&authtypes.QueryModuleAccountByNameRequest{Name: "bonded_tokens_pool"}))
-	var moduleAccount sdk.ModuleAccountI
-	if err := ctx.InterfaceRegistry.UnpackAny(module.Account, &moduleAccount); err != nil || moduleAccount.GetName() != "bonded_tokens_pool" {
+	var ofModule sdk.AccountI
+	err := ctx.InterfaceRegistry.UnpackAny(module.Account, &ofModule)
+	if named, is := ofModule.(*authtypes.ModuleAccount); err != nil || !is || named.Name != "bonded_tokens_pool" {
 		t.Fatalf("module %v: %v", module, err)
 	}
 	count()
@@ -342,6 +343,9 @@ func queries(t *testing.T, ctx client.Context, from sdk.AccAddress) int {
 	}
 	bonded := math.ZeroInt()
 	for _, validator := range validators.Validators {
+		if err := validator.UnpackInterfaces(ctx.InterfaceRegistry); err != nil {
+			t.Fatal(err)
+		}
 		if key, err := validator.ConsPubKey(); err != nil || len(key.Bytes()) != 32 {
 			t.Fatalf("%v: %v", validator, err)
 		}
