@@ -126,7 +126,12 @@ async fn answer_as_recorded(
     let headers = parts.headers.iter();
     *got.lock().unwrap() = Got {
         method: parts.method.to_string(),
-        url: parts.uri.to_string(),
+        // Over HTTP/2, which a gRPC backend speaks, the URI names the host too.
+        url: parts
+            .uri
+            .path_and_query()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         headers: headers
             .map(|(name, value)| (name.to_string(), text(value)))
             .collect(),
