@@ -7,7 +7,7 @@
 //! says nothing about who is paid: rewards go by the tokens that were bonded in the genesis.
 //!
 //! Sets stay for ever, since light clients ask for those of old blocks, and lie in the store `feature`: a store of its own would change the
-//! root of every chain that exists. Without the flag [`VALIDATOR_SETS`] the genesis' set is the only one.
+//! root of every chain that exists. Without the flag `VALIDATOR_SETS` the genesis' set is the only one.
 
 use std::collections::BTreeSet;
 

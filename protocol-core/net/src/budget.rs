@@ -58,7 +58,7 @@ impl Budget {
     }
 }
 
-/// What each client holds of bodies beyond [`SMALL`], by address. It has at most as many entries as there are such bodies.
+/// What each client holds of bodies beyond 64 KiB, by address. It has at most as many entries as there are such bodies.
 #[derive(Debug)]
 pub struct Clients {
     limit: usize,

@@ -4,7 +4,7 @@
 //! The value is the number of entries, big-endian in eight bytes, and their Merkle root (RFC 6962, as CometBFT's trees): leaves are the
 //! index's values in the order of its keys, which is the order in which sessions draw. A proof of the value under an app hash, and all of the
 //! entries, show which suppliers a session could be drawn from. It is written at the end of each block that changed the index, where the flag
-//! [`SUPPLIER_INDEX_ROOTS`] holds, and in the first block of the flag for all services.
+//! `SUPPLIER_INDEX_ROOTS` holds, and in the first block of the flag for all services.
 
 use std::collections::BTreeSet;
 
