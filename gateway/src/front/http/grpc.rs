@@ -187,10 +187,10 @@ fn said(wire: Wire, body: Bytes, trailers: HeaderMap) -> Response {
         Wire::Web | Wire::WebText => {
             let fields = trailers.iter();
             let fields = fields.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
-            let whole = [body, grpc::web_trailers(fields)].concat();
+            let parts = [body, grpc::web_trailers(fields)];
             Response::new(match wire {
-                Wire::WebText => Body::from(STANDARD.encode(whole)),
-                _ => Body::from(whole),
+                Wire::WebText => Body::from(STANDARD.encode(parts.concat())),
+                _ => Body::new(portico_net::Parts::new(parts.into())),
             })
         }
     };

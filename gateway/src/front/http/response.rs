@@ -137,13 +137,12 @@ pub(crate) fn mirrored_response(
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    response.extensions_mut().insert(AsIs);
     if is_head && let Some(length) = announced(&reply) {
         response
             .headers_mut()
             .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    describe(&mut response, &[reply]);
+    answered_response(&mut response, reply);
     response
 }
 
@@ -157,8 +156,7 @@ pub(crate) fn streamed_response(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    response.extensions_mut().insert(AsIs);
-    describe(&mut response, &[reply]);
+    answered_response(&mut response, reply);
     response.headers_mut().remove(RELAY_ID);
     response
 }
