@@ -18,7 +18,7 @@ use crate::lifecycle::funds::{Costs, Funds, Verdict};
 use crate::lifecycle::next;
 use crate::lifecycle::plan::{Batch, Effect, Flow, Job, Kind, Limits, Seen, Session};
 use crate::lifecycle::settlement::{Outcome, Settlement, of_sessions};
-use crate::lifecycle::steps::{Done, LookFor, Work, create_claim};
+use crate::lifecycle::steps::{Done, LookFor, NoProof, Work, create_claim};
 use crate::lifecycle::submit::Unsent;
 use crate::readiness::Progress;
 use crate::reload;
@@ -154,6 +154,7 @@ impl Driver {
         if head < self.cursor {
             self.rewind(head).await;
         }
+        self.work.asked.told(&self.newest);
         self.sessions.expire(head);
         self.progress.planned(head);
         self.work.metrics.planned(head.0);
@@ -188,17 +189,24 @@ impl Driver {
                     vec![Job::Session(index)],
                     self.running.spawn(work.step(index, action, head)),
                 ),
-                Effect::Prove(index) => (
-                    vec![Job::Session(index)],
-                    self.running.spawn(work.prove(index, head)),
-                ),
+                Effect::Prove(index) => (vec![Job::Session(index)], self.running.spawn(work.prove(index))),
+                Effect::Learn(fact) => (vec![Job::Learn(fact)], self.running.spawn(work.learn(fact))),
+                Effect::Rehearse(batch) => {
+                    let Some(job) = batch.messages.first().map(|(index, _)| Job::Rehearse(*index)) else {
+                        continue;
+                    };
+                    let rehearsing = work.rehearse(job, batch, self.newest.clone());
+                    (vec![job], self.running.spawn(rehearsing))
+                }
                 Effect::Look(supplier) => {
                     let of = views
                         .iter()
                         .filter(|view| self.flow.wants_look(view, &supplier, head));
                     let sessions = of
                         .map(|view| LookFor {
-                            claims: view.record.stage == Stage::Sealed,
+                            session_id: view.record.session_id.clone(),
+                            kind: kind_to_send(&view.record),
+                            is_new: view.record.stage == Stage::Sealed,
                             tx: tx_to_ask(&view.record, head),
                         })
                         .collect();
@@ -303,19 +311,19 @@ impl Driver {
                 self.flow.ended(Job::Session(index), false);
                 self.changed(index, before, *record, changes);
             }
-            Done::Proved {
-                index,
-                before,
-                record,
-                message,
-            } => {
+            Done::Proved { index, before, made } => {
                 self.flow.ended(Job::Session(index), false);
-                match message {
-                    Some(message) => self.flow.ready(index, Kind::Proof, message, self.newest.height),
-                    None => self.flow.no_proof(index),
+                match made {
+                    Ok(Some(message)) => self.flow.made(index, message, self.newest.height),
+                    Ok(None) => self.flow.no_proof(index),
+                    Err(no_proof) => {
+                        self.flow.no_proof(index);
+                        self.not_proved(index, before, no_proof, changes);
+                    }
                 }
-                self.changed(index, before, *record, changes);
             }
+            Done::Learned(fact) => self.flow.ended(Job::Learn(fact), false),
+            Done::Rehearsed(job) => self.flow.ended(job, false),
             Done::Looked {
                 supplier,
                 height,
@@ -378,6 +386,19 @@ impl Driver {
         {
             changes.records.push((tree, record));
         }
+    }
+
+    /// There is no proof now, or never will be. A look may have changed the record meanwhile.
+    fn not_proved(&self, index: u64, before: Stage, no_proof: NoProof, changes: &mut Changes) {
+        let Some(tree) = self.work.trees.get(index) else {
+            return;
+        };
+        let mut record = tree.record();
+        record.proof.last_error = Some(no_proof.fault);
+        if let Some(reason) = no_proof.lost {
+            record.expire(reason, self.newest.height);
+        }
+        self.changed(index, before, record, changes);
     }
 
     fn looked(
@@ -740,19 +761,27 @@ impl Driver {
     }
 }
 
-/// The message that a session has under way.
-fn sending(record: &mut SessionRecord) -> &mut Sending {
+/// What a session sends next, or has under way.
+const fn kind_to_send(record: &SessionRecord) -> Kind {
     match record.stage {
-        Stage::ProofRequired | Stage::ProofSent => &mut record.proof,
-        _ => &mut record.claim,
+        Stage::ProofRequired | Stage::ProofSent => Kind::Proof,
+        _ => Kind::Claim,
+    }
+}
+
+/// The message that a session has under way.
+const fn sending(record: &mut SessionRecord) -> &mut Sending {
+    match kind_to_send(record) {
+        Kind::Proof => &mut record.proof,
+        Kind::Claim => &mut record.claim,
     }
 }
 
 /// The transaction that a look at `head` asks about: it had a block to be in.
 fn tx_to_ask(record: &SessionRecord, head: Height) -> Option<String> {
-    let sending = match record.stage {
-        Stage::ProofRequired | Stage::ProofSent => &record.proof,
-        _ => &record.claim,
+    let sending = match kind_to_send(record) {
+        Kind::Proof => &record.proof,
+        Kind::Claim => &record.claim,
     };
     sending.accepted_at.filter(|at| *at < head)?;
     sending.txs.last().cloned()

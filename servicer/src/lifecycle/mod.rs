@@ -3,6 +3,7 @@
 pub(crate) mod driver;
 pub(crate) mod funds;
 pub(crate) mod next;
+mod pack;
 pub(crate) mod plan;
 pub(crate) mod prove;
 mod read_back;

@@ -2,11 +2,17 @@
 //! performs effects and tells what became of them; nothing here waits, asks or knows the time.
 //!
 //! ```text
-//! new block ─┐                       ┌─► Step(session)     seal, draw, prove, ...: one at a time per session
-//! effect     ├─► Flow::plan(head) ───┼─► Look(supplier)    the chain's claims of a supplier, once per block
-//! is done ───┘                       ├─► Settle(height)    settlement events of a height
+//! new block ─┐                       ┌─► Learn(fact)       what steps will need to know, before they do
+//! effect     ├─► Flow::plan(head) ───┼─► Step(session)     seal, draw, prove, ...: one at a time per session
+//! is done ───┘                       ├─► Look(supplier)    the chain's claims of a supplier, once per block
+//!                                    ├─► Rehearse(batch)   what a transaction would use, while its look is under way
+//!                                    ├─► Settle(height)    settlement events of a height
 //!                                    └─► Send(batch)       one transaction
 //! ```
+//! Where every answer takes a block, a window of four has time for few questions in a row. So none waits for another that it does not need: facts
+//! are learned when their height is there, a proof is made as soon as its seed is known, and a transaction is simulated while the chain is asked
+//! whether it may be sent.
+//!
 //! Effects that could begin are ordered by the deadline of what they serve, then by its value. One that fails, or is not answered in time, is
 //! begun again at the next block or a moment later, and holds up nothing but itself. What a look found is used when it arrives, however many
 //! blocks came meanwhile: only whether a window is still open is judged by the newest block.
@@ -14,11 +20,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use portico_protocol::wire::pocket::proof::Claim;
+use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus};
 use portico_protocol::{Address, Height, Upokt};
 use prost_types::Any;
 
 use crate::lifecycle::next::{self, Action, ClaimStep, ProofStep};
+use crate::lifecycle::pack::{Packed, pack};
+use crate::lifecycle::steps::create_claim;
 use crate::session::record::SessionRecord;
 use crate::session::stage::{ExpiredReason, Stage};
 
@@ -30,10 +38,13 @@ const MAX_LOOKS: usize = 512;
 const MAX_SENDS: usize = 512;
 /// Heights whose settlement events are asked for at a time.
 const MAX_SETTLEMENTS: usize = 4;
-/// Proofs that are made and not handed over: others are made when these are gone.
-const MAX_READY_PROOFS: usize = 256;
-/// Bytes of messages in a transaction; a node takes a transaction of 1 MiB.
-const MAX_BATCH_BYTES: usize = 768 << 10;
+/// Proofs that are made and not handed over, and their bytes: others are made when these are gone.
+const MAX_READY_PROOFS: usize = 2048;
+const MAX_READY_PROOF_BYTES: usize = 64 << 20;
+/// Facts asked for at a time.
+const MAX_LESSONS: usize = 64;
+/// Transactions simulated at a time, beside those that are handed over.
+const MAX_REHEARSALS: usize = 512;
 /// Blocks after the settlement height for which a session waits for events that no node tells.
 const MAX_SETTLEMENT_WAIT_BLOCKS: i64 = 500;
 /// Blocks before the close of a window at which what is not on chain yet raises an alarm, and the servicer is not ready.
@@ -56,7 +67,7 @@ impl Kind {
     }
 
     /// Last block that takes it.
-    const fn close(self, record: &SessionRecord) -> Height {
+    pub(super) const fn close(self, record: &SessionRecord) -> Height {
         match self {
             Self::Claim => record.windows.claim_close,
             Self::Proof => record.windows.proof_close,
@@ -70,6 +81,20 @@ pub(crate) enum Job {
     Session(u64),
     Look(Address),
     Settle(Height),
+    Learn(Fact),
+    /// By the first session of the transaction.
+    Rehearse(u64),
+}
+
+/// What the steps of many sessions need to know. The height says from which block on it may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fact {
+    /// Shared params at the end of a session.
+    SharedParams(Height),
+    /// Proof params, for a draw with the seed of this height.
+    ProofParams(Height),
+    /// An application, for the ring of a session that ends at this height.
+    Application(Height, Address),
 }
 
 /// What a session does not have on chain at `head` although the window for it is about to close.
@@ -95,12 +120,16 @@ pub(crate) struct Batch {
 /// What the driver is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
+    /// Ask for what steps will need.
+    Learn(Fact),
     /// The next step of a session.
     Step(u64, Action),
     /// Make and check the proof of a session.
     Prove(u64),
     /// Ask for the claims of a supplier that the chain holds.
     Look(Address),
+    /// Simulate a transaction that is likely to be handed over soon.
+    Rehearse(Batch),
     /// Ask for the settlement events of a height.
     Settle(Height),
     /// Hand a transaction over.
@@ -141,8 +170,18 @@ pub(crate) struct Flow {
     looked: BTreeMap<u64, Height>,
     /// Suppliers for which a look is wanted, with the height since when.
     look_since: BTreeMap<Address, Height>,
+    /// What was learned of what is still needed.
+    learned: BTreeSet<Fact>,
     /// Sessions whose proof is due.
     due_proofs: BTreeSet<u64>,
+    /// Sessions whose proof is being made.
+    proving: BTreeSet<u64>,
+    /// Height at which a session's proof was begun before it was due.
+    early: BTreeMap<u64, Height>,
+    /// Proofs that were made before a look said that they are due.
+    made: BTreeMap<u64, Any>,
+    /// Sessions whose transactions were simulated before they are due.
+    rehearsed: BTreeMap<(Kind, Address), Vec<u64>>,
     ready: BTreeMap<u64, Ready>,
     /// Halves of refused transactions.
     halves: Vec<Batch>,
@@ -172,13 +211,14 @@ pub(crate) enum Seen {
 }
 
 /// What an effect serves: order among those that could begin.
-type Order = (Height, Reverse<Upokt>);
+pub(super) type Order = (Height, Reverse<Upokt>);
 
 impl Flow {
     /// What begins now. Everything returned is in progress until the driver tells of its end.
     pub(crate) fn plan(&mut self, head: Height, sessions: &[Session], limits: &Limits) -> Vec<Effect> {
         self.prune(head, sessions);
         let mut effects = self.settlements(head, sessions);
+        effects.extend(self.lessons(head, sessions));
         let mut wanted: Vec<(Order, usize, Effect)> = Vec::new();
         // A step keeps its place while its application is asked for, so equals take turns: many applications are asked for at once.
         let mut turns: BTreeMap<(Order, Address), usize> = BTreeMap::new();
@@ -196,26 +236,32 @@ impl Flow {
                 Stage::ClaimOnChain => head >= windows.proof_open,
                 _ => false,
             };
-            if self.is_blocked(Job::Session(index)) || self.ready.contains_key(&index) {
+            let action = next::next(record, head, session.in_flight, limits.keep_leaves_blocks);
+            let is_due = self.due_proofs.contains(&index);
+            let blocked = self.is_blocked(Job::Session(index)) || self.ready.contains_key(&index);
+            if matches!(action, Action::Claim | Action::Prove)
+                && (!blocked || self.proving.contains(&index))
+                && !is_due
+                && self.looked.get(&index).is_none_or(|looked| *looked < head)
+            {
+                let first = looks.entry(record.supplier).or_insert(order);
+                *first = order.min(*first);
+            }
+            if blocked {
                 if is_made && self.busy.contains(&Job::Session(index)) {
                     making.insert(record.supplier);
                 }
                 continue;
             }
-            match next::next(record, head, session.in_flight, limits.keep_leaves_blocks) {
-                Action::Wait => {}
+            if (is_due && action == Action::Prove) || self.is_made_early(session, head) {
+                let turn = turns.entry((order, record.application)).or_default();
+                *turn = turn.saturating_add(1);
+                wanted.push((order, *turn, Effect::Prove(index)));
+                continue;
+            }
+            match action {
+                Action::Wait | Action::Claim | Action::Prove => {}
                 Action::GiveUp(_) if self.waits_for_events(record, head) => {}
-                Action::Prove if self.due_proofs.contains(&index) => {
-                    let turn = turns.entry((order, record.application)).or_default();
-                    *turn = turn.saturating_add(1);
-                    wanted.push((order, *turn, Effect::Prove(index)));
-                }
-                Action::Claim | Action::Prove => {
-                    if self.looked.get(&index).is_none_or(|looked| *looked < head) {
-                        let first = looks.entry(record.supplier).or_insert(order);
-                        *first = order.min(*first);
-                    }
-                }
                 action => {
                     if is_made {
                         making.insert(record.supplier);
@@ -239,28 +285,149 @@ impl Flow {
         let is_look = |job: &&Job| matches!(job, Job::Look(_));
         let mut steps = MAX_STEPS.saturating_sub(self.busy.iter().filter(is_step).count());
         let mut looks = MAX_LOOKS.saturating_sub(self.busy.iter().filter(is_look).count());
-        let proofs = self
-            .ready
-            .values()
-            .filter(|ready| ready.kind == Kind::Proof)
-            .count();
-        let mut proofs = MAX_READY_PROOFS.saturating_sub(proofs);
+        let mut proofs = self.room_for_proofs();
         for (.., effect) in wanted {
             let (job, room) = match &effect {
                 Effect::Prove(_) if proofs == 0 => continue,
                 Effect::Prove(index) | Effect::Step(index, _) => (Job::Session(*index), &mut steps),
                 Effect::Look(supplier) => (Job::Look(*supplier), &mut looks),
-                Effect::Settle(_) | Effect::Send(_) => continue,
+                Effect::Learn(_) | Effect::Rehearse(_) | Effect::Settle(_) | Effect::Send(_) => continue,
             };
             if *room == 0 {
                 continue;
             }
             *room -= 1;
-            proofs -= usize::from(matches!(effect, Effect::Prove(_)));
+            if let Effect::Prove(index) = effect {
+                proofs -= 1;
+                self.proving.insert(index);
+                self.early.insert(index, head);
+            }
             self.busy.insert(job);
             effects.push(effect);
         }
+        effects.extend(self.rehearsals(head, sessions, &making, limits));
         effects.extend(self.batches(head, sessions, limits));
+        effects
+    }
+
+    /// Whether the proof of a session is begun before a look says that it is due: what it proves is known from its seed on.
+    fn is_made_early(&self, session: &Session, head: Height) -> bool {
+        let (index, record) = (session.index, &session.record);
+        record.stage == Stage::ProofRequired
+            && record.windows.seed() <= head
+            && head < record.windows.proof_close
+            && !self.made.contains_key(&index)
+            && self.early.get(&index).is_none_or(|begun| *begun < head)
+    }
+
+    /// How many more proofs may be made.
+    fn room_for_proofs(&self) -> usize {
+        let ready = self.ready.values().filter(|ready| ready.kind == Kind::Proof);
+        let (mut count, mut bytes) = (self.proving.len(), 0_usize);
+        for message in ready.map(|ready| &ready.message).chain(self.made.values()) {
+            count = count.saturating_add(1);
+            bytes = bytes.saturating_add(message.value.len());
+        }
+        match bytes < MAX_READY_PROOF_BYTES {
+            true => MAX_READY_PROOFS.saturating_sub(count),
+            false => 0,
+        }
+    }
+
+    /// What the next steps will need to know, as soon as it can be asked for.
+    fn lessons(&mut self, head: Height, sessions: &[Session]) -> Vec<Effect> {
+        let mut needed = BTreeSet::new();
+        for Session { record, .. } in sessions {
+            let (end, seed) = (record.end, record.windows.seed());
+            match record.stage {
+                Stage::Open | Stage::Draining if head >= end => {
+                    needed.insert(Fact::SharedParams(end));
+                }
+                Stage::Sealed | Stage::ClaimSent | Stage::ClaimOnChain
+                    if seed <= head && head < record.windows.proof_close =>
+                {
+                    needed.insert(Fact::ProofParams(seed));
+                    needed.insert(Fact::Application(end, record.application));
+                }
+                _ => {}
+            }
+        }
+        self.learned.retain(|fact| needed.contains(fact));
+        let busy = self
+            .busy
+            .iter()
+            .filter(|job| matches!(job, Job::Learn(_)))
+            .count();
+        let wanted: Vec<Fact> = needed
+            .into_iter()
+            .filter(|fact| !self.learned.contains(fact) && !self.is_blocked(Job::Learn(*fact)))
+            .take(MAX_LESSONS.saturating_sub(busy))
+            .collect();
+        let start = |fact: Fact| {
+            self.busy.insert(Job::Learn(fact));
+            Effect::Learn(fact)
+        };
+        wanted.into_iter().map(start).collect()
+    }
+
+    /// Transactions that are handed over if the look that is under way says so: simulated meanwhile. Suppliers in `making` have others to come.
+    fn rehearsals(
+        &mut self,
+        head: Height,
+        sessions: &[Session],
+        making: &BTreeSet<Address>,
+        limits: &Limits,
+    ) -> Vec<Effect> {
+        let mut groups: BTreeMap<(Kind, Address), Vec<&Session>> = BTreeMap::new();
+        for session in sessions {
+            let (index, record) = (session.index, &session.record);
+            let windows = &record.windows;
+            let kind = match record.stage {
+                Stage::Sealed if windows.claim_open <= head && head < windows.claim_close => Kind::Claim,
+                Stage::ProofRequired if windows.proof_open <= head && self.made.contains_key(&index) => {
+                    Kind::Proof
+                }
+                _ => continue,
+            };
+            let is_on_its_way = self.is_blocked(Job::Session(index)) || self.ready.contains_key(&index);
+            if !is_on_its_way && !making.contains(&record.supplier) {
+                groups.entry((kind, record.supplier)).or_default().push(session);
+            }
+        }
+        self.rehearsed.retain(|group, _| groups.contains_key(group));
+        let busy = self
+            .busy
+            .iter()
+            .filter(|job| matches!(job, Job::Rehearse(_)))
+            .count();
+        let mut room = MAX_REHEARSALS.saturating_sub(busy);
+        let mut effects = Vec::new();
+        for ((kind, supplier), group) in groups {
+            let of: Vec<u64> = group.iter().map(|session| session.index).collect();
+            if self.rehearsed.get(&(kind, supplier)) == Some(&of) {
+                continue;
+            }
+            let packed = group.into_iter().filter_map(|session| {
+                let message = match kind {
+                    Kind::Claim => create_claim(&session.record),
+                    Kind::Proof => self.made.get(&session.index)?.clone(),
+                };
+                Some(Packed::new(session, kind, message))
+            });
+            let batches = pack(kind, supplier, packed.collect(), limits);
+            if batches.len() > room {
+                break; // simulated when it is handed over
+            }
+            room -= batches.len();
+            self.rehearsed.insert((kind, supplier), of);
+            for batch in batches {
+                let first = batch.messages.first().map(|(index, _)| Job::Rehearse(*index));
+                if let Some(job) = first.filter(|job| !self.is_blocked(*job)) {
+                    self.busy.insert(job);
+                    effects.push(Effect::Rehearse(batch));
+                }
+            }
+        }
         effects
     }
 
@@ -290,8 +457,11 @@ impl Flow {
         if failed {
             self.failed.insert(job);
         }
-        if let (Job::Settle(height), false) = (job, failed) {
-            self.settled.insert(height);
+        match job {
+            Job::Session(index) => _ = self.proving.remove(&index),
+            Job::Settle(height) if !failed => _ = self.settled.insert(height),
+            Job::Learn(fact) if !failed => _ = self.learned.insert(fact),
+            Job::Look(_) | Job::Settle(_) | Job::Learn(_) | Job::Rehearse(_) => {}
         }
     }
 
@@ -311,7 +481,7 @@ impl Flow {
     pub(crate) fn wants_look(&self, session: &Session, supplier: &Address, height: Height) -> bool {
         let record = &session.record;
         record.supplier == *supplier
-            && !self.busy.contains(&Job::Session(session.index))
+            && (!self.busy.contains(&Job::Session(session.index)) || self.proving.contains(&session.index))
             && !self.ready.contains_key(&session.index)
             && !self.due_proofs.contains(&session.index)
             && self
@@ -337,6 +507,13 @@ impl Flow {
         match next::next(record, height, 0, u32::MAX) {
             Action::Claim => match next::claim_step(record, on_chain, height) {
                 ClaimStep::OnChain => {
+                    let is_unproved = on_chain.is_some_and(|claim| {
+                        claim.proof_validation_status() == ClaimProofStatus::PendingValidation
+                    });
+                    if is_unproved && height >= record.windows.proof_open {
+                        // No claim is replaced any more: there is nothing to look for before the proof, if one is asked for.
+                        self.due_proofs.insert(index);
+                    }
                     self.looked.remove(&index); // the proof may be due at this same block
                     Seen::Claimed
                 }
@@ -350,7 +527,10 @@ impl Flow {
                 ProofStep::Proved => Seen::Proved,
                 ProofStep::Foreign => Seen::Lost(ExpiredReason::ForeignClaim),
                 ProofStep::Send if head < record.windows.proof_close => {
-                    self.due_proofs.insert(index);
+                    match self.made.remove(&index) {
+                        Some(message) => self.ready(index, Kind::Proof, message, head),
+                        None => _ = self.due_proofs.insert(index),
+                    }
                     Seen::ProofDue
                 }
                 ProofStep::Send | ProofStep::Wait => Seen::Nothing,
@@ -359,7 +539,16 @@ impl Flow {
         }
     }
 
-    /// A message is made.
+    /// A proof is made: it is ready if it is due, and waits for a look otherwise.
+    pub(crate) fn made(&mut self, index: u64, message: Any, head: Height) {
+        if self.due_proofs.contains(&index) {
+            self.ready(index, Kind::Proof, message, head);
+        } else {
+            self.made.insert(index, message);
+        }
+    }
+
+    /// A message is made, and to be sent.
     pub(crate) fn ready(&mut self, index: u64, kind: Kind, message: Any, head: Height) {
         self.due_proofs.remove(&index);
         self.ready.insert(
@@ -444,6 +633,8 @@ impl Flow {
         };
         self.ready.retain(|index, ready| in_window(index, ready.kind));
         self.due_proofs.retain(|index| in_window(index, Kind::Proof));
+        self.made.retain(|index, _| in_window(index, Kind::Proof));
+        self.early.retain(|index, _| in_window(index, Kind::Proof));
         self.looked.retain(|index, _| by_index.contains_key(index));
         self.alarmed.retain(|(index, _)| by_index.contains_key(index));
         let heights: BTreeSet<Height> = sessions
@@ -506,10 +697,7 @@ impl Flow {
             }
         }
         let mut groups: Vec<_> = groups.into_iter().collect();
-        for (_, group) in &mut groups {
-            group.sort_by_key(|(order, session)| (*order, session.index));
-        }
-        groups.sort_by_key(|(_, group)| group.first().map(|(order, _)| *order));
+        groups.sort_by_key(|(_, group)| group.iter().map(|(order, _)| *order).min());
         for ((kind, supplier), group) in groups {
             let waits = |session: &Session| {
                 self.ready
@@ -523,41 +711,11 @@ impl Flow {
             {
                 continue;
             }
-            let mut open: Option<(Batch, usize)> = None;
-            let mut full = Vec::new();
-            for (_, session) in group {
-                let Some(ready) = self.ready.get(&session.index) else {
-                    continue;
-                };
-                let sending = match kind {
-                    Kind::Claim => &session.record.claim,
-                    Kind::Proof => &session.record.proof,
-                };
-                let size = ready.message.value.len();
-                let single = Batch {
-                    kind,
-                    supplier,
-                    messages: vec![(session.index, ready.message.clone())],
-                };
-                if sending.alone {
-                    full.push(single);
-                    continue;
-                }
-                open = Some(match open.take() {
-                    Some((mut batch, bytes))
-                        if batch.messages.len() < limits.max_messages.max(1)
-                            && bytes.saturating_add(size) <= MAX_BATCH_BYTES =>
-                    {
-                        batch.messages.extend(single.messages);
-                        (batch, bytes.saturating_add(size))
-                    }
-                    other => {
-                        full.extend(other.map(|(batch, _)| batch));
-                        (single, size)
-                    }
-                });
-            }
-            full.extend(open.map(|(batch, _)| batch));
+            let packed = group.into_iter().filter_map(|(_, session)| {
+                let ready = self.ready.get(&session.index)?;
+                Some(Packed::new(session, kind, ready.message.clone()))
+            });
+            let full = pack(kind, supplier, packed.collect(), limits);
             for batch in full {
                 if self.sends == MAX_SENDS {
                     return batches;

@@ -66,6 +66,23 @@ impl<K: Ord + Clone, V: Clone> Remembered<K, V> {
         answer.get_or_try_init(|| answered(asking)).await.cloned()
     }
 
+    /// The answer to `key` is known without asking.
+    pub(crate) fn know(&self, key: K, value: V) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.insert(key, Arc::new(OnceCell::new_with(Some(value))));
+        while answers.len() > self.max {
+            answers.pop_first();
+        }
+    }
+
+    /// Forgets one answer.
+    pub(crate) fn remove(&self, key: &K) {
+        self.answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
+    }
+
     /// As if nothing had been asked.
     pub(crate) fn forget(&self) {
         self.answers

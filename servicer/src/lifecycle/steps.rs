@@ -7,16 +7,18 @@ use std::time::Duration;
 use portico_client::{BlockEvents, BlockHead, Chain, ChainError, KeepEvent};
 use portico_protocol::wire::pocket;
 use portico_protocol::wire::pocket::application::Application;
-use portico_protocol::wire::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof, ProofRequirementReason};
+use portico_protocol::wire::pocket::proof::{
+    Claim, ClaimProofStatus, MsgCreateClaim, MsgSubmitProof, ProofRequirementReason,
+};
 use portico_protocol::{Address, BlockHash, Height, claim, proof, tx};
 use portico_smst::Path;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::lifecycle::driver::DriverError;
 use crate::lifecycle::funds::Funds;
 use crate::lifecycle::next::Action;
-use crate::lifecycle::plan::{Batch, Job};
+use crate::lifecycle::plan::{Batch, Fact, Job, Kind};
 use crate::lifecycle::prove::{self, ProofFault};
 use crate::lifecycle::read_back::leave_out_damaged;
 use crate::lifecycle::remembered::{Remembered, answered, late};
@@ -58,13 +60,18 @@ pub(crate) struct Asked {
     shared_params: Remembered<Height, pocket::shared::Params>,
     /// Hashes of committed blocks.
     hashes: Remembered<Height, BlockHash>,
-    /// Live proof params, by the newest height when they were asked for.
+    /// Live proof params, by a height that was there when they were asked for.
     proof_params: Remembered<Height, pocket::proof::Params>,
-    /// Applications, by the newest height when they were asked for.
+    /// Applications, by a height that was there when they were asked for.
     applications: Remembered<(Height, Address), Application>,
 }
 
 impl Asked {
+    /// The chain's newest block is told with its hash: it need not be asked for.
+    pub(crate) fn told(&self, head: &BlockHead) {
+        self.hashes.know(head.height, head.hash);
+    }
+
     /// The chain went back.
     pub(crate) fn forget(&self) {
         self.shared_params.forget();
@@ -76,10 +83,30 @@ impl Asked {
 
 /// A session about which a look is to say something.
 pub(crate) struct LookFor {
-    /// Whether it has a claim to send.
-    pub(crate) claims: bool,
+    pub(crate) session_id: String,
+    /// What it has to send.
+    pub(crate) kind: Kind,
+    /// Whether that is a claim that was never sent.
+    pub(crate) is_new: bool,
     /// Transaction that the mempool took last, unless that was at the look's height.
     pub(crate) tx: Option<String>,
+}
+
+impl LookFor {
+    /// Whether the chain does not have yet what the session has to send.
+    fn is_missing_in(&self, claims: &[Claim]) -> bool {
+        let is_of = |claim: &&Claim| {
+            let header = claim.session_header.as_ref();
+            header.is_some_and(|header| header.session_id == self.session_id)
+        };
+        let claim = claims.iter().find(is_of);
+        match self.kind {
+            Kind::Claim => claim.is_none(),
+            Kind::Proof => {
+                claim.is_some_and(|claim| claim.proof_validation_status() != ClaimProofStatus::Validated)
+            }
+        }
+    }
 }
 
 /// What became of an effect.
@@ -90,12 +117,15 @@ pub(crate) enum Done {
         before: Stage,
         record: Box<SessionRecord>,
     },
+    /// What was asked for beforehand is known.
+    Learned(Fact),
+    /// A transaction was simulated, or could not be: then that is told when it is handed over.
+    Rehearsed(Job),
     /// A proof, or none; `before` is the stage at which it began.
     Proved {
         index: u64,
         before: Stage,
-        record: Box<SessionRecord>,
-        message: Option<prost_types::Any>,
+        made: Result<Option<prost_types::Any>, NoProof>,
     },
     /// The supplier's claims on chain, and why transactions failed, by hash.
     Looked {
@@ -125,6 +155,12 @@ pub(crate) enum Done {
     Failed { job: Job, error: DriverError },
 }
 
+/// Why there is no proof, and whether there never will be one.
+pub(crate) struct NoProof {
+    pub(crate) fault: String,
+    pub(crate) lost: Option<ExpiredReason>,
+}
+
 fn gone(index: u64) -> Done {
     Done::Failed {
         job: Job::Session(index),
@@ -147,7 +183,7 @@ impl Work {
                     record.stage = Stage::Draining;
                 }
                 Action::Seal => self.seal(&tree, &mut record, head).await?,
-                Action::Draw => self.draw(&mut record, head).await?,
+                Action::Draw => self.draw(&mut record).await?,
                 Action::GiveUp(reason) => record.expire(reason, head),
                 Action::DeleteLeaves => self.delete_leaves(&tree, &mut record).await?,
                 Action::Wait | Action::Claim | Action::Prove => {}
@@ -168,24 +204,46 @@ impl Work {
     }
 
     /// The proof of a session.
-    pub(crate) async fn prove(self: Arc<Self>, index: u64, head: Height) -> Done {
+    pub(crate) async fn prove(self: Arc<Self>, index: u64) -> Done {
         let Some(tree) = self.trees.get(index) else {
             return gone(index);
         };
-        let mut record = tree.record();
+        let record = tree.record();
         let before = record.stage;
-        match self.submit_proof(&tree, &mut record, head).await {
-            Ok(message) => Done::Proved {
-                index,
-                before,
-                record: Box::new(record),
-                message,
-            },
+        match self.make_proof(&tree, record).await {
+            Ok(made) => Done::Proved { index, before, made },
             Err(error) => Done::Failed {
                 job: Job::Session(index),
                 error,
             },
         }
+    }
+
+    /// Asks for what steps will need, so that it is there when they do.
+    pub(crate) async fn learn(self: Arc<Self>, fact: Fact) -> Done {
+        let asked = match fact {
+            Fact::SharedParams(end) => self.shared_params(end).await.map(drop),
+            Fact::ProofParams(height) => self.proof_params(height).await.map(drop),
+            Fact::Application(end, address) => self.application(end, address).await.map(drop),
+        };
+        match asked {
+            Ok(()) => Done::Learned(fact),
+            Err(error) => Done::Failed {
+                job: Job::Learn(fact),
+                error: error.into(),
+            },
+        }
+    }
+
+    /// Simulates a transaction before it is known whether it is to be handed over.
+    pub(crate) async fn rehearse(self: Arc<Self>, job: Job, batch: Batch, head: BlockHead) -> Done {
+        if let Some(key) = self.serving.key(&batch.supplier) {
+            let messages: Vec<_> = batch.messages.into_iter().map(|(_, message)| message).collect();
+            if let Err(error) = self.submitter.rehearse(&key, &head, &messages).await {
+                tracing::debug!(%error, supplier = %batch.supplier, "a transaction cannot be simulated beforehand");
+            }
+        }
+        Done::Rehearsed(job)
     }
 
     /// The claims of a supplier.
@@ -195,13 +253,23 @@ impl Work {
         height: Height,
         sessions: Vec<LookFor>,
     ) -> Done {
+        let hashes: BTreeSet<String> = sessions.iter().filter_map(|of| of.tx.clone()).collect();
         let funds = async {
-            match sessions.iter().any(|session| session.claims) {
+            match sessions.iter().any(|session| session.is_new) {
                 true => self.funds(&supplier, height).await,
                 false => None,
             }
         };
-        let (claims, funds) = tokio::join!(answered(self.chain.claims_of(&supplier)), funds);
+        let asking = async { tokio::join!(answered(self.chain.claims_of(&supplier)), funds) };
+        let failures = Arc::clone(&self).failures(hashes);
+        let (mut asking, mut failures) = (std::pin::pin!(asking), std::pin::pin!(failures));
+        let mut failed = None;
+        let (claims, funds) = loop {
+            tokio::select! {
+                answer = &mut asking => break answer,
+                told = &mut failures, if failed.is_none() => failed = Some(told),
+            }
+        };
         let claims = match claims {
             Ok(claims) => claims,
             Err(error) => {
@@ -211,20 +279,13 @@ impl Work {
                 };
             }
         };
-        let hashes: BTreeSet<String> = sessions.into_iter().filter_map(|session| session.tx).collect();
-        let mut failed = BTreeMap::new();
-        let asking = async {
-            for hash in hashes {
-                if let Ok(Some(result)) = self.chain.tx(&hash).await
-                    && result.code != 0
-                {
-                    let error = format!("{}/{}: {}", result.codespace, result.code, result.log);
-                    failed.insert(hash, error);
-                }
-            }
+        // What became of a transaction does not matter when the chain has what was in it.
+        let is_open = |of: &LookFor| of.tx.is_some() && of.is_missing_in(&claims);
+        let failed = match failed {
+            Some(told) => told,
+            None if sessions.iter().any(is_open) => failures.await,
+            None => BTreeMap::new(),
         };
-        // Without an answer the transactions count as under way.
-        let _ = tokio::time::timeout(TX_TIMEOUT, asking).await;
         Done::Looked {
             supplier,
             height,
@@ -234,12 +295,31 @@ impl Work {
         }
     }
 
+    /// Why transactions failed, by hash. Without an answer they count as under way.
+    async fn failures(self: Arc<Self>, hashes: BTreeSet<String>) -> BTreeMap<String, String> {
+        let mut asking = JoinSet::new();
+        for hash in hashes {
+            let work = Arc::clone(&self);
+            asking.spawn(async move { (work.chain.tx(&hash).await, hash) });
+        }
+        let mut failed = BTreeMap::new();
+        let answers = async {
+            while let Some(answer) = asking.join_next().await {
+                if let Ok((Ok(Some(result)), hash)) = answer
+                    && result.code != 0
+                {
+                    let error = format!("{}/{}: {}", result.codespace, result.code, result.log);
+                    failed.insert(hash, error);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(TX_TIMEOUT, answers).await;
+        failed
+    }
+
     /// What the supplier's account holds, and what the chain takes from it.
     async fn funds(&self, supplier: &Address, head: Height) -> Option<Funds> {
-        let (balance, params) = tokio::join!(
-            answered(self.chain.balance(supplier)),
-            self.asked.proof_params.get(head, self.chain.proof_params())
-        );
+        let (balance, params) = tokio::join!(answered(self.chain.balance(supplier)), self.proof_params(head));
         match (balance, params) {
             (Ok(balance), Ok(params)) => Some(Funds { balance, params }),
             (Err(error), _) | (_, Err(error)) => {
@@ -356,6 +436,23 @@ impl Work {
         self.asked.hashes.get(height, asking).await
     }
 
+    async fn shared_params(&self, end: Height) -> Result<pocket::shared::Params, ChainError> {
+        let asking = self.chain.shared_params(Some(end));
+        self.asked.shared_params.get(end, asking).await
+    }
+
+    /// The live proof params, asked for when there was a block at `height`.
+    async fn proof_params(&self, height: Height) -> Result<pocket::proof::Params, ChainError> {
+        let asking = self.chain.proof_params();
+        self.asked.proof_params.get(height, asking).await
+    }
+
+    /// The application, asked for when there was a block at `height`.
+    async fn application(&self, height: Height, address: Address) -> Result<Application, ChainError> {
+        let asking = self.chain.application(&address);
+        self.asked.applications.get((height, address), asking).await
+    }
+
     /// Fixes what the claim says. The caller stores it before anything is broadcast.
     async fn seal(
         &self,
@@ -363,12 +460,7 @@ impl Work {
         record: &mut SessionRecord,
         head: Height,
     ) -> Result<(), DriverError> {
-        let end = record.end;
-        let params = self
-            .asked
-            .shared_params
-            .get(end, self.chain.shared_params(Some(end)))
-            .await?;
+        let params = self.shared_params(record.end).await?;
         record.windows = Windows::new(&params, record.end);
         let (writer, log, sealed) = (Arc::clone(&self.writer), Arc::clone(&self.log), Arc::clone(tree));
         let (of, pressing) = (record.clone(), head >= record.windows.claim_middle());
@@ -418,13 +510,9 @@ impl Work {
     }
 
     /// Draws whether the chain will ask for a proof, exactly as it does when the proof arrives (status pending).
-    async fn draw(&self, record: &mut SessionRecord, head: Height) -> Result<(), DriverError> {
-        let seed = self.block_hash(record.windows.seed()).await?;
-        let params = self
-            .asked
-            .proof_params
-            .get(head, self.chain.proof_params())
-            .await?;
+    async fn draw(&self, record: &mut SessionRecord) -> Result<(), DriverError> {
+        let at = record.windows.seed();
+        let (seed, params) = tokio::try_join!(self.block_hash(at), self.proof_params(at))?;
         let Some(seal) = record.seal else { return Ok(()) };
         let claim = Claim {
             supplier_operator_address: record.supplier.to_string(),
@@ -444,24 +532,20 @@ impl Work {
         Ok(())
     }
 
-    /// The message with a proof that passed the chain's checks here; `None` when there is none to send now or ever.
-    async fn submit_proof(
+    /// The message with a proof that passed the chain's checks here; `None` when the supplier's key is missing.
+    async fn make_proof(
         &self,
         tree: &Arc<SessionTree>,
-        record: &mut SessionRecord,
-        head: Height,
-    ) -> Result<Option<prost_types::Any>, DriverError> {
+        record: SessionRecord,
+    ) -> Result<Result<Option<prost_types::Any>, NoProof>, DriverError> {
         let Some(key) = self.serving.key(&record.supplier) else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
-        let seed = self.block_hash(record.windows.seed()).await?;
+        let (seed, application) = tokio::try_join!(
+            self.block_hash(record.windows.seed()),
+            self.application(record.end, record.application)
+        )?;
         let path = Path::new(proof::proof_path(&seed, &record.session_id));
-        let asking = self.chain.application(&record.application);
-        let application = self
-            .asked
-            .applications
-            .get((head, record.application), asking)
-            .await?;
         let (log, tree, sealed, public) = (
             Arc::clone(&self.log),
             Arc::clone(tree),
@@ -473,7 +557,7 @@ impl Work {
             prove::verify(&bytes, &sealed, &path, &application, &public)?;
             Ok::<_, ProofFault>(bytes)
         });
-        match made.await? {
+        Ok(match made.await? {
             Ok(bytes) => Ok(Some(tx::pack(&MsgSubmitProof {
                 supplier_operator_address: record.supplier.to_string(),
                 session_header: Some(record.header()),
@@ -482,20 +566,22 @@ impl Work {
             Err(fault) => {
                 let error = &fault as &dyn std::error::Error;
                 tracing::error!(error, session = record.session_id, supplier = %record.supplier, "no proof is sent");
-                record.proof.last_error = Some(fault.to_string());
-                match fault {
-                    ProofFault::RootMismatch => record.expire(ExpiredReason::RootMismatch, head),
-                    fault if !fault.is_retryable() => record.expire(ExpiredReason::ProofNotVerified, head),
-                    _ => {}
-                }
-                Ok(None)
+                let lost = match fault {
+                    ProofFault::RootMismatch => Some(ExpiredReason::RootMismatch),
+                    ref fault if !fault.is_retryable() => Some(ExpiredReason::ProofNotVerified),
+                    _ => None,
+                };
+                Err(NoProof {
+                    fault: fault.to_string(),
+                    lost,
+                })
             }
-        }
+        })
     }
 }
 
 /// The message that claims what a session is sealed to.
-pub(super) fn create_claim(record: &SessionRecord) -> prost_types::Any {
+pub(crate) fn create_claim(record: &SessionRecord) -> prost_types::Any {
     tx::pack(&MsgCreateClaim {
         supplier_operator_address: record.supplier.to_string(),
         session_header: Some(record.header()),

@@ -35,6 +35,12 @@ const MAX_TX_GAS: u64 = 30_000_000;
 /// Accounts whose numbers are kept: as many as a configuration may name keys.
 const MAX_ACCOUNTS: usize = portico_config::keys::MAX_KEYS;
 
+/// Simulations whose transactions were not handed over yet.
+const MAX_SIMULATED: usize = 2048;
+
+/// What a node says of a transaction that its mempool has, or that is in a block: codespace and code.
+const KNOWN: (&str, u32) = ("sdk", 19);
+
 /// Why a transaction was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unsent {
@@ -51,6 +57,8 @@ pub(crate) struct Submitter {
     metrics: Arc<Metrics>,
     chain_id: OnceCell<String>,
     account_numbers: Remembered<Address, u64>,
+    /// Gas that transactions were seen to use, by their messages; each holds for one transaction.
+    simulated: Remembered<[u8; 32], u64>,
     /// Gas limit of a message, by [`Kind`], as of the last transaction.
     gas: [AtomicU64; 2],
 }
@@ -63,6 +71,7 @@ impl Submitter {
             metrics,
             chain_id: OnceCell::new(),
             account_numbers: Remembered::keeping(MAX_ACCOUNTS),
+            simulated: Remembered::keeping(MAX_SIMULATED),
             gas: ASSUMED_GAS.map(AtomicU64::new),
         }
     }
@@ -70,6 +79,7 @@ impl Submitter {
     /// The chain went back: accounts may be others.
     pub(crate) fn forget(&self) {
         self.account_numbers.forget();
+        self.simulated.forget();
     }
 
     /// What a message costs in fees, as far as it is known beforehand: with a fixed gas limit, that of a transaction of its own.
@@ -137,6 +147,35 @@ impl Submitter {
         self.context(account).await.map(drop)
     }
 
+    /// Simulates a transaction that is likely to be handed over: where the chain answers slowly, that takes one question less then.
+    pub(crate) async fn rehearse(
+        &self,
+        key: &SigningKey,
+        head: &BlockHead,
+        messages: &[Any],
+    ) -> Result<(), ChainError> {
+        if self.config.gas_limit != 0 {
+            return Ok(());
+        }
+        let context = self.context(key.address()).await?;
+        self.gas_used(key, head, &context, messages).await.map(drop)
+    }
+
+    async fn gas_used(
+        &self,
+        key: &SigningKey,
+        head: &BlockHead,
+        context: &SignerContext,
+        messages: &[Any],
+    ) -> Result<u64, ChainError> {
+        let asking = async {
+            let options = self.options(head, messages, SIMULATION_GAS);
+            let trial = sign_tx(messages.to_vec(), &options, context, key);
+            self.chain.simulate(trial.into()).await
+        };
+        self.simulated.get(digest(messages), asking).await
+    }
+
     async fn context(&self, account: Address) -> Result<SignerContext, ChainError> {
         let chain_id = async { Ok::<_, ChainError>(answered(self.chain.status()).await?.chain_id) };
         let number = async { Ok(self.chain.account(&account).await?.number) };
@@ -162,13 +201,9 @@ impl Submitter {
         let count = u64::try_from(messages.len()).unwrap_or(u64::MAX).max(1);
         let gas_limit = match self.config.gas_limit {
             0 => {
-                let trial = sign_tx(
-                    messages.clone(),
-                    &self.options(head, &messages, SIMULATION_GAS),
-                    context,
-                    key,
-                );
-                let gas = adjusted(answered(self.chain.simulate(trial.into())).await?);
+                let used = self.gas_used(key, head, context, &messages).await?;
+                self.simulated.remove(&digest(&messages)); // another time it may be another
+                let gas = adjusted(used);
                 self.gas_of(kind).store(gas.div_ceil(count), Ordering::Relaxed);
                 gas
             }
@@ -182,7 +217,7 @@ impl Submitter {
         let options = self.options(head, &messages, gas_limit);
         let tx = sign_tx(messages, &options, context, key);
         let result = answered(self.chain.broadcast(tx.into())).await?;
-        if result.code == 0 {
+        if result.code == 0 || (result.codespace.as_str(), result.code) == KNOWN {
             Ok(result.hash)
         } else {
             Err(ChainError::InvalidArgument(format!(
@@ -216,13 +251,18 @@ impl Submitter {
     }
 }
 
-/// 0 to 999 999 nanoseconds, by what is sent.
-fn below_a_millisecond(messages: &[Any]) -> i32 {
+/// What is sent, by its content.
+fn digest(messages: &[Any]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for message in messages {
         hasher.update(Sha256::digest(&message.value));
     }
-    let bytes: [u8; 4] = *hasher.finalize().first_chunk().expect("32 bytes hold 4");
+    hasher.finalize().into()
+}
+
+/// 0 to 999 999 nanoseconds, by what is sent.
+fn below_a_millisecond(messages: &[Any]) -> i32 {
+    let bytes: [u8; 4] = *digest(messages).first_chunk().expect("32 bytes hold 4");
     i32::try_from(u32::from_be_bytes(bytes) % 1_000_000).expect("below 2^31")
 }
 

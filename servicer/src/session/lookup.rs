@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portico_client::{ChainError, RelayChain};
-use portico_protocol::wire::pocket::session::{Session, SessionHeader};
+use portico_protocol::wire::cosmos::base::v1beta1::Coin;
+use portico_protocol::wire::pocket::application::Application;
+use portico_protocol::wire::pocket::session::{self, Session, SessionHeader};
 use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, Height, ServiceId, Upokt, difficulty, relay};
 use portico_session_cache::{
@@ -275,22 +277,27 @@ impl InfoReader {
         let staked = session.application.ok_or_else(|| malformed("application"))?;
         let start = Height(header.session_start_block_height);
         let end = Height(header.session_end_block_height);
-        let at_start = self.chain.shared_params(Some(start)).await?;
-        let at_end = self.chain.shared_params(Some(end)).await?;
+        // All at once: where each answer takes its time, one after the other they would take too long.
+        let (at_start, at_end, compute_units_per_relay, difficulty, session_params) = tokio::try_join!(
+            self.chain.shared_params(Some(start)),
+            self.chain.shared_params(Some(end)),
+            self.chain.compute_units_per_relay(&service, start),
+            self.chain.difficulty(&service, start),
+            self.session_params(),
+        )?;
         let prices = Prices {
-            compute_units_per_relay: self.chain.compute_units_per_relay(&service, start).await?,
+            compute_units_per_relay,
             compute_units_to_tokens_multiplier: at_start.compute_units_to_tokens_multiplier,
             compute_unit_cost_granularity: at_start.compute_unit_cost_granularity,
         };
-        let difficulty = self.chain.difficulty(&service, start).await?;
         let target_hash = difficulty
             .target_hash
             .try_into()
             .unwrap_or(difficulty::BASE_TARGET);
-        let max = match self.rules.metered {
-            true => Some(self.budget(&staked, &at_end).await?),
-            false => None,
-        };
+        let max = session_params.map(|session| {
+            let suppliers = session.num_suppliers_per_session;
+            session_budget(&staked, suppliers, &at_end)
+        });
         let cost = cost_per_leaf(&prices, &target_hash);
         let mut suppliers = BTreeMap::new();
         for supplier in &session.suppliers {
@@ -326,27 +333,12 @@ impl InfoReader {
         })
     }
 
-    async fn budget(
-        &self,
-        application: &portico_protocol::wire::pocket::application::Application,
-        params: &Params,
-    ) -> Result<u128, ChainError> {
-        let stake = application
-            .stake
-            .as_ref()
-            .and_then(|coin| Upokt::try_from(coin).ok())
-            .unwrap_or_default();
-        let session = self.chain.session_params().await?;
-        let limit = application.per_session_spend_limit.as_ref();
-        let limit = limit
-            .and_then(|coin| Upokt::try_from(coin).ok())
-            .unwrap_or_default();
-        Ok(budget(
-            stake.0,
-            limit.0,
-            session.num_suppliers_per_session,
-            params,
-        ))
+    /// Asked for when relays are metered.
+    async fn session_params(&self) -> Result<Option<session::Params>, ChainError> {
+        match self.rules.metered {
+            true => self.chain.session_params().await.map(Some),
+            false => Ok(None),
+        }
     }
 
     fn session_supplier(
@@ -366,6 +358,17 @@ impl InfoReader {
             tree: OnceCell::new_with(tree),
         }
     }
+}
+
+/// What an application pays one of `suppliers` suppliers for one session, at most.
+fn session_budget(application: &Application, suppliers: u64, params: &Params) -> u128 {
+    let amount = |coin: Option<&Coin>| {
+        let amount = coin.and_then(|coin| Upokt::try_from(coin).ok());
+        amount.unwrap_or_default().0
+    };
+    let stake = amount(application.stake.as_ref());
+    let limit = amount(application.per_session_spend_limit.as_ref());
+    budget(stake, limit, suppliers, params)
 }
 
 impl SessionInfo {

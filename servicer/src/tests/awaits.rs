@@ -23,14 +23,14 @@ const FILES: [&str; 12] = [
 /// What is no effect; see the list's head.
 const OTHERS: [&str; 3] = ["inner", "memory", "aside"];
 
-/// The `.await`s of a file, each as its line, with the line before when it begins with `.await`.
+/// The `.await`s and joins of a file, each as its line, with the line before when it begins with `.await`.
 fn awaits(source: &str) -> Vec<String> {
     let lines: Vec<&str> = source
         .lines()
         .take_while(|line| !line.starts_with("#[cfg(test)]"))
         .map(str::trim)
         .collect();
-    let waits = |line: &str| line.contains(".await") && !line.starts_with("//");
+    let waits = |line: &str| (line.contains(".await") || line.contains("join!(")) && !line.starts_with("//");
     let indices = (0..lines.len()).filter(|index| waits(lines[*index]));
     let whole = |index: usize| match lines[index].starts_with(".await") {
         true => format!("{} {}", lines[index - 1], lines[index]),

@@ -28,6 +28,8 @@ const BLOCK: Duration = Duration::from_secs(30);
 pub(super) struct Faults {
     /// Longest time for an answer; half of it is the shortest.
     pub(super) slow: Duration,
+    /// Time of each question from and to the node together, and until a new block is known.
+    pub(super) steady: Duration,
     pub(super) failed: u32,
     /// Whether nobody knows what became of a transaction.
     pub(super) no_index: bool,
@@ -52,10 +54,18 @@ pub(super) struct Faulty {
     rng: Mutex<StdRng>,
     on: AtomicBool,
     asked: Mutex<BTreeMap<&'static str, usize>>,
+    told: watch::Sender<BlockHead>,
 }
 
 impl Faulty {
     pub(super) fn new(chain: Arc<MemoryChain>, seed: u64, faults: Faults) -> Arc<Self> {
+        let faulty = Self::unheard(chain, seed, faults);
+        faulty.clone().listen();
+        faulty
+    }
+
+    fn unheard(chain: Arc<MemoryChain>, seed: u64, faults: Faults) -> Arc<Self> {
+        let told = watch::Sender::new(chain.head().borrow().clone());
         Arc::new(Self {
             chain,
             faults: Mutex::new(faults),
@@ -63,7 +73,28 @@ impl Faulty {
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             on: AtomicBool::new(false),
             asked: Mutex::default(),
+            told,
         })
+    }
+
+    /// Tells of the chain's blocks, each when it is known here.
+    fn listen(self: Arc<Self>) {
+        let mut head = self.chain.head();
+        tokio::spawn(async move {
+            while head.changed().await.is_ok() {
+                let (news, faulty) = (head.borrow_and_update().clone(), Arc::clone(&self));
+                let late = self.faults.lock().unwrap().steady;
+                match self.is_on() && !late.is_zero() {
+                    false => _ = self.told.send_replace(news),
+                    true => {
+                        tokio::spawn(async move {
+                            tokio::time::sleep(late).await;
+                            faulty.told.send_replace(news);
+                        });
+                    }
+                }
+            }
+        });
     }
 
     /// A good node of which each question is told.
@@ -71,10 +102,12 @@ impl Faulty {
         chain: Arc<MemoryChain>,
         on_question: impl Fn(&'static str) -> Result<(), ChainError> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let faulty = Self::new(chain, 0, Faults::default());
+        let faulty = Self::unheard(chain, 0, Faults::default());
         let mut faulty = Arc::into_inner(faulty).expect("nobody else has it");
         faulty.on_question = Box::new(on_question);
-        Arc::new(faulty)
+        let faulty = Arc::new(faulty);
+        faulty.clone().listen();
+        faulty
     }
 
     fn rng(&self) -> MutexGuard<'_, StdRng> {
@@ -97,6 +130,25 @@ impl Faulty {
         self.asked.lock().unwrap().get(what).copied().unwrap_or(0)
     }
 
+    /// Asks through the node: half of the time passes before the chain hears of it.
+    async fn through<T>(
+        &self,
+        what: &'static str,
+        asking: impl Future<Output = Result<T, ChainError>>,
+    ) -> Result<T, ChainError> {
+        self.bad_luck(what).await?;
+        let answer = asking.await;
+        self.half_a_way().await;
+        answer
+    }
+
+    async fn half_a_way(&self) {
+        let steady = self.faults.lock().unwrap().steady;
+        if self.is_on() && !steady.is_zero() {
+            tokio::time::sleep(steady / 2).await;
+        }
+    }
+
     async fn bad_luck(&self, what: &'static str) -> Result<(), ChainError> {
         *self.asked.lock().unwrap().entry(what).or_default() += 1;
         (self.on_question)(what)?;
@@ -104,6 +156,7 @@ impl Faulty {
         if self.strikes(faults.hanging) {
             std::future::pending::<()>().await;
         }
+        self.half_a_way().await;
         if self.is_on() && !faults.slow.is_zero() {
             let share = self.rng().random_range(0.5..1.0);
             tokio::time::sleep(faults.slow.mul_f64(share)).await;
@@ -118,19 +171,17 @@ impl Faulty {
 #[async_trait]
 impl Blocks for Faulty {
     fn head(&self) -> watch::Receiver<BlockHead> {
-        self.chain.head()
+        self.told.subscribe()
     }
     async fn status(&self) -> Result<ChainStatus, ChainError> {
-        self.bad_luck("status").await?;
-        self.chain.status().await
+        self.through("status", self.chain.status()).await
     }
     async fn block(&self, height: Height) -> Result<BlockHead, ChainError> {
-        self.bad_luck("block").await?;
-        self.chain.block(height).await
+        self.through("block", self.chain.block(height)).await
     }
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
-        self.bad_luck("block_results").await?;
-        self.chain.block_results(height).await
+        self.through("block_results", self.chain.block_results(height))
+            .await
     }
     async fn block_events(&self, height: Height, keep: KeepEvent) -> Result<BlockEvents, ChainError> {
         let mut told = self.block_results(height).await?.events(&keep);
@@ -146,24 +197,22 @@ impl Blocks for Faulty {
 #[async_trait]
 impl ModuleParams for Faulty {
     async fn shared_params(&self, height: Option<Height>) -> Result<Params, ChainError> {
-        self.bad_luck("shared_params").await?;
-        self.chain.shared_params(height).await
+        self.through("shared_params", self.chain.shared_params(height))
+            .await
     }
     async fn session_params(&self) -> Result<pocket::session::Params, ChainError> {
-        self.bad_luck("session_params").await?;
-        self.chain.session_params().await
+        self.through("session_params", self.chain.session_params()).await
     }
     async fn proof_params(&self) -> Result<pocket::proof::Params, ChainError> {
-        self.bad_luck("proof_params").await?;
-        self.chain.proof_params().await
+        self.through("proof_params", self.chain.proof_params()).await
     }
     async fn supplier_params(&self) -> Result<pocket::supplier::Params, ChainError> {
-        self.bad_luck("supplier_params").await?;
-        self.chain.supplier_params().await
+        self.through("supplier_params", self.chain.supplier_params())
+            .await
     }
     async fn tokenomics_params(&self) -> Result<pocket::tokenomics::Params, ChainError> {
-        self.bad_luck("tokenomics_params").await?;
-        self.chain.tokenomics_params().await
+        self.through("tokenomics_params", self.chain.tokenomics_params())
+            .await
     }
 }
 
@@ -175,28 +224,30 @@ impl Sessions for Faulty {
         service: &ServiceId,
         height: Height,
     ) -> Result<pocket::session::Session, ChainError> {
-        self.bad_luck("session").await?;
-        self.chain.session(application, service, height).await
+        self.through("session", self.chain.session(application, service, height))
+            .await
     }
     async fn compute_units_per_relay(&self, service: &ServiceId, height: Height) -> Result<u64, ChainError> {
-        self.bad_luck("compute_units_per_relay").await?;
-        self.chain.compute_units_per_relay(service, height).await
+        self.through(
+            "compute_units_per_relay",
+            self.chain.compute_units_per_relay(service, height),
+        )
+        .await
     }
     async fn difficulty(
         &self,
         service: &ServiceId,
         height: Height,
     ) -> Result<pocket::service::RelayMiningDifficulty, ChainError> {
-        self.bad_luck("difficulty").await?;
-        self.chain.difficulty(service, height).await
+        self.through("difficulty", self.chain.difficulty(service, height))
+            .await
     }
 }
 
 #[async_trait]
 impl Actors for Faulty {
     async fn application(&self, address: &Address) -> Result<Application, ChainError> {
-        self.bad_luck("application").await?;
-        self.chain.application(address).await
+        self.through("application", self.chain.application(address)).await
     }
     async fn applications(&self) -> Result<Vec<Application>, ChainError> {
         self.chain.applications().await
@@ -208,8 +259,7 @@ impl Actors for Faulty {
         self.chain.gateways().await
     }
     async fn supplier(&self, operator: &Address) -> Result<pocket::shared::Supplier, ChainError> {
-        self.bad_luck("supplier").await?;
-        self.chain.supplier(operator).await
+        self.through("supplier", self.chain.supplier(operator)).await
     }
     async fn suppliers(&self) -> Result<Vec<pocket::shared::Supplier>, ChainError> {
         self.chain.suppliers().await
@@ -229,12 +279,11 @@ impl Claims for Faulty {
         session_id: &str,
         supplier: &Address,
     ) -> Result<Option<pocket::proof::Claim>, ChainError> {
-        self.bad_luck("claim").await?;
-        self.chain.claim(session_id, supplier).await
+        self.through("claim", self.chain.claim(session_id, supplier))
+            .await
     }
     async fn claims(&self) -> Result<Vec<pocket::proof::Claim>, ChainError> {
-        self.bad_luck("claims").await?;
-        self.chain.claims().await
+        self.through("claims", self.chain.claims()).await
     }
     async fn proof(
         &self,
@@ -248,12 +297,10 @@ impl Claims for Faulty {
 #[async_trait]
 impl Accounts for Faulty {
     async fn account(&self, address: &Address) -> Result<Account, ChainError> {
-        self.bad_luck("account").await?;
-        self.chain.account(address).await
+        self.through("account", self.chain.account(address)).await
     }
     async fn balance(&self, address: &Address) -> Result<Upokt, ChainError> {
-        self.bad_luck("balance").await?;
-        self.chain.balance(address).await
+        self.through("balance", self.chain.balance(address)).await
     }
     async fn total_supply(&self) -> Result<Upokt, ChainError> {
         self.chain.total_supply().await
@@ -268,7 +315,7 @@ impl Transactions for Faulty {
         if self.strikes(faults.refused) {
             return Ok(BroadcastResult {
                 hash: String::new(),
-                code: 19,
+                code: 20,
                 codespace: "sdk".to_owned(),
                 log: "bad luck".to_owned(),
             });
@@ -277,6 +324,7 @@ impl Transactions for Faulty {
             self.chain.lose(1);
         }
         let taken = self.chain.broadcast(tx).await;
+        self.half_a_way().await;
         (self.on_question)("broadcast done")?;
         if self.strikes(faults.taken_in_silence) {
             return Err(ChainError::Unavailable("bad luck after all".to_owned()));
@@ -284,17 +332,17 @@ impl Transactions for Faulty {
         taken
     }
     async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError> {
-        self.bad_luck("simulate").await?;
-        self.chain.simulate(tx).await
+        self.through("simulate", self.chain.simulate(tx)).await
     }
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
-        self.bad_luck("tx").await?;
-        if self.is_on() && self.faults.lock().unwrap().no_index {
-            return Err(ChainError::Internal(
-                "transaction indexing is disabled".to_owned(),
-            ));
-        }
-        self.chain.tx(hash).await
+        let asking = async {
+            if self.is_on() && self.faults.lock().unwrap().no_index {
+                let text = "transaction indexing is disabled".to_owned();
+                return Err(ChainError::Internal(text));
+            }
+            self.chain.tx(hash).await
+        };
+        self.through("tx", asking).await
     }
 }
 

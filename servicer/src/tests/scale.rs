@@ -134,3 +134,15 @@ async fn every_session_is_in_its_window_when_the_chain_answers_in_half_a_block()
         &outcome,
     );
 }
+
+/// Heads are known a block late, and every question takes a whole block: a window of four has room for as many in a row.
+#[tokio::test]
+async fn every_session_is_in_its_window_when_the_chain_answers_in_a_whole_block() {
+    let faults = Faults {
+        steady: BLOCK,
+        no_index: true,
+        ..Faults::default()
+    };
+    let outcome = run(suppliers(), faults).await;
+    tell("answers in 1 s, no index of transactions", suppliers(), &outcome);
+}

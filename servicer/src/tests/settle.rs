@@ -500,10 +500,10 @@ async fn proves_nothing_when_leaves_are_missing() {
 async fn sends_no_proof_that_the_chain_would_refuse() {
     let world = World::start().await;
     world.relays(1).await;
-    world.go_to(15).await;
+    world.go_to(14).await;
     // The gateway's right to sign is gone from the application's record altogether.
     world.chain.forget_delegations();
-    world.go_to(16).await;
+    world.go_to(15).await;
     assert_eq!(
         world.stage(),
         Stage::Expired {

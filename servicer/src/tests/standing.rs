@@ -101,9 +101,9 @@ async fn relays_stop_before_a_slash_unstakes_the_supplier() {
     let world = World::staked(Some(min + penalty - 1), None).await;
     world.until_warned_of(&["stake_low"]).await;
     world.relay("/", "served").await;
-    world.go_to(15).await;
+    world.go_to(14).await;
     world.chain.forget_delegations();
-    world.go_to(16).await;
+    world.go_to(15).await;
     let reason = ExpiredReason::ProofNotVerified;
     assert_eq!(world.row().stage, Stage::Expired { reason });
     world.go_to(17).await;

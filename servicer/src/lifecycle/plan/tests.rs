@@ -1,5 +1,6 @@
 use super::*;
 use crate::lifecycle::next::tests::{record, sealed};
+use crate::lifecycle::pack::MAX_BATCH_BYTES;
 
 const LIMITS: Limits = Limits {
     max_messages: 3,
@@ -44,13 +45,21 @@ fn sends(effects: &[Effect]) -> Vec<Vec<u64>> {
     effects.iter().filter_map(messages).collect()
 }
 
+fn looks(effects: &[Effect]) -> Vec<Address> {
+    let supplier = |effect: &Effect| match effect {
+        Effect::Look(supplier) => Some(*supplier),
+        _ => None,
+    };
+    effects.iter().filter_map(supplier).collect()
+}
+
 #[test]
 fn a_supplier_is_looked_at_once_per_block() {
     let sessions = [session(0, 1, 5), session(1, 1, 9), session(2, 2, 7)];
     let mut flow = Flow::default();
     // By deadline, which is the same, then by the most valuable session.
-    let looks = [Effect::Look(address(1)), Effect::Look(address(2))];
-    assert_eq!(flow.plan(Height(12), &sessions, &LIMITS), looks);
+    let both = [address(1), address(2)];
+    assert_eq!(looks(&flow.plan(Height(12), &sessions, &LIMITS)), both);
     assert!(
         flow.plan(Height(12), &sessions, &LIMITS).is_empty(),
         "in progress"
@@ -63,8 +72,8 @@ fn a_supplier_is_looked_at_once_per_block() {
     );
     flow.retry();
     assert_eq!(
-        flow.plan(Height(14), &sessions, &LIMITS),
-        looks[..1],
+        looks(&flow.plan(Height(14), &sessions, &LIMITS)),
+        both[..1],
         "but not longer than a block"
     );
 }
@@ -129,9 +138,10 @@ fn no_question_takes_the_room_of_what_is_ready() {
         })
         .collect();
     let mut flow = Flow::default();
+    let effects = flow.plan(Height(12), &sessions, &LIMITS);
     assert_eq!(
-        flow.plan(Height(12), &sessions, &LIMITS).len(),
-        MAX_LOOKS,
+        (looks(&effects).len(), rehearsed(&effects).len()),
+        (MAX_LOOKS, MAX_REHEARSALS),
         "none is answered"
     );
     flow.ready(99, Kind::Claim, any(1), Height(12));
@@ -165,4 +175,176 @@ fn a_window_that_is_about_to_close_raises_one_alarm() {
     let mut flow = Flow::default();
     let mut alarms = |head: i64| flow.alarms(Height(head), &sessions).len();
     assert_eq!([12, 13, 14, 15, 16].map(&mut alarms), [0, 0, 1, 0, 0]);
+}
+
+fn learned(effects: &[Effect]) -> Vec<Fact> {
+    let fact = |effect: &Effect| match effect {
+        Effect::Learn(fact) => Some(*fact),
+        _ => None,
+    };
+    effects.iter().filter_map(fact).collect()
+}
+
+fn rehearsed(effects: &[Effect]) -> Vec<Vec<u64>> {
+    let messages = |effect: &Effect| match effect {
+        Effect::Rehearse(batch) => Some(batch.messages.iter().map(|(index, _)| *index).collect()),
+        _ => None,
+    };
+    effects.iter().filter_map(messages).collect()
+}
+
+/// A session of which the chain wants a proof, and has the claim.
+fn asked_for_proof(index: u64, n: u8) -> Session {
+    let mut session = session(index, n, 5);
+    session.record.stage = Stage::ProofRequired;
+    session.record.claimed_on_chain = true;
+    session
+}
+
+fn claim_of(session: &Session) -> Claim {
+    Claim {
+        root_hash: sealed().root.to_vec(),
+        session_header: Some(session.record.header()),
+        ..Claim::default()
+    }
+}
+
+/// What is the same for many sessions is asked for once, when its height is there and before a step waits for it.
+#[test]
+fn facts_are_learned_once_and_before_they_are_needed() {
+    let mut sessions = [session(0, 1, 5), session(1, 2, 5)];
+    for session in &mut sessions {
+        session.record.stage = Stage::Open;
+    }
+    let mut flow = Flow::default();
+    assert!(flow.plan(Height(9), &sessions, &LIMITS).is_empty());
+    let windows = Fact::SharedParams(Height(10));
+    assert_eq!(learned(&flow.plan(Height(10), &sessions, &LIMITS)), [windows]);
+    flow.ended(Job::Learn(windows), true);
+    assert!(
+        learned(&flow.plan(Height(10), &sessions, &LIMITS)).is_empty(),
+        "a failure waits"
+    );
+    flow.retry();
+    assert_eq!(learned(&flow.plan(Height(11), &sessions, &LIMITS)), [windows]);
+    flow.ended(Job::Learn(windows), false);
+    assert!(
+        learned(&flow.plan(Height(11), &sessions, &LIMITS)).is_empty(),
+        "known"
+    );
+    for session in &mut sessions {
+        session.record.stage = Stage::ClaimSent;
+    }
+    assert!(
+        learned(&flow.plan(Height(14), &sessions, &LIMITS)).is_empty(),
+        "no seed yet"
+    );
+    let application = sessions[0].record.application;
+    assert_eq!(
+        learned(&flow.plan(Height(15), &sessions, &LIMITS)),
+        [
+            Fact::ProofParams(Height(15)),
+            Fact::Application(Height(10), application)
+        ]
+    );
+}
+
+/// Made from the seed on, simulated while the look is under way, sent when that says that our claim is the chain's, and not before.
+#[test]
+fn a_proof_is_made_and_simulated_before_a_look_lets_it_go() {
+    let sessions = [asked_for_proof(0, 1)];
+    let mut flow = Flow::default();
+    assert!(flow.plan(Height(14), &sessions, &LIMITS).is_empty());
+    assert_eq!(flow.plan(Height(15), &sessions, &LIMITS), [Effect::Prove(0)]);
+    flow.ended(Job::Session(0), false);
+    flow.made(0, any(7), Height(15));
+    assert!(
+        flow.plan(Height(15), &sessions, &LIMITS).is_empty(),
+        "its window is not open"
+    );
+    let effects = flow.plan(Height(16), &sessions, &LIMITS);
+    assert_eq!(effects.first(), Some(&Effect::Look(address(1))));
+    assert_eq!((rehearsed(&effects), sends(&effects)), (vec![vec![0]], vec![]));
+    let claim = claim_of(&sessions[0]);
+    flow.ended(Job::Look(address(1)), false);
+    let seen = flow.looked(0, &sessions[0].record, Some(&claim), Height(16), Height(16));
+    assert_eq!(seen, Seen::ProofDue);
+    let effects = flow.plan(Height(16), &sessions, &LIMITS);
+    assert_eq!((rehearsed(&effects), sends(&effects)), (vec![], vec![vec![0]]));
+}
+
+/// A claim of another process that took the place of ours: whatever was made of it, nothing is sent.
+#[test]
+fn a_proof_that_was_made_early_is_not_sent_for_anothers_claim() {
+    let mut sessions = [asked_for_proof(0, 1)];
+    let mut flow = Flow::default();
+    flow.plan(Height(15), &sessions, &LIMITS);
+    flow.ended(Job::Session(0), false);
+    flow.made(0, any(7), Height(15));
+    flow.plan(Height(16), &sessions, &LIMITS);
+    let mut claim = claim_of(&sessions[0]);
+    claim.root_hash[0] ^= 1;
+    let seen = flow.looked(0, &sessions[0].record, Some(&claim), Height(16), Height(16));
+    assert_eq!(seen, Seen::Lost(ExpiredReason::ForeignClaim));
+    sessions[0].record.expire(ExpiredReason::ForeignClaim, Height(16));
+    for head in 16..20 {
+        assert!(sends(&flow.plan(Height(head), &sessions, &LIMITS)).is_empty());
+    }
+    assert!(flow.made.is_empty(), "and it takes no room");
+}
+
+/// A look does not wait for the proof, nor the proof for the look: whichever is last lets it go.
+#[test]
+fn a_look_counts_for_a_proof_that_is_being_made() {
+    let sessions = [asked_for_proof(0, 1)];
+    let mut flow = Flow::default();
+    let effects = flow.plan(Height(16), &sessions, &LIMITS);
+    assert_eq!(effects, [Effect::Look(address(1)), Effect::Prove(0)]);
+    assert!(flow.wants_look(&sessions[0], &address(1), Height(16)));
+    let claim = claim_of(&sessions[0]);
+    flow.looked(0, &sessions[0].record, Some(&claim), Height(16), Height(16));
+    flow.ended(Job::Session(0), false);
+    flow.made(0, any(7), Height(16));
+    assert_eq!(sends(&flow.plan(Height(16), &sessions, &LIMITS)), [vec![0]]);
+}
+
+/// From the block on in which the proof's window opens, no claim is replaced any more: one look says both that it is there and that it is ours.
+#[test]
+fn a_claim_that_is_first_seen_within_the_proofs_window_is_not_looked_for_again() {
+    for (height, looks_left) in [(15, 1), (16, 0)] {
+        let mut sessions = [session(0, 1, 5)];
+        sessions[0].record.stage = Stage::ClaimSent;
+        let mut flow = Flow::default();
+        let claim = claim_of(&sessions[0]);
+        let seen = flow.looked(0, &sessions[0].record, Some(&claim), Height(height), Height(16));
+        assert_eq!(seen, Seen::Claimed);
+        sessions[0].record.stage = Stage::ProofRequired;
+        let effects = flow.plan(Height(16), &sessions, &LIMITS);
+        assert_eq!(looks(&effects).len(), looks_left, "seen at {height}");
+        assert!(effects.contains(&Effect::Prove(0)));
+    }
+}
+
+/// Claims are simulated in the transactions in which they are sent, once per supplier and set of sessions.
+#[test]
+fn claims_are_simulated_as_they_will_be_sent() {
+    let sessions: Vec<_> = (0..5)
+        .map(|index| session(index, 1, 100 - u128::from(index)))
+        .collect();
+    let mut flow = Flow::default();
+    let effects = flow.plan(Height(12), &sessions, &LIMITS);
+    assert_eq!(rehearsed(&effects), [vec![0, 1, 2], vec![3, 4]]);
+    assert!(
+        rehearsed(&flow.plan(Height(13), &sessions, &LIMITS)).is_empty(),
+        "once"
+    );
+    for one in &sessions {
+        flow.looked(one.index, &one.record, None, Height(12), Height(13));
+        flow.ready(one.index, Kind::Claim, create_claim(&one.record), Height(12));
+    }
+    flow.ended(Job::Look(address(1)), false);
+    assert_eq!(
+        sends(&flow.plan(Height(13), &sessions, &LIMITS)),
+        [vec![0, 1, 2], vec![3, 4]]
+    );
 }
