@@ -47,14 +47,17 @@ impl fmt::Display for Report {
     }
 }
 
-/// The network for it: every claim is proved, and leaves stay.
+/// The network for it: every claim is proved, transactions cost fees, and leaves stay.
 #[must_use]
 pub fn spec() -> NetworkSpec {
     NetworkSpec {
         suppliers: 1,
         proofs: ProofPolicy::Always,
         block_time: Some(BLOCK_TIME),
-        servicer: json!({"keep_leaves_blocks": 1_000_000}),
+        servicer: json!({
+            "keep_leaves_blocks": 1_000_000,
+            "tx": {"gas_price_micro_upokt": 10, "timeout_s": 30},
+        }),
         ..NetworkSpec::default()
     }
 }

@@ -14,6 +14,7 @@
 //! | `backend` | the nodes behind a service, one module for each transport | |
 //! | `relay` | the line above, refusals, recording of each signed message | `session`, `leaf_log`, `backend` |
 //! | `lifecycle` | from claim to settlement | `session`, `leaf_log`, the writer of `relay` |
+//! | `fees` | transactions of sessions, and what the chain took for them | the chain, `session`, `leaf_log` |
 //! | `standing` | stakes and accounts of the suppliers, and what follows | `session`, costs of `lifecycle` |
 //! | `front` | the relay endpoint and the admin endpoints | `relay`, the servicer's handle |
 //!
@@ -32,6 +33,7 @@
 
 mod backend;
 mod error;
+mod fees;
 mod front;
 mod handle;
 pub mod leaf_log;

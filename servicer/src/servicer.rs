@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backend::{self, BackendMetrics, Backends};
 use crate::error::ServicerError;
+use crate::fees::{FeeBook, FeeWatch};
 use crate::front::admin::{self, Admin};
 use crate::front::relay::RelayEndpoint;
 use crate::handle::ServicerHandle;
@@ -53,6 +54,7 @@ pub struct Servicer {
     relays: Arc<Relays>,
     driver: Driver,
     watch: Watch,
+    fee_watch: FeeWatch,
     writer_thread: JoinHandle<()>,
     listener: Listener,
     admin_listener: Option<Listener>,
@@ -160,8 +162,18 @@ impl Servicer {
             metrics: Arc::clone(&metrics),
         });
         let followed: Arc<dyn Blocks> = Arc::clone(&chain) as _;
-        let submitter = Submitter::new(Arc::clone(&chain), config.tx.clone(), Arc::clone(&metrics));
-        let submitter = Arc::new(submitter);
+        let fees = Arc::new(FeeBook::new(Arc::clone(&trees), Arc::clone(&log)));
+        let submitter = Arc::new(Submitter::new(
+            Arc::clone(&chain),
+            config.tx.clone(),
+            Arc::clone(&metrics),
+            Arc::clone(&fees),
+        ));
+        let fee_watch = FeeWatch {
+            chain: Arc::clone(&chain),
+            trees: Arc::clone(&trees),
+            book: fees,
+        };
         let watch = Watch {
             chain: Arc::clone(&chain),
             trees: Arc::clone(&trees),
@@ -210,6 +222,7 @@ impl Servicer {
             relays,
             driver,
             watch,
+            fee_watch,
             writer_thread,
             listener,
             admin_listener,
@@ -281,8 +294,9 @@ impl Servicer {
         };
         let driver = self.driver.run(stop.clone());
         let watch = self.watch.run(stop.clone());
+        let fees = self.fee_watch.run(stop.clone());
         let outcome = tokio::select! {
-            outcome = async { tokio::join!(endpoints, driver, watch, checks, simulating, disk).0 } => outcome,
+            outcome = async { tokio::join!(endpoints, driver, watch, fees, checks, simulating, disk).0 } => outcome,
             () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => Ok(()),
         };
         stop.cancel();

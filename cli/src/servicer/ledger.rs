@@ -101,7 +101,7 @@ struct Line {
 }
 
 /// Names of the figures of a line, in order.
-const FIGURES: [&str; 13] = [
+const FIGURES: [&str; 17] = [
     "sessions",
     "validated",
     "served",
@@ -112,6 +112,10 @@ const FIGURES: [&str; 13] = [
     "settled_upokt",
     "paid_upokt",
     "slashed_upokt",
+    "tx_fees_upokt",
+    "proof_fees_upokt",
+    "net_upokt",
+    "fees_unknown",
     "pending_upokt",
     "lost_upokt",
     "unsettled_sessions",
@@ -231,6 +235,10 @@ impl Line {
             upokt(totals.settled_upokt),
             upokt(totals.paid_upokt),
             upokt(totals.slashed_upokt),
+            upokt(totals.tx_fees_upokt),
+            upokt(totals.proof_fees_upokt),
+            totals.net_upokt(),
+            totals.fees_unknown.into(),
             self.pending,
             self.lost,
             totals.unsettled_sessions.into(),
@@ -254,13 +262,17 @@ fn text(lines: &[Line], all: &Line, by: By) -> String {
     if lines.is_empty() {
         return "no sessions: no relay was served yet, or they are forgotten\n".to_owned();
     }
-    let shown = ["recorded", "slashed_upokt", "sessions", "unsettled_sessions"];
+    let fees = all.totals.tx_fees_upokt.0 > 0 || all.totals.proof_fees_upokt.0 > 0;
     // A table for people leaves out what CSV and JSON have: those that add nothing to their neighbours.
     let shown: Vec<usize> = (0..FIGURES.len())
         .filter(|&index| match FIGURES[index] {
             "applicable" => false,
             "sessions" | "unsettled_sessions" => by != By::Session,
-            name => !shown.contains(&name) || name == "recorded" || all.totals.slashed_upokt.0 > 0,
+            "slashed_upokt" => all.totals.slashed_upokt.0 > 0,
+            "proof_fees_upokt" => all.totals.proof_fees_upokt.0 > 0,
+            "tx_fees_upokt" | "net_upokt" => fees,
+            "fees_unknown" => all.totals.fees_unknown > 0,
+            _ => true,
         })
         .collect();
     let names: Vec<String> = by.names().iter().map(|name| (*name).to_owned()).collect();
@@ -286,8 +298,14 @@ fn text(lines: &[Line], all: &Line, by: By) -> String {
     } else {
         "Relays and upokt do not add up: this is a fault of the servicer, please report it"
     };
+    let fees = match all.totals.fees_unknown {
+        0 => "",
+        _ => {
+            "What became of some transactions is not known (yet, or because no node keeps an index of them): fees and net are without those.\n"
+        }
+    };
     format!(
-        "{}\n{sum}; `portico servicer why` tells the reasons.\n",
+        "{}\n{sum}; `portico servicer why` tells the reasons.\n{fees}",
         table.text(0)
     )
 }

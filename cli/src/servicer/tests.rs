@@ -17,7 +17,7 @@ fn row(changes: serde_json::Value) -> LedgerRow {
         "deflation_loss_upokt": 10_000, "paid_upokt": {SUPPLIER: 300_000},
         "claim_txs": ["AA11"], "proof_txs": ["BB22"], "last_error": null, "relay_upokt": 4_200, "target_hash": "ff".repeat(32),
         "claim_open_height": 12, "claim_close_height": 16, "proof_open_height": 16, "proof_close_height": 20,
-        "final_height": 20, "opened_at_ms": 1_795_912_000_000_u64
+        "final_height": 20, "opened_at_ms": 1_795_912_000_000_u64, "tx_fees_upokt": 7, "proof_fees_upokt": 1_000
     });
     let fields = row.as_object_mut().unwrap();
     fields.extend(changes.as_object().unwrap().clone());
@@ -35,7 +35,7 @@ pub(super) fn expired() -> LedgerRow {
         "session_id": "cd".repeat(32), "session_start_height": 11, "session_end_height": 20,
         "stage": {"stage": "expired", "reason": "proof_missing"}, "proved": false, "settled_upokt": 0, "rewards_upokt": {},
         "overservicing_loss_upokt": 0, "deflation_loss_upokt": 0, "paid_upokt": {}, "proof_txs": [],
-        "last_error": "sdk/11: out of gas", "final_height": 30,
+        "last_error": "sdk/11: out of gas", "final_height": 30, "tx_fees_upokt": 12, "proof_fees_upokt": 0, "fees_unknown": 1,
     }))
 }
 
@@ -46,7 +46,7 @@ pub(super) fn open() -> LedgerRow {
         "stage": {"stage": "open"}, "claimed": 0, "claimed_upokt": 0, "claimed_compute_units": 0, "claim_on_chain": false,
         "proof_required": null, "proved": false, "settled_upokt": null, "rewards_upokt": {}, "overservicing_loss_upokt": 0,
         "deflation_loss_upokt": 0, "paid_upokt": {}, "claim_txs": [], "proof_txs": [], "final_height": null,
-        "opened_at_ms": 1_796_000_000_000_u64,
+        "opened_at_ms": 1_796_000_000_000_u64, "tx_fees_upokt": 0, "proof_fees_upokt": 0,
     }))
 }
 

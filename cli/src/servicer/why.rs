@@ -284,6 +284,7 @@ fn summary(rows: &[&LedgerRow]) -> String {
             grouped(totals.slashed_upokt.0)
         );
     }
+    text += &fees(&totals);
     let mut sums: Vec<_> = by_reason(rows).into_iter().collect();
     if sums.is_empty() {
         return text + "Nothing is missing.\n";
@@ -305,6 +306,26 @@ fn summary(rows: &[&LedgerRow]) -> String {
         text += &format!("\n{}: {}.\n", reason.name(), reason.explanation());
     }
     text + &rejected(rows)
+}
+
+/// What claims and proofs cost; nothing where they were free.
+fn fees(totals: &LedgerTotals) -> String {
+    let mut text = String::new();
+    if totals.tx_fees_upokt.0 > 0 || totals.proof_fees_upokt.0 > 0 {
+        text = format!(
+            "Claims and proofs cost {} upokt in fees of transactions and {} in fees of proofs: {} upokt are left of what was paid.\n",
+            grouped(totals.tx_fees_upokt.0),
+            grouped(totals.proof_fees_upokt.0),
+            grouped(totals.net_upokt())
+        );
+    }
+    if totals.fees_unknown > 0 {
+        text += &format!(
+            "Transactions of which it is not known what became (not yet, or no node keeps an index of them): {}; their fees are not counted.\n",
+            grouped(totals.fees_unknown)
+        );
+    }
+    if text.is_empty() { text } else { text + "\n" }
 }
 
 /// Refusals of transactions, of sessions where money depends on it.
@@ -361,6 +382,19 @@ fn session(row: &LedgerRow) -> String {
             .iter()
             .map(|hash| format!("{name:<12} {hash}\n"))
             .collect::<String>();
+    }
+    if row.tx_fees_upokt.0 > 0 || row.proof_fees_upokt.0 > 0 {
+        text += &format!(
+            "fees         {} upokt for transactions, {} for proofs\n",
+            grouped(row.tx_fees_upokt.0),
+            grouped(row.proof_fees_upokt.0)
+        );
+    }
+    if row.fees_unknown > 0 {
+        text += &format!(
+            "             not counted: transactions of which it is not known what became: {}\n",
+            grouped(row.fees_unknown)
+        );
     }
     if let Some(error) = &row.last_error {
         text += &format!("last refusal {error}\n");

@@ -5,7 +5,7 @@ use portico_client::Event;
 use portico_protocol::{Address, Height};
 
 use super::Network;
-use crate::process::eventually;
+use crate::process::{LONG_PATIENCE, eventually, eventually_within};
 
 /// A claim as its creation event tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,12 @@ impl Network {
         Ok(self.chain().balance(address).await?.0)
     }
 
+    /// What an account holds more, or less, than in the first state.
+    async fn gained(&self, address: &Address) -> Result<i128> {
+        let now = i128::try_from(self.balance(address).await?)?;
+        Ok(now - i128::try_from(self.genesis_balance(address))?)
+    }
+
     /// Balance of an account in the first state.
     fn genesis_balance(&self, address: &Address) -> u128 {
         let accounts = self.plan.genesis.accounts.iter();
@@ -210,10 +216,10 @@ impl Network {
         .await?;
         let totals = &ledger["totals"];
         ensure!(ledger["closes"] == true, "the ledger does not close: {ledger}");
-        let gained = self.balance(&supplier).await? - self.genesis_balance(&supplier);
+        let gained = self.gained(&supplier).await?;
         ensure!(
-            amount(&totals["paid_upokt"])? == gained,
-            "the supplier's balance grew by {gained}: {totals}"
+            net(totals)? == gained,
+            "the supplier's balance changed by {gained}: {totals}"
         );
         ensure!(
             totals["validated"] == totals["claimed"],
@@ -231,12 +237,18 @@ impl Network {
         Ok(totals.clone())
     }
 
-    /// That the totals of `portico servicer ledger` are those of the chain's events and of the supplier's balance; returns what was settled.
+    /// That the totals of `portico servicer ledger` are those of the chain's events, and earnings less fees what the supplier's balance changed
+    /// by; returns what was settled.
     pub async fn check_totals(&self) -> Result<u128> {
-        let told = self
-            .ask_servicer(&["ledger", "--against-chain", "--format", "json"])
-            .await?;
-        let ledger: serde_json::Value = serde_json::from_str(&told)?;
+        // A transaction that a kill lost may come until its time is over.
+        let ledger = eventually_within(LONG_PATIENCE, "all fees are known", || async {
+            let told = self
+                .ask_servicer(&["ledger", "--against-chain", "--format", "json"])
+                .await?;
+            let ledger: serde_json::Value = serde_json::from_str(&told)?;
+            Ok((amount(&ledger["totals"]["fees_unknown"])? == 0).then_some(ledger))
+        })
+        .await?;
         let (totals, settled) = (&ledger["totals"], self.settled_in_all().await?);
         ensure!(ledger["closes"] == true, "the ledger does not close: {ledger}");
         ensure!(
@@ -244,10 +256,10 @@ impl Network {
             "{settled} upokt were settled on chain: {totals}"
         );
         let supplier = self.suppliers().first().context("no supplier")?.address();
-        let gained = self.balance(&supplier).await? - self.genesis_balance(&supplier);
+        let gained = self.gained(&supplier).await?;
         ensure!(
-            amount(&totals["paid_upokt"])? == gained,
-            "the supplier's balance grew by {gained}: {totals}"
+            net(totals)? == gained,
+            "the supplier's balance changed by {gained}: {totals}"
         );
         Ok(settled)
     }
@@ -274,6 +286,12 @@ impl Network {
     pub async fn stop_servicer(&mut self) -> Result<()> {
         self.processes.of(portico_localnet::Role::Servicer).stop().await
     }
+}
+
+/// What is left of earnings after all fees.
+fn net(totals: &serde_json::Value) -> Result<i128> {
+    let text = totals["net_upokt"].as_str();
+    Ok(text.context("no net amount")?.parse()?)
 }
 
 /// An amount in JSON, where it is a text.

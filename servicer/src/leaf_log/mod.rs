@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use portico_protocol::{Address, Height};
 
+use crate::fees::SessionFees;
 use crate::session::record::SessionRecord;
 
 pub use backup::Backup;
@@ -175,8 +176,11 @@ pub(crate) trait LeafLog: Send + Sync + 'static {
     /// Writes the record of a session that a relay opens.
     fn begin(&self, index: u64, record: &SessionRecord) -> Result<(), LeafLogError>;
 
-    /// Writes session records and, when given, the cursor; as deletions, on a full disk into the room that is kept.
+    /// Writes session records, except for their fees (see [`Self::put_fees`]), and, when given, the cursor; as deletions, on a full disk into the room that is kept.
     fn put(&self, records: &[(u64, SessionRecord)], cursor: Option<Height>) -> Result<(), LeafLogError>;
+
+    /// Replaces the fees in records of sessions, whatever else of them is written meanwhile; on a full disk into the room that is kept.
+    fn put_fees(&self, fees: &[(u64, SessionFees)]) -> Result<(), LeafLogError>;
 
     /// Visits the leaves of a session in order.
     fn scan(&self, session: u64, visit: VisitLeaf<'_>) -> Result<(), LeafLogError>;

@@ -353,13 +353,14 @@ fn session(
 }
 
 /// Grows as a session's record is written again.
-fn age(record: &SessionRecord) -> (Stage, u32, u64, u64) {
+fn age(record: &SessionRecord) -> (Stage, u32, u64, u64, usize) {
     let attempts = record.claim.attempts.saturating_add(record.proof.attempts);
     (
         record.stage,
         attempts,
         record.counts.validated,
         record.counts.served,
+        record.fees.decided(),
     )
 }
 

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use portico_disk::{File, Refused, Reserve};
 use portico_protocol::Height;
 use redb::{
-    ReadTransaction, ReadableTable, ReadableTableMetadata as _, TableDefinition, TableError, WriteTransaction,
+    AccessGuard, ReadTransaction, ReadableTable, ReadableTableMetadata as _, TableDefinition, TableError,
+    WriteTransaction,
 };
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::private;
@@ -17,6 +20,7 @@ use super::{
     DiskFault, DiskState, ENOUGH_BYTES, LeafLog, LeafLogError, NewLeaf, RESERVE_BYTES, RESERVE_NAME,
     TRIAL_NAME, Usage, VisitLeaf, file,
 };
+use crate::fees::SessionFees;
 use crate::session::record::SessionRecord;
 
 /// Format of the tables below.
@@ -320,17 +324,32 @@ impl LeafLog for RedbLog {
     }
 
     fn put(&self, records: &[(u64, SessionRecord)], cursor: Option<Height>) -> Result<(), LeafLogError> {
-        let encoded = records
-            .iter()
-            .map(|(index, record)| Ok((*index, encoded(*index, record)?)))
-            .collect::<Result<Vec<_>, LeafLogError>>()?;
         self.write(Room::Kept, |txn| {
             let mut table = txn.open_table(SESSIONS)?;
-            for (index, json) in &encoded {
-                table.insert(index, json.as_slice())?;
+            for (index, record) in records {
+                let known: Option<StoredFees> = stored(table.get(index)?);
+                let record = SessionRecord {
+                    fees: known.map_or_else(|| record.fees.clone(), |known| known.fees),
+                    ..record.clone()
+                };
+                table.insert(index, encoded(*index, &record).map_err(unencoded)?.as_slice())?;
             }
             if let Some(height) = cursor.and_then(|height| u64::try_from(height.0).ok()) {
                 txn.open_table(META)?.insert(META_CURSOR, height)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn put_fees(&self, fees: &[(u64, SessionFees)]) -> Result<(), LeafLogError> {
+        self.write(Room::Kept, |txn| {
+            let mut table = txn.open_table(SESSIONS)?;
+            for (index, fees) in fees {
+                let known: Option<SessionRecord> = stored(table.get(index)?);
+                let Some(record) = known else { continue }; // forgotten meanwhile
+                let fees = fees.clone();
+                let record = SessionRecord { fees, ..record };
+                table.insert(index, encoded(*index, &record).map_err(unencoded)?.as_slice())?;
             }
             Ok(())
         })
@@ -419,6 +438,22 @@ impl LeafLog for RedbLog {
 /// What a leaf of so many bytes takes, with its place.
 fn stored_bytes(value: usize) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX).saturating_add(16)
+}
+
+/// The part of a record that [`LeafLog::put`] leaves as it is.
+#[derive(Deserialize)]
+struct StoredFees {
+    #[serde(default)]
+    fees: SessionFees,
+}
+
+/// What a row holds; `None` without one, and for one that is damaged.
+fn stored<T: DeserializeOwned>(row: Option<AccessGuard<'_, &'static [u8]>>) -> Option<T> {
+    serde_json::from_slice(row?.value()).ok()
+}
+
+fn unencoded(error: LeafLogError) -> redb::Error {
+    redb::Error::Io(std::io::Error::other(error))
 }
 
 pub(super) fn encoded(index: u64, record: &SessionRecord) -> Result<Vec<u8>, LeafLogError> {

@@ -697,7 +697,7 @@ impl Driver {
         self.unsettled.clear();
         self.flow.forget();
         self.work.asked.forget();
-        self.work.submitter.forget();
+        self.work.submitter.rewound(head);
         let rewound =
             |tree: Arc<SessionTree>| next::rewound(&tree.record(), head).map(|record| (tree, record));
         let changed: Vec<_> = self.work.trees.all().into_iter().filter_map(rewound).collect();

@@ -361,12 +361,10 @@ impl Work {
     pub(crate) async fn send(self: Arc<Self>, batch: Batch, head: BlockHead) -> Done {
         let outcome = match self.serving.key(&batch.supplier) {
             Some(key) => {
-                let messages = batch
-                    .messages
-                    .iter()
-                    .map(|(_, message)| message.clone())
-                    .collect();
-                self.submitter.send(batch.kind, &key, &head, messages).await
+                let (sessions, messages): (Vec<_>, Vec<_>) = batch.messages.iter().cloned().unzip();
+                self.submitter
+                    .send(batch.kind, &key, &head, &sessions, messages)
+                    .await
             }
             None => Err(Unsent::Refused(
                 "the key of this supplier is not configured".to_owned(),

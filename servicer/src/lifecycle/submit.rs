@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use portico_client::{BlockHead, Chain, ChainError};
 use portico_config::servicer::TxConfig;
-use portico_protocol::tx::{SignerContext, TxOptions, sign_tx};
-use portico_protocol::{Address, SigningKey, Upokt};
+use portico_protocol::tx::{SignerContext, TxOptions, sign_tx, tx_hash};
+use portico_protocol::{Address, Height, SigningKey, Upokt};
 use prost_types::{Any, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
+use crate::fees::{FeeBook, NewTx};
 use crate::lifecycle::funds::Fees;
 use crate::lifecycle::plan::Kind;
 use crate::lifecycle::remembered::{Remembered, answered};
@@ -55,6 +56,7 @@ pub(crate) struct Submitter {
     chain: Arc<dyn Chain>,
     config: TxConfig,
     metrics: Arc<Metrics>,
+    fees: Arc<FeeBook>,
     chain_id: OnceCell<String>,
     account_numbers: Remembered<Address, u64>,
     /// Gas that transactions were seen to use, by their messages; each holds for one transaction.
@@ -64,11 +66,17 @@ pub(crate) struct Submitter {
 }
 
 impl Submitter {
-    pub(crate) fn new(chain: Arc<dyn Chain>, config: TxConfig, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        chain: Arc<dyn Chain>,
+        config: TxConfig,
+        metrics: Arc<Metrics>,
+        fees: Arc<FeeBook>,
+    ) -> Self {
         Self {
             chain,
             config,
             metrics,
+            fees,
             chain_id: OnceCell::new(),
             account_numbers: Remembered::keeping(MAX_ACCOUNTS),
             simulated: Remembered::keeping(MAX_SIMULATED),
@@ -76,10 +84,11 @@ impl Submitter {
         }
     }
 
-    /// The chain went back: accounts may be others.
-    pub(crate) fn forget(&self) {
+    /// The chain went back to `height`: accounts may be others, and so may what transactions cost.
+    pub(crate) fn rewound(&self, height: Height) {
         self.account_numbers.forget();
         self.simulated.forget();
+        self.fees.rewound(height);
     }
 
     /// What a message costs in fees, as far as it is known beforehand: with a fixed gas limit, that of a transaction of its own.
@@ -112,17 +121,19 @@ impl Submitter {
         Upokt(fee.div_ceil(1_000_000))
     }
 
-    /// Hands the messages of one supplier over in one transaction, and returns its hash; `head` is the newest block.
+    /// Hands the messages of one supplier over in one transaction, one for each of `sessions`, and returns its hash; `head` is the newest block.
     pub(crate) async fn send(
         &self,
         kind: Kind,
         key: &SigningKey,
         head: &BlockHead,
+        sessions: &[u64],
         messages: Vec<Any>,
     ) -> Result<String, Unsent> {
         let (count, height) = (messages.len(), head.height.0);
         let sending = async {
-            self.broadcast(kind, key, head, &self.context(key.address()).await?, messages)
+            let context = self.context(key.address()).await?;
+            self.broadcast(kind, key, head, &context, sessions, messages)
                 .await
         };
         let sent = sending.await;
@@ -196,6 +207,7 @@ impl Submitter {
         key: &SigningKey,
         head: &BlockHead,
         context: &SignerContext,
+        sessions: &[u64],
         messages: Vec<Any>,
     ) -> Result<String, ChainError> {
         let count = u64::try_from(messages.len()).unwrap_or(u64::MAX).max(1);
@@ -216,6 +228,12 @@ impl Submitter {
         }
         let options = self.options(head, &messages, gas_limit);
         let tx = sign_tx(messages, &options, context, key);
+        let sent = NewTx {
+            hash: tx_hash(&tx),
+            sent_at: head.height,
+            expires_at_ms: self.expires_at_ms(head),
+        };
+        self.fees.sending(sessions, &sent).await;
         let result = answered(self.chain.broadcast(tx.into())).await?;
         if result.code == 0 || (result.codespace.as_str(), result.code) == KNOWN {
             Ok(result.hash)
@@ -227,12 +245,15 @@ impl Submitter {
         }
     }
 
+    const fn expires_at_ms(&self, head: &BlockHead) -> u64 {
+        head.time_ms
+            .saturating_add(self.config.timeout_s.saturating_mul(1_000))
+    }
+
     /// The timeout is also a transaction's number: the chain takes one of a sender only once, so what is below a millisecond follows
     /// from the messages.
     fn options(&self, head: &BlockHead, messages: &[Any], gas_limit: u64) -> TxOptions {
-        let timeout_ms = head
-            .time_ms
-            .saturating_add(self.config.timeout_s.saturating_mul(1_000));
+        let timeout_ms = self.expires_at_ms(head);
         let timestamp = Timestamp {
             seconds: i64::try_from(timeout_ms / 1_000).unwrap_or(i64::MAX),
             nanos: i32::try_from(timeout_ms % 1_000)

@@ -109,6 +109,16 @@ pub struct LedgerRow {
     /// Time of the newest block when the first relay opened the session, in milliseconds since 1970; 0 when an earlier version did.
     #[serde(default)]
     pub opened_at_ms: u64,
+    /// Fees that the chain took for the transactions with its claims and proofs, also for those that failed in their block. 0 in a session that an
+    /// earlier version claimed, which took none down.
+    #[serde(default)]
+    pub tx_fees_upokt: Upokt,
+    /// What the chain took for proofs themselves (`proof_submission_fee`).
+    #[serde(default)]
+    pub proof_fees_upokt: Upokt,
+    /// Transactions of which it is not known yet, or any more, whether a block took them: their fees are not in the sums.
+    #[serde(default)]
+    pub fees_unknown: u64,
 }
 
 impl LedgerRow {
@@ -154,6 +164,12 @@ pub struct LedgerTotals {
     pub paid_upokt: Upokt,
     /// Burned of suppliers' stakes.
     pub slashed_upokt: Upokt,
+    /// Fees of transactions.
+    pub tx_fees_upokt: Upokt,
+    /// Fees of proofs.
+    pub proof_fees_upokt: Upokt,
+    /// Transactions whose fees are not known.
+    pub fees_unknown: u64,
     /// Sessions that are neither settled nor expired nor empty.
     pub unsettled_sessions: u64,
 }
@@ -165,6 +181,15 @@ impl LedgerTotals {
         let mut totals = Self::default();
         rows.into_iter().for_each(|row| totals.add(row));
         totals
+    }
+
+    /// What was earned: paid to the shareholders, less all fees. Where the operator is the only shareholder, its balance changed by that.
+    #[must_use]
+    pub fn net_upokt(&self) -> i128 {
+        let signed = |upokt: Upokt| i128::try_from(upokt.0).unwrap_or(i128::MAX);
+        signed(self.paid_upokt)
+            .saturating_sub(signed(self.tx_fees_upokt))
+            .saturating_sub(signed(self.proof_fees_upokt))
     }
 
     fn add(&mut self, row: &LedgerRow) {
@@ -183,6 +208,9 @@ impl LedgerTotals {
         add_upokt(&mut self.settled_upokt, row.settled_upokt.unwrap_or_default());
         add_upokt(&mut self.paid_upokt, row.paid());
         add_upokt(&mut self.slashed_upokt, row.slashed_upokt);
+        add_upokt(&mut self.tx_fees_upokt, row.tx_fees_upokt);
+        add_upokt(&mut self.proof_fees_upokt, row.proof_fees_upokt);
+        add(&mut self.fees_unknown, row.fees_unknown);
         add(&mut self.unsettled_sessions, u64::from(!row.stage.is_final()));
     }
 }
@@ -194,6 +222,7 @@ pub(crate) fn row(record: SessionRecord, committed: u64) -> LedgerRow {
     let damaged = record.damaged_leaves;
     let committed = committed.max(seal.map_or(0, |seal| seal.leaves).saturating_add(damaged));
     let settled = record.settled.unwrap_or_default();
+    let fees = record.fees.sums();
     let prices = Prices {
         compute_units_per_relay: record.compute_units_per_relay,
         compute_units_to_tokens_multiplier: record.compute_units_to_tokens_multiplier,
@@ -212,6 +241,9 @@ pub(crate) fn row(record: SessionRecord, committed: u64) -> LedgerRow {
         proof_close_height: record.windows.proof_close.0,
         final_height: record.final_height.map(|height| height.0),
         opened_at_ms: record.opened_at_ms,
+        tx_fees_upokt: fees.cost.tx,
+        proof_fees_upokt: fees.cost.proof,
+        fees_unknown: fees.unknown,
         validated: record.counts.validated,
         served: record.counts.served,
         unpaid: record.counts.unpaid,

@@ -20,6 +20,7 @@ use portico_session_cache::{
 };
 use tokio::sync::OnceCell;
 
+use crate::fees::SessionFees;
 use crate::lifecycle::remembered::late;
 use crate::metrics::Metrics;
 use crate::relay::served::Serving;
@@ -412,6 +413,7 @@ impl SessionInfo {
             damaged_leaves: 0,
             opened_at_ms: self.asked_at_ms,
             slashed: Upokt(0),
+            fees: SessionFees::default(),
         }
     }
 }

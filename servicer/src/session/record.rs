@@ -8,6 +8,7 @@ use portico_protocol::wire::pocket::shared::Params;
 use portico_protocol::{Address, ComputeUnits, Height, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
+use crate::fees::SessionFees;
 use crate::session::stage::{ExpiredReason, Stage};
 use crate::session::unpaid::UnpaidBy;
 
@@ -54,6 +55,9 @@ pub(crate) struct SessionRecord {
     /// What the chain burned of the supplier's stake because the claim was not proved.
     #[serde(default)]
     pub(crate) slashed: Upokt,
+    /// Its transactions, and what they cost; none of those that an earlier version sent.
+    #[serde(default)]
+    pub(crate) fees: SessionFees,
 }
 
 /// Heights of a session's life after its end (`x/shared/types/session.go`).

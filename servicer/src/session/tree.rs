@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use portico_protocol::{Address, Height};
 use portico_smst::{LeafSet, Path};
 
+use crate::fees::SessionFees;
 use crate::session::ledger::LedgerRow;
 use crate::session::record::{CountSnapshot, SessionRecord};
 use crate::session::stage::Stage;
@@ -20,6 +21,7 @@ pub(crate) struct SessionTree {
     pub(crate) counts: Counts,
     record: Mutex<SessionRecord>,
     leaves: Mutex<Leaves>,
+    fees: Mutex<SessionFees>,
     /// Relays that may still become leaves.
     in_flight: AtomicU64,
     accepting: AtomicBool,
@@ -110,8 +112,9 @@ impl SessionTree {
             index,
             counts: Counts::restore(record.counts),
             accepting: AtomicBool::new(record.stage == Stage::Open),
-            record: Mutex::new(record),
             leaves: Mutex::new(leaves),
+            fees: Mutex::new(record.fees.clone()),
+            record: Mutex::new(record),
             in_flight: AtomicU64::new(0),
         }
     }
@@ -135,10 +138,11 @@ impl SessionTree {
         Ok(())
     }
 
-    /// A copy of the record with counters of now.
+    /// A copy of the record with counters and fees of now.
     pub(crate) fn record(&self) -> SessionRecord {
         let mut record = lock(&self.record).clone();
         record.counts = self.counts.snapshot();
+        record.fees.clone_from(&self.fees());
         record
     }
 
@@ -161,6 +165,16 @@ impl SessionTree {
     /// The index of leaves; held for microseconds by relays, for longer only after the session was closed.
     pub(crate) fn leaves(&self) -> MutexGuard<'_, Leaves> {
         lock(&self.leaves)
+    }
+
+    /// Its transactions, and what they cost.
+    pub(crate) fn fees(&self) -> MutexGuard<'_, SessionFees> {
+        lock(&self.fees)
+    }
+
+    /// Operator address.
+    pub(crate) fn supplier(&self) -> Address {
+        lock(&self.record).supplier
     }
 
     /// Registers a relay that may become a leaf; `None` once the session drains.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::kills::EFFECTS;
 
 /// The modules on the way, from the request to the chain.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "front/relay.rs",
     "relay/serve.rs",
     "relay/verify.rs",
@@ -19,6 +19,7 @@ const FILES: [&str; 12] = [
     "lifecycle/steps.rs",
     "lifecycle/submit.rs",
     "lifecycle/remembered.rs",
+    "fees/book.rs",
 ];
 /// What is no effect; see the list's head.
 const OTHERS: [&str; 3] = ["inner", "memory", "aside"];

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use portico_protocol::{Height, Upokt};
 
 use super::*;
+use crate::fees::SessionFees;
 use crate::leaf_log::{DiskState, LeafLogError, NewLeaf, TakeRecord, Usage, VisitLeaf};
 use crate::session::record::SessionRecord;
 use crate::{Gaps, Stage};
@@ -84,6 +85,10 @@ impl LeafLog for BadDisk {
     fn put(&self, records: &[(u64, SessionRecord)], cursor: Option<Height>) -> Result<(), LeafLogError> {
         self.log.put(records, cursor)
     }
+    fn put_fees(&self, fees: &[(u64, SessionFees)]) -> Result<(), LeafLogError> {
+        self.log.put_fees(fees)
+    }
+
     fn scan(&self, session: u64, visit: VisitLeaf<'_>) -> Result<(), LeafLogError> {
         let is_readable = self.unreadable.lock().unwrap().is_empty();
         match is_readable {

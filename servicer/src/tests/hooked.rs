@@ -3,6 +3,7 @@
 use portico_protocol::Height;
 
 use super::*;
+use crate::fees::SessionFees;
 use crate::leaf_log::{DiskState, LeafLogError, NewLeaf, TakeRecord, Usage, VisitLeaf};
 use crate::session::record::SessionRecord;
 
@@ -12,6 +13,7 @@ pub(super) enum Write {
     Append,
     Begin,
     Put,
+    PutFees,
     Probe,
     DeleteLeaves,
     DeleteSessions,
@@ -71,6 +73,10 @@ impl LeafLog for HookedLog {
 
     fn put(&self, records: &[(u64, SessionRecord)], cursor: Option<Height>) -> Result<(), LeafLogError> {
         self.around(Write::Put, |log| log.put(records, cursor))
+    }
+
+    fn put_fees(&self, fees: &[(u64, SessionFees)]) -> Result<(), LeafLogError> {
+        self.around(Write::PutFees, |log| log.put_fees(fees))
     }
 
     fn scan(&self, session: u64, visit: VisitLeaf<'_>) -> Result<(), LeafLogError> {

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
-use portico_client::{Blocks as _, ChainError};
+use portico_client::{Accounts as _, Blocks as _, ChainError};
 use portico_protocol::relay::MinedRelay;
 use portico_protocol::{Height, Upokt};
 use rand::RngExt as _;
@@ -24,7 +24,7 @@ use super::volatile::Disk;
 use super::*;
 use crate::leaf_log::LeafLogError;
 use crate::session::unpaid::UnpaidBy;
-use crate::{Gaps, Stage};
+use crate::{Gaps, LedgerTotals, Stage};
 
 /// Ends in each phase, of either kind, in a normal test run.
 const KILLS: u32 = 1;
@@ -52,7 +52,7 @@ const PHASES: [&str; 9] = [
 ];
 /// Effects outside of the process, at each of which it is ended: of its log, of the disk below that, of its questions to the chain by their
 /// names, of its requests to a node and of its answers.
-pub(super) const EFFECTS: [&str; 36] = [
+pub(super) const EFFECTS: [&str; 38] = [
     "request",
     "session",
     "compute_units_per_relay",
@@ -71,6 +71,8 @@ pub(super) const EFFECTS: [&str; 36] = [
     "disk.sync",
     "log.put",
     "log.put done",
+    "log.put_fees",
+    "log.put_fees done",
     "log.delete_leaves",
     "log.delete_leaves done",
     "log.other",
@@ -102,6 +104,10 @@ const RARE: [&str; 9] = [
     "tokenomics_params",
     "status",
 ];
+/// Fees of transactions and of proofs, so that earnings, fees and balance can be compared.
+const GAS_PRICE: u64 = 10;
+const PROOF_FEE: Upokt = Upokt(1_000);
+const TIMEOUT_S: u64 = 30;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Ends a process at an effect.
@@ -152,6 +158,7 @@ impl Reaper {
             Write::Append => ["log.append", "log.append done"],
             Write::Begin => ["log.begin", "log.begin done"],
             Write::Put => ["log.put", "log.put done"],
+            Write::PutFees => ["log.put_fees", "log.put_fees done"],
             Write::DeleteLeaves => ["log.delete_leaves", "log.delete_leaves done"],
             Write::DeleteSessions | Write::Probe => return self.io("log.other").map_err(Into::into),
         };
@@ -210,6 +217,8 @@ struct Life {
     asked: Vec<JoinHandle<Option<Answered>>>,
     /// Leaves of sessions that were settled.
     settled: BTreeMap<String, u64>,
+    /// What the supplier's account held at first.
+    had: Upokt,
 }
 
 impl Life {
@@ -223,7 +232,12 @@ impl Life {
             held: Held::new(),
             asked: Vec::new(),
             settled: BTreeMap::new(),
+            had: Upokt(0),
         };
+        life.world
+            .chain
+            .found(|genesis| genesis.params.proof.proof_submission_fee = PROOF_FEE);
+        life.had = life.balance().await;
         life.start(Vec::new());
         life
     }
@@ -252,6 +266,8 @@ impl Life {
         *self.world.backend.on_request.lock().unwrap() = Some(Box::new(move || _ = backend.reach("backend")));
         let mut config = self.world.config();
         config.keep_leaves_blocks = KEEP_LEAVES_BLOCKS;
+        config.tx.gas_price_micro_upokt = GAS_PRICE;
+        config.tx.timeout_s = TIMEOUT_S;
         self.world.run_with(config, chain, Arc::new(log));
         self.reaper = reaper;
     }
@@ -398,9 +414,34 @@ impl Life {
         }
     }
 
+    async fn balance(&self) -> Upokt {
+        self.world.chain.balance(&self.world.supplier()).await.unwrap()
+    }
+
+    /// What was earned, less what was paid for it, is what the account has more, whenever a process ended.
+    async fn check_balance(&self) {
+        let known = async {
+            while LedgerTotals::of(&self.world.rows()).fees_unknown > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, known)
+            .await
+            .expect("fees that are known");
+        let totals = LedgerTotals::of(&self.world.rows());
+        let signed = |upokt: Upokt| i128::try_from(upokt.0).unwrap();
+        let changed = signed(self.balance().await) - signed(self.had);
+        assert_eq!(totals.net_upokt(), changed, "{totals:?}");
+        assert!(
+            totals.tx_fees_upokt.0 > 0 && totals.proof_fees_upokt.0 > 0,
+            "{totals:?}"
+        );
+    }
+
     /// Lets everything settle, and compares the ledger with the chain.
     async fn finish(mut self, tally: &mut Tally) {
-        let last = self.world.chain.height() + 25;
+        // Until no transaction can come any more that was lost in a kill.
+        let last = self.world.chain.height() + 25 + i64::try_from(TIMEOUT_S).unwrap();
         while self.world.chain.height() < last {
             let height = self.world.chain.advance();
             assert!(!self.ends_before(height).await);
@@ -432,6 +473,7 @@ impl Life {
             .map(|upokt| upokt.0)
             .sum();
         assert_eq!(told, on_chain, "the ledger's total is the chain's");
+        self.check_balance().await;
         tally.relays += self.held.values().map(BTreeSet::len).sum::<usize>();
         tally.sessions += rows.len();
         self.world.stop().await;

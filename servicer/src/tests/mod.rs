@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod faults;
 mod faulty;
+mod fees;
 mod floods;
 mod funds;
 mod grpc;

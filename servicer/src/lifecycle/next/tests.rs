@@ -39,6 +39,7 @@ pub(crate) fn record() -> SessionRecord {
         damaged_leaves: 0,
         opened_at_ms: 1_700_000_000_000,
         slashed: Upokt(0),
+        fees: crate::fees::SessionFees::default(),
     }
 }
 
