@@ -16,7 +16,7 @@ pub mod gateway;
 pub mod keys;
 pub mod listener;
 pub mod load;
-mod locate;
+pub mod locate;
 pub mod node;
 pub mod secret;
 pub mod servicer;

@@ -6,11 +6,13 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 /// Line of each key of a YAML text, by path (`services[1].url`).
-pub(crate) struct Lines(BTreeMap<String, u64>);
+#[derive(Debug, Default)]
+pub struct Lines(BTreeMap<String, u64>);
 
 impl Lines {
     /// Reads `text` again for places only; empty when it is not YAML.
-    pub(crate) fn of(text: &str) -> Self {
+    #[must_use]
+    pub fn of(text: &str) -> Self {
         let mut lines = BTreeMap::new();
         if let Ok(root) = serde_saphyr::from_str::<Tree>(text) {
             root.walk("", &mut lines);
@@ -19,7 +21,8 @@ impl Lines {
     }
 
     /// Line of `path` or of its nearest parent that is in the text; 0 when there is none.
-    pub(crate) fn nearest(&self, path: &str) -> u64 {
+    #[must_use]
+    pub fn nearest(&self, path: &str) -> u64 {
         let mut path = path;
         loop {
             if let Some(line) = self.0.get(path) {

@@ -13,7 +13,7 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use draft::{Draft, Keyring};
@@ -24,7 +24,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 
 #[derive(Args)]
 pub(super) struct ImportArgs {
-    /// The relay miner's file; for the HA relay miner, those of relayer and miner together
+    /// The relay miner's file; for the HA relay miner, those of relayer and miner together; of a chart, its values, the most general first
     #[arg(required = true, num_args = 1..)]
     files: Vec<PathBuf>,
     /// Whose files; told from their keys when left out
@@ -101,7 +101,7 @@ fn read(file: &Path) -> Result<Tree> {
         file.display()
     );
     let text = std::fs::read_to_string(file).with_context(name)?;
-    Tree::read(&text).with_context(|| format!("{} is no YAML", file.display()))
+    Tree::read(&file.display().to_string(), &text).with_context(|| format!("{} is no YAML", file.display()))
 }
 
 /// Backends' passwords may be in it: for its owner only.
@@ -129,15 +129,24 @@ fn import(
     let mut draft = Draft::new(keys_folder);
     match of {
         Kind::Reference => {
-            let [file] = files else {
-                bail!("the reference relay miner has one file");
-            };
-            reference::read(file, &mut draft);
+            let key = "default_signing_key_names";
+            let names = files.iter().rev().map(|file| reference::names(file, key));
+            let names = names
+                .into_iter()
+                .find(|names| !names.is_empty())
+                .unwrap_or_default();
+            for file in files {
+                reference::read(file, &names, &mut draft);
+                keys::name_the_rest(file, of, &mut draft);
+            }
         }
-        Kind::Ha => files.iter().for_each(|file| ha::read(file, &mut draft)),
-    }
-    for file in files {
-        keys::name_the_rest(file, of, &mut draft);
+        Kind::Ha => {
+            draft.is_standalone = files.iter().any(ha::is_standalone);
+            for part in files.iter().flat_map(ha::parts) {
+                ha::read(&part, &mut draft);
+                keys::name_the_rest(&part, of, &mut draft);
+            }
+        }
     }
     if let Some((home, backend)) = keyring
         && !draft.key_names.is_empty()
@@ -155,12 +164,14 @@ fn kind(files: &[Tree]) -> Option<Kind> {
     let has = |key: &str| files.iter().any(|file| file.get(key).is_some());
     if has("suppliers") && (has("pocket_node") || has("default_signing_key_names")) {
         Some(Kind::Reference)
-    } else if has("redis") || has("listen_addr") || has("default_validation_mode") {
+    } else if has("relayer") || has("redis") || has("listen_addr") || has("default_validation_mode") {
         Some(Kind::Ha)
     } else {
         None
     }
 }
 
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;

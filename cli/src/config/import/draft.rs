@@ -1,12 +1,16 @@
 //! The servicer's configuration as it is put together, and how it is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
+use portico_protocol::ServiceId;
+
 use super::Imported;
+use super::reference::shown;
+use super::tree::Tree;
 
 /// Our name of the RPC type of WebSockets.
 pub(super) const WEBSOCKET: &str = "websocket";
@@ -30,6 +34,8 @@ pub(super) struct Draft {
     pub(super) gas_limit: u64,
     pub(super) gas_price_micro_upokt: u64,
     pub(super) max_messages: Option<u64>,
+    /// Whether a file is of relayer and miner in one process.
+    pub(super) is_standalone: bool,
     pub(super) notes: Vec<String>,
 }
 
@@ -50,11 +56,28 @@ pub(super) struct Backend {
     pub(super) url: String,
     /// Further nodes.
     pub(super) more: Vec<String>,
+    /// Of all nodes, where the file has them.
+    pub(super) names: Vec<Option<String>>,
     /// Whether those are asked only when the first cannot be.
     pub(super) standby: bool,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) basic_auth: Option<(String, String)>,
     pub(super) forward_pocket_headers: bool,
+}
+
+impl Backend {
+    /// All nodes with their names. Those without one are told by host and port, unless these are the same.
+    fn nodes(&self) -> Vec<(&String, Option<String>)> {
+        let urls: Vec<&String> = std::iter::once(&self.url).chain(&self.more).collect();
+        let hosts: BTreeSet<String> = urls.iter().map(|url| shown(url)).collect();
+        let numbered = hosts.len() < urls.len();
+        let name = |index: usize| {
+            let stated = self.names.get(index).cloned().flatten();
+            stated.or_else(|| numbered.then(|| format!("node-{}", index.saturating_add(1))))
+        };
+        let nodes = urls.into_iter().enumerate();
+        nodes.map(|(index, url)| (url, name(index))).collect()
+    }
 }
 
 impl Draft {
@@ -74,6 +97,7 @@ impl Draft {
             gas_limit: 0,
             gas_price_micro_upokt: DEFAULT_GAS_PRICE,
             max_messages: None,
+            is_standalone: false,
             notes: Vec::new(),
         }
     }
@@ -83,6 +107,19 @@ impl Draft {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
+    }
+
+    /// Whether a service can be served by its id, which stands at `path` of `tree`; one that the network cannot have is left out, with a note.
+    pub(super) fn takes(&mut self, id: &str, tree: &Tree, path: &str) -> bool {
+        let valid = ServiceId::new(id);
+        if valid.is_err() {
+            let place = tree.place(path);
+            self.note(format!(
+                "left out: service {id:?} ({place}): the network has no such id, which is of letters, digits, - and _, at most 42: nobody can \
+                 stake for it"
+            ));
+        }
+        valid.is_ok()
     }
 
     /// The file and the notes; errs when nothing is there that could be served.
@@ -254,10 +291,15 @@ fn write_backend(text: &mut String, indent: usize, backend: &Backend) {
     if backend.more.is_empty() {
         line(text, indent, "url", &backend.url);
     } else {
-        let weight = if backend.standby { ", weight: 0" } else { "" };
-        let _ = writeln!(text, "{pad}nodes:\n{pad}  - {{url: {}}}", quoted(&backend.url));
-        for url in &backend.more {
-            let _ = writeln!(text, "{pad}  - {{url: {}{weight}}}", quoted(url));
+        let _ = writeln!(text, "{pad}nodes:");
+        for (index, (url, name)) in backend.nodes().into_iter().enumerate() {
+            let name = name.map_or_else(String::new, |name| format!(", name: {}", quoted(&name)));
+            let weight = if backend.standby && index > 0 {
+                ", weight: 0"
+            } else {
+                ""
+            };
+            let _ = writeln!(text, "{pad}  - {{url: {}{name}{weight}}}", quoted(url));
         }
     }
     if !backend.headers.is_empty() {

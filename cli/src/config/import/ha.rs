@@ -13,12 +13,29 @@ const RPC_TYPES: [(&str, &str); 5] = [
     ("websocket", "websocket"),
 ];
 
+/// The parts of a file: relayer and miner in one process have a section each, beside what is common to both.
+pub(super) fn parts(file: &Tree) -> Vec<Tree> {
+    let sides = ["relayer", "miner"];
+    let mut parts = vec![file.without(&sides)];
+    parts.extend(sides.iter().filter_map(|side| file.get(side)));
+    parts
+}
+
+/// Whether a file is one of relayer and miner in one process.
+pub(super) fn is_standalone(file: &Tree) -> bool {
+    file.get("relayer").is_some()
+}
+
 pub(super) fn read(file: &Tree, draft: &mut Draft) {
-    let tls = file.flag("pocket_node.grpc_insecure") != Some(true);
+    let insecure = file.flag("pocket_node.grpc_insecure");
     if let Some(url) = file.text("pocket_node.query_node_rpc_url") {
         draft.rpc_url = Some(http(&url, false));
     }
     if let Some(url) = file.text("pocket_node.query_node_grpc_url") {
+        // As in poktroll's localnet, where the port says it.
+        let tls = insecure.map_or(!url.starts_with("tcp://") || url.ends_with(":443"), |insecure| {
+            !insecure
+        });
         draft.grpc_url = Some(http(&url, tls));
     }
     for key in ["keys.keys_file", "keys.keys_dir"] {
@@ -30,15 +47,24 @@ pub(super) fn read(file: &Tree, draft: &mut Draft) {
         }
     }
     keyring(file, draft);
-    if file.get("listen_addr").is_some() {
-        draft.listen = file.text("listen_addr").and_then(|text| listening(&text));
-        draft.admin_listen = file.text("metrics.addr").and_then(|text| admin(&text));
+    // The relayer's, and where relayer and miner are one process its only one.
+    if file.get("listen_addr").is_some() || (draft.is_standalone && file.get("metrics.addr").is_some()) {
+        draft.admin_listen = file
+            .text("metrics.addr")
+            .and_then(|text| admin(&text))
+            .or(draft.admin_listen.take());
+    }
+    if let Some(listen) = file.text("listen_addr").and_then(|text| listening(&text)) {
+        draft.listen = Some(listen);
     }
     if let Some(metered) = file.flag("relay_meter.enabled") {
         draft.metered = metered;
     }
     transactions(file, draft);
     for (id, service) in file.entries("services") {
+        if !draft.takes(&id, &service, "") {
+            continue;
+        }
         let service = read_service(file, &service, &id, draft);
         draft.services.insert(id, service);
     }
@@ -73,7 +99,8 @@ fn transactions(file: &Tree, draft: &mut Draft) {
         match micro_upokt(&text) {
             Some(price) => draft.gas_price_micro_upokt = price,
             None => draft.note(format!(
-                "unsupported: transaction.gas_price {text} is no whole number of millionths of a upokt"
+                "unsupported: transaction.gas_price {text} ({}) is no whole number of millionths of a upokt",
+                file.place("transaction.gas_price")
             )),
         }
     }
@@ -111,36 +138,58 @@ fn read_service(file: &Tree, tree: &Tree, id: &str, draft: &mut Draft) -> Servic
             .iter()
             .find(|(theirs, _)| *theirs == default)
             .map(|(_, ours)| *ours),
-        timeout_s: seconds.or_else(|| file.number("default_request_timeout_seconds")),
+        timeout_s: tree
+            .number("request_timeout_seconds")
+            .or(seconds)
+            .or_else(|| file.number("default_request_timeout_seconds")),
         max_request_bytes: size,
         ..Service::default()
     };
+    // As in poktroll's localnet, before a service had several.
+    if let Some(url) = tree.text("backend_url") {
+        let backend = Backend {
+            url: http(&url, false),
+            ..Backend::default()
+        };
+        service.backends.insert("json_rpc", backend);
+    }
     for (name, backend) in tree.entries("backends") {
         let Some((_, kind)) = RPC_TYPES.iter().find(|(theirs, _)| *theirs == name) else {
+            let place = backend.place("");
             draft.note(format!(
-                "ignored: services.{id}.backends.{name} is no RPC type, and was never asked"
+                "ignored: services.{id}.backends.{name} ({place}): no RPC type, and was never asked"
             ));
             continue;
         };
         let mut urls: Vec<String> = backend.text("url").into_iter().collect();
-        urls.extend(
-            backend
-                .items("urls")
-                .iter()
-                .filter_map(|one| one.as_text().or_else(|| one.text("url"))),
-        );
+        let mut names = vec![None; urls.len()];
+        for node in backend.items("urls") {
+            if let Some(url) = node.as_text().or_else(|| node.text("url")) {
+                urls.push(url);
+                names.push(node.text("name"));
+            }
+        }
         let Some(first) = urls.first().cloned() else {
-            draft.note(format!("unsupported: services.{id}.backends.{name} has no url"));
+            let place = backend.place("");
+            draft.note(format!(
+                "unsupported: services.{id}.backends.{name} ({place}) has no url"
+            ));
             continue;
         };
         if *kind != WEBSOCKET && first.starts_with("ws") {
             draft.note(format!(
-                "unsupported: {id}: WebSocket backend {} for {name}",
-                shown(&first)
+                "unsupported: {id}: WebSocket backend {} for {name} ({})",
+                shown(&first),
+                backend.place("url")
             ));
             continue;
         }
-        service.backends.insert(kind, read_backend(kind, &backend, &urls));
+        let names = if urls.len() > 1 { names } else { Vec::new() };
+        let backend = Backend {
+            names,
+            ..read_backend(kind, &backend, &urls)
+        };
+        service.backends.insert(kind, backend);
     }
     service
 }
@@ -177,6 +226,7 @@ fn read_backend(kind: &str, tree: &Tree, urls: &[String]) -> Backend {
     Backend {
         url: urls.next().unwrap_or_default(),
         more: urls.collect(),
+        names: Vec::new(),
         standby: tree
             .text("load_balancing")
             .is_none_or(|kind| kind == "first_healthy"),

@@ -32,6 +32,20 @@ const REFERENCE: &[(&str, Fate)] = &[
     ),
     ("enable_over_servicing", Used),
     (
+        "signing_key_name",
+        Ignored("default_signing_key_names is read instead, as that relay miner does"),
+    ),
+    (
+        "default_enable_eager_relay_request_validation",
+        Ignored("requests are always checked before they are served"),
+    ),
+    (
+        "suppliers[].enable_eager_relay_request_validation",
+        Ignored("requests are always checked before they are served"),
+    ),
+    ("mining_supervisor.**", Ignored("see limits.max_in_flight")),
+    ("suppliers", Used),
+    (
         "smt_store_path",
         Ignored("the leaf log is in data_dir, in another format"),
     ),
@@ -79,6 +93,23 @@ const REFERENCE: &[(&str, Fate)] = &[
 
 const HA: &[(&str, Fate)] = &[
     ("listen_addr", Used),
+    ("storage.**", Ignored("leaves are in data_dir")),
+    ("services", Used),
+    ("services.*.id", Ignored("the key is the id")),
+    ("services.*.backend_url", Used),
+    ("services.*.request_timeout_seconds", Used),
+    (
+        "services.*.health_check.**",
+        Unsupported("see backend.health, which compares nodes by their heads"),
+    ),
+    (
+        "pocket_node.tx_node_rpc_url",
+        Ignored("transactions go to chain.rpc_url"),
+    ),
+    (
+        "keys.hot_reload_enabled",
+        Ignored("portico servicer reload reads keys anew"),
+    ),
     ("redis.**", Ignored("there is no Redis: leaves are in data_dir")),
     ("pocket_node.query_node_rpc_url", Used),
     ("pocket_node.query_node_grpc_url", Used),
@@ -110,10 +141,7 @@ const HA: &[(&str, Fate)] = &[
     ("services.*.default_backend", Used),
     ("services.*.backends.*.url", Used),
     ("services.*.backends.*.urls[]", Used),
-    (
-        "services.*.backends.*.urls[].name",
-        Ignored("nodes have no names"),
-    ),
+    ("services.*.backends.*.urls[].name", Used),
     ("services.*.backends.*.urls[].url", Used),
     ("services.*.backends.*.base_path", Used),
     ("services.*.backends.*.headers.**", Used),
@@ -237,33 +265,40 @@ const HA: &[(&str, Fate)] = &[
     ),
 ];
 
-/// Notes every key of `file` that was not taken over.
+/// Notes every key of `file`, or of a part of one, that was not taken over.
 pub(super) fn name_the_rest(file: &Tree, of: Kind, draft: &mut Draft) {
     let table = match of {
         Kind::Reference => REFERENCE,
         Kind::Ha => HA,
     };
-    for path in file.leaves() {
-        let known = table.iter().find(|(pattern, _)| matches(pattern, &path));
-        match known.map(|(pattern, fate)| (shorter(pattern, &path), fate)) {
-            Some((_, Used)) => {}
-            Some((key, Ignored(why))) => draft.note(format!("ignored: {key}: {why}")),
-            Some((key, Unsupported(why))) => draft.note(format!("unsupported: {key}: {why}")),
-            None => draft.note(format!("unknown: {path} is no key of this relay miner")),
+    for leaf in file.leaves() {
+        let known = table.iter().find(|(pattern, _)| matches(pattern, &leaf.path));
+        let Some((pattern, fate)) = known else {
+            let place = file.place_in_file(&leaf.in_file);
+            draft.note(format!(
+                "unknown: {} ({place}): no key of this relay miner",
+                leaf.path
+            ));
+            continue;
+        };
+        let key = shorter(pattern, &leaf.path, &leaf.path);
+        let place = file.place_in_file(&shorter(pattern, &leaf.path, &leaf.in_file));
+        match fate {
+            Used => {}
+            Ignored(why) => draft.note(format!("ignored: {key} ({place}): {why}")),
+            Unsupported(why) => draft.note(format!("unsupported: {key} ({place}): {why}")),
         }
     }
 }
 
-/// What a note is about: all below a `**` once.
-fn shorter(pattern: &str, path: &str) -> String {
-    match pattern.strip_suffix(".**") {
-        Some(start) => path
-            .split('.')
-            .take(start.split('.').count())
-            .collect::<Vec<_>>()
-            .join("."),
-        None => path.to_owned(),
-    }
+/// What a note is about: all below a `**` once. `path` matches the pattern, and `longer` ends with as many names.
+fn shorter(pattern: &str, path: &str, longer: &str) -> String {
+    let Some(start) = pattern.strip_suffix(".**") else {
+        return longer.to_owned();
+    };
+    let below = path.split('.').count().saturating_sub(start.split('.').count());
+    let names: Vec<&str> = longer.split('.').collect();
+    names[..names.len().saturating_sub(below)].join(".")
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
@@ -292,6 +327,6 @@ mod tests {
     fn a_star_is_one_name_and_two_are_the_rest() {
         assert!(matches("a.*.b", "a.x.b") && !matches("a.*.b", "a.x.y.b"));
         assert!(matches("a.**", "a.b.c") && matches("a.**", "a") && !matches("a.**", "ab"));
-        assert_eq!(shorter("a.*.b.**", "a.x.b.c.d"), "a.x.b");
+        assert_eq!(shorter("a.*.b.**", "a.x.b.c.d", "top.a.x.b.c.d"), "top.a.x.b");
     }
 }

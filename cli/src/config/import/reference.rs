@@ -6,42 +6,53 @@ use super::tree::Tree;
 /// Its names of RPC types are ours.
 const RPC_TYPES: [&str; 5] = ["json_rpc", "rest", "comet_bft", "grpc", "websocket"];
 
-pub(super) fn read(file: &Tree, draft: &mut Draft) {
-    draft.rpc_url = file
+pub(super) fn read(file: &Tree, default_names: &[String], draft: &mut Draft) {
+    // A chart's files are read one after the other: what a later one leaves out is as an earlier one has it.
+    let rpc_url = file
         .text("pocket_node.query_node_rpc_url")
-        .or_else(|| file.text("pocket_node.tx_node_rpc_url"))
-        .map(|url| http(&url, url.ends_with(":443")));
-    draft.grpc_url = file
-        .text("pocket_node.query_node_grpc_url")
-        .map(|url| http(&url, url.ends_with(":443")));
+        .or_else(|| file.text("pocket_node.tx_node_rpc_url"));
+    if let Some(url) = rpc_url {
+        draft.rpc_url = Some(http(&url, url.ends_with(":443")));
+    }
+    if let Some(url) = file.text("pocket_node.query_node_grpc_url") {
+        draft.grpc_url = Some(http(&url, url.ends_with(":443")));
+    }
     if file.flag("metrics.enabled") == Some(true) {
         draft.admin_listen = file.text("metrics.addr").and_then(|text| admin(&text));
     }
-    draft.over_servicing = file.flag("enable_over_servicing").unwrap_or_default();
+    draft.over_servicing |= file.flag("enable_over_servicing").unwrap_or_default();
     let mut listens = Vec::new();
-    let default_names = names(file, "default_signing_key_names");
     for supplier in file.items("suppliers") {
         let Some(id) = supplier.text("service_id") else {
-            draft.note("unsupported: an entry of suppliers without service_id is left out");
+            let place = supplier.place("");
+            draft.note(format!(
+                "left out: an entry of suppliers without service_id ({place})"
+            ));
             continue;
         };
+        if !draft.takes(&id, &supplier, "service_id") {
+            continue;
+        }
         listens.extend(supplier.text("listen_url"));
         let own = names(&supplier, "signing_key_names");
-        for name in if own.is_empty() { &default_names } else { &own } {
+        for name in if own.is_empty() { default_names } else { &own } {
             if !draft.key_names.contains(name) {
                 draft.key_names.push(name.clone());
             }
         }
         if !own.is_empty() && !default_names.is_empty() {
+            let place = supplier.place("signing_key_names");
             draft.note(format!(
-                "different: {id} names keys of its own; here every key serves every service, and the stakes say who is asked for what"
+                "different: {id} ({place}) names keys of its own; here every key serves every service, and the stakes say who is asked for what"
             ));
         }
         let service = service(file, &supplier, &id, draft);
         draft.services.insert(id, service);
     }
     listens.dedup();
-    draft.listen = listens.first().and_then(|text| listening(text));
+    if let Some(first) = listens.first() {
+        draft.listen = listening(first);
+    }
     if listens.len() > 1 {
         draft.note(format!(
             "different: one endpoint serves all services; of {} the first is used, so the others' staked URLs must lead there",
@@ -50,7 +61,8 @@ pub(super) fn read(file: &Tree, draft: &mut Draft) {
     }
 }
 
-fn names(tree: &Tree, key: &str) -> Vec<String> {
+/// Names of keys in a keyring.
+pub(super) fn names(tree: &Tree, key: &str) -> Vec<String> {
     tree.items(key).iter().filter_map(Tree::as_text).collect()
 }
 
@@ -77,8 +89,11 @@ fn service(file: &Tree, supplier: &Tree, id: &str, draft: &mut Draft) -> Service
             backend.url = portico_net::websocket_url(&backend.url);
         } else if backend.url.starts_with("ws") {
             draft.note(format!(
-                "unsupported: {id}: WebSocket backend {} for {kind}",
-                shown(&backend.url)
+                "unsupported: {id}: WebSocket backend {} for {kind} ({})",
+                shown(&backend.url),
+                tree.as_ref()
+                    .map(|tree| tree.place("backend_url"))
+                    .unwrap_or_default()
             ));
             continue;
         }
@@ -95,6 +110,7 @@ fn backend(tree: &Tree) -> Option<Backend> {
     Some(Backend {
         url: tree.text("backend_url")?,
         more: Vec::new(),
+        names: Vec::new(),
         standby: false,
         headers: headers
             .filter_map(|(name, value)| Some((name, value.as_text()?)))

@@ -91,7 +91,9 @@ fn read(imported: &Imported, folder: &Path) -> ServicerConfig {
 }
 
 fn trees(texts: &[&str]) -> Vec<Tree> {
-    texts.iter().map(|text| Tree::read(text).unwrap()).collect()
+    let names = ["first.yaml", "second.yaml"].into_iter();
+    let read = |(name, text): (&str, &&str)| Tree::read(name, text).unwrap();
+    names.zip(texts).map(read).collect()
 }
 
 #[test]
@@ -114,12 +116,12 @@ fn the_reference_relay_miners_file_becomes_a_servicers() {
     assert_eq!(config.services[&"xrpl".parse().unwrap()].timeout_ms, 30_000);
     let notes = imported.notes.join("\n");
     for told in [
-        "ignored: smt_store_path",
-        "ignored: pprof",
-        "unsupported: suppliers[].x_forwarded_host_lookup",
-        "unknown: future_key",
+        "ignored: smt_store_path (first.yaml:6): ",
+        "ignored: pprof (first.yaml:12): ",
+        "unsupported: suppliers[].x_forwarded_host_lookup (first.yaml:27): ",
+        "unknown: future_key (first.yaml:29): ",
         "different: one endpoint serves all services",
-        "different: xrpl names keys of its own",
+        "different: xrpl (first.yaml:25) names keys of its own",
         "pocketd keys export operator-1 --unarmored-hex",
     ] {
         assert!(notes.contains(told), "{told} in\n{notes}");
@@ -161,10 +163,11 @@ fn relayer_and_miner_of_ha_become_one_servicer() {
     );
     let notes = imported.notes.join("\n");
     for told in [
-        "ignored: services.eth.backends.json_rpc is no RPC type",
+        "ignored: services.eth.backends.json_rpc (first.yaml:21): no RPC type",
         "unsupported: service stream has no backend",
-        "ignored: redis",
-        "unsupported: default_service_factor",
+        "ignored: redis (first.yaml:3): ",
+        "ignored: redis (second.yaml:2): ",
+        "unsupported: default_service_factor (second.yaml:6): ",
     ] {
         assert!(notes.contains(told), "{told} in\n{notes}");
     }
@@ -247,4 +250,14 @@ fn names_of_the_reference_relay_miner_are_looked_up_in_pocketds_keyring() {
         "{:?}",
         imported.notes
     );
+}
+
+#[test]
+fn a_service_that_the_network_cannot_have_is_left_out_by_name() {
+    let reference = REFERENCE.replace("service_id: xrpl", "service_id: \"model:small:7b\"");
+    let imported = import(&trees(&[&reference]), None, Path::new("keys"), None).unwrap();
+    assert!(!imported.yaml.contains("model:small"), "{}", imported.yaml);
+    let notes = imported.notes.join("\n");
+    let told = "left out: service \"model:small:7b\" (first.yaml:23): the network has no such id";
+    assert!(notes.contains(told), "{notes}");
 }
