@@ -19,7 +19,7 @@ use prost::Message;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::codec::RawCodec;
@@ -27,13 +27,16 @@ use crate::transport::Transport;
 use crate::{
     BlockEvents, BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, KeepEvent, TxResult,
 };
-use nodes::{Node, Nodes};
+use nodes::{Member, Nodes, Told};
 use rpc::Rpc;
 
 /// Largest gRPC answer, in bytes: a page of proofs is large.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Time after which another node is asked too, where one is slow to answer. Results of blocks are large, and not asked for twice.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is asked to see that a node's gRPC answers, and is one of the network's.
 const PARAMS: &str = "/pocket.shared.Query/Params";
@@ -69,8 +72,8 @@ impl RemoteConfig {
     }
 }
 
-/// Full nodes of one chain as a [`crate::Chain`]. One is asked; another takes its place when it fails or falls behind. New blocks are
-/// told by the nodes' WebSockets, and polled where there is none, by tasks that end with the last clone.
+/// Full nodes of one chain as a [`crate::Chain`]. One is asked; another takes its place when it fails, falls behind or is silent; transactions are
+/// handed to all. New blocks are told by the nodes' WebSockets, and polled where there is none, by tasks that end with the last clone.
 #[derive(Clone)]
 pub struct RemoteChain {
     nodes: Arc<Nodes>,
@@ -94,8 +97,8 @@ impl RemoteChain {
     pub async fn open_all(configs: &[RemoteConfig]) -> Result<Self, ChainError> {
         let nodes = configs.iter().map(node).collect::<Result<Vec<_>, _>>()?;
         let mut answers = Vec::with_capacity(nodes.len());
-        for node in &nodes {
-            answers.push(node.rpc.status().await);
+        for member in &nodes {
+            answers.push(member.node.status().await);
         }
         let Some(chain_id) = answers
             .iter()
@@ -111,7 +114,7 @@ impl RemoteChain {
             ours.map(|status| status.head)
         };
         let heads = answers.into_iter().map(head).collect();
-        let chain = Self::over(nodes, configs, Some(chain_id.clone()), heads);
+        let chain = Self::over(nodes, Some(chain_id), heads);
         chain.query(PARAMS, Bytes::new()).await?;
         Ok(chain)
     }
@@ -124,7 +127,21 @@ impl RemoteChain {
     pub fn follow(configs: &[RemoteConfig], chain_id: Option<&str>) -> Result<Self, ChainError> {
         let nodes = configs.iter().map(node).collect::<Result<Vec<_>, _>>()?;
         let heads = nodes.iter().map(|_| None).collect();
-        Ok(Self::over(nodes, configs, chain_id.map(str::to_owned), heads))
+        Ok(Self::over(nodes, chain_id.map(str::to_owned), heads))
+    }
+
+    /// As [`Self::follow`], nodes that are reached in ways of their own. Each is looked at when its head changes, and at least every
+    /// `poll_interval`.
+    #[must_use]
+    pub fn follow_all(nodes: Vec<Arc<dyn Transport>>, poll_interval: Duration) -> Self {
+        let heads = nodes.iter().map(|_| None).collect();
+        let member = |node: Arc<dyn Transport>| Member {
+            told: Told::ByHead(node.head()),
+            node,
+            url: String::new(),
+            interval: poll_interval,
+        };
+        Self::over(nodes.into_iter().map(member).collect(), None, heads)
     }
 
     /// Waits until a node has answered at both ends; errs when one answers that is of another chain than the wanted one, and no other comes
@@ -133,18 +150,11 @@ impl RemoteChain {
         self.nodes.reached().await
     }
 
-    fn over(
-        nodes: Vec<Node>,
-        configs: &[RemoteConfig],
-        chain_id: Option<String>,
-        heads: Vec<Option<BlockHead>>,
-    ) -> Self {
-        let (nodes, head) = Nodes::new(nodes, chain_id, heads);
-        let follower = |(index, config): (usize, &RemoteConfig)| {
-            let interval = Duration::from_millis(config.poll_interval_ms.max(1));
-            AbortOnDropHandle::new(tokio::spawn(nodes.clone().follow(index, interval)))
-        };
-        let followers = configs.iter().enumerate().map(follower).collect();
+    fn over(members: Vec<Member>, chain_id: Option<String>, heads: Vec<Option<BlockHead>>) -> Self {
+        let count = members.len();
+        let (nodes, head) = Nodes::new(members, chain_id, heads);
+        let follower = |index| AbortOnDropHandle::new(tokio::spawn(nodes.clone().follow(index)));
+        let followers = (0..count).map(follower).collect();
         Self {
             nodes,
             head,
@@ -162,13 +172,36 @@ const fn nowhere_else(_: &ChainError) -> bool {
     false
 }
 
-fn node(config: &RemoteConfig) -> Result<Node, ChainError> {
+/// Whether a transaction that one node cannot look up may be found at another: some keep no index.
+const fn not_indexed(error: &ChainError) -> bool {
+    matches!(error, ChainError::Internal(_))
+}
+
+fn node(config: &RemoteConfig) -> Result<Member, ChainError> {
     let timeout = Duration::from_millis(config.timeout_ms);
-    Ok(Node {
-        rpc: Rpc::new(&config.rpc_url, timeout, config.tls.clone())?,
+    let rpc = Rpc::new(&config.rpc_url, timeout, &config.tls)?;
+    let (url, tls) = (rpc.url().to_owned(), config.tls.clone());
+    let node = Node {
+        rpc,
         grpc: endpoint(&config.grpc_url)?.connect_with_connector_lazy(GrpcConnector::new(&config.tls)),
         timeout,
+        head: watch::Sender::default(),
+    };
+    Ok(Member {
+        node: Arc::new(node),
+        told: Told::BySocket(tls),
+        url,
+        interval: Duration::from_millis(config.poll_interval_ms.max(1)),
     })
+}
+
+/// Both ends of one node.
+struct Node {
+    rpc: Rpc,
+    grpc: Channel,
+    timeout: Duration,
+    /// Tells nothing: [`Nodes`] looks at it.
+    head: watch::Sender<BlockHead>,
 }
 
 impl Node {
@@ -187,7 +220,7 @@ impl Node {
         Ok(answer.into_inner())
     }
 
-    async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError> {
+    async fn simulated(&self, tx: Bytes) -> Result<u64, ChainError> {
         let request = SimulateRequest {
             tx_bytes: tx.to_vec(),
             ..SimulateRequest::default()
@@ -216,13 +249,52 @@ fn refused(status: &Status) -> ChainError {
 }
 
 #[async_trait]
+impl Transport for Node {
+    async fn query(&self, path: &'static str, request: Bytes) -> Result<Bytes, ChainError> {
+        self.call(path, request).await.map_err(|status| refused(&status))
+    }
+
+    fn head(&self) -> watch::Receiver<BlockHead> {
+        self.head.subscribe()
+    }
+
+    async fn status(&self) -> Result<ChainStatus, ChainError> {
+        self.rpc.status().await
+    }
+
+    async fn block(&self, height: Height) -> Result<BlockHead, ChainError> {
+        self.rpc.block(height).await
+    }
+
+    async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
+        self.rpc.block_results(height).await
+    }
+
+    async fn block_events(&self, height: Height, keep: KeepEvent) -> Result<BlockEvents, ChainError> {
+        self.rpc.block_events(height, keep).await
+    }
+
+    async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError> {
+        self.rpc.broadcast(&tx, tx_hash(&tx)).await
+    }
+
+    async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError> {
+        self.simulated(tx).await
+    }
+
+    async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
+        self.rpc.tx(hash).await
+    }
+}
+
+#[async_trait]
 impl Transport for RemoteChain {
     async fn query(&self, path: &'static str, request: Bytes) -> Result<Bytes, ChainError> {
-        let call = |node: Node| {
+        let call = |node: Arc<dyn Transport>| {
             let request = request.clone();
-            async move { node.call(path, request).await.map_err(|status| refused(&status)) }
+            async move { node.query(path, request).await }
         };
-        self.nodes.ask(nowhere_else, call).await
+        self.nodes.ask(Some(PATIENCE), nowhere_else, call).await
     }
 
     fn head(&self) -> watch::Receiver<BlockHead> {
@@ -234,46 +306,46 @@ impl Transport for RemoteChain {
     }
 
     async fn status(&self) -> Result<ChainStatus, ChainError> {
-        let call = |node: Node| async move { node.rpc.status().await };
-        self.nodes.ask(nowhere_else, call).await
+        let call = |node: Arc<dyn Transport>| async move { node.status().await };
+        self.nodes.ask(Some(PATIENCE), nowhere_else, call).await
     }
 
     async fn block(&self, height: Height) -> Result<BlockHead, ChainError> {
-        let call = |node: Node| async move { node.rpc.block(height).await };
-        self.nodes.ask(absent, call).await
+        let call = |node: Arc<dyn Transport>| async move { node.block(height).await };
+        self.nodes.ask(Some(PATIENCE), absent, call).await
     }
 
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
-        let call = |node: Node| async move { node.rpc.block_results(height).await };
-        self.nodes.ask(absent, call).await
+        let call = |node: Arc<dyn Transport>| async move { node.block_results(height).await };
+        self.nodes.ask(None, absent, call).await
     }
 
     async fn block_events(&self, height: Height, keep: KeepEvent) -> Result<BlockEvents, ChainError> {
-        let call = |node: Node| {
+        let call = |node: Arc<dyn Transport>| {
             let keep = Arc::clone(&keep);
-            async move { node.rpc.block_events(height, keep).await }
+            async move { node.block_events(height, keep).await }
         };
-        self.nodes.ask(absent, call).await
+        self.nodes.ask(None, absent, call).await
     }
 
     async fn broadcast(&self, tx: Bytes) -> Result<BroadcastResult, ChainError> {
-        let call = |node: Node| {
+        let call = |node: Arc<dyn Transport>| {
             let tx = tx.clone();
-            async move { node.rpc.broadcast(&tx, tx_hash(&tx)).await }
+            async move { node.broadcast(tx).await }
         };
-        self.nodes.ask(nowhere_else, call).await
+        self.nodes.hand_over(call).await
     }
 
     async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError> {
-        let call = |node: Node| {
+        let call = |node: Arc<dyn Transport>| {
             let tx = tx.clone();
             async move { node.simulate(tx).await }
         };
-        self.nodes.ask(nowhere_else, call).await
+        self.nodes.ask(Some(PATIENCE), nowhere_else, call).await
     }
 
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
-        let call = |node: Node| async move { node.rpc.tx(hash).await };
-        self.nodes.ask(nowhere_else, call).await
+        let call = |node: Arc<dyn Transport>| async move { node.tx(hash).await };
+        self.nodes.ask(Some(PATIENCE), not_indexed, call).await
     }
 }

@@ -353,7 +353,7 @@ impl World {
         world.suppliers = (10..10 + suppliers).map(key).collect();
         world.chain.set_suppliers(&world.suppliers);
         let faulty = Faulty::new(Arc::clone(&world.chain), seed, faults);
-        world.run_over(&faulty, services);
+        world.run_over(faulty.clone(), services);
         for service in 0..services {
             let header = world.chain.header(1, &format!("s{service}"));
             for supplier in world.suppliers.clone() {
@@ -364,7 +364,7 @@ impl World {
         (world, faulty)
     }
 
-    pub(super) fn run_over(&mut self, faulty: &Arc<Faulty>, services: usize) {
+    pub(super) fn run_over(&mut self, chain: Arc<dyn Chain>, services: usize) {
         let mut config = self.config();
         let service = config.services.remove(&SERVICE.parse().unwrap()).unwrap();
         for index in 0..services {
@@ -373,7 +373,7 @@ impl World {
                 .insert(format!("s{index}").parse().unwrap(), service.clone());
         }
         let log = Arc::new(RedbLog::open(&config.data_dir).unwrap());
-        self.run_with(config, faulty.clone(), log);
+        self.run_with(config, chain, log);
     }
 
     pub(super) fn heights_of(&self, type_url: &str) -> Vec<i64> {
@@ -478,7 +478,7 @@ async fn two_good_blocks_of_each_window_are_enough() {
             tokio::time::sleep(BLOCK.mul_f64(part)).await;
             if rng.random_range(0..4) == 0 {
                 world.stop().await;
-                world.run_over(&faulty, 3);
+                world.run_over(faulty.clone(), 3);
             }
             tokio::time::sleep(BLOCK.mul_f64(1.0 - part)).await;
             let next = world.chain.height() + 1;

@@ -17,6 +17,7 @@ mod http_vectors;
 mod kills;
 mod ledger;
 mod memory;
+mod nodes;
 mod refusals;
 mod relays;
 mod reload;

@@ -10,6 +10,7 @@ use portico_protocol::{Height, Upokt};
 use sha2::{Digest as _, Sha256};
 
 use super::faulty::{Faults, Faulty};
+use super::nodes::{MortalNode, State, as_one};
 use super::*;
 use crate::{Gaps, Stage};
 
@@ -35,8 +36,48 @@ struct Outcome {
     proofs: Vec<i64>,
 }
 
-/// Serves one relay for each supplier in each session, and lets the chain go on with these faults.
-async fn run(suppliers: u64, faults: Faults) -> Outcome {
+/// What the servicer has of the chain: from a moment on with its faults, and with what happens at each block.
+struct Over {
+    chain: Arc<dyn Chain>,
+    turn_bad: Box<dyn Fn()>,
+    at: Box<dyn Fn(i64)>,
+    /// How long after a block that is.
+    after: Duration,
+}
+
+impl Over {
+    /// One node with faults.
+    fn faulty(chain: &Arc<MemoryChain>, faults: Faults) -> Self {
+        let faulty = Faulty::new(Arc::clone(chain), 1, faults);
+        Self {
+            chain: faulty.clone(),
+            turn_bad: Box::new(move || faulty.set(true)),
+            at: Box::new(|_| ()),
+            after: Duration::ZERO,
+        }
+    }
+
+    /// Three nodes that answer in a block, of which one is dead for three blocks, then the next; the second keeps no index.
+    fn dying_in_turn(chain: &Arc<MemoryChain>, offset: i64, after: Duration) -> Self {
+        let node = |index| MortalNode::new(chain, BLOCK, index != 1);
+        let nodes: Vec<_> = (0..3).map(node).collect();
+        let (slow, turns) = (nodes.clone(), nodes.clone());
+        Self {
+            chain: Arc::new(as_one(&nodes)),
+            turn_bad: Box::new(move || slow.iter().for_each(|node| node.be_slow())),
+            at: Box::new(move |height| {
+                let dead = (height + offset) / 3 % 3;
+                for (index, node) in (0..).zip(&turns) {
+                    node.be(if index == dead { State::Dead } else { State::Alive });
+                }
+            }),
+            after,
+        }
+    }
+}
+
+/// Serves one relay for each supplier in each session, and lets the chain go on.
+async fn run(suppliers: u64, over: impl FnOnce(&Arc<MemoryChain>) -> Over) -> Outcome {
     let services = usize::try_from(suppliers / PER_SERVICE).unwrap();
     let mut world = World::without_servicer().await;
     world.suppliers = keys(suppliers);
@@ -49,8 +90,8 @@ async fn run(suppliers: u64, faults: Faults) -> Outcome {
     for name in &names {
         world.chain.header(1, name);
     }
-    let faulty = Faulty::new(Arc::clone(&world.chain), 1, faults);
-    world.run_over(&faulty, services);
+    let over = over(&world.chain);
+    world.run_over(Arc::clone(&over.chain), services);
     for name in &names {
         let header = world.chain.header(1, name);
         let application = header.application_address.parse().unwrap();
@@ -64,9 +105,11 @@ async fn run(suppliers: u64, faults: Faults) -> Outcome {
         }
     }
     tokio::time::pause();
-    faulty.set(true);
+    (over.turn_bad)();
     while world.chain.height() < 34 {
-        tokio::time::sleep(BLOCK).await;
+        tokio::time::sleep(over.after).await;
+        (over.at)(world.chain.height());
+        tokio::time::sleep(BLOCK - over.after).await;
         world.chain.advance();
     }
     tokio::time::sleep(BLOCK * 5).await;
@@ -116,7 +159,7 @@ async fn every_session_is_in_its_window_when_the_chain_answers_in_a_fifth_of_a_b
         slow: Duration::from_millis(270), // half of it at least: 200 ms on average
         ..Faults::default()
     };
-    let outcome = run(suppliers(), faults).await;
+    let outcome = run(suppliers(), |chain| Over::faulty(chain, faults)).await;
     tell("answers in 200 ms", suppliers(), &outcome);
 }
 
@@ -127,7 +170,7 @@ async fn every_session_is_in_its_window_when_the_chain_answers_in_half_a_block()
         no_index: true,
         ..Faults::default()
     };
-    let outcome = run(SUPPLIERS, faults).await;
+    let outcome = run(SUPPLIERS, |chain| Over::faulty(chain, faults)).await;
     tell(
         "answers in up to 500 ms, no index of transactions",
         SUPPLIERS,
@@ -143,6 +186,40 @@ async fn every_session_is_in_its_window_when_the_chain_answers_in_a_whole_block(
         no_index: true,
         ..Faults::default()
     };
-    let outcome = run(suppliers(), faults).await;
+    let outcome = run(suppliers(), |chain| Over::faulty(chain, faults)).await;
     tell("answers in 1 s, no index of transactions", suppliers(), &outcome);
+}
+
+/// Wherever in the life of the sessions a node dies, and the next one when it is back.
+#[tokio::test]
+async fn every_session_is_in_its_window_when_nodes_that_answer_in_a_whole_block_die_in_turn() {
+    let moments = [0.1, 0.4, 0.8].map(|part| BLOCK.mul_f64(part));
+    for offset in 0..9 {
+        for (turn, after) in (0..).zip(moments) {
+            if suppliers() > SUPPLIERS && turn != offset % 3 {
+                continue; // each takes a minute then
+            }
+            let outcome = run(suppliers(), |chain| Over::dying_in_turn(chain, offset, after)).await;
+            let what =
+                format!("answers in 1 s, nodes dying in turn from {offset} on, {after:?} after a block");
+            tell(&what, suppliers(), &outcome);
+            tokio::time::resume();
+        }
+    }
+}
+
+/// Everything that is asked before a first relay is served, in real time: none of it waits for what it does not need.
+#[tokio::test]
+async fn relays_are_served_over_a_chain_that_answers_in_a_second() {
+    let mut world = World::without_servicer().await;
+    let header = world.chain.header(1, "s0");
+    let faults = Faults {
+        steady: Duration::from_secs(1),
+        ..Faults::default()
+    };
+    let faulty = Faulty::new(Arc::clone(&world.chain), 1, faults);
+    faulty.set(true);
+    world.run_over(faulty, 1);
+    let request = world.request_in(&header, &world.supplier().to_string(), "/", "x");
+    assert!(world.is_served(&request).await);
 }

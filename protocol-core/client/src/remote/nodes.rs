@@ -4,6 +4,8 @@
 //! each node ─ its height, when it tells a block or every poll_interval ─► report ─► chosen: kept while it answers and lags at most MAX_LAG_BLOCKS
 //! a call    ─ chosen, then the others, newest first ─► the first answer that is no failure of the way
 //! ```
+//! The next one is asked when one fails, when it is no longer the chosen one, and when it is slow. A transaction is handed to all of them at once:
+//! one that takes it and dies has told nobody.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -11,14 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use portico_net::tls::ClientTls;
 use portico_protocol::Height;
 use tokio::sync::watch;
-use tonic::transport::Channel;
 
 use super::PARAMS;
-use super::rpc::Rpc;
 use super::subscription::{self, Bell};
-use crate::{BlockHead, ChainError, ChainStatus};
+use crate::{BlockHead, BroadcastResult, ChainError, ChainStatus, Transport};
 
 /// Blocks by which the chosen node may be behind the newest one known, before another is chosen.
 const MAX_LAG_BLOCKS: i64 = 2;
@@ -28,26 +31,45 @@ const MAX_LAG_MS: u64 = 5 * 60 * 1000;
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// Shortest wait between two looks at a node that tells its blocks and is quiet.
 const QUIET: Duration = Duration::from_secs(5);
+/// Looks at a node in progress at a time.
+const MAX_LOOKS: usize = 4;
 /// Shortest wait between two looks at any node: one that tells blocks without end is not asked without end.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// Time that other nodes have to answer when one is of another chain, before that is an error.
 const OTHERS: Duration = Duration::from_secs(5);
 
-/// Both ends of one node.
-#[derive(Clone)]
-pub(super) struct Node {
-    pub(super) rpc: Rpc,
-    pub(super) grpc: Channel,
-    pub(super) timeout: Duration,
+/// Time that other nodes have to take a transaction that one has taken.
+const LINGER: Duration = Duration::from_millis(500);
+/// What the SDK's mempool says of a transaction that it has, or had: another node told it.
+const KNOWN: (&str, u32) = ("sdk", 19);
+
+/// How a node says that it has a new block.
+pub(super) enum Told {
+    /// Over the WebSocket beside its RPC.
+    BySocket(ClientTls),
+    /// By its head.
+    ByHead(watch::Receiver<BlockHead>),
+}
+
+/// One of the nodes.
+pub(super) struct Member {
+    pub(super) node: Arc<dyn Transport>,
+    pub(super) told: Told,
+    /// Where its RPC is.
+    pub(super) url: String,
+    /// Time between two looks at it, where it does not tell its blocks.
+    pub(super) interval: Duration,
 }
 
 /// The nodes, and what is known of them.
 pub(super) struct Nodes {
-    all: Vec<Node>,
+    all: Vec<Member>,
     /// What the chain is called: known beforehand, or from the first answer on.
     chain_id: OnceLock<String>,
     known: Mutex<Known>,
     tell: watch::Sender<BlockHead>,
+    /// The node that is asked first.
+    chosen: watch::Sender<usize>,
     first: watch::Sender<First>,
 }
 
@@ -125,7 +147,7 @@ fn stale(head: &BlockHead, best: &BlockHead) -> bool {
 impl Nodes {
     /// Nodes of the chain `chain_id`, if that is known; `heads` are what each said first.
     pub(super) fn new(
-        all: Vec<Node>,
+        all: Vec<Member>,
         chain_id: Option<String>,
         heads: Vec<Option<BlockHead>>,
     ) -> (Arc<Self>, watch::Receiver<BlockHead>) {
@@ -138,6 +160,7 @@ impl Nodes {
         let nodes = Self {
             all,
             chain_id: chain_id.map_or_else(OnceLock::new, OnceLock::from),
+            chosen: watch::Sender::new(known.chosen),
             known: Mutex::new(known),
             tell,
             first: watch::Sender::new(first),
@@ -156,7 +179,10 @@ impl Nodes {
             *slot = head;
         }
         known.choose();
-        let Some(Some(head)) = known.heads.get(known.chosen).cloned() else {
+        let chosen = known.chosen;
+        self.chosen
+            .send_if_modified(|told| std::mem::replace(told, chosen) != chosen);
+        let Some(Some(head)) = known.heads.get(chosen).cloned() else {
             return;
         };
         let only = self.all.len() == 1; // follows even an operator's rollback
@@ -170,19 +196,22 @@ impl Nodes {
     }
 
     /// What node `index` says of itself, if it is of the chain; before the first answer its gRPC must answer too.
-    async fn look(&self, node: &Node) -> Result<ChainStatus, ChainError> {
-        let status = node.rpc.status().await?;
+    async fn look(&self, member: &Member) -> Result<ChainStatus, ChainError> {
+        let status = member.node.status().await?;
         let wanted = self.chain_id.get_or_init(|| status.chain_id.clone());
         if status.chain_id != *wanted {
             return Err(ChainError::Foreign {
                 wanted: wanted.clone(),
                 found: status.chain_id,
-                url: node.rpc.url().to_owned(),
+                url: member.url.clone(),
             });
         }
         if self.unreached().is_some() {
-            let asked = node.call(PARAMS, Bytes::new()).await;
-            asked.map_err(|status| ChainError::Unavailable(format!("its gRPC: {}", status.message())))?;
+            let asked = member.node.query(PARAMS, Bytes::new()).await;
+            asked.map_err(|error| match error {
+                ChainError::Unavailable(text) => ChainError::Unavailable(format!("its gRPC: {text}")),
+                error => ChainError::Unavailable(format!("its gRPC: {error}")),
+            })?;
         }
         Ok(status)
     }
@@ -243,11 +272,13 @@ impl Nodes {
         }
     }
 
-    /// Asks the chosen node, then each other one while the answer is a failure of the way or `elsewhere` says that another may know.
+    /// Asks the chosen node, then each other one while the answer is a failure of the way or `elsewhere` says that another may know; also when
+    /// another was chosen meanwhile, or `patience` is over. Who was asked before may still answer first.
     pub(super) async fn ask<T, F>(
         &self,
+        patience: Option<Duration>,
         elsewhere: impl Fn(&ChainError) -> bool,
-        call: impl Fn(Node) -> F,
+        call: impl Fn(Arc<dyn Transport>) -> F,
     ) -> Result<T, ChainError>
     where
         F: Future<Output = Result<T, ChainError>>,
@@ -257,52 +288,151 @@ impl Nodes {
         }
         let mut tried = BTreeSet::new();
         let mut first = None;
-        while let Some(index) = self.next(&tried) {
-            tried.insert(index);
-            let Some(node) = self.all.get(index).cloned() else {
+        let mut asked = FuturesUnordered::new();
+        loop {
+            let next = self.next(&tried);
+            if let Some((index, member)) = next.and_then(|index| Some((index, self.all.get(index)?))) {
+                tried.insert(index);
+                let answer = call(Arc::clone(&member.node));
+                asked.push(async move { (index, answer.await) });
+            } else if asked.is_empty() {
                 break;
+            }
+            let answer = tokio::select! {
+                biased;
+                answer = asked.next() => answer,
+                () = self.is_slow(&tried, patience) => continue,
             };
-            match call(node).await {
-                Err(error @ ChainError::Unavailable(_)) => {
+            match answer {
+                Some((index, Err(error @ ChainError::Unavailable(_)))) => {
                     if self.all.len() > 1 {
                         self.report(index, None); // its own follower brings it back
                     }
                     first.get_or_insert(error);
                 }
-                Err(error) if elsewhere(&error) => {
-                    first.get_or_insert(error);
-                }
-                answer => return answer,
+                Some((_, Err(error))) if elsewhere(&error) => _ = first.get_or_insert(error),
+                Some((_, answer)) => return answer,
+                None => {}
             }
         }
         Err(first.unwrap_or_else(|| ChainError::Unavailable("no node is configured".to_owned())))
     }
 
-    /// Looks at node `index` whenever it tells a block, and again and again; waits longer while it does not answer.
-    pub(super) async fn follow(self: Arc<Self>, index: usize, interval: Duration) {
-        let Some(node) = self.all.get(index) else {
-            return;
+    /// Waits until a node that was not tried is to be asked beside those that were.
+    async fn is_slow(&self, tried: &BTreeSet<usize>, patience: Option<Duration>) {
+        let Some(patience) = patience.filter(|_| tried.len() < self.all.len()) else {
+            return std::future::pending().await;
         };
-        let bell = Bell::default();
+        let mut chosen = self.chosen.subscribe();
         tokio::select! {
-            () = subscription::listen(node.rpc.url(), node.rpc.tls(), &bell) => {}
-            () = self.poll(index, node, interval, &bell) => {}
+            _ = chosen.wait_for(|index| !tried.contains(index)) => {}
+            () = tokio::time::sleep(patience) => {}
         }
     }
 
-    async fn poll(&self, index: usize, node: &Node, interval: Duration, bell: &Bell) {
-        let mut wait = interval;
-        loop {
-            if !matches!(*self.first.borrow(), First::Looking) {
-                let pause = if bell.is_open() { wait.max(QUIET) } else { wait };
-                tokio::select! {
-                    () = bell.heard() => {}
-                    () = tokio::time::sleep(pause) => {}
+    /// Hands a transaction to all nodes that answer, the chosen one first among equals. It is taken when one takes it; the others have a moment
+    /// more.
+    pub(super) async fn hand_over<F>(
+        &self,
+        call: impl Fn(Arc<dyn Transport>) -> F,
+    ) -> Result<BroadcastResult, ChainError>
+    where
+        F: Future<Output = Result<BroadcastResult, ChainError>>,
+    {
+        if let Some(reason) = self.looked().await {
+            return Err(ChainError::Unavailable(reason));
+        }
+        let (chosen, silent): (usize, BTreeSet<usize>) = {
+            let known = self.known();
+            let is_silent = |index: &usize| known.height(*index).is_none();
+            (known.chosen, (0..self.all.len()).filter(is_silent).collect())
+        };
+        // Where all are silent, one may have come back.
+        let is_asked = |index: usize| !silent.contains(&index) || silent.len() == self.all.len();
+        let members = self.all.iter().enumerate();
+        let mut asked: FuturesUnordered<_> = members
+            .filter(|(index, _)| is_asked(*index))
+            .map(|(index, member)| {
+                let answer = call(Arc::clone(&member.node));
+                async move { (index, answer.await) }
+            })
+            .collect();
+        let mut refused = None;
+        let mut failed = None;
+        while let Some((index, answer)) = asked.next().await {
+            match answer {
+                Ok(result) if is_taken(&result) => {
+                    let others = async { while asked.next().await.is_some() {} };
+                    let _ = tokio::time::timeout(LINGER, others).await;
+                    return Ok(result);
+                }
+                Ok(result) if index == chosen || refused.is_none() => refused = Some(result),
+                Ok(_) => {}
+                Err(error) => {
+                    if self.all.len() > 1 && matches!(error, ChainError::Unavailable(_)) {
+                        self.report(index, None);
+                    }
+                    failed.get_or_insert(error);
                 }
             }
-            match self.look(node).await {
+        }
+        match (refused, failed) {
+            (Some(result), _) => Ok(result),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(ChainError::Unavailable("no node is configured".to_owned())),
+        }
+    }
+
+    /// Looks at node `index` whenever it tells a block, and again and again; waits longer while it does not answer.
+    pub(super) async fn follow(self: Arc<Self>, index: usize) {
+        let Some(member) = self.all.get(index) else {
+            return;
+        };
+        let bell = Bell::default();
+        let listening = async {
+            match &member.told {
+                Told::BySocket(tls) => subscription::listen(&member.url, tls, &bell).await,
+                Told::ByHead(head) => bell.follow(head.clone()).await,
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = self.poll(index, member, &bell) => {}
+        }
+    }
+
+    /// Looks may overlap: where an answer takes as long as a block, waiting for it would leave every other block out.
+    async fn poll(&self, index: usize, member: &Member, bell: &Bell) {
+        let mut wait = member.interval;
+        let mut looks = FuturesUnordered::new();
+        let (mut begun, mut heard) = (0_u64, 0_u64);
+        loop {
+            let is_first = begun == 0;
+            let pause = match bell.is_open() {
+                _ if is_first => Duration::ZERO,
+                true => wait.max(QUIET),
+                false => wait,
+            };
+            let answer = tokio::select! {
+                biased;
+                Some(answer) = looks.next() => Some(answer),
+                () = bell.heard(), if looks.len() < MAX_LOOKS => None,
+                () = tokio::time::sleep(pause), if looks.is_empty() => None,
+            };
+            let Some((number, answer)) = answer else {
+                begun = begun.saturating_add(1);
+                let number = begun;
+                looks.push(async move { (number, self.look(member).await) });
+                tokio::time::sleep(MIN_PAUSE).await;
+                continue;
+            };
+            if number < heard {
+                continue; // one that began later was answered before
+            }
+            heard = number;
+            match answer {
                 Ok(status) => {
-                    wait = interval;
+                    wait = member.interval;
                     self.report(index, Some(status.head));
                     self.came(First::Answered);
                 }
@@ -310,19 +440,25 @@ impl Nodes {
                     tracing::warn!(node = index, %error, "the chain's newest block cannot be read");
                     wait = wait.saturating_mul(2).min(MAX_BACKOFF);
                     self.report(index, None);
+                    // Where it is may be a secret: addresses of providers hold keys.
+                    let without_address = |text: &str| match member.url.as_str() {
+                        "" => text.to_owned(),
+                        url => text.replace(url, "its RPC"),
+                    };
                     self.came(match error {
                         ChainError::Foreign { .. } => First::Foreign(error),
-                        // Where it is may be a secret: addresses of providers hold keys.
-                        ChainError::Unavailable(text) => {
-                            First::Silent(text.replace(node.rpc.url(), "its RPC"))
-                        }
-                        error => First::Silent(error.to_string().replace(node.rpc.url(), "its RPC")),
+                        ChainError::Unavailable(text) => First::Silent(without_address(&text)),
+                        error => First::Silent(without_address(&error.to_string())),
                     });
                 }
             }
-            tokio::time::sleep(MIN_PAUSE).await;
         }
     }
+}
+
+/// Whether a mempool has the transaction, by this answer or before.
+fn is_taken(result: &BroadcastResult) -> bool {
+    result.code == 0 || (result.codespace.as_str(), result.code) == KNOWN
 }
 
 #[cfg(test)]

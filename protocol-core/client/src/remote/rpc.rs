@@ -39,7 +39,6 @@ pub(super) struct Rpc {
     url: String,
     /// Time for one call.
     timeout: Duration,
-    tls: ClientTls,
 }
 
 #[derive(Deserialize)]
@@ -99,25 +98,19 @@ pub(super) fn check_url(url: &str) -> Result<(), ChainError> {
 }
 
 impl Rpc {
-    pub(super) fn new(url: &str, timeout: Duration, tls: ClientTls) -> Result<Self, ChainError> {
+    pub(super) fn new(url: &str, timeout: Duration, tls: &ClientTls) -> Result<Self, ChainError> {
         check_url(url)?;
         let http = tls.http_client().connect_timeout(CONNECT_TIMEOUT).build();
         Ok(Self {
             http: http.map_err(|error| ChainError::Internal(portico_protocol::causes(&error)))?,
             url: url.trim_end_matches('/').to_owned(),
             timeout,
-            tls,
         })
     }
 
     /// Where it is, without a slash at the end.
     pub(super) fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Whom is trusted there.
-    pub(super) fn tls(&self) -> &ClientTls {
-        &self.tls
     }
 
     async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Failure> {

@@ -10,10 +10,12 @@ use portico_net::tls::ClientTls;
 use portico_net::{DialError, Socket, dial_websocket, websocket_url};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::BlockHead;
 
 /// Largest message, in bytes: a header, with all events of its block where an old CometBFT adds them.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
@@ -40,6 +42,16 @@ impl Bell {
     /// Waits for the bell; comes back at once when it rang since the last time.
     pub(super) async fn heard(&self) {
         self.rung.notified().await;
+    }
+
+    /// Rings for each change of `head`. Never ends.
+    pub(super) async fn follow(&self, mut head: watch::Receiver<BlockHead>) {
+        self.set_open(true);
+        while head.changed().await.is_ok() {
+            self.rung.notify_one();
+        }
+        self.set_open(false);
+        std::future::pending().await
     }
 
     /// Between two sockets a block may have been made: it rings whenever one opens or is lost.
