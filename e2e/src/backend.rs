@@ -6,14 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use axum::body::Body;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
+use bytes::Bytes;
+use portico_net::Parts;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// Largest answer that is given.
 const MAX_BYTES: u64 = 64 << 20;
+/// A piece of a large answer.
+static ZEROS: [u8; 64 << 10] = [b'0'; 64 << 10];
 /// Longest time that an answer is made to take, in milliseconds.
 const MAX_WAIT_MS: u64 = 10_000;
 
@@ -71,7 +77,7 @@ fn serve(listener: TcpListener, calls: Arc<AtomicU64>) -> JoinHandle<()> {
     })
 }
 
-async fn answer(State(calls): State<Arc<AtomicU64>>, Json(call): Json<Value>) -> Json<Value> {
+async fn answer(State(calls): State<Arc<AtomicU64>>, Json(call): Json<Value>) -> Response {
     let number = calls.fetch_add(1, Ordering::SeqCst);
     if call["method"] == "wait" {
         let ms = call["params"][0].as_u64().unwrap_or_default().min(MAX_WAIT_MS);
@@ -79,8 +85,21 @@ async fn answer(State(calls): State<Arc<AtomicU64>>, Json(call): Json<Value>) ->
     }
     if call["method"] == "bytes" {
         let bytes = call["params"][0].as_u64().unwrap_or_default().min(MAX_BYTES);
-        let text = "0".repeat(usize::try_from(bytes).unwrap_or_default());
-        return Json(json!({ "jsonrpc": "2.0", "id": call["id"], "result": text }));
+        return text_of(usize::try_from(bytes).unwrap_or_default(), &call["id"]);
     }
-    Json(json!({ "jsonrpc": "2.0", "id": call["id"], "result": format!("{number:#x}") }))
+    Json(json!({ "jsonrpc": "2.0", "id": call["id"], "result": format!("{number:#x}") })).into_response()
+}
+
+/// An answer with a text of so many bytes. It is not put together here: what a large answer costs is to be its way through the roles.
+fn text_of(bytes: usize, id: &Value) -> Response {
+    let head = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":""#);
+    let mut parts = vec![Bytes::from(head)];
+    let pieces = (0..bytes).step_by(ZEROS.len());
+    parts.extend(pieces.map(|at| Bytes::from_static(&ZEROS[..ZEROS.len().min(bytes - at)])));
+    parts.push(Bytes::from_static(br#""}"#));
+    (
+        [("content-type", "application/json")],
+        Body::new(Parts::new(parts)),
+    )
+        .into_response()
 }

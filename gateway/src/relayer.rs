@@ -1,6 +1,7 @@
 //! The hot path: one call, from the session it is paid in to a verified answer.
 
 mod check;
+mod expected;
 mod link;
 mod slots;
 mod stream;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use portico_client::{BlockHead, RelayChain};
 use portico_config::gateway::GatewayConfig;
-use portico_net::budget::{Budget, Budgets, Clients, Full};
+use portico_net::budget::{Budget, Budgets, Clients, Full, Share};
 use portico_net::large::LargeWork;
 use portico_protocol::ServiceId;
 use portico_protocol::relay::{MinedRelay, sign_prepared};
@@ -30,6 +31,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use self::check::{Checked, Turns, check};
+use self::expected::{Expected, NoTurn};
 use self::slots::Slots;
 use crate::GatewayError;
 use crate::codec::Codec;
@@ -50,6 +52,12 @@ use crate::supplier::http::HttpTransport;
 use crate::supplier::websocket::WebSocketTransport;
 use crate::supplier::{Message as Received, SupplierTransport, Wanted};
 
+impl From<NoTurn> for RelayError {
+    fn from(_: NoTurn) -> Self {
+        Self::NoRoom { attempts: Vec::new() }
+    }
+}
+
 /// Relays calls; shared by all callers.
 #[derive(Debug)]
 pub(crate) struct Relayer {
@@ -68,6 +76,8 @@ pub(crate) struct Relayer {
     answers: Arc<Budget>,
     /// Bytes of large answers held for each client.
     clients: Arc<Clients>,
+    /// Bytes of large answers that each client's calls will bring.
+    expected: Expected,
     /// Checks of large answers.
     large: LargeWork,
     max_answer_bytes_per_request: usize,
@@ -101,6 +111,7 @@ impl Relayer {
             signers,
             answers: Budget::new(config.max_answer_bytes_in_flight),
             clients: Clients::new(config.max_answer_bytes_per_client()),
+            expected: Expected::new(config.max_answer_bytes_per_client()),
             large: LargeWork::default(),
             max_answer_bytes_per_request: config.max_answer_bytes_per_request,
             max_attempts: config.max_attempts,
@@ -137,13 +148,23 @@ impl Relayer {
         service: &ServiceId,
         call: &Call<C::Expected>,
     ) -> Result<Reply, RelayError> {
-        let _slot = self.slots.take(service).ok_or(RelayError::Overloaded)?;
-        let attempts = Vec::new();
-        match call.budgets.used_up() {
-            None => {}
-            Some(Full::Batch(_)) => return Err(RelayError::ResponseTooLarge { attempts }),
-            Some(Full::Client | Full::All) => return Err(RelayError::NoRoom { attempts }),
+        let client = call.budgets.client.as_ref().map(Share::client);
+        let key = || expected::key(service.as_str(), codec.method(call));
+        let has_room = || match call.budgets.used_up() {
+            None => Ok(()),
+            Some(Full::Batch(_)) => Err(RelayError::ResponseTooLarge { attempts: Vec::new() }),
+            Some(Full::Client | Full::All) => Err(NoTurn.into()),
+        };
+        has_room()?;
+        let turn = match client {
+            Some(client) => self.expected.turn(client, key, call.deadline).await?,
+            None => None,
+        };
+        if let Some(turn) = &turn {
+            has_room()?; // answers came meanwhile
+            self.expected.pace(turn, call.deadline).await?;
         }
+        let _slot = self.slots.take(service).ok_or(RelayError::Overloaded)?;
         let signers = self.signers.of(service);
         let mut rng = self.draw();
         let mut plan = Plan::new(
@@ -163,13 +184,21 @@ impl Relayer {
             let request = self.sign(&candidate, signer, payload, &mut rng)?; // our own fault ends here
             match self.attempt(codec, candidate.clone(), request, call).await {
                 Ok(reply) => {
+                    if let Some(client) = client {
+                        self.expected.saw(client, key, reply.answer.len());
+                    }
                     let reply = self.learn(plan.done(reply));
                     return Ok(match carried_out(&reply.failed) {
                         true => self.once(codec, service, call, reply).await,
                         false => reply,
                     });
                 }
-                Err(miss) => plan.failed(&candidate, miss), // theirs: try the next
+                Err(miss) => {
+                    if let (Some(client), Fault::TooLarge(bytes)) = (client, &miss.fault) {
+                        self.expected.saw(client, key, *bytes);
+                    }
+                    plan.failed(&candidate, miss); // theirs: try the next
+                }
             }
         }
         plan.into_outcome()

@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
 use http::Method;
@@ -608,6 +609,38 @@ async fn answers_that_nobody_takes_count_until_their_connection_ends() {
     while net.post("/v1", call("1")).await.status != 200 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn calls_to_a_method_with_large_answers_take_turns() {
+    const ANSWER: usize = 1 << 20;
+    let config = GatewayConfig {
+        max_answer_bytes_per_client: Some(8 * ANSWER),
+        max_answer_bytes_per_request: 4 * ANSWER,
+        max_response_bytes: 4 * ANSWER,
+        ..config()
+    };
+    let answer = format!(r#"{{"id":1,"result":"{}"}}"#, "x".repeat(ANSWER));
+    let net = net_with(config, vec![Manner::Slow(answer)]).await;
+    let most = &net.suppliers[0].under_way.1;
+    assert_eq!(net.post("/v1", call("1")).await.status, 200, "known from here on");
+    let batch = format!("[{}]", vec![call("1"); 10].join(","));
+    let answers = net.post("/v1", batch).await.json();
+    let large = |entry: &&Value| entry["result"].is_string();
+    assert_eq!(
+        answers.as_array().unwrap().iter().filter(large).count(),
+        3,
+        "what a request may hold"
+    );
+    assert_eq!(most.load(Ordering::SeqCst), 2, "a quarter of the client's share");
+
+    let other = call("1").replace("eth_blockNumber", "eth_getLogs");
+    let batch = format!("[{}]", vec![other; 10].join(","));
+    net.post("/v1", batch).await;
+    assert!(
+        most.load(Ordering::SeqCst) > 2,
+        "another method waits for nothing"
+    );
 }
 
 #[tokio::test]

@@ -31,6 +31,10 @@ impl Codec for JsonRpc {
         judge::judge(payload, &call.expected, max_bytes)
     }
 
+    fn method(self, call: &Call<Id>) -> &[u8] {
+        read::method(&call.request.body)
+    }
+
     fn repeated(self, call: &Call<Id>, answer: &Bytes) -> Option<Repeated> {
         repeated::repeated(&call.request.body, &call.expected, answer)
     }

@@ -26,6 +26,12 @@ pub(crate) trait Codec: Copy + Send + 'static {
     /// content encoding is undone, is [`Fault::TooLarge`].
     fn judge(self, call: &Call<Self::Expected>, payload: Bytes, max_bytes: usize) -> Result<Verdict, Fault>;
 
+    /// What the caller asks for, without the parameters: calls that agree in it are expected to have answers of like size.
+    fn method(self, call: &Call<Self::Expected>) -> &[u8] {
+        let path = call.request.path.split('?').next().unwrap_or_default();
+        path.as_bytes()
+    }
+
     /// What to say instead of `answer`, if the backend has carried out an earlier try of `call` and therefore refuses this one.
     fn repeated(self, _call: &Call<Self::Expected>, _answer: &Bytes) -> Option<Repeated> {
         None

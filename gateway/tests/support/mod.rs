@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -49,6 +50,8 @@ pub enum Manner {
     Honest,
     /// The backend's HTTP status and body.
     Backend(u32, String),
+    /// Answers with HTTP status 200 and this body, after a moment.
+    Slow(String),
     /// The backend's whole response.
     Response(PokthttpResponse),
     /// The same with one header.
@@ -112,6 +115,8 @@ pub struct Supplier {
     pub key: SigningKey,
     pub url: String,
     pub hits: AtomicUsize,
+    /// Requests that are served now, and most of them at a time so far.
+    pub under_way: (AtomicUsize, AtomicUsize),
     pub manner: Mutex<Manner>,
     /// Requests as the backend would get them.
     pub seen: Mutex<Vec<PokthttpRequest>>,
@@ -335,6 +340,7 @@ pub async fn supplier(number: u8, manner: Manner) -> Arc<Supplier> {
         key: key(number),
         url: format!("http://{}", listener.local_addr().unwrap()),
         hits: AtomicUsize::new(0),
+        under_way: Default::default(),
         manner: Mutex::new(manner),
         seen: Mutex::default(),
         kinds: Mutex::default(),
@@ -346,6 +352,8 @@ pub async fn supplier(number: u8, manner: Manner) -> Arc<Supplier> {
 
 async fn serve(State(supplier): State<Arc<Supplier>>, headers: http::HeaderMap, body: Bytes) -> Response {
     supplier.hits.fetch_add(1, Ordering::SeqCst);
+    let (now, most) = &supplier.under_way;
+    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
     let kind = headers["rpc-type"].to_str().unwrap().to_owned();
     supplier.kinds.lock().unwrap().push(kind);
     assert_eq!(headers["content-type"], "application/json");
@@ -366,7 +374,9 @@ async fn serve(State(supplier): State<Arc<Supplier>>, headers: http::HeaderMap, 
     if let Manner::Stream(how) = manner {
         return streamed(&supplier.key, &how, &headers, &header, &meta.signature);
     }
-    behave(&supplier.key, manner, &header, &inner).await
+    let response = behave(&supplier.key, manner, &header, &inner).await;
+    supplier.under_way.0.fetch_sub(1, Ordering::SeqCst);
+    response
 }
 
 /// What a stream's caller gets: five events, of which the second has the Go miners' delimiter in it.
@@ -464,6 +474,10 @@ async fn behave(
     match manner {
         Manner::Honest => bytes(&honest(own)),
         Manner::Backend(status, body) => bytes(&sign_response(header, payload(status, None, body), own)),
+        Manner::Slow(body) => {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            bytes(&sign_response(header, payload(200, None, body), own))
+        }
         Manner::Response(response) => bytes(&sign_response(header, response.encode_to_vec().into(), own)),
         Manner::BackendWith(status, field, body) => {
             bytes(&sign_response(header, payload(status, Some(field), body), own))

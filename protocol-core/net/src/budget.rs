@@ -100,6 +100,12 @@ pub struct Share {
 }
 
 impl Share {
+    /// What is one client here: its address, or the network of it.
+    #[must_use]
+    pub const fn client(&self) -> IpAddr {
+        self.client
+    }
+
     /// Whether the client holds three quarters of its share, so that what it asks for next had better not be begun.
     fn is_used_up(&self) -> bool {
         let Clients { limit, entries, .. } = &*self.clients;

@@ -69,6 +69,13 @@ pub(crate) fn read(body: &Bytes, max_batch: usize) -> Body {
     }
 }
 
+/// The method of a request, as it is written there; empty if there is none.
+pub(super) fn method(request: &[u8]) -> &[u8] {
+    let text = std::str::from_utf8(request).unwrap_or_default();
+    let method = members(text, ["method"]).map_or(None, |[method]| method);
+    method.map_or(&[], |method| method.get().as_bytes())
+}
+
 /// Whether `body` is JSON-RPC by its look, where it may be something else: an object, or an array of objects, that says its version, or has
 /// a method and an id.
 pub(crate) fn looks_like(body: &[u8]) -> bool {
