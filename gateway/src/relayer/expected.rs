@@ -25,9 +25,6 @@ const FORGET: Duration = Duration::from_secs(60);
 const MAX_WAITING: usize = 64;
 /// Weight of the last answer in a method's average.
 const WEIGHT: usize = 4;
-/// Bytes of large answers that a client may ask for in a second, on average: more than most networks carry to one address, and about half of
-/// what two processors can check beside everything else.
-const PER_SECOND: u64 = 256 << 20;
 /// Bytes of a permit.
 const UNIT: usize = 64 << 10;
 
@@ -36,6 +33,8 @@ const UNIT: usize = 64 << 10;
 pub(super) struct Expected {
     /// Permits of each client.
     permits: usize,
+    /// Bytes of large answers that a client may ask for in a second, on average.
+    per_second: usize,
     clients: Mutex<HashMap<IpAddr, Client>>,
     /// How many there are: while there are none, nobody looks.
     entries: AtomicUsize,
@@ -107,9 +106,10 @@ pub(super) fn key(service: &str, method: &[u8]) -> u64 {
 }
 
 impl Expected {
-    /// Of what each client may hold, `share` bytes, a quarter may be expected at a time.
+    /// Of what each client may hold, `share` bytes, a quarter may be expected at a time, and all of it in a second.
     pub(super) fn new(share: usize) -> Self {
         Self {
+            per_second: share.max(1),
             permits: (share / 4 / UNIT).clamp(1, Semaphore::MAX_PERMITS),
             clients: Mutex::default(),
             entries: AtomicUsize::new(0),
@@ -141,7 +141,7 @@ impl Expected {
         }))
     }
 
-    /// Waits until this turn may begin, [`PER_SECOND`] after those before it.
+    /// Waits until this turn may begin, as long after those before it as their bytes ask for.
     pub(super) async fn pace(&self, turn: &Turn, deadline: Instant) -> Result<(), NoTurn> {
         let begins = self.begins(turn);
         if begins > deadline {
@@ -158,7 +158,7 @@ impl Expected {
             return now;
         };
         let begins = client.next.max(now);
-        client.next = begins + Duration::from_secs(1).mul_f64(turn.bytes as f64 / PER_SECOND as f64);
+        client.next = begins + Duration::from_secs(1).mul_f64(turn.bytes as f64 / self.per_second as f64);
         begins
     }
 
@@ -281,7 +281,7 @@ mod tests {
         }
         let pace = (99 * BIG) as f64 / begun.elapsed().as_secs_f64();
         assert!(
-            (0.98..1.02).contains(&(pace / PER_SECOND as f64)),
+            (0.98..1.02).contains(&(pace / SHARE as f64)),
             "{pace} bytes a second"
         );
         let turn = turn(&expected, ALICE, 1).await.unwrap().unwrap();
