@@ -632,7 +632,11 @@ async fn calls_to_a_method_with_large_answers_take_turns() {
         3,
         "what a request may hold"
     );
-    assert_eq!(most.load(Ordering::SeqCst), 2, "a quarter of the client's share");
+    let most_so_far = most.load(Ordering::SeqCst);
+    assert!(
+        most_so_far <= 2,
+        "{most_so_far} at a time are more than a quarter of the client's share"
+    );
 
     let other = call("1").replace("eth_blockNumber", "eth_getLogs");
     let batch = format!("[{}]", vec![other; 10].join(","));
