@@ -632,6 +632,18 @@ impl Flow {
                 .is_some_and(|session| !session.record.stage.is_final() && head < kind.close(&session.record))
         };
         self.ready.retain(|index, ready| in_window(index, ready.kind));
+        for half in &mut self.halves {
+            let kind = half.kind;
+            half.messages.retain(|(index, _)| {
+                let is_in_time = in_window(index, kind);
+                if !is_in_time {
+                    self.sending.remove(index);
+                    self.busy.remove(&Job::Session(*index));
+                }
+                is_in_time
+            });
+        }
+        self.halves.retain(|half| !half.messages.is_empty());
         self.due_proofs.retain(|index| in_window(index, Kind::Proof));
         self.made.retain(|index, _| in_window(index, Kind::Proof));
         self.early.retain(|index, _| in_window(index, Kind::Proof));

@@ -1,4 +1,6 @@
 use super::*;
+mod simulation;
+
 use crate::lifecycle::next::tests::{record, sealed};
 use crate::lifecycle::pack::MAX_BATCH_BYTES;
 
@@ -124,6 +126,31 @@ fn transactions_are_packed_by_count_and_bytes_and_halved() {
     flow.split(first.clone());
     let halves = sends(&flow.plan(Height(12), &sessions, &LIMITS));
     assert_eq!(halves, [vec![1, 2], vec![0]]);
+}
+
+/// A refusal may come when the window is over: what no block takes is not handed over again.
+#[test]
+fn halves_are_sent_within_their_window_only() {
+    for (head, sent) in [(15, 2), (16, 0)] {
+        let sessions = [session(0, 1, 5), session(1, 1, 6)];
+        let mut flow = Flow::default();
+        for one in &sessions {
+            flow.looked(one.index, &one.record, None, Height(12), Height(12));
+            flow.ready(one.index, Kind::Claim, any(1), Height(12));
+        }
+        let effects = flow.plan(Height(12), &sessions, &LIMITS);
+        let batch = effects.into_iter().find_map(|effect| match effect {
+            Effect::Send(batch) => Some(batch),
+            _ => None,
+        });
+        flow.split(batch.unwrap());
+        assert_eq!(
+            sends(&flow.plan(Height(head), &sessions, &LIMITS)).len(),
+            sent,
+            "at {head}"
+        );
+        assert_eq!(flow.is_sending(0), sent > 0);
+    }
 }
 
 #[test]
@@ -347,4 +374,23 @@ fn claims_are_simulated_as_they_will_be_sent() {
         sends(&flow.plan(Height(13), &sessions, &LIMITS)),
         [vec![0, 1, 2], vec![3, 4]]
     );
+}
+
+/// What closes first comes first, whatever it is worth; of what closes at once the more valuable.
+#[test]
+fn steps_begin_by_deadline_and_then_by_value() {
+    let mut sessions = [session(0, 1, 9), session(1, 2, 5), session(2, 3, 7)];
+    for session in &mut sessions {
+        session.record.stage = Stage::ClaimOnChain;
+    }
+    sessions[0].record.windows.proof_close = Height(21);
+    let steps = |effects: &[Effect]| {
+        let index = |effect: &Effect| match effect {
+            Effect::Step(index, Action::Draw) => Some(*index),
+            _ => None,
+        };
+        effects.iter().filter_map(index).collect::<Vec<_>>()
+    };
+    let effects = Flow::default().plan(Height(15), &sessions, &LIMITS);
+    assert_eq!(steps(&effects), [2, 1, 0]);
 }
