@@ -1,6 +1,6 @@
 //! Several nodes of a chain, over the code that changes from one to another; in virtual time.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,6 +37,10 @@ pub(super) struct MortalNode {
     answers_in: Duration,
     is_slow: AtomicBool,
     has_index: bool,
+    /// Blocks that it says to be ahead of where it is.
+    lies: AtomicI64,
+    /// Whether it has forgotten all blocks but the newest.
+    is_pruned: AtomicBool,
     asked: AtomicU64,
 }
 
@@ -49,6 +53,8 @@ impl MortalNode {
             answers_in,
             is_slow: AtomicBool::new(false),
             has_index,
+            lies: AtomicI64::new(0),
+            is_pruned: AtomicBool::new(false),
             asked: AtomicU64::new(0),
         });
         let (telling, mut news) = (Arc::clone(&node), Transport::head(&**chain));
@@ -79,6 +85,13 @@ impl MortalNode {
 
     pub(super) fn be_slow(&self) {
         self.is_slow.store(true, Ordering::SeqCst);
+    }
+
+    fn keeps(&self, height: Height) -> Result<(), ChainError> {
+        match self.is_pruned.load(Ordering::SeqCst) && height.0 < self.chain.height() {
+            true => Err(ChainError::NotFound(format!("height {height} is not available"))),
+            false => Ok(()),
+        }
     }
 
     async fn part_of_the_way(&self, parts: u32) {
@@ -129,15 +142,25 @@ impl Transport for MortalNode {
     }
 
     async fn status(&self) -> Result<ChainStatus, ChainError> {
-        self.ask(2, Transport::status(&*self.chain)).await
+        let mut status = self.ask(2, Transport::status(&*self.chain)).await?;
+        status.head.height.0 += self.lies.load(Ordering::SeqCst);
+        Ok(status)
     }
 
     async fn block(&self, height: Height) -> Result<BlockHead, ChainError> {
-        self.ask(2, Transport::block(&*self.chain, height)).await
+        self.ask(2, async {
+            self.keeps(height)?;
+            Transport::block(&*self.chain, height).await
+        })
+        .await
     }
 
     async fn block_results(&self, height: Height) -> Result<BlockResults, ChainError> {
-        self.ask(2, Transport::block_results(&*self.chain, height)).await
+        self.ask(2, async {
+            self.keeps(height)?;
+            Transport::block_results(&*self.chain, height).await
+        })
+        .await
     }
 
     /// It tells the network of a transaction a while after it took it: one that it takes and dies with is lost.
@@ -287,6 +310,47 @@ async fn an_outcome_that_one_node_does_not_index_is_asked_of_another() {
         chain.advance();
         let outcome = Transport::tx(&one, &hash).await.unwrap();
         assert_eq!(outcome.unwrap().height, Height(2));
+        tokio::time::resume();
+    }
+}
+
+/// A height that is not there yet would close the windows of every session.
+#[tokio::test]
+async fn a_node_that_says_a_false_height_is_not_believed() {
+    for liar in 0..2 {
+        let (chain, nodes, one) = reached(2, 0).await;
+        nodes[liar].lies.store(1_000, Ordering::SeqCst);
+        for height in 2..8 {
+            chain.advance();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(
+                Transport::head(&one).borrow().height,
+                Height(height),
+                "{liar} lies"
+            );
+        }
+        nodes[liar].lies.store(0, Ordering::SeqCst);
+        chain.advance();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        nodes[1 - liar].be(State::Dead);
+        assert!(Transport::block(&one, Height(8)).await.is_ok(), "believed again");
+        tokio::time::resume();
+    }
+}
+
+/// Settlements are read from blocks that a node may keep for minutes only.
+#[tokio::test]
+async fn a_block_that_one_node_has_pruned_is_asked_of_another() {
+    for pruned in 0..2 {
+        let (chain, nodes, one) = reached(2, 0).await;
+        chain.advance_to(5);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        nodes[pruned].is_pruned.store(true, Ordering::SeqCst);
+        assert!(Transport::block(&one, Height(2)).await.is_ok());
+        assert!(Transport::block_results(&one, Height(2)).await.is_ok());
+        nodes[1 - pruned].is_pruned.store(true, Ordering::SeqCst);
+        let gone = Transport::block_results(&one, Height(2)).await;
+        assert!(matches!(gone, Err(ChainError::NotFound(_))), "{gone:?}");
         tokio::time::resume();
     }
 }

@@ -27,6 +27,10 @@ use crate::{BlockHead, BroadcastResult, ChainError, ChainStatus, Transport};
 const MAX_LAG_BLOCKS: i64 = 2;
 /// Time in milliseconds by which the chosen node's newest block may be older than the newest one known, before another is chosen.
 const MAX_LAG_MS: u64 = 5 * 60 * 1000;
+/// Blocks by which a node may be ahead of all others that answer, whatever their times are.
+const MAX_LEAD_BLOCKS: i64 = 10;
+/// Time in milliseconds that each block took of a lead beyond that, at least.
+const MIN_BLOCK_MS: u64 = 100;
 /// Longest wait between two looks at a node that does not answer.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// Shortest wait between two looks at a node that tells its blocks and is quiet.
@@ -119,6 +123,19 @@ impl Known {
         others.rev().max_by_key(|index| self.height(*index))
     }
 
+    /// Whether node `index` may be where it says: far ahead of all others that answer it can only be with a block that is newer by as much.
+    fn is_plausible(&self, index: usize, head: &BlockHead) -> bool {
+        let others = (0..self.heads.len()).filter(|other| *other != index);
+        let best = others
+            .filter_map(|other| self.head(other))
+            .max_by_key(|head| head.height);
+        let Some(best) = best else { return true };
+        let lead = head.height.0.saturating_sub(best.height.0);
+        let took = head.time_ms.saturating_sub(best.time_ms);
+        let least = u64::try_from(lead).unwrap_or(0).saturating_mul(MIN_BLOCK_MS);
+        lead <= MAX_LEAD_BLOCKS || took >= least
+    }
+
     /// Leaves the chosen node when it is silent or stale.
     fn choose(&mut self) {
         let Some(newest) = self.newest(&BTreeSet::new()) else {
@@ -175,6 +192,18 @@ impl Nodes {
     /// Takes down what node `index` says, chooses anew, and tells the chosen one's head if it is news.
     fn report(&self, index: usize, head: Option<BlockHead>) {
         let mut known = self.known();
+        let head = head.filter(|head| {
+            let is_plausible = known.is_plausible(index, head);
+            if !is_plausible {
+                let height = head.height.0;
+                tracing::warn!(
+                    node = index,
+                    height,
+                    "a node says a height that no other is near: it is not asked"
+                );
+            }
+            is_plausible
+        });
         if let Some(slot) = known.heads.get_mut(index) {
             *slot = head;
         }
@@ -508,6 +537,30 @@ mod tests {
         assert_eq!(chosen([9, 10], MAX_LAG_MS), 0);
         assert_eq!(chosen([9, 10], MAX_LAG_MS + 1), 1);
         assert_eq!(chosen([10, 10], MAX_LAG_MS + 1), 0, "no newer block");
+    }
+
+    #[test]
+    fn a_height_far_ahead_of_all_others_is_believed_only_with_a_block_as_new() {
+        let mut known = known(&[Some(100), None, Some(90)], 0);
+        let is_plausible = |height: i64, time_ms: u64| {
+            let head = BlockHead {
+                height: Height(height),
+                time_ms,
+                ..BlockHead::default()
+            };
+            known.is_plausible(1, &head)
+        };
+        assert!(is_plausible(110, 0), "ten ahead");
+        assert!(!is_plausible(111, 0));
+        assert!(!is_plausible(111, 1_099));
+        assert!(is_plausible(111, 1_100), "the others stand still");
+        assert!(is_plausible(3, 0), "behind");
+        known.heads = vec![None; 3];
+        let alone = BlockHead {
+            height: Height(1_000_000),
+            ..BlockHead::default()
+        };
+        assert!(known.is_plausible(1, &alone));
     }
 
     #[test]
