@@ -117,6 +117,7 @@ nightly:
     just wasm
     PORTICO_KILLS=100 cargo test -p portico-servicer --lib -- kills --nocapture
     PORTICO_SUPPLIERS=500 cargo test -p portico-servicer --lib -- scale --nocapture
+    PORTICO_SUPPLIERS=500 cargo test -p portico-servicer --lib -- cost --nocapture
     cargo run --release -p portico-e2e --bin kills -- 100
     PORTICO_ORACLE_SEQUENCES=100000 cargo test --release -p portico-chain --test oracle -- --nocapture
     bash e2e/fuzz/run all 10000000

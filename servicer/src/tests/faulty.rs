@@ -10,6 +10,7 @@ use portico_client::{
     Account, Accounts, Actors, BlockEvents, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError,
     ChainStatus, Claims, KeepEvent, ModuleParams, Sessions, Transactions, TxResult,
 };
+use portico_protocol::tx::decode_tx;
 use portico_protocol::wire::pocket;
 use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::shared::Params;
@@ -41,6 +42,8 @@ pub(super) struct Faults {
     pub(super) taken_in_silence: u32,
     /// Most events told at a time, 0 for all.
     pub(super) events: usize,
+    /// Gas that a message is said to use, 0 for the truth.
+    pub(super) gas: u64,
 }
 
 /// Called before each question, and after a transaction was taken: an error is the answer.
@@ -332,7 +335,14 @@ impl Transactions for Faulty {
         taken
     }
     async fn simulate(&self, tx: Bytes) -> Result<u64, ChainError> {
-        self.through("simulate", self.chain.simulate(tx)).await
+        let gas = self.faults.lock().unwrap().gas;
+        let asking = async {
+            match gas {
+                0 => self.chain.simulate(tx).await,
+                gas => Ok(gas * decode_tx(&tx).unwrap().body.messages.len() as u64),
+            }
+        };
+        self.through("simulate", asking).await
     }
     async fn tx(&self, hash: &str) -> Result<Option<TxResult>, ChainError> {
         let asking = async {
@@ -454,6 +464,19 @@ async fn all_sessions_of_a_height_are_settled_some_at_a_time() {
     let stages: Vec<Stage> = world.rows().iter().map(|row| row.stage).collect();
     assert_eq!(stages, [Stage::Settled; 5]);
     assert_eq!(faulty.asked("block_results"), 3, "2, 2 and 1");
+}
+
+/// A block has to have room for a transaction.
+#[tokio::test]
+async fn transactions_are_halved_until_their_gas_is_allowed() {
+    let faults = Faults {
+        gas: 5_000_000, // and 1.7 times that is offered for
+        ..Faults::default()
+    };
+    let (world, _faulty) = World::over_faults(1, 6, 1, faults).await;
+    world.go_to(20).await;
+    assert!(world.rows().iter().all(|row| row.stage == Stage::Settled));
+    assert_eq!(world.chain.handed_over(), [(12, 3), (12, 3), (16, 3), (16, 3)]);
 }
 
 /// Whatever goes wrong, and wherever the servicer restarts: two blocks of each window that answer are enough to be paid.

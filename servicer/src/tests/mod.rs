@@ -3,6 +3,7 @@
 mod awaits;
 mod backends;
 mod chain;
+mod cost;
 mod crash;
 mod damage;
 mod disk;

@@ -155,6 +155,82 @@ async fn time_outs_of_transactions_follow_the_clock_of_the_blocks() {
     }
 }
 
+/// The chain takes an unordered transaction of a sender once for each time-out.
+#[tokio::test]
+async fn transactions_of_one_block_have_time_outs_of_their_own() {
+    let world = World::with(|config| {
+        let service = config.services[&SERVICE.parse().unwrap()].clone();
+        for name in ["b", "c", "d"] {
+            config.services.insert(name.parse().unwrap(), service.clone());
+        }
+        config.tx.max_messages = 1;
+    })
+    .await;
+    for service in [SERVICE, "b", "c", "d"] {
+        let header = world.chain.header(1, service);
+        let request = world.request_in(&header, &world.supplier().to_string(), "/", "x");
+        assert!(world.is_served(&request).await);
+    }
+    world.go_to(20).await;
+    assert!(world.rows().iter().all(|row| row.stage == Stage::Settled));
+    let taken = world.chain.taken().into_iter();
+    let ends = taken.map(|(_, tx)| {
+        let ends = decode_tx(&tx).unwrap().body.timeout_timestamp.unwrap();
+        (ends.seconds, ends.nanos)
+    });
+    let ends: Vec<_> = ends.collect();
+    assert_eq!(ends.len(), 8, "four claims and four proofs, each alone");
+    assert_eq!(std::collections::BTreeSet::from_iter(&ends).len(), 8, "{ends:?}");
+}
+
+/// The claims of one supplier are never told: the other's session does not notice.
+#[tokio::test]
+async fn a_question_that_is_never_answered_holds_up_nothing_else() {
+    let world = World::start().await;
+    for supplier in &world.suppliers {
+        let request = world.request_in(&world.header(), &supplier.address().to_string(), "/", "x");
+        assert!(world.is_served(&request).await);
+    }
+    let silent = world.suppliers[1].address().to_string();
+    let is_of = move |request: &[u8]| {
+        request
+            .windows(silent.len())
+            .any(|part| part == silent.as_bytes())
+    };
+    world
+        .chain
+        .fail_when("/pocket.proof.Query/AllClaims", Fault::Silent, is_of);
+    tokio::time::pause();
+    while world.chain.height() < 20 {
+        world.chain.advance();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let [heard, unheard] = &world.rows()[..] else {
+        panic!("two sessions")
+    };
+    assert_eq!((heard.supplier, heard.stage), (world.supplier(), Stage::Settled));
+    assert_eq!(unheard.stage, Stage::Sealed);
+    let heights: Vec<i64> = world.chain.messages().iter().map(|(height, _)| *height).collect();
+    assert_eq!(heights, [13, 17]);
+}
+
+/// The only node has pruned the block that settled: what it paid is not known, and the session does not wait for ever.
+#[tokio::test]
+async fn a_settlement_that_every_node_has_pruned_is_given_up() {
+    let world = World::start().await;
+    world.relay("/", "one").await;
+    world.go_to(19).await;
+    let gone = ChainError::NotFound("height 20 is not available, lowest height is 21".to_owned());
+    world
+        .chain
+        .fail_when(question::BLOCK_RESULTS, Fault::Refused(gone), |_| true);
+    world.go_to(30).await;
+    assert_eq!(world.row().stage, Stage::ProofOnChain);
+    world.go_to(31).await;
+    let reason = crate::ExpiredReason::NotSettled;
+    assert_eq!(world.row().stage, Stage::Expired { reason });
+}
+
 /// What is in progress when the process is asked to stop is answered and recorded.
 #[tokio::test]
 async fn an_orderly_stop_loses_no_relay() {

@@ -1,7 +1,7 @@
 //! Hundreds of suppliers and tens of services in one process, over a chain whose nodes take their time: every session is claimed and proved in
 //! its window. In virtual time: what is measured is what waits for what, and not this machine.
 //!
-//! `PORTICO_SUPPLIERS=500 cargo test -p portico-servicer --lib -- scale --nocapture` is the full size of the first.
+//! `PORTICO_SUPPLIERS=500 cargo test -p portico-servicer --lib -- scale --nocapture` is the full size, of all but the half block.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::{Gaps, Stage};
 /// Suppliers of a normal test run.
 const SUPPLIERS: u64 = 50;
 /// Of the suppliers a tenth is in a session, and there are services for a 25th.
-const PER_SESSION: u64 = 10;
-const PER_SERVICE: u64 = 25;
+pub(super) const PER_SESSION: u64 = 10;
+pub(super) const PER_SERVICE: u64 = 25;
 const BLOCK: Duration = Duration::from_secs(1);
 /// Blocks of a session.
-const SESSION: u64 = 20;
+pub(super) const SESSION: u64 = 20;
 
 /// Keys of so many suppliers.
-fn keys(count: u64) -> Vec<SigningKey> {
+pub(super) fn keys(count: u64) -> Vec<SigningKey> {
     let key = |n: u64| SigningKey::from_bytes(&Sha256::digest(n.to_be_bytes()).into()).unwrap();
     (0..count).map(key).collect()
 }
@@ -136,7 +136,7 @@ async fn run(suppliers: u64, over: impl FnOnce(&Arc<MemoryChain>) -> Over) -> Ou
     }
 }
 
-fn suppliers() -> u64 {
+pub(super) fn suppliers() -> u64 {
     let asked = std::env::var("PORTICO_SUPPLIERS").ok();
     asked.map_or(SUPPLIERS, |text| text.parse().expect("a number"))
 }
