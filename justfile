@@ -109,26 +109,10 @@ kills-servicer KILLS="100":
 kills KILLS="500":
     PORTICO_KILLS={{KILLS}} nice -n 10 cargo test -p portico-store --lib -- kills --nocapture
 
-# the long runs, one after the other (hours): hostile clients at full size, kills, oracle, fuzzing, second opinion, benches, Helm chart
-nightly:
-    cargo run --release -p portico-e2e --bin abuse -- run
-    PORTICO_KILLS=500 cargo test -p portico-store --lib -- kills --nocapture
-    PORTICO_TREES=10000 cargo test --release -p portico-node --lib -- machines_agree --nocapture
-    just wasm
-    PORTICO_KILLS=100 cargo test -p portico-servicer --lib -- kills --nocapture
-    PORTICO_SUPPLIERS=500 cargo test -p portico-servicer --lib -- scale --nocapture
-    PORTICO_SUPPLIERS=500 cargo test -p portico-servicer --lib -- cost --nocapture
-    cargo run --release -p portico-e2e --bin kills -- 100
-    PORTICO_ORACLE_SEQUENCES=100000 cargo test --release -p portico-chain --test oracle -- --nocapture
-    bash e2e/fuzz/run all 10000000
-    bash e2e/second-opinion
-    bash e2e/bench
-    bash e2e/count
-    cargo build --release
-    e2e/go-light/run target/release/portico
-    e2e/go-chain/run target/release/portico
-    e2e/js/four target/release/portico
-    deploy/helm/check target/release/portico
+# the long runs, one after the other (hours), with a table of what came of them at the end: hostile clients at full size, kills, oracle, fuzzing,
+# second opinion, benches, Helm chart; `just nightly servicer-kills oracle` for some of them, `just nightly --list` for their names
+nightly *ARGS:
+    e2e/nightly {{ARGS}}
 
 # what CI runs
 ci:
