@@ -24,6 +24,8 @@ struct Way {
     sockets: watch::Receiver<usize>,
     /// WebSockets up to this number are cut.
     cut: watch::Sender<usize>,
+    /// WebSockets up to this number stay open, and nothing comes through them any more.
+    mute: watch::Sender<usize>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -35,11 +37,13 @@ impl Way {
         let forbidden = Arc::new(AtomicBool::new(false));
         let (count, sockets) = watch::channel(0);
         let (cut, cuts) = watch::channel(0);
+        let (mute, mutes) = watch::channel(0);
         let (count, no) = (Arc::new(count), forbidden.clone());
         let task = async move {
             while let Ok((from, _)) = listener.accept().await {
                 let to = TcpStream::connect(&target).await.expect("the node is there");
-                tokio::spawn(pass(from, to, no.clone(), count.clone(), cuts.clone()));
+                let (cuts, mutes) = (cuts.clone(), mutes.clone());
+                tokio::spawn(pass(from, to, no.clone(), count.clone(), cuts, mutes));
             }
         };
         Self {
@@ -47,6 +51,7 @@ impl Way {
             forbidden,
             sockets,
             cut,
+            mute,
             _task: AbortOnDropHandle::new(tokio::spawn(task)),
         }
     }
@@ -62,6 +67,11 @@ impl Way {
     fn cut(&self) {
         self.cut.send_replace(*self.sockets.borrow());
     }
+
+    /// Lets nothing through the WebSockets there are.
+    fn mute(&self) {
+        self.mute.send_replace(*self.sockets.borrow());
+    }
 }
 
 async fn pass(
@@ -70,6 +80,7 @@ async fn pass(
     forbidden: Arc<AtomicBool>,
     count: Arc<watch::Sender<usize>>,
     mut cuts: watch::Receiver<usize>,
+    mut mutes: watch::Receiver<usize>,
 ) {
     let mut start = [0; 14];
     while from
@@ -91,9 +102,13 @@ async fn pass(
         *sockets += 1;
         number = *sockets;
     });
-    tokio::select! {
-        _ = copy_bidirectional(&mut from, &mut to) => {}
-        _ = cuts.wait_for(|cut| *cut >= number) => {}
+    let is_mute = tokio::select! {
+        _ = copy_bidirectional(&mut from, &mut to) => false,
+        _ = cuts.wait_for(|cut| *cut >= number) => false,
+        _ = mutes.wait_for(|mute| *mute >= number) => true,
+    };
+    if is_mute {
+        std::future::pending::<()>().await; // with both ends open
     }
 }
 
@@ -145,6 +160,23 @@ async fn blocks_go_on_when_the_socket_is_cut() {
     way.forbidden.store(false, Ordering::SeqCst);
     let reached = soon(head.wait_for(|head| head.height == Height(5))).await;
     reached.expect("what was made meanwhile is told when the socket is back");
+    node.stop().await.expect("in order");
+}
+
+/// As behind a firewall that forgot the connection: it is neither closed nor does anything come. The node is asked now and then anyway.
+#[tokio::test]
+async fn blocks_go_on_when_the_socket_says_nothing_any_more() {
+    let node = Running::new().await;
+    let mut way = Way::to(&node).await;
+    let remote = over(&way.rpc, &node, 20).await;
+    let mut head = Blocks::head(&remote);
+    way.opened(1).await;
+    told(&node, &mut head, 2).await;
+    way.mute();
+    for height in 3..=4 {
+        told(&node, &mut head, height).await;
+    }
+    assert_eq!(*way.sockets.borrow(), 1, "the socket is the same");
     node.stop().await.expect("in order");
 }
 
