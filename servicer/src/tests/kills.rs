@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use super::faulty::Faulty;
 use super::hooked::{HookedLog, Write};
 use super::volatile::Disk;
+use super::ways::{Asker, Node};
 use super::*;
 use crate::leaf_log::LeafLogError;
 use crate::session::unpaid::UnpaidBy;
@@ -51,8 +52,8 @@ const PHASES: [&str; 9] = [
     "settled",
 ];
 /// Effects outside of the process, at each of which it is ended: of its log, of the disk below that, of its questions to the chain by their
-/// names, of its requests to a node and of its answers.
-pub(super) const EFFECTS: [&str; 38] = [
+/// names, of its requests to a node and of its answers: whole ones, pieces of streams, and messages of sockets.
+pub(super) const EFFECTS: [&str; 43] = [
     "request",
     "session",
     "compute_units_per_relay",
@@ -63,9 +64,14 @@ pub(super) const EFFECTS: [&str; 38] = [
     "log.begin",
     "log.begin done",
     "backend",
+    "backend.piece",
+    "backend.call",
+    "backend.message",
     "log.append",
     "log.append done",
     "answer",
+    "piece",
+    "message",
     "disk.set_len",
     "disk.write",
     "disk.sync",
@@ -118,12 +124,17 @@ struct Reaper {
     dead: AtomicBool,
     died: Notify,
     at: Mutex<Option<&'static str>>,
+    /// It ends here, the first time.
+    doomed: Mutex<Option<&'static str>>,
 }
 
 impl Reaper {
     /// Whether the process has ended; it may end here.
     fn reach(&self, effect: &'static str) -> bool {
         assert!(EFFECTS.contains(&effect), "{effect} is not listed");
+        if *self.doomed.lock().unwrap() == Some(effect) {
+            self.kill(effect);
+        }
         if !self.is_dead()
             && self.left.load(Ordering::SeqCst) > 0
             && self.left.fetch_sub(1, Ordering::SeqCst) == 1
@@ -187,6 +198,7 @@ struct Tally {
     effects: BTreeMap<&'static str, u32>,
     ends: u32,
     relays: usize,
+    by_way: BTreeMap<&'static str, usize>,
     sessions: usize,
 }
 
@@ -212,9 +224,14 @@ struct Life {
     began_with: Vec<u8>,
     disk: Disk,
     reaper: Arc<Reaper>,
+    /// For everything but plain HTTP.
+    node: Node,
     rng: StdRng,
     held: Held,
-    asked: Vec<JoinHandle<Option<Answered>>>,
+    /// By the way that they went.
+    asked: Vec<(&'static str, JoinHandle<Vec<Answered>>)>,
+    /// Answered relays, likewise.
+    by_way: BTreeMap<&'static str, usize>,
     /// Leaves of sessions that were settled.
     settled: BTreeMap<String, u64>,
     /// What the supplier's account held at first.
@@ -228,9 +245,11 @@ impl Life {
             began_with: Vec::new(),
             disk: Disk::default(),
             reaper: Arc::default(),
+            node: Node::start().await,
             rng: StdRng::seed_from_u64(seed),
             held: Held::new(),
             asked: Vec::new(),
+            by_way: BTreeMap::new(),
             settled: BTreeMap::new(),
             had: Upokt(0),
         };
@@ -264,10 +283,14 @@ impl Life {
             chain.chain(question)
         });
         *self.world.backend.on_request.lock().unwrap() = Some(Box::new(move || _ = backend.reach("backend")));
+        let node = Arc::clone(&reaper);
+        self.node
+            .on_effect(Arc::new(move |effect| _ = node.reach(effect)));
         let mut config = self.world.config();
         config.keep_leaves_blocks = KEEP_LEAVES_BLOCKS;
         config.tx.gas_price_micro_upokt = GAS_PRICE;
         config.tx.timeout_s = TIMEOUT_S;
+        self.node.put(&mut config);
         self.world.run_with(config, chain, Arc::new(log));
         self.reaper = reaper;
     }
@@ -290,23 +313,58 @@ impl Life {
                 .body(request.encode_to_vec())
                 .send();
             let (session, reaper) = (header.session_id.clone(), Arc::clone(&self.reaper));
-            self.asked.push(tokio::spawn(async move {
-                let answer = asked.await.ok()?;
-                let served = answer.status() == 200;
-                let response = RelayResponse::decode(answer.bytes().await.ok()?).ok()?;
-                reaper.reach("answer");
-                served.then(|| (session, MinedRelay::new(&request, &response).hash))
-            }));
+            let task = async move {
+                let answered = async {
+                    let answer = asked.await.ok()?;
+                    let served = answer.status() == 200;
+                    let response = RelayResponse::decode(answer.bytes().await.ok()?).ok()?;
+                    reaper.reach("answer");
+                    served.then(|| (session, MinedRelay::new(&request, &response).hash))
+                };
+                answered.await.into_iter().collect()
+            };
+            self.asked.push(("http", tokio::spawn(task)));
+        }
+        self.ask_otherwise(&header);
+    }
+
+    /// A client of this process.
+    fn asker(&self) -> Asker {
+        let reaper = Arc::clone(&self.reaper);
+        Asker {
+            address: self.world.running().address,
+            client: self.world.client.clone(),
+            supplier: self.world.suppliers[0].clone(),
+            on_effect: Arc::new(move |effect| _ = reaper.reach(effect)),
+        }
+    }
+
+    /// Sends one relay by each of the other ways, and over a socket some.
+    fn ask_otherwise(&mut self, header: &SessionHeader) {
+        let [stream, call, socket] = self.world.other_requests(header, &mut self.rng);
+        for (way, requests) in [("stream", stream), ("grpc", call), ("socket", socket)] {
+            self.reaper.reach("request");
+            let (asker, session) = (self.asker(), header.session_id.clone());
+            let task = async move {
+                let hashes = match way {
+                    "stream" => asker.streams(requests).await,
+                    "grpc" => asker.calls(requests).await,
+                    _ => asker.socket(requests).await,
+                };
+                hashes.into_iter().map(|hash| (session.clone(), hash)).collect()
+            };
+            self.asked.push((way, tokio::spawn(task)));
         }
     }
 
     /// Takes down which relays were answered.
     async fn answers(&mut self) {
-        for asked in std::mem::take(&mut self.asked) {
+        for (way, asked) in std::mem::take(&mut self.asked) {
             let answered = tokio::time::timeout(PATIENCE, asked)
                 .await
                 .expect("an answer or an end");
-            if let Some((session, hash)) = answered.unwrap() {
+            for (session, hash) in answered.unwrap() {
+                *self.by_way.entry(way).or_default() += 1;
                 self.held.entry(session).or_default().insert(hash);
             }
         }
@@ -475,6 +533,9 @@ impl Life {
         assert_eq!(told, on_chain, "the ledger's total is the chain's");
         self.check_balance().await;
         tally.relays += self.held.values().map(BTreeSet::len).sum::<usize>();
+        for (way, count) in &self.by_way {
+            *tally.by_way.entry(way).or_default() += count;
+        }
         tally.sessions += rows.len();
         self.world.stop().await;
     }
@@ -509,8 +570,34 @@ async fn nothing_acknowledged_is_lost_in_any_phase() {
         effects,
         ends,
         relays,
+        by_way,
         sessions,
     } = tally;
+    for way in ["http", "stream", "grpc", "socket"] {
+        assert!(
+            by_way.contains_key(way),
+            "no relay was answered by {way}: {by_way:?}"
+        );
+    }
     println!("{ends} ends: {phases:?}\nat {effects:?}");
-    println!("{relays} answered relays in {sessions} sessions: none lost, all settled exactly");
+    println!("{relays} answered relays ({by_way:?}) in {sessions} sessions: none lost, all settled exactly");
+}
+
+/// A leaf commits to the last message of its stream, so there is none before that. Wherever a process ends before, its client was told no end; what
+/// it has read by then is paid to nobody (`docs/streams.md`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_whose_end_was_not_told_is_a_leaf_only_if_that_was_written() {
+    for (effect, leaves) in [("backend.piece", 0), ("log.append", 0), ("log.append done", 1)] {
+        let mut life = Life::begin(1).await;
+        *life.reaper.doomed.lock().unwrap() = Some(effect);
+        let header = life.world.header();
+        let [stream, ..] = life.world.other_requests(&header, &mut life.rng);
+        let told = life.asker().streams(stream).await;
+        assert!(told.is_empty(), "{effect}: the client was told an end");
+        assert!(life.reaper.is_dead(), "{effect} was not reached");
+        life.end(End::Kill, &mut Tally::default()).await;
+        let kept: u64 = life.world.rows().iter().map(|row| row.committed).sum();
+        assert_eq!(kept, leaves, "{effect}");
+        life.world.stop().await;
+    }
 }

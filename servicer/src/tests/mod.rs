@@ -30,6 +30,7 @@ mod store;
 mod streams;
 mod vectors;
 mod volatile;
+mod ways;
 mod websockets;
 mod why;
 
