@@ -245,6 +245,9 @@ pub struct MeterConfig {
     pub enabled: bool,
     /// Serve beyond the budget; such relays are answered but not mined. Default false: they are refused.
     pub over_servicing: bool,
+    /// What is served beyond the budget of a session, at most, in upokt for each supplier of it; relays beyond that are refused too. Counted by
+    /// the price of a relay. Default none: without a bound. Only with `over_servicing`.
+    pub max_unpaid_upokt: Option<u64>,
 }
 
 impl Default for MeterConfig {
@@ -252,6 +255,7 @@ impl Default for MeterConfig {
         Self {
             enabled: true,
             over_servicing: false,
+            max_unpaid_upokt: None,
         }
     }
 }
@@ -364,6 +368,11 @@ impl ServicerConfig {
             service.check(&format!("services.{id}"), &mut check);
         }
         self.simulation.check(&self.services, &mut check);
+        check(
+            self.meter.over_servicing || self.meter.max_unpaid_upokt.is_none(),
+            "meter.max_unpaid_upokt",
+            "bounds what over_servicing serves: it is off",
+        );
         check(
             (30..=540).contains(&self.tx.timeout_s),
             "tx.timeout_s",

@@ -146,7 +146,7 @@ impl Servicer {
             Arc::clone(&writer),
             Arc::clone(&metrics),
             Arc::clone(&recent),
-            config.meter.over_servicing,
+            config.meter,
         );
         let standings = Arc::new(Standings::default());
         let relays = Arc::new(Relays {

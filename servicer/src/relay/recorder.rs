@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_config::servicer::Durability;
+use portico_config::servicer::{Durability, MeterConfig};
 use portico_net::budget::Room;
 use portico_protocol::relay::MinedRelay;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
@@ -31,8 +31,8 @@ pub(crate) struct Recorder {
     writer: Arc<Writer>,
     metrics: Arc<Metrics>,
     recent: Arc<RecentUnpaid>,
-    /// Answer applications whose budget is used up, for nothing.
-    over_servicing: bool,
+    /// What applications are served for nothing whose budget is used up, by session and supplier in upokt; 0 when they are refused.
+    max_unpaid: u128,
 }
 
 /// What one message needs while it is in progress: a place in the writer's queue and one in the session's budget.
@@ -99,15 +99,16 @@ impl Recorder {
         writer: Arc<Writer>,
         metrics: Arc<Metrics>,
         recent: Arc<RecentUnpaid>,
-        over_servicing: bool,
+        config: MeterConfig,
     ) -> Self {
+        let bound = config.max_unpaid_upokt.map_or(u128::MAX, u128::from);
         Self {
             trees,
             log,
             writer,
             metrics,
             recent,
-            over_servicing,
+            max_unpaid: if config.over_servicing { bound } else { 0 },
         }
     }
 
@@ -125,7 +126,7 @@ impl Recorder {
             return Err(Refusal::CannotRecord);
         }
         match supplier.meter.reserve() {
-            None if !self.over_servicing => Err(Refusal::OverServiced),
+            None if !supplier.meter.serve_unpaid(self.max_unpaid) => Err(Refusal::OverServiced),
             budget => Ok(budget),
         }
     }

@@ -24,10 +24,11 @@ use crate::fees::SessionFees;
 use crate::lifecycle::remembered::late;
 use crate::metrics::Metrics;
 use crate::relay::served::Serving;
-use crate::session::meter::{Meter, Prices, budget, cost_per_leaf};
+use crate::session::meter::{Costs, Meter, Prices, budget, cost_per_leaf};
 use crate::session::record::{CountSnapshot, Sending, SessionRecord, Windows};
 use crate::session::stage::Stage;
 use crate::session::tree::{SessionTree, SessionTrees};
+use crate::session::unpaid::Unpaid;
 
 /// Time for all that is asked of the chain about one session.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -299,7 +300,10 @@ impl InfoReader {
             let suppliers = session.num_suppliers_per_session;
             session_budget(&staked, suppliers, &at_end)
         });
-        let cost = cost_per_leaf(&prices, &target_hash);
+        let costs = Costs {
+            leaf: cost_per_leaf(&prices, &target_hash),
+            relay: prices.cost_per_relay(),
+        };
         let mut suppliers = BTreeMap::new();
         for supplier in &session.suppliers {
             let Ok(address) = supplier.operator_address.parse::<Address>() else {
@@ -308,7 +312,7 @@ impl InfoReader {
             if self.rules.serving.is_active(&address) {
                 suppliers.insert(
                     address,
-                    self.session_supplier(&header.session_id, address, cost, max),
+                    self.session_supplier(&header.session_id, address, costs, max),
                 );
             }
         }
@@ -346,14 +350,17 @@ impl InfoReader {
         &self,
         session_id: &str,
         supplier: Address,
-        cost: u128,
+        costs: Costs,
         max: Option<u128>,
     ) -> SessionSupplier {
         let tree = self.trees.find(session_id, &supplier);
         let leaves = tree.as_ref().map_or(0, |tree| {
             u64::try_from(tree.leaves().set.len()).unwrap_or(u64::MAX)
         });
-        let meter = Meter::new(cost, max, leaves);
+        let unpaid = tree.as_ref().map_or(0, |tree| {
+            tree.counts.snapshot().unpaid_by.of(Unpaid::OverServiced)
+        });
+        let meter = Meter::with(costs, max, leaves, unpaid);
         SessionSupplier {
             meter,
             tree: OnceCell::new_with(tree),

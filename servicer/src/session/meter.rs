@@ -6,7 +6,7 @@
 //! ```
 //! A relay reserves its cost before anything expensive is done for it, and commits it when its leaf is on disk; everything else (forged
 //! signature, backend failure, missed difficulty, a client that went away) releases it. The reservation is a value that its relay owns,
-//! so it cannot outlive the relay's deadline.
+//! so it cannot outlive the relay's deadline. What is served beyond, where the operator says so, has a bound of its own and is never released.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,8 @@ use portico_protocol::wire::pocket::shared::Params;
 pub(crate) struct Meter {
     /// Cost of one relay that becomes a leaf.
     cost: u128,
+    /// Price of one relay.
+    price: u128,
     /// `None`: not metered.
     max: Option<u128>,
     used: Mutex<Used>,
@@ -28,6 +30,8 @@ pub(crate) struct Meter {
 struct Used {
     committed: u128,
     reserved: u128,
+    /// Served beyond it, for nothing.
+    unpaid: u128,
 }
 
 /// A place in the budget; released when it is dropped.
@@ -35,6 +39,15 @@ struct Used {
 pub(crate) struct Reservation {
     meter: Arc<Meter>,
     open: bool,
+}
+
+/// What a relay takes from the application.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Costs {
+    /// When it becomes a leaf: see [`cost_per_leaf`].
+    pub(crate) leaf: u128,
+    /// On average.
+    pub(crate) relay: u128,
 }
 
 /// What a meter is made of.
@@ -96,17 +109,44 @@ pub(crate) fn budget(
 }
 
 impl Meter {
-    /// A meter in which `committed_relays` are counted already.
+    /// A meter of leaves that cost so much, in which `committed_relays` are counted already.
+    #[cfg(test)]
     pub(crate) fn new(cost: u128, max: Option<u128>, committed_relays: u64) -> Arc<Self> {
-        let committed = cost.saturating_mul(u128::from(committed_relays));
+        let costs = Costs {
+            leaf: cost,
+            relay: cost,
+        };
+        Self::with(costs, max, committed_relays, 0)
+    }
+
+    /// A meter in which `committed_relays`, and `unpaid_relays` beyond the budget, are counted already.
+    pub(crate) fn with(
+        costs: Costs,
+        max: Option<u128>,
+        committed_relays: u64,
+        unpaid_relays: u64,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            cost,
+            cost: costs.leaf,
+            price: costs.relay,
             max,
             used: Mutex::new(Used {
-                committed,
+                committed: costs.leaf.saturating_mul(u128::from(committed_relays)),
                 reserved: 0,
+                unpaid: costs.relay.saturating_mul(u128::from(unpaid_relays)),
             }),
         })
+    }
+
+    /// Counts one relay that is served for nothing, if that is not more than `max` with those before it.
+    pub(crate) fn serve_unpaid(&self, max: u128) -> bool {
+        let mut used = self.used();
+        let taken = used.unpaid.saturating_add(self.price);
+        let fits = max > 0 && taken <= max;
+        if fits {
+            used.unpaid = taken;
+        }
+        fits
     }
 
     /// Reserves the cost of one relay; `None` when it does not fit.

@@ -368,6 +368,11 @@ impl World {
         self.running().handle.ledger()
     }
 
+    /// Session ids of all rows.
+    fn row_ids(&self) -> Vec<String> {
+        self.rows().into_iter().map(|row| row.session_id).collect()
+    }
+
     fn row(&self) -> LedgerRow {
         let rows = self.rows();
         assert_eq!(rows.len(), 1, "one session of one supplier");

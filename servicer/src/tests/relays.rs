@@ -297,6 +297,90 @@ async fn serves_beyond_the_budget_for_nothing_when_told_to() {
     assert_eq!((row.served, row.committed, row.unpaid), (2, 1, 1));
 }
 
+/// What may be lost by serving on is a budget too, and a restart knows what was used of it.
+#[tokio::test]
+async fn what_is_served_for_nothing_has_a_budget_of_its_own() {
+    let world = World::without_servicer().await;
+    world.chain.set_stake(4 * COST);
+    let mut world = world;
+    let mut config = world.config();
+    config.meter.over_servicing = true;
+    config.meter.max_unpaid_upokt = Some(u64::try_from(2 * COST + COST / 2).unwrap());
+    world.run(config.clone());
+    world.relay("/", "paid").await;
+    world.relay("/", "unpaid").await;
+    world.relay("/", "unpaid too").await;
+    let refused = world.refused(&world.request("/", "beyond both")).await;
+    refused.is(429, "session relay limit reached");
+    assert_eq!(world.backend.hits(), 3);
+    let row = world.row();
+    assert_eq!((row.served, row.committed, row.unpaid), (3, 1, 2));
+    // The other supplier has budgets of its own.
+    let other = world.suppliers[1].address().to_string();
+    for body in ["four", "five", "six"] {
+        let request = world.request_in(&world.header(), &other, "/", body);
+        assert!(world.is_served(&request).await, "{body}");
+    }
+    world.stop().await;
+    world.run(config);
+    let refused = world.refused(&world.request("/", "after a restart")).await;
+    refused.is(429, "session relay limit reached");
+}
+
+/// Whoever asks for what: names of series grow with the configuration alone, and hold nothing of sessions, applications or relays.
+#[tokio::test]
+async fn labels_of_metrics_are_bounded() {
+    let world = World::start().await;
+    let series = || -> std::collections::BTreeSet<String> {
+        let families = world.registry.gather();
+        let name = |family: &prometheus::proto::MetricFamily, metric: &prometheus::proto::Metric| {
+            let labels = metric.get_label().iter();
+            let labels: Vec<String> = labels
+                .map(|one| format!("{}={}", one.name(), one.value()))
+                .collect();
+            format!("{}{{{}}}", family.name(), labels.join(","))
+        };
+        families
+            .iter()
+            .flat_map(|family| family.get_metric().iter().map(move |metric| name(family, metric)))
+            .collect()
+    };
+    let ask = async |round: usize| {
+        world.relay("/", &format!("relay {round}")).await;
+        let mut stranger = world.request("/", &format!("forged {round}"));
+        stranger.payload = payload("/", "forged");
+        world.refused(&stranger).await;
+        let header = SessionHeader {
+            session_id: hex::encode([u8::try_from(round).unwrap(); 32]),
+            ..world.header()
+        };
+        let invented = world.request_in(&header, &world.supplier().to_string(), "/", "x");
+        world.refused(&invented).await;
+        world
+            .post(format!("no relay {round}"))
+            .await
+            .error_for_status()
+            .unwrap_err();
+    };
+    ask(0).await;
+    world.go_to(25).await;
+    let before = series();
+    for round in 1..20 {
+        ask(round).await;
+        world.go_to(world.chain.height() + 3).await;
+    }
+    let sessions = world.rows().len();
+    assert!(sessions > 3, "{sessions} sessions");
+    let new: Vec<_> = series().difference(&before).cloned().collect();
+    // An outcome or a stage may come for the first time; what is counted by them does not grow with those who ask.
+    assert!(new.len() < 8, "{new:?}");
+    let (session, application) = (world.row_ids(), world.application.address().to_string());
+    for name in series() {
+        let of_somebody = session.iter().any(|id| name.contains(id.as_str())) || name.contains(&application);
+        assert!(!of_somebody, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn carries_any_backend_status_and_mines_no_server_error() {
     let world = World::start().await;
