@@ -274,3 +274,6 @@ async fn submit_steps(
     included.succeeded()?;
     Ok(included)
 }
+
+#[cfg(test)]
+mod hundreds;
