@@ -31,6 +31,9 @@ use crate::session::tree::SessionTree;
 const MAX_FINISHED: usize = 10_000;
 /// Time after which what failed is begun again when no other block comes.
 const RETRY: Duration = Duration::from_secs(1);
+/// Effects in progress from which on those that end are gathered for a moment: each plan goes over all sessions.
+const MANY: usize = 16;
+const GATHERING: Duration = Duration::from_millis(2);
 /// Blocks of which the hash is remembered, to see how far a chain went back that has grown beyond since.
 const MAX_RECENT: usize = 128;
 /// Blocks after a height beyond which a node that does not know of its events has forgotten them.
@@ -138,6 +141,9 @@ impl Driver {
                     continue;
                 }
             };
+            if self.running.len() >= MANY {
+                tokio::time::sleep(GATHERING).await;
+            }
             let mut ended = vec![ended];
             while let Some(another) = self.running.try_join_next_with_id() {
                 ended.push(another);

@@ -179,7 +179,12 @@ async fn transactions_of_one_block_have_time_outs_of_their_own() {
         (ends.seconds, ends.nanos)
     });
     let ends: Vec<_> = ends.collect();
-    assert_eq!(ends.len(), 8, "four claims and four proofs, each alone");
+    let handed_over = world.chain.handed_over();
+    assert_eq!(
+        handed_over,
+        [[(12, 1); 4], [(16, 1); 4]].concat(),
+        "each alone, and at once"
+    );
     assert_eq!(std::collections::BTreeSet::from_iter(&ends).len(), 8, "{ends:?}");
 }
 
