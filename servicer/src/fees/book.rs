@@ -28,7 +28,7 @@ pub(crate) struct FeeBook {
     /// Sessions whose transactions are newer in memory than on disk.
     unstored: Mutex<BTreeSet<u64>>,
     /// One write at a time, with all that came while the one before went on.
-    writing: tokio::sync::Mutex<()>,
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl FeeBook {
@@ -37,7 +37,7 @@ impl FeeBook {
             trees,
             log,
             unstored: Mutex::default(),
-            writing: tokio::sync::Mutex::default(),
+            writing: Arc::default(),
         }
     }
 
@@ -84,7 +84,7 @@ impl FeeBook {
 
     /// Writes what is not on disk.
     pub(super) async fn store(&self) {
-        let _one = self.writing.lock().await;
+        let one = Arc::clone(&self.writing).lock_owned().await;
         let changed = std::mem::take(&mut *self.unstored());
         let fees: Vec<_> = changed
             .iter()
@@ -94,7 +94,13 @@ impl FeeBook {
             return;
         }
         let log = Arc::clone(&self.log);
-        let written = spawn_blocking(move || log.put_fees(&fees)).await;
+        let writing = move || {
+            let _one = one; // until the log is let go, whoever waits for it
+            let written = log.put_fees(&fees);
+            drop(log);
+            written
+        };
+        let written = spawn_blocking(writing).await;
         if let Ok(Err(error)) = &written {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, "what transactions cost is not stored yet");
@@ -102,6 +108,11 @@ impl FeeBook {
         if !matches!(written, Ok(Ok(()))) {
             self.unstored().extend(changed);
         }
+    }
+
+    /// Waits for what is being written: the log is in use until then.
+    pub(super) async fn written(&self) {
+        drop(self.writing.lock().await);
     }
 
     fn unstored(&self) -> MutexGuard<'_, BTreeSet<u64>> {

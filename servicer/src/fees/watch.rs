@@ -55,11 +55,11 @@ impl FeeWatch {
         loop {
             let now = head.borrow_and_update().clone();
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.book.written().await,
                 () = self.look(&now, &mut memory) => {}
             }
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.book.written().await,
                 changed = head.changed() => if changed.is_err() {
                     return stop.cancelled().await;
                 },
