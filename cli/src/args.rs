@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// The Pocket Network relay system: gateway, servicer and chain in one binary.
 #[derive(Parser)]
@@ -98,7 +98,7 @@ impl Command {
             Self::Bench(args) => args.run().await?,
             Self::Config(args) => args.run()?,
             Self::Health(args) => args.run().await?,
-            Self::Completions(args) => args.run()?,
+            Self::Completions(args) => args.run(Cli::command())?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 #[derive(Args)]
@@ -14,16 +14,17 @@ pub(crate) struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    pub(crate) fn run(self) -> Result<()> {
-        std::io::stdout().write_all(&script(self.shell))?;
+    /// Writes the script for `command`, the whole command line.
+    pub(crate) fn run(self, command: Command) -> Result<()> {
+        std::io::stdout().write_all(&script(self.shell, command))?;
         Ok(())
     }
 }
 
 /// The script of `shell`, as it is to be stored.
-fn script(shell: Shell) -> Vec<u8> {
+fn script(shell: Shell, mut command: Command) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut crate::args::Cli::command(), "portico", &mut script);
+    clap_complete::generate(shell, &mut command, "portico", &mut script);
     script
 }
 
@@ -37,7 +38,7 @@ mod tests {
     #[test]
     fn every_shell_completes_every_command() {
         for shell in Shell::value_variants() {
-            let script = String::from_utf8(script(*shell)).unwrap();
+            let script = String::from_utf8(script(*shell, crate::args::Cli::command())).unwrap();
             for command in crate::args::Cli::command().get_subcommands() {
                 let name = command.get_name();
                 assert!(script.contains(name), "{shell} does not complete {name}");

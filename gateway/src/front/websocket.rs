@@ -30,8 +30,8 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::error::CallError;
-use super::http::Front;
-use super::http::calls::Asked;
+use super::http::asked::Asked;
+use super::http::state::Front;
 use crate::codec::jsonrpc::conversation::{Conversation, Heard, LinkId, Told};
 use crate::core::choice::Choice;
 use crate::core::error::RelayError;

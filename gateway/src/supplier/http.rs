@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_config::gateway::GatewayConfig;
-use portico_net::tls::{ClientTls, explain};
+use portico_net::tls::ClientTls;
 use portico_protocol::receipt;
 use portico_relay::Exchange;
 use portico_relay::content_encoding::{self, DecodeError};
@@ -19,12 +19,13 @@ use reqwest::redirect::Policy;
 use tokio::sync::Semaphore;
 
 use self::reuse::{ObserveConnects, ended_early, observed};
+use super::failed::fault;
 use super::guard::{PRIVATE, PublicOnly, may_be_public};
 use super::stream::Opened;
 use super::{Message, SupplierTransport, Wanted};
 use crate::GatewayError;
 use crate::core::candidate::Candidate;
-use crate::core::fault::{Fault, shortened};
+use crate::core::fault::Fault;
 
 /// Kind of call, as a number (`pocket.shared.RPCType`).
 const RPC_TYPE: HeaderName = HeaderName::from_static("rpc-type");
@@ -264,20 +265,5 @@ async fn decoded(
         }
         Err(DecodeError::TooLarge) => Err(Fault::TooLarge(max_bytes)),
         Err(DecodeError::Malformed | DecodeError::Unsupported) => Err(Fault::Undecodable),
-    }
-}
-
-pub(super) fn fault(error: &reqwest::Error) -> Fault {
-    let mut text = String::new();
-    let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = cause.to_string(); // the innermost says it best
-        source = cause.source();
-    }
-    let text = if text.is_empty() { error.to_string() } else { text };
-    let text = explain(error).unwrap_or(text);
-    match error.is_connect() || error.is_builder() {
-        true => Fault::Connect(shortened(&text)),
-        false => Fault::Lost(shortened(&text)),
     }
 }

@@ -1,5 +1,6 @@
 //! How a signed relay request reaches a supplier, and what comes back: one module for each transport.
 
+mod failed;
 mod guard;
 pub(crate) mod http;
 pub(crate) mod stream;

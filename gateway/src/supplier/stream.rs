@@ -10,7 +10,7 @@ use portico_protocol::wire::sdk::types::{Header, PokthttpResponse};
 use portico_relay::stream::{self, Framing, MAX_MESSAGE, Part, StreamFault, StreamReader};
 use tokio::time::timeout;
 
-use super::http::fault;
+use super::failed::fault;
 use crate::core::candidate::Candidate;
 use crate::core::fault::{Fault, shortened};
 

@@ -1,6 +1,7 @@
 //! A chain at the other end of a network: gRPC and CometBFT RPC, of one node or of several.
 
 mod events;
+mod fault;
 mod json;
 mod nodes;
 mod rpc;

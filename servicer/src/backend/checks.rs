@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::http::HttpNode;
 use super::judge::{Seen, Witness, compare_at, judge};
+use super::node::HttpNode;
 use super::pool::Pool;
 
 /// Largest answer to a check, in bytes: a block's header with its transactions' hashes, or a commit with its signatures.

@@ -10,7 +10,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use super::headers::{Allowed, relayed_headers};
-use super::http::Limits;
+use super::node::Limits;
 use super::{BackendError, Message};
 
 /// Whether an answer is gRPC's.

@@ -19,6 +19,7 @@ mod http;
 mod judge;
 mod methods;
 mod metrics;
+mod node;
 mod node_state;
 mod pool;
 mod stream;
@@ -46,11 +47,12 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::checks::Probe;
 use self::headers::Allowed;
-pub(crate) use self::http::client;
-use self::http::{Attempts, HttpCall, HttpExchange, HttpNode, Limits, Passing};
+use self::http::{Attempts, HttpExchange};
 use self::methods::{Kind, Methods};
 pub(crate) use self::metrics::BackendMetrics;
 use self::metrics::Labels;
+pub(crate) use self::node::client;
+use self::node::{HttpCall, HttpNode, Limits, Passing};
 use self::node_state::{Out, Rules};
 use self::pool::{Node, Pool, Tried};
 pub(crate) use self::stream::BackendStream;
@@ -440,8 +442,8 @@ impl Backend {
         shared: &Shared,
     ) -> Result<Self, (String, String)> {
         let connections = match rpc_type {
-            Some(RpcType::Grpc) => http::grpc_pool(config, key)?,
-            _ => http::pool(config, key, shared.client.clone())?,
+            Some(RpcType::Grpc) => node::grpc_pool(config, key)?,
+            _ => node::pool(config, key, shared.client.clone())?,
         };
         let mut nodes = Vec::new();
         for keyed in config.all_nodes() {
@@ -457,7 +459,7 @@ impl Backend {
         }
         let rules = Rules::new(&config.health, config.breaker);
         let websocket_tls = match rpc_type {
-            Some(RpcType::Websocket) => Some(http::tls(config, key)?),
+            Some(RpcType::Websocket) => Some(node::tls(config, key)?),
             _ => None,
         };
         Ok(Self {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use portico_config::servicer::HealthConfig;
 use tokio::time::Instant;
 
-use super::http::HttpNode;
 use super::metrics::{BackendMetrics, Labels};
+use super::node::HttpNode;
 use super::node_state::{Change, Event, NodeState, Out, Rules};
 
 /// The nodes.

@@ -11,7 +11,7 @@ use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use tokio::time::timeout;
 
 use super::headers::pocket_headers;
-use super::http::HttpNode;
+use super::node::HttpNode;
 use super::pool::Tried;
 use super::{Backend, BackendError};
 

@@ -9,7 +9,6 @@ use anyhow::{Result, ensure};
 use portico_protocol::ServiceId;
 
 use super::Imported;
-use super::reference::shown;
 use super::tree::Tree;
 
 /// Our name of the RPC type of WebSockets.
@@ -380,5 +379,17 @@ impl Keyring {
             text,
             "  - {{keyring: {home}, backend: {backend}{password}, names: [{names}]}}"
         );
+    }
+}
+
+/// A URL without what may be secret in it.
+pub(super) fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if scheme.is_empty() {
+        host.to_owned()
+    } else {
+        format!("{scheme}://{host}")
     }
 }

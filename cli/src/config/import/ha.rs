@@ -1,7 +1,7 @@
 //! The HA relay miner's files, of relayer and miner (pocket-relay-miner).
 
-use super::draft::{Backend, Draft, Keyring, Service, WEBSOCKET, http, listening};
-use super::reference::{admin, shown};
+use super::draft::{Backend, Draft, Keyring, Service, WEBSOCKET, http, listening, shown};
+use super::reference::admin;
 use super::tree::Tree;
 
 /// Its names of RPC types, and ours.

@@ -1,6 +1,6 @@
 //! The reference relay miner's file (poktroll `pkg/relayer/config`).
 
-use super::draft::{Backend, Draft, Service, WEBSOCKET, http, listening};
+use super::draft::{Backend, Draft, Service, WEBSOCKET, http, listening, shown};
 use super::tree::Tree;
 
 /// Its names of RPC types are ours.
@@ -118,18 +118,6 @@ fn backend(tree: &Tree) -> Option<Backend> {
         basic_auth: user.map(|user| (user, tree.text("authentication.password").unwrap_or_default())),
         forward_pocket_headers: tree.flag("forward_pocket_headers").unwrap_or_default(),
     })
-}
-
-/// A URL without what may be secret in it.
-pub(super) fn shown(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    if scheme.is_empty() {
-        host.to_owned()
-    } else {
-        format!("{scheme}://{host}")
-    }
 }
 
 /// The same port, for this machine only: the admin address shows more than metrics.

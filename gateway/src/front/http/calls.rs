@@ -1,6 +1,5 @@
 //! From an HTTP request to an HTTP response.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -8,29 +7,26 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ORIGIN};
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 use portico_net::PeerAddr;
 use portico_net::websocket::is_upgrade;
-use portico_protocol::{ServiceId, receipt};
+use portico_protocol::ServiceId;
 use portico_relay::RpcType;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::asked::Context;
 use super::compress::{chosen, compress};
 use super::grpc;
 use super::response::{error_response, identify};
-use super::route::{Route, is_call, route, unknown};
-use super::services::Service;
+use super::route::{is_call, unknown};
 use super::state::Front;
 use super::stream::takes_events;
-use super::wishes::wishes;
 use crate::codec::Codec;
 use crate::codec::detect::{Looked, Protocol, detect};
 use crate::codec::jsonrpc::Id;
 use crate::core::attempt::Reply;
 use crate::core::call::Call;
-use crate::core::choice::Choice;
 use crate::front::error::{CLIENT_GONE, CallError};
 use crate::front::websocket;
 use crate::relayer::Relayer;
@@ -64,24 +60,6 @@ fn admit(front: &Front, request: &Request) -> Result<(), CallError> {
         ref method @ (Method::CONNECT | Method::TRACE) => Err(CallError::Method(method.clone())),
         _ => Ok(()),
     }
-}
-
-/// What a request's head says about how it is to be relayed.
-pub(in crate::front) struct Asked {
-    pub(in crate::front) service: Arc<Service>,
-    /// Path and query for the backend.
-    pub(super) path: String,
-    named: Option<RpcType>,
-    pub(in crate::front) choice: Option<Arc<Choice>>,
-    pub(super) wants_receipt: bool,
-}
-
-/// What all calls of one request share.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) deadline: Instant,
-    pub(super) request_id: &'a str,
-    pub(super) client: Option<IpAddr>,
 }
 
 impl Front {
@@ -127,26 +105,6 @@ impl Front {
             (Ok(Protocol::Http(_)), Err(error)) => self.refuse_plain(&error, request_id),
             (Err(error), _) => self.refuse(&None, &error, request_id),
         }
-    }
-
-    pub(in crate::front) fn asked(&self, head: &Parts) -> Result<Asked, CallError> {
-        let Route { service, path, named } = route(&head.uri, &head.headers, &self.services)?;
-        let choice = wishes(&head.headers)?;
-        if let Some(application) = choice.as_ref().and_then(|choice| choice.application) {
-            let signers = self.relayer.signers.of(&service.id);
-            if !signers.iter().any(|signer| signer.application == application) {
-                return Err(CallError::UnknownApplication(application));
-            }
-        }
-        let asked = head.headers.get(receipt::REQUEST_HEADER);
-        let asked = asked.is_some_and(|value| receipt::is_wanted(value.as_bytes()));
-        Ok(Asked {
-            service,
-            path,
-            named,
-            choice,
-            wants_receipt: self.config.request_receipts || asked,
-        })
     }
 
     pub(super) async fn read_body(

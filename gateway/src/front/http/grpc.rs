@@ -20,7 +20,7 @@ use portico_relay::RpcType;
 use portico_relay::grpc::{self, Wire};
 use tokio::time::Instant;
 
-use super::calls::{Asked, Context};
+use super::asked::{Asked, Context};
 use super::response::answered_response;
 use super::state::Front;
 use crate::codec::http::{Expected, Http, request_headers};

@@ -11,7 +11,7 @@ use portico_net::budget::{Budgets, holding};
 use portico_relay as relay;
 use portico_relay::RpcType;
 
-use super::calls::{Asked, Context};
+use super::asked::{Asked, Context};
 use super::response::{answer_body, error_response, json_response, no_receipts, reply_response};
 use super::state::Front;
 use crate::codec::jsonrpc::{self, Item, JsonRpc, NotARequest};

@@ -1,6 +1,7 @@
 //! The HTTP front door: JSON-RPC, REST, CometBFT, probes, and pages about errors.
 
-pub(super) mod calls;
+pub(super) mod asked;
+mod calls;
 mod compress;
 mod decode;
 mod grpc;
@@ -10,7 +11,7 @@ mod probe;
 mod response;
 mod route;
 mod services;
-mod state;
+pub(super) mod state;
 mod stream;
 mod wishes;
 

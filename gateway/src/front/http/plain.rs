@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use portico_relay as relay;
 use portico_relay::RpcType;
 
-use super::calls::{Asked, Context};
+use super::asked::{Asked, Context};
 use super::response::{error_response, mirrored_response};
 use super::state::Front;
 use crate::codec::http::{Expected, Http, request_headers};

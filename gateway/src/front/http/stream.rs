@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use portico_protocol::ServiceId;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::calls::Context;
+use super::asked::Context;
 use super::response::{error_response, streamed_response};
 use super::state::Front;
 use crate::core::attempt::Reply;

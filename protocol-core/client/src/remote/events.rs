@@ -9,8 +9,8 @@
 
 use std::mem;
 
+use super::fault::Fault;
 use super::json;
-use super::rpc::Fault;
 use crate::{BlockEvents, ChainError, KeepEvent};
 
 /// Largest event that is read, in bytes of its JSON: one that settles a claim names everybody who is paid for it. A larger one is counted.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::events::EventReader;
+use super::fault::Fault;
 use super::json::{BlockJson, BlockResultsJson, BroadcastJson, StatusJson, TxJson};
 use crate::{
     BlockEvents, BlockHead, BlockResults, BroadcastResult, ChainError, ChainStatus, KeepEvent, TxResult,
@@ -45,23 +46,6 @@ pub(super) struct Rpc {
 struct Answer {
     result: Option<Value>,
     error: Option<Fault>,
-}
-
-/// An error in an answer.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Fault {
-    message: String,
-    #[serde(default)]
-    data: Value,
-}
-
-impl Fault {
-    pub(super) fn text(&self) -> String {
-        match &self.data {
-            Value::String(data) if !data.is_empty() => format!("{}: {data}", self.message),
-            _ => self.message.clone(),
-        }
-    }
 }
 
 /// Why a call has no result.
