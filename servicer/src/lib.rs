@@ -32,6 +32,7 @@
 //! Start reading at `relay/serve.rs`, then `lifecycle/next.rs` and `lifecycle/plan.rs`.
 
 mod backend;
+mod configured;
 mod error;
 mod fees;
 mod front;

@@ -3,7 +3,7 @@
 //! Keys and services can be exchanged; everything else needs a restart. A reload is done as a whole or not at all: it is planned first, and what
 //! cannot be done refuses the rest. A key that is no longer named goes on claiming and proving what it served, and is let go of afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use portico_config::servicer::ServicerConfig;
@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{self, Backends};
+use crate::configured::{service, service_share, supplier_keys};
 use crate::error::ServicerError;
 use crate::relay::served::{HeldKey, KeyState, Served, ServedService, Serving};
-use crate::servicer::{service, service_share, supplier_keys};
 use crate::session::tree::SessionTrees;
 
 /// Where a servicer's configuration comes from. Errors are words for the operator.
@@ -377,15 +377,4 @@ pub(crate) fn missing_keys(serving: &Serving, trees: &SessionTrees) -> Vec<Strin
         )
     };
     missing.map(words).collect()
-}
-
-/// Lets go of keys that nothing waits for any more.
-pub(crate) fn retire(serving: &Serving, trees: &SessionTrees) {
-    if !serving.has_leaving() {
-        return;
-    }
-    let unsettled: BTreeSet<Address> = trees.unsettled().into_keys().collect();
-    for supplier in serving.retire(&unsettled) {
-        tracing::info!(%supplier, "all of its sessions are settled; its key is let go of");
-    }
 }

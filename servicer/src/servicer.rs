@@ -1,6 +1,5 @@
 //! The parts put together.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,26 +7,26 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use portico_client::{Blocks, Chain};
-use portico_config::servicer::{ServiceConfig, ServicerConfig};
+use portico_config::servicer::ServicerConfig;
 use portico_net::budget::Budgets;
 use portico_net::large::LargeWork;
 use portico_net::tls::ServerTls;
 use portico_net::{Listener, ListenerMetrics};
-use portico_protocol::{Address, ServiceId};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backend::{self, BackendMetrics, Backends};
+use crate::backend::{self, BackendMetrics};
+use crate::configured::{service_share, services, supplier_keys};
 use crate::error::ServicerError;
 use crate::fees::{FeeBook, FeeWatch};
 use crate::front::admin::{self, Admin};
-use crate::front::relay::RelayEndpoint;
+use crate::front::endpoint::RelayEndpoint;
 use crate::handle::ServicerHandle;
 use crate::leaf_log::{DiskWatch, LeafLog, LeafLogError, RedbLog};
 use crate::lifecycle::driver::Driver;
-use crate::lifecycle::plan::Limits;
+use crate::lifecycle::orders::Limits;
 use crate::lifecycle::steps::{Asked, Work};
 use crate::lifecycle::submit::Submitter;
 use crate::metrics::Metrics;
@@ -35,8 +34,8 @@ use crate::readiness::Progress;
 use crate::relay::admittance::Admittance;
 use crate::relay::recorder::Recorder;
 use crate::relay::recovery::restore;
-use crate::relay::serve::Relays;
-use crate::relay::served::{HeldKey, KeyState, Served, ServedService, Serving, StreamBounds};
+use crate::relay::relays::Relays;
+use crate::relay::served::{Served, Serving};
 use crate::relay::simulation::{Simulated, Simulation};
 use crate::relay::sockets::Sockets;
 use crate::relay::verify::Verifier;
@@ -323,60 +322,6 @@ fn check(config: &ServicerConfig) -> Result<(), ServicerError> {
         Ok(())
     } else {
         Err(ServicerError::Config(faults))
-    }
-}
-
-/// Keys of all suppliers that the configuration names.
-pub(crate) fn supplier_keys(config: &ServicerConfig) -> Result<BTreeMap<Address, HeldKey>, ServicerError> {
-    let mut keys = BTreeMap::new();
-    for (list, state) in [
-        (&config.suppliers, KeyState::Active),
-        (&config.draining, KeyState::Draining),
-    ] {
-        for (index, secret) in list.iter().enumerate() {
-            let key = secret.signing_key();
-            let key = Arc::new(key.map_err(|source| ServicerError::Key { index, source })?);
-            keys.entry(key.address()).or_insert(HeldKey { key, state });
-        }
-    }
-    Ok(keys)
-}
-
-fn services(
-    config: &ServicerConfig,
-    shared: &backend::Shared,
-) -> Result<BTreeMap<ServiceId, Arc<ServedService>>, ServicerError> {
-    let made = config.services.iter();
-    made.map(|(id, config)| Ok((id.clone(), service(id, config, shared)?)))
-        .collect()
-}
-
-/// A service as the configuration describes it.
-pub(crate) fn service(
-    id: &ServiceId,
-    config: &ServiceConfig,
-    shared: &backend::Shared,
-) -> Result<Arc<ServedService>, ServicerError> {
-    let backends = Backends::new(id, config, shared)
-        .map_err(|(key, what)| ServicerError::Config(vec![(format!("services.{id}.{key}"), what)]))?;
-    Ok(Arc::new(ServedService {
-        backends,
-        durability: config.durability,
-        max_request_bytes: config.max_request_bytes,
-        max_response_bytes: config.max_response_bytes,
-        streams: StreamBounds {
-            idle: Duration::from_millis(config.stream_idle_timeout_ms),
-            max_bytes: config.max_stream_bytes,
-        },
-    }))
-}
-
-/// Relays in progress of a service without a bound of its own: one of several leaves a quarter of all to the others.
-pub(crate) fn service_share(config: &ServicerConfig) -> usize {
-    let all = config.limits.max_in_flight;
-    match config.services.len() {
-        0 | 1 => all,
-        _ => (all - all / 4).max(1),
     }
 }
 

@@ -11,7 +11,7 @@ use portico_net::Parts;
 use portico_relay::grpc::{self, Wire};
 use portico_relay::message::parts;
 
-use super::relay::{RelayEndpoint, asked};
+use super::endpoint::{RelayEndpoint, asked};
 use crate::relay::refusal::Refusal;
 use crate::relay::serve::{Answer, Served};
 

@@ -1,6 +1,7 @@
 //! The endpoints: relays, and the admin address.
 
 pub(crate) mod admin;
+pub(crate) mod endpoint;
 mod grpc;
-pub(crate) mod relay;
+mod relay;
 mod websocket;

@@ -11,7 +11,7 @@ use portico_net::websocket::{self, HandshakeError, Limits, Upgrade};
 use portico_protocol::ServiceId;
 use tokio::time::timeout;
 
-use super::relay::{RelayEndpoint, refused};
+use super::endpoint::{RelayEndpoint, refused};
 use crate::relay::bridge::{Bridge, WRITE_TIMEOUT};
 use crate::relay::refusal::Refusal;
 use crate::relay::served::ServedService;

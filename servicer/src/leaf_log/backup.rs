@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::check::{CheckReport, Checker};
 use super::records::{NewLog, Record};
-use super::store::FORMAT;
+use super::tables::FORMAT;
 use super::{FILE_NAME, LeafLog, LeafLogError, LeafReader, private};
 
 /// What a backup begins with; the format's number follows.

@@ -19,7 +19,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::records::{Record, visit};
-use super::store::{CACHE_BYTES, check_format, opening, store};
+use super::tables::{CACHE_BYTES, check_format, opening, store};
 use super::{LeafLogError, file};
 use crate::session::record::SessionRecord;
 use crate::session::tree::leaf_hash;

@@ -15,6 +15,7 @@ mod records;
 mod salvage;
 mod state;
 mod store;
+mod tables;
 mod watch;
 
 use std::path::Path;

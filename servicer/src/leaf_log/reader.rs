@@ -7,7 +7,8 @@ use portico_protocol::Address;
 use redb::ReadTransaction;
 
 use super::records::{TakeRecord, visit};
-use super::store::{CACHE_BYTES, check_format, opening, scan, sessions};
+use super::store::{scan, sessions};
+use super::tables::{CACHE_BYTES, check_format, opening};
 use super::{Leaf, LeafLogError, SessionSummary, file};
 use crate::handle::FoundRelay;
 use crate::session::ledger::{self, LedgerRow};

@@ -5,7 +5,7 @@ use std::path::Path;
 use portico_disk::File;
 use redb::{ReadTransaction, ReadableTable as _, WriteTransaction};
 
-use super::store::{CACHE_BYTES, LEAVES, META, META_CURSOR, SESSIONS, opening, prepare, store};
+use super::tables::{CACHE_BYTES, LEAVES, META, META_CURSOR, SESSIONS, opening, prepare, store};
 use super::{LeafLogError, private};
 
 /// Bytes of records that are written in one transaction.
@@ -116,7 +116,7 @@ impl NewLog {
 
     /// Writes what is left.
     pub(super) fn flush(&mut self) -> Result<(), LeafLogError> {
-        super::store::commit(&self.file, &|txn: &WriteTransaction| {
+        super::tables::commit(&self.file, &|txn: &WriteTransaction| {
             if let Some(height) = self.cursor {
                 txn.open_table(META)?.insert(META_CURSOR, height)?;
             }

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::check::{check_disk, leaf_fault};
 use super::records::{LEAF_PLACE, NewLog, Record, SESSION_PLACE};
-use super::store::{META_CURSOR, META_FORMAT, META_PROBE, opening};
+use super::tables::{META_CURSOR, META_FORMAT, META_PROBE, opening};
 use super::{LeafLogError, file};
 use crate::session::record::SessionRecord;
 use crate::session::stage::Stage;

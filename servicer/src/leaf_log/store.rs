@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portico_disk::{File, Refused, Reserve};
+use portico_disk::{File, Reserve};
 use portico_protocol::Height;
 use redb::{
-    AccessGuard, ReadTransaction, ReadableTable, ReadableTableMetadata as _, TableDefinition, TableError,
-    WriteTransaction,
+    AccessGuard, ReadTransaction, ReadableTable, ReadableTableMetadata as _, TableError, WriteTransaction,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +15,10 @@ use tokio::time::Instant;
 
 use super::private;
 use super::records::{TakeRecord, visit};
+use super::tables::{
+    CACHE_BYTES, LEAVES, META, META_CURSOR, META_PROBE, SESSIONS, check_format, commit, opening, prepare,
+    store,
+};
 use super::{
     DiskFault, DiskState, ENOUGH_BYTES, LeafLog, LeafLogError, NewLeaf, RESERVE_BYTES, RESERVE_NAME,
     TRIAL_NAME, Usage, VisitLeaf, file,
@@ -23,25 +26,8 @@ use super::{
 use crate::fees::SessionFees;
 use crate::session::record::SessionRecord;
 
-/// Format of the tables below.
-pub(super) const FORMAT: u64 = 1;
-/// Pages kept in memory: reads are rare (proofs, restarts), appends touch one leaf page.
-pub(super) const CACHE_BYTES: usize = 16 << 20;
-
 /// How many times as long as a write took that failed none is tried.
 const PAUSES: u32 = 5;
-
-pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-/// Row of [`META`]: [`FORMAT`] of who made the file.
-pub(super) const META_FORMAT: &str = "format";
-/// Row of [`META`]: see [`LeafLog::cursor`].
-pub(super) const META_CURSOR: &str = "cursor";
-/// Row of [`META`] that a probe writes.
-pub(super) const META_PROBE: &str = "probe";
-/// session index → record (JSON)
-pub(super) const SESSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("sessions");
-/// (session index, position) → key (32 bytes), relay
-pub(super) const LEAVES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("leaves");
 
 /// [`LeafLog`] in one file.
 #[derive(Debug)]
@@ -174,13 +160,6 @@ impl Folder {
     }
 }
 
-pub(super) fn opening(error: redb::Error) -> LeafLogError {
-    match error {
-        redb::Error::DatabaseAlreadyOpen => LeafLogError::InUse,
-        other => store(other),
-    }
-}
-
 /// Keys and relays in the log.
 fn leaf_bytes(txn: &ReadTransaction) -> Result<u64, LeafLogError> {
     let table = txn.open_table(LEAVES).map_err(store)?;
@@ -196,16 +175,6 @@ fn is_prepared(txn: &ReadTransaction) -> Result<bool, LeafLogError> {
     }
 }
 
-/// Makes the tables of a new database.
-pub(super) fn prepare(file: &File) -> Result<(), LeafLogError> {
-    commit(file, &|txn: &WriteTransaction| {
-        txn.open_table(SESSIONS)?;
-        txn.open_table(LEAVES)?;
-        txn.open_table(META)?.insert(META_FORMAT, FORMAT)?;
-        Ok(())
-    })
-}
-
 /// Moves what is stored in the log in `data_dir` together; returns the bytes that the file had and has. No servicer may run on it.
 ///
 /// # Errors
@@ -218,37 +187,6 @@ pub fn compact(data_dir: &Path) -> Result<(u64, u64), LeafLogError> {
     log.compact().map_err(store)?;
     drop(log);
     Ok((before, std::fs::metadata(&path)?.len()))
-}
-
-/// Refuses a file of another format.
-pub(super) fn check_format(txn: &ReadTransaction) -> Result<(), LeafLogError> {
-    let meta = txn.open_table(META).map_err(store)?;
-    let found = meta
-        .get(META_FORMAT)
-        .map_err(store)?
-        .map_or(0, |format| format.value());
-    if found == FORMAT {
-        Ok(())
-    } else {
-        Err(LeafLogError::Format {
-            found,
-            expected: FORMAT,
-        })
-    }
-}
-
-pub(super) fn commit(
-    file: &File,
-    change: &impl Fn(&WriteTransaction) -> Result<(), redb::Error>,
-) -> Result<(), LeafLogError> {
-    match file.transact(false, |txn| change(txn).map(|()| true), Ok) {
-        Ok(_) => Ok(()),
-        Err(Refused::Disk(error) | Refused::Change(error)) => Err(store(error)),
-    }
-}
-
-pub(super) fn store(error: impl Into<redb::Error>) -> LeafLogError {
-    LeafLogError::Store(Box::new(error.into()))
 }
 
 /// All records of a log.

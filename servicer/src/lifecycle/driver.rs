@@ -7,25 +7,26 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_client::{BlockEvents, BlockHead, ChainError};
+use portico_client::{BlockEvents, BlockHead};
 use portico_protocol::wire::pocket::proof::Claim;
 use portico_protocol::{Address, BlockHash, Height, Upokt};
 use tokio::task::{self, JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::leaf_log::LeafLogError;
+use crate::lifecycle::error::DriverError;
 use crate::lifecycle::funds::{Costs, Funds, Verdict};
 use crate::lifecycle::next;
-use crate::lifecycle::plan::{Batch, Effect, Flow, Job, Kind, Limits, Seen, Session};
+use crate::lifecycle::orders::{Batch, Kind, Limits, Session, create_claim};
+use crate::lifecycle::plan::{Effect, Flow, Job, Seen};
 use crate::lifecycle::settlement::{Outcome, Settlement, of_sessions};
-use crate::lifecycle::steps::{Done, LookFor, NoProof, Work, create_claim};
+use crate::lifecycle::steps::{Done, LookFor, NoProof, Work};
 use crate::lifecycle::submit::Unsent;
 use crate::readiness::Progress;
-use crate::reload;
+use crate::relay::served::Serving;
 use crate::session::lookup::Sessions;
 use crate::session::record::{Sending, SessionRecord};
 use crate::session::stage::{ExpiredReason, Stage};
-use crate::session::tree::SessionTree;
+use crate::session::tree::{SessionTree, SessionTrees};
 
 /// Finished sessions of which the record is kept.
 const MAX_FINISHED: usize = 10_000;
@@ -38,19 +39,6 @@ const GATHERING: Duration = Duration::from_millis(2);
 const MAX_RECENT: usize = 128;
 /// Blocks after a height beyond which a node that does not know of its events has forgotten them.
 const EVENTS_LATE_BLOCKS: i64 = 3;
-
-/// Why an effect is to be begun again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DriverError {
-    #[error("the chain does not answer")]
-    Chain(#[from] ChainError),
-    #[error("the leaf log fails")]
-    Log(#[from] LeafLogError),
-    #[error("the session was forgotten")]
-    Forgotten,
-    #[error("a task was cancelled")]
-    Task(#[from] tokio::task::JoinError),
-}
 
 /// The task that owns the lifecycle.
 pub(crate) struct Driver {
@@ -279,7 +267,7 @@ impl Driver {
             warn(&error, "old sessions are not deleted");
         }
         self.done = Some(self.newest.clone());
-        reload::retire(&self.work.serving, &self.work.trees);
+        retire(&self.work.serving, &self.work.trees);
         let trees = self.work.trees.all();
         self.work
             .metrics
@@ -795,4 +783,15 @@ fn tx_to_ask(record: &SessionRecord, head: Height) -> Option<String> {
 
 fn warn(error: &DriverError, what: &'static str) {
     tracing::warn!(error = error as &dyn std::error::Error, "{what}");
+}
+
+/// Lets go of keys that nothing waits for any more.
+fn retire(serving: &Serving, trees: &SessionTrees) {
+    if !serving.has_leaving() {
+        return;
+    }
+    let unsettled: BTreeSet<Address> = trees.unsettled().into_keys().collect();
+    for supplier in serving.retire(&unsettled) {
+        tracing::info!(%supplier, "all of its sessions are settled; its key is let go of");
+    }
 }

@@ -1,8 +1,10 @@
 //! From the first relay of a session to its settlement.
 
 pub(crate) mod driver;
+mod error;
 pub(crate) mod funds;
 pub(crate) mod next;
+pub(crate) mod orders;
 mod pack;
 pub(crate) mod plan;
 pub(crate) mod prove;

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use portico_protocol::{Address, Upokt};
 use prost_types::Any;
 
-use crate::lifecycle::plan::{Batch, Kind, Limits, Order, Session};
+use crate::lifecycle::orders::{Batch, Kind, Limits, Order, Session};
 
 /// Bytes of messages in a transaction; a node takes a transaction of 1 MiB.
 pub(super) const MAX_BATCH_BYTES: usize = 768 << 10;

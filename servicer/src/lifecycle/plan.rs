@@ -25,8 +25,8 @@ use portico_protocol::{Address, Height, Upokt};
 use prost_types::Any;
 
 use crate::lifecycle::next::{self, Action, ClaimStep, ProofStep};
+use crate::lifecycle::orders::{Batch, Kind, Limits, Order, Session, create_claim};
 use crate::lifecycle::pack::{Packed, pack};
-use crate::lifecycle::steps::create_claim;
 use crate::session::record::SessionRecord;
 use crate::session::stage::{ExpiredReason, Stage};
 
@@ -49,31 +49,6 @@ const MAX_REHEARSALS: usize = 512;
 const MAX_SETTLEMENT_WAIT_BLOCKS: i64 = 500;
 /// Blocks before the close of a window at which what is not on chain yet raises an alarm, and the servicer is not ready.
 pub(crate) const ALARM_BLOCKS: i64 = 2;
-
-/// What a transaction is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Claim,
-    Proof,
-}
-
-impl Kind {
-    /// Name in logs and metrics.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Claim => "claim",
-            Self::Proof => "proof",
-        }
-    }
-
-    /// Last block that takes it.
-    pub(super) const fn close(self, record: &SessionRecord) -> Height {
-        match self {
-            Self::Claim => record.windows.claim_close,
-            Self::Proof => record.windows.proof_close,
-        }
-    }
-}
 
 /// What is done once at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,15 +83,6 @@ pub(crate) fn near_its_close(record: &SessionRecord, head: Height) -> Option<Kin
     (head.0 >= close.0.saturating_sub(ALARM_BLOCKS) && head <= close).then_some(kind)
 }
 
-/// Messages of one supplier in one transaction.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Batch {
-    pub(crate) kind: Kind,
-    pub(crate) supplier: Address,
-    /// Session and message.
-    pub(crate) messages: Vec<(u64, Any)>,
-}
-
 /// What the driver is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
@@ -136,28 +102,12 @@ pub(crate) enum Effect {
     Send(Batch),
 }
 
-/// A session as the planner sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Session {
-    pub(crate) index: u64,
-    pub(crate) record: SessionRecord,
-    /// Relays that may still become leaves.
-    pub(crate) in_flight: u64,
-}
-
 /// A message that waits for its transaction.
 #[derive(Clone, Debug)]
 struct Ready {
     kind: Kind,
     message: Any,
     since: Height,
-}
-
-/// How much goes into one transaction, and how long leaves are kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) max_messages: usize,
-    pub(crate) keep_leaves_blocks: u32,
 }
 
 /// What is in progress; lost at a restart, after which the chain is looked at again.
@@ -209,9 +159,6 @@ pub(crate) enum Seen {
     /// The proof is to be made and sent.
     ProofDue,
 }
-
-/// What an effect serves: order among those that could begin.
-pub(super) type Order = (Height, Reverse<Upokt>);
 
 impl Flow {
     /// What begins now. Everything returned is in progress until the driver tells of its end.

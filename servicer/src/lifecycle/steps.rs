@@ -8,17 +8,18 @@ use portico_client::{BlockEvents, BlockHead, Chain, ChainError, KeepEvent};
 use portico_protocol::wire::pocket;
 use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::proof::{
-    Claim, ClaimProofStatus, MsgCreateClaim, MsgSubmitProof, ProofRequirementReason,
+    Claim, ClaimProofStatus, MsgSubmitProof, ProofRequirementReason,
 };
 use portico_protocol::{Address, BlockHash, Height, claim, proof, tx};
 use portico_smst::Path;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::leaf_log::{LeafLog, LeafLogError};
-use crate::lifecycle::driver::DriverError;
+use crate::lifecycle::error::DriverError;
 use crate::lifecycle::funds::Funds;
 use crate::lifecycle::next::Action;
-use crate::lifecycle::plan::{Batch, Fact, Job, Kind};
+use crate::lifecycle::orders::{Batch, Kind};
+use crate::lifecycle::plan::{Fact, Job};
 use crate::lifecycle::prove::{self, ProofFault};
 use crate::lifecycle::read_back::leave_out_damaged;
 use crate::lifecycle::remembered::{Remembered, answered, late};
@@ -576,13 +577,4 @@ impl Work {
             }
         })
     }
-}
-
-/// The message that claims what a session is sealed to.
-pub(crate) fn create_claim(record: &SessionRecord) -> prost_types::Any {
-    tx::pack(&MsgCreateClaim {
-        supplier_operator_address: record.supplier.to_string(),
-        session_header: Some(record.header()),
-        root_hash: record.seal.map(|seal| seal.root.to_vec()).unwrap_or_default(),
-    })
 }

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::fees::{FeeBook, NewTx};
 use crate::lifecycle::funds::Fees;
-use crate::lifecycle::plan::Kind;
+use crate::lifecycle::orders::Kind;
 use crate::lifecycle::remembered::{Remembered, answered};
 use crate::metrics::Metrics;
 

@@ -14,7 +14,7 @@ use portico_protocol::Address;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::relay::refusal::Refusal;
-use crate::session::lookup::SessionError;
+use crate::session::error::SessionError;
 
 /// Bodies that are being read. Their bytes are bounded apart; this bounds what each stream costs beside them.
 const MAX_READING: usize = 4_096;

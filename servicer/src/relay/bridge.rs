@@ -27,10 +27,11 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::BackendError;
 use crate::relay::recorder::{Recorder, Reserved, Signed};
 use crate::relay::refusal::Refusal;
-use crate::relay::serve::Relays;
+use crate::relay::relays::Relays;
 use crate::relay::served::{self, Request, ServedService};
 use crate::relay::sockets::Place;
-use crate::session::lookup::{SessionError, SessionInfo};
+use crate::session::error::SessionError;
+use crate::session::lookup::SessionInfo;
 use crate::session::meter::Reservation;
 
 /// Time for a peer to take 64 KiB, or what is left of a message; the reference relay miner's for a whole one.

@@ -5,6 +5,7 @@ pub(crate) mod bridge;
 pub(crate) mod recorder;
 pub(crate) mod recovery;
 pub(crate) mod refusal;
+pub(crate) mod relays;
 pub(crate) mod replays;
 pub(crate) mod serve;
 pub(crate) mod served;

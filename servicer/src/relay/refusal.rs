@@ -12,7 +12,7 @@ use portico_relay::refusal::Reason;
 use crate::backend::BackendError;
 use crate::leaf_log::LeafLogError;
 use crate::relay::writer::AppendError;
-use crate::session::lookup::SessionError;
+use crate::session::error::SessionError;
 
 /// Blocks between a session's heights and the chain's beyond which nobody can mean it.
 const MAX_DISTANCE: i64 = 10_000;

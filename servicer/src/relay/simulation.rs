@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{BackendError, Probe};
 use crate::relay::refusal::Refusal;
-use crate::relay::serve::Relays;
+use crate::relay::relays::Relays;
 use crate::relay::served::{self, KeyState, Served};
 
 /// Least time between two simulated relays of the process: with very many suppliers a round takes longer than the interval.

@@ -28,7 +28,7 @@ use crate::backend::{BackendStream, Places};
 use crate::relay::admittance::Place;
 use crate::relay::recorder::{Parked, Signed};
 use crate::relay::refusal::Refusal;
-use crate::relay::serve::Relays;
+use crate::relay::relays::Relays;
 use crate::relay::served::ServedService;
 
 /// A stream whose head has come from the backend.

@@ -24,6 +24,7 @@ use crate::fees::SessionFees;
 use crate::lifecycle::remembered::late;
 use crate::metrics::Metrics;
 use crate::relay::served::Serving;
+use crate::session::error::SessionError;
 use crate::session::meter::{Costs, Meter, Prices, budget, cost_per_leaf};
 use crate::session::record::{CountSnapshot, Sending, SessionRecord, Windows};
 use crate::session::stage::Stage;
@@ -32,29 +33,6 @@ use crate::session::unpaid::Unpaid;
 
 /// Time for all that is asked of the chain about one session.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why there is no session to serve in.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum SessionError {
-    /// No session of the current grid has these heights, or it is over.
-    #[error("session {start}..{end} is neither active nor within its grace period at height {height}")]
-    NotActive { start: i64, end: i64, height: i64 },
-    /// The chain has no such session.
-    #[error("the chain has no such session: {0}")]
-    Unknown(ChainError),
-    /// The chain could not be asked.
-    #[error("the chain cannot be asked for the session: {0}")]
-    Chain(ChainError),
-    /// The header is not the session's.
-    #[error("session header differs from the chain's in {0}")]
-    Header(&'static str),
-    /// The supplier is not in the session.
-    #[error("supplier {0} is not in the session")]
-    Supplier(Address),
-    /// Too many sessions are held or asked for.
-    #[error("too many sessions at a time")]
-    TooMany,
-}
 
 /// A session on chain, with what was derived from it once.
 #[derive(Debug)]
@@ -438,17 +416,6 @@ fn not_active(header: &SessionHeader, height: Height) -> SessionError {
 async fn in_time<T>(asking: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {
     let answer = tokio::time::timeout(LOOKUP_TIMEOUT, asking).await;
     answer.map_err(|_| SessionError::Chain(late()))?
-}
-
-impl From<session_cache::SessionError> for SessionError {
-    fn from(error: session_cache::SessionError) -> Self {
-        match error {
-            session_cache::SessionError::Busy => Self::TooMany,
-            session_cache::SessionError::Chain { source, .. } if source.is_retryable() => Self::Chain(source),
-            session_cache::SessionError::Chain { source, .. } => Self::Unknown(source),
-            other => Self::Chain(ChainError::Internal(other.to_string())),
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
