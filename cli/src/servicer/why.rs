@@ -336,7 +336,7 @@ fn rejected(rows: &[&LedgerRow]) -> String {
     let line = |row: &&&LedgerRow| {
         let error = row.last_error.as_deref().unwrap_or_default();
         format!(
-            "\nsession {} of {}: last refusal: {error}\n",
+            "\nsession {} of {}: last error: {error}\n",
             short(&row.session_id),
             row.supplier
         )
@@ -371,10 +371,12 @@ fn session(row: &LedgerRow) -> String {
         text += &format!(" at height {height}\n");
     }
     let proof = match (row.proof_required, row.proved) {
-        (None, _) => "not drawn yet",
+        (None, _) if row.stage.is_final() && !row.claim_on_chain => "none needed: nothing was claimed",
+        (None, _) => "not known yet whether one is asked for",
         (Some(false), _) => "not asked for",
         (Some(true), true) => "asked for, accepted",
-        (Some(true), false) => "asked for, not accepted",
+        (Some(true), false) if row.stage.is_final() => "asked for, none accepted in time",
+        (Some(true), false) => "asked for, not on chain yet",
     };
     text += &format!("proof        {proof}\n");
     for (name, hashes) in [("claim tx", &row.claim_txs), ("proof tx", &row.proof_txs)] {
@@ -392,12 +394,12 @@ fn session(row: &LedgerRow) -> String {
     }
     if row.fees_unknown > 0 {
         text += &format!(
-            "             not counted: transactions of which it is not known what became: {}\n",
+            "             without the fees of {} more, whose outcome is not known\n",
             grouped(row.fees_unknown)
         );
     }
     if let Some(error) = &row.last_error {
-        text += &format!("last refusal {error}\n");
+        text += &format!("last error   {error}\n");
     }
     let gaps = Gaps::of(row);
     text.push('\n');
@@ -458,7 +460,7 @@ fn steps(row: &LedgerRow, gaps: &Gaps) -> String {
             "slashed",
             "of the supplier's stake",
             "",
-            &grouped(row.slashed_upokt.0),
+            &format!("-{}", grouped(row.slashed_upokt.0)),
         ]);
     }
     table.text(0)

@@ -107,30 +107,31 @@ impl Reason {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::NoAnswer => {
-                "the backend gave no answer that could be signed (unreachable, too slow, too large), or the relay is in progress; look at the \
-                 backend and at servicer_relays_total{outcome=\"backend_…\"}"
+                "the backend gave no usable answer: it was unreachable, too slow, or its answer was too large (or the relay is still in progress); \
+                 look at the backend's log and at the metric servicer_relays_total, whose outcomes backend_… count each of these"
             }
             Self::BackendError => {
-                "the backend answered with an HTTP status from 500 on, which earns nothing; look at the backend"
+                "the backend answered with an HTTP error (status 500 or higher), which earns nothing; look at the backend's log"
             }
             Self::OverServiced => {
-                "the application's budget for the session was used up and meter.over_servicing is on; turn it off to refuse such relays"
+                "the application's budget for the session was used up, so these relays are not paid; they were served because meter.over_servicing is \
+                 on: turn it off to refuse them instead"
             }
             Self::Difficulty => {
-                "the relay's hash is above the target of the service's difficulty; nothing is lost, since each relay below it is paid for \
-                 all those above it on average"
+                "this is normal: of a busy service only some relays count, chosen by chance through their hash, and each that counts is paid more to \
+                 make up for the others"
             }
             Self::Unknown => "an earlier version served the session and kept no reasons",
-            Self::Duplicate => "the same request and answer are a leaf already, which is paid once",
+            Self::Duplicate => "the same request and answer were recorded already, and are paid once",
             Self::NotRecorded => {
-                "the leaf was not written (disk full or failing), the session was sealed while the relay was in progress, or it is in the \
-                 writer's queue; the client was told of a failure"
+                "the relay was not written to disk (full or failing: look at the disk and at the log), or came too late for its session; \
+                 its client got an error and no answer"
             }
             Self::Damaged => {
-                "the leaf was not on disk as it was written when the session was sealed, so it was left out of the claim, whose proofs it would \
-                 have spoiled; check the disk"
+                "when the session was closed, the relay's record on disk was missing or altered; it was left out of the claim, which could not have been \
+                 proved with it; check the disk"
             }
-            Self::Late => "the leaf was written after the claim's root was fixed",
+            Self::Late => "the relay was recorded after the contents of the claim were fixed",
             Self::Pending(stage) => match stage {
                 Stage::Open => "the session is served; its claim follows when the claim window opens",
                 Stage::Draining => {
@@ -156,7 +157,8 @@ impl Reason {
             }
             Self::Deflation => "the chain's mint ratio is below 1: it mints less than the application paid",
             Self::OthersShares => {
-                "shares of the service's owner, of validators and of the DAO, as the chain's params say; below 0 when inflation adds more"
+                "the usual deduction: the parts of the service's owner, of validators and of the DAO, as the chain's params say; above 0 when \
+                 the chain mints more on top than these parts are"
             }
         }
     }

@@ -87,34 +87,36 @@ impl ExpiredReason {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::ClaimWindowMissed => {
-                "no claim was on chain when the claim window closed: the servicer was stopped, its chain node was away, or the supplier could \
-                 not pay the fee; see last_error, and keep it running through the window"
+                "no claim was on chain when the claim window closed; the last error says what the chain refused, and without one the servicer was \
+                 stopped or could not reach a chain node: keep both running through the window"
             }
             Self::Unfunded => {
-                "the supplier's account could not pay for the claim and for the proofs that may be asked of it and of others, so no claim was \
-                 sent: one that cannot be proved costs stake; see last_error, and send the account what is missing"
+                "the supplier's account could not pay the fees of this claim, of its proof and of the other claims in progress, so no claim was sent: \
+                 a claim without its proof costs stake; the last error says what the account has and what it needs"
             }
             Self::Unprofitable => {
-                "the claim would have cost more than it is worth (fees, and the chain's fee for a proof by its probability), so none was sent; \
-                 see last_error and tx.min_claim_value_percent"
+                "the claim would have cost more than it is worth: transaction fees, plus the proof fee times the chance that a proof is asked for; so none \
+                 was sent. The last error gives both figures; a lower tx.min_claim_value_percent allows claims at a loss"
             }
             Self::ForeignClaim => {
-                "another process with the same key claimed the session, with a root that this one cannot prove; run one servicer per key"
+                "another process with this supplier's key already claimed the session, for relays that this servicer does not have. That claim is the other \
+                 process's to prove; run one servicer per key, and if you have no other, the key is stolen"
             }
             Self::ProofWindowMissed => {
-                "a proof was asked for and none was accepted when the proof window closed; see last_error, and keep the servicer and its chain \
-                 node running through the window"
+                "a proof was asked for and none was on chain when the proof window closed; the last error says what the chain refused, and without one \
+                 the servicer was stopped or could not reach a chain node: keep both running through the window"
             }
             Self::RootMismatch => {
-                "the leaves on disk do not give the root that was claimed: the disk lost or changed data; check the disk"
+                "the relay records on disk no longer match the claim that was sent, so it cannot be proved: the disk lost or changed data. If the chain \
+                 asks for a proof, stake is lost; if not, the claim is still paid. Check the disk"
             }
             Self::ProofNotVerified => {
-                "the proof does not pass the chain's checks here, so it was not sent, as it would have been refused; see last_error"
+                "the proof does not pass the chain's checks here, so it was not sent, as it would have been refused; the last error says why"
             }
             Self::ProofMissing => {
-                "the chain expired the claim because no proof was in a block in time; see last_error"
+                "the chain expired the claim because no proof was in a block in time; look up the proof transactions, if there are any, on the chain"
             }
-            Self::ProofInvalid => "the chain found the proof invalid; see last_error",
+            Self::ProofInvalid => "the chain found the proof invalid; the last error says why",
             Self::Discarded => {
                 "the chain discarded the claim because its data did not fit together, for example without the application"
             }
