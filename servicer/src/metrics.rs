@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use portico_protocol::Upokt;
+use portico_protocol::{ServiceId, Upokt};
 use prometheus::{
-    Counter, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, exponential_buckets,
+    Counter, CounterVec, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, exponential_buckets,
 };
 
+use crate::fees::Cost;
 use crate::leaf_log::Usage;
 use crate::standing::judge::Alarm;
 
@@ -21,6 +22,8 @@ pub(crate) struct Metrics {
     stream_messages: IntCounter,
     streams_ended: IntCounterVec,
     unpaid: IntCounterVec,
+    lost: CounterVec,
+    fees: CounterVec,
     leaves: IntCounter,
     relay_seconds: Histogram,
     backend_seconds: Histogram,
@@ -119,6 +122,10 @@ impl Metrics {
             Counter::new(name, help)
                 .and_then(|series| registry.register(Box::new(series.clone())).map(|()| series))
         };
+        let amount_by = |name: &str, help: &str, labels: &[&str]| {
+            CounterVec::new(Opts::new(name, help), labels)
+                .and_then(|series| registry.register(Box::new(series.clone())).map(|()| series))
+        };
         let sessions = IntGaugeVec::new(Opts::new("servicer_sessions", "Sessions by stage."), &["stage"])?;
         registry.register(Box::new(sessions.clone()))?;
         let supplier_alarms = IntGaugeVec::new(
@@ -194,8 +201,18 @@ impl Metrics {
             )?,
             unpaid: counters(
                 "servicer_served_unpaid_total",
-                "Relays answered for nothing, by reason.",
-                &["reason"],
+                "Relays answered for nothing, by reason and service.",
+                &["reason", "service"],
+            )?,
+            lost: amount_by(
+                "servicer_lost_upokt_total",
+                "Worth of sessions that ended unpaid, by reason and service.",
+                &["reason", "service"],
+            )?,
+            fees: amount_by(
+                "servicer_fees_upokt_total",
+                "What the chain took of suppliers' accounts: for transactions, and for proofs.",
+                &["kind"],
             )?,
             leaves: counter("servicer_leaves_total", "Relays recorded on disk.")?,
             relay_seconds: histogram(
@@ -294,9 +311,22 @@ impl Metrics {
         self.relay_seconds.observe(took.as_secs_f64());
     }
 
-    /// A relay was answered for nothing.
-    pub(crate) fn unpaid(&self, reason: &str) {
-        self.unpaid.with_label_values(&[reason]).inc();
+    /// A relay of `service` was answered for nothing.
+    pub(crate) fn unpaid(&self, reason: &str, service: &ServiceId) {
+        self.unpaid.with_label_values(&[reason, service.as_str()]).inc();
+    }
+
+    /// A session of `service` ended unpaid that was worth so much.
+    pub(crate) fn lost(&self, reason: &str, service: &ServiceId, worth: Upokt) {
+        let lost = self.lost.with_label_values(&[reason, service.as_str()]);
+        lost.inc_by(amount(worth));
+    }
+
+    /// The chain took this of a supplier's account.
+    pub(crate) fn fees(&self, cost: &Cost) {
+        for (kind, taken) in [("transaction", cost.tx), ("proof", cost.proof)] {
+            self.fees.with_label_values(&[kind]).inc_by(amount(taken));
+        }
     }
 
     /// A backend answered.

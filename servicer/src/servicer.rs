@@ -161,7 +161,11 @@ impl Servicer {
             metrics: Arc::clone(&metrics),
         });
         let followed: Arc<dyn Blocks> = Arc::clone(&chain) as _;
-        let fees = Arc::new(FeeBook::new(Arc::clone(&trees), Arc::clone(&log)));
+        let fees = Arc::new(FeeBook::new(
+            Arc::clone(&trees),
+            Arc::clone(&log),
+            Arc::clone(&metrics),
+        ));
         let submitter = Arc::new(Submitter::new(
             Arc::clone(&chain),
             config.tx.clone(),

@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Fate, SentTx};
 use crate::leaf_log::LeafLog;
+use crate::metrics::Metrics;
 use crate::session::tree::SessionTrees;
 
 /// A transaction that is about to be sent.
@@ -25,6 +26,7 @@ pub(crate) struct NewTx {
 pub(crate) struct FeeBook {
     trees: Arc<SessionTrees>,
     log: Arc<dyn LeafLog>,
+    metrics: Arc<Metrics>,
     /// Sessions whose transactions are newer in memory than on disk.
     unstored: Mutex<BTreeSet<u64>>,
     /// One write at a time, with all that came while the one before went on.
@@ -32,10 +34,11 @@ pub(crate) struct FeeBook {
 }
 
 impl FeeBook {
-    pub(crate) fn new(trees: Arc<SessionTrees>, log: Arc<dyn LeafLog>) -> Self {
+    pub(crate) fn new(trees: Arc<SessionTrees>, log: Arc<dyn LeafLog>, metrics: Arc<Metrics>) -> Self {
         Self {
             trees,
             log,
+            metrics,
             unstored: Mutex::default(),
             writing: Arc::default(),
         }
@@ -66,7 +69,7 @@ impl FeeBook {
     pub(super) fn decide(&self, hash: &str, sessions: &[u64], fate: impl Fn(&SentTx) -> Fate) {
         for index in sessions {
             if let Some(tree) = self.trees.get(*index)
-                && tree.fees().decide(hash, &fate)
+                && tree.fees().decide(hash, &fate, |cost| self.metrics.fees(cost))
             {
                 self.unstored().insert(*index);
             }

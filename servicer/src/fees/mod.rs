@@ -126,11 +126,16 @@ impl SessionFees {
         self.transactions.iter().filter(pending)
     }
 
-    /// Notes what became of a transaction, by what the session's part is of it; whether that is news.
-    fn decide(&mut self, hash: &str, fate: impl Fn(&SentTx) -> Fate) -> bool {
+    /// Notes what became of a transaction, by what the session's part is of it, and tells `taken` what it cost; whether that is news.
+    fn decide(&mut self, hash: &str, fate: impl Fn(&SentTx) -> Fate, taken: impl Fn(&Cost)) -> bool {
         let mut changed = false;
         for tx in self.transactions.iter_mut().filter(|tx| tx.hash == hash) {
             let now = fate(tx);
+            if let Fate::Taken { cost, .. } = &now
+                && now != tx.fate
+            {
+                taken(cost);
+            }
             changed |= now != tx.fate;
             tx.fate = now;
         }

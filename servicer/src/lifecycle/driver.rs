@@ -646,6 +646,8 @@ impl Driver {
                 if reason == ExpiredReason::ForeignClaim {
                     self.work.metrics.foreign_claim();
                 }
+                let worth = record.seal.map_or_else(Default::default, |seal| seal.worth);
+                self.work.metrics.lost(reason.name(), &record.service, worth);
                 tracing::error!(session, supplier = %record.supplier, ?reason, "session is not paid");
             }
             _ => {}

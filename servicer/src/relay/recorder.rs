@@ -215,7 +215,7 @@ impl Recorder {
     fn unpaid(&self, tree: &SessionTree, reason: Unpaid, hash: [u8; 32]) {
         tree.counts.unpaid(reason);
         self.recent.add(hash, tree.index, reason);
-        self.metrics.unpaid(reason.name());
+        self.metrics.unpaid(reason.name(), &tree.service);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use portico_protocol::{Address, Height};
+use portico_protocol::{Address, Height, ServiceId};
 use portico_smst::{LeafSet, Path};
 
 use crate::fees::SessionFees;
@@ -18,6 +18,8 @@ use crate::session::unpaid::{Unpaid, UnpaidBy};
 pub(crate) struct SessionTree {
     /// Its index in the leaf log.
     pub(crate) index: u64,
+    /// The service of its session.
+    pub(crate) service: ServiceId,
     pub(crate) counts: Counts,
     record: Mutex<SessionRecord>,
     leaves: Mutex<Leaves>,
@@ -110,6 +112,7 @@ impl SessionTree {
         };
         Self {
             index,
+            service: record.service.clone(),
             counts: Counts::restore(record.counts),
             accepting: AtomicBool::new(record.stage == Stage::Open),
             leaves: Mutex::new(leaves),

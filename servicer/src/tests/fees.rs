@@ -145,6 +145,13 @@ async fn a_transaction_that_failed_in_its_block_was_paid_for() {
     let failed = world.chain.included().iter().filter(|tx| tx.code != 0).count();
     assert!(failed > 0, "a transaction failed in its block");
     assert!(totals.proof_fees_upokt.0 > 0, "{totals:?}");
+    for (kind, taken) in [
+        ("transaction", totals.tx_fees_upokt),
+        ("proof", totals.proof_fees_upokt),
+    ] {
+        let counted = world.metric("servicer_fees_upokt_total", &[("kind", kind)]);
+        assert_eq!(counted, taken.0 as f64, "{kind}");
+    }
     assert!(world.rows().iter().any(|row| row.stage == Stage::Settled));
 }
 

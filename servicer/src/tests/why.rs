@@ -70,6 +70,8 @@ async fn backend_error() -> Case {
     world.relay("/500", "the node says that it is broken").await;
     world.go_to(20).await;
     let reason = Unpaid::BackendError.name();
+    let labels = [("reason", reason), ("service", SERVICE)];
+    assert_eq!(world.metric("servicer_served_unpaid_total", &labels), 1.0);
     case(
         "the backend answered with status 500",
         reason,
@@ -198,6 +200,11 @@ async fn foreign_claim() -> Case {
     root_hash[40..48].copy_from_slice(&100_u64.to_be_bytes());
     world.claim_elsewhere(root_hash.to_vec());
     world.go_to(20).await;
+    let labels = [("reason", "foreign_claim"), ("service", SERVICE)];
+    assert_eq!(
+        world.metric("servicer_lost_upokt_total", &labels),
+        2.0 * COST as f64
+    );
     let what = "another process claimed more with the same key";
     case(what, "foreign_claim", 2, 2 * COST, world.row())
 }
