@@ -222,7 +222,11 @@ impl Network {
             genesis_supply: 0,
         };
         network.genesis_supply = network.supply().await?;
-        network.processes.ready(&network.plan).await?;
+        let roles: &[Role] = match spec.suppliers {
+            0 => &[Role::Gateway],
+            _ => &[Role::Servicer, Role::Gateway],
+        };
+        network.processes.are_ready(&network.plan, roles).await?;
         Ok(network)
     }
 

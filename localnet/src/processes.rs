@@ -86,11 +86,19 @@ impl Processes {
 
     /// Waits until servicer and gateway are ready.
     pub async fn ready(&mut self, plan: &Plan) -> Result<()> {
+        self.are_ready(plan, &[Role::Servicer, Role::Gateway]).await
+    }
+
+    /// Waits until these roles are ready: a servicer none of whose suppliers is staked never is.
+    pub async fn are_ready(&mut self, plan: &Plan, roles: &[Role]) -> Result<()> {
         let client = plan.http_client()?;
         for (role, url) in [
             (Role::Servicer, plan.servicer_url()),
             (Role::Gateway, plan.gateway_url()),
         ] {
+            if !roles.contains(&role) {
+                continue;
+            }
             let url = format!("{url}/ready");
             let ready = tokio::select! {
                 ready = ready(&client, &url) => ready,

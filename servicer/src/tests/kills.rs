@@ -321,7 +321,12 @@ impl Life {
                     reaper.reach("answer");
                     served.then(|| (session, MinedRelay::new(&request, &response).hash))
                 };
-                answered.await.into_iter().collect()
+                // The sockets of a process that has ended are closed by the system; here some may outlive it.
+                match tokio::time::timeout(PATIENCE / 8, answered).await {
+                    Ok(answered) => answered.into_iter().collect(),
+                    Err(_) if reaper.is_dead() => Vec::new(),
+                    Err(late) => panic!("no answer: {late}"),
+                }
             };
             self.asked.push(("http", tokio::spawn(task)));
         }
@@ -362,7 +367,7 @@ impl Life {
         for (way, asked) in std::mem::take(&mut self.asked) {
             let answered = tokio::time::timeout(PATIENCE, asked)
                 .await
-                .expect("an answer or an end");
+                .unwrap_or_else(|late| panic!("neither an answer nor an end over {way}: {late}"));
             for (session, hash) in answered.unwrap() {
                 *self.by_way.entry(way).or_default() += 1;
                 self.held.entry(session).or_default().insert(hash);
