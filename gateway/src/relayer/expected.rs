@@ -124,10 +124,10 @@ impl Expected {
         key: impl FnOnce() -> u64,
         deadline: Instant,
     ) -> Result<Option<Turn>, NoTurn> {
-        if self.entries.load(Ordering::Relaxed) == 0 {
+        if !self.knows(client) {
             return Ok(None);
         }
-        let Some((turns, line, bytes)) = self.of(client, key) else {
+        let Some((turns, line, bytes)) = self.of(client, key()) else {
             return Ok(None);
         };
         let permits = u32::try_from((bytes / UNIT).clamp(1, self.permits)).unwrap_or(u32::MAX);
@@ -162,19 +162,17 @@ impl Expected {
         begins
     }
 
+    /// Whether methods of `client` are remembered. Asked before a call's key is made: that reads the call, and nobody is to wait for it.
+    fn knows(&self, client: IpAddr) -> bool {
+        self.entries.load(Ordering::Relaxed) > 0 && self.lock().contains_key(&client)
+    }
+
     /// Turns and line of `client`, and how many bytes the method's answers have.
-    fn of(
-        &self,
-        client: IpAddr,
-        key: impl FnOnce() -> u64,
-    ) -> Option<(Arc<Semaphore>, Arc<AtomicUsize>, usize)> {
+    fn of(&self, client: IpAddr, key: u64) -> Option<(Arc<Semaphore>, Arc<AtomicUsize>, usize)> {
         let now = Instant::now();
         let clients = self.lock();
         let client = clients.get(&client)?;
-        let average = client
-            .methods
-            .get(&key())
-            .filter(|average| average.is_fresh(now))?;
+        let average = client.methods.get(&key).filter(|average| average.is_fresh(now))?;
         Some((
             Arc::clone(&client.turns),
             Arc::clone(&client.waiting),
@@ -184,10 +182,10 @@ impl Expected {
 
     /// Takes note of an answer of so many bytes.
     pub(super) fn saw(&self, client: IpAddr, key: impl FnOnce() -> u64, bytes: usize) {
-        if bytes < LARGE && self.entries.load(Ordering::Relaxed) == 0 {
+        if bytes < LARGE && !self.knows(client) {
             return;
         }
-        let now = Instant::now();
+        let (key, now) = (key(), Instant::now());
         let mut clients = self.lock();
         if bytes >= LARGE && !clients.contains_key(&client) {
             if clients.len() >= MAX_CLIENTS {
@@ -204,7 +202,7 @@ impl Expected {
             }
         }
         if let Some(known) = clients.get_mut(&client) {
-            known.saw(key(), bytes, now);
+            known.saw(key, bytes, now);
             if known.is_idle(now) {
                 clients.remove(&client);
             }
