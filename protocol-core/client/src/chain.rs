@@ -95,6 +95,17 @@ pub struct BroadcastResult {
     pub log: String,
 }
 
+/// What the SDK's mempool says of a transaction that it has, or had (`types/errors`, `ErrTxInMempoolCache`): codespace and code.
+const KNOWN: (&str, u32) = ("sdk", 19);
+
+impl BroadcastResult {
+    /// Whether the mempool has the transaction: it took it now, or has had it before.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.code == 0 || (self.codespace.as_str(), self.code) == KNOWN
+    }
+}
+
 /// Events and transaction outcomes of one block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockResults {

@@ -39,9 +39,6 @@ const MAX_ACCOUNTS: usize = portico_config::keys::MAX_KEYS;
 /// Simulations whose transactions were not handed over yet.
 const MAX_SIMULATED: usize = 2048;
 
-/// What a node says of a transaction that its mempool has, or that is in a block: codespace and code.
-const KNOWN: (&str, u32) = ("sdk", 19);
-
 /// Why a transaction was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unsent {
@@ -235,7 +232,7 @@ impl Submitter {
         };
         self.fees.sending(sessions, &sent).await;
         let result = answered(self.chain.broadcast(tx.into())).await?;
-        if result.code == 0 || (result.codespace.as_str(), result.code) == KNOWN {
+        if result.is_taken() {
             Ok(result.hash)
         } else {
             Err(ChainError::InvalidArgument(format!(

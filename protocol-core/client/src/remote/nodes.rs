@@ -44,8 +44,6 @@ const OTHERS: Duration = Duration::from_secs(5);
 
 /// Time that other nodes have to take a transaction that one has taken.
 const LINGER: Duration = Duration::from_millis(500);
-/// What the SDK's mempool says of a transaction that it has, or had: another node told it.
-const KNOWN: (&str, u32) = ("sdk", 19);
 
 /// How a node says that it has a new block.
 pub(super) enum Told {
@@ -390,7 +388,7 @@ impl Nodes {
         let mut failed = None;
         while let Some((index, answer)) = asked.next().await {
             match answer {
-                Ok(result) if is_taken(&result) => {
+                Ok(result) if result.is_taken() => {
                     let others = async { while asked.next().await.is_some() {} };
                     let _ = tokio::time::timeout(LINGER, others).await;
                     return Ok(result);
@@ -483,11 +481,6 @@ impl Nodes {
             }
         }
     }
-}
-
-/// Whether a mempool has the transaction, by this answer or before.
-fn is_taken(result: &BroadcastResult) -> bool {
-    result.code == 0 || (result.codespace.as_str(), result.code) == KNOWN
 }
 
 #[cfg(test)]
