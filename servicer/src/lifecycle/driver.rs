@@ -185,6 +185,10 @@ impl Driver {
                 ),
                 Effect::Prove(index) => (vec![Job::Session(index)], self.running.spawn(work.prove(index))),
                 Effect::Learn(fact) => (vec![Job::Learn(fact)], self.running.spawn(work.learn(fact))),
+                Effect::DrawEarly(sessions) => {
+                    let drawing = work.draw_early(sessions);
+                    (vec![Job::DrawEarly], self.running.spawn(drawing))
+                }
                 Effect::Rehearse(batch) => {
                     let Some(job) = batch.messages.first().map(|(index, _)| Job::Rehearse(*index)) else {
                         continue;
@@ -205,7 +209,7 @@ impl Driver {
                         })
                         .collect();
                     (
-                        vec![Job::Look(supplier)],
+                        vec![Job::Look(supplier, head)],
                         self.running.spawn(work.look(supplier, head, sessions)),
                     )
                 }
@@ -317,6 +321,10 @@ impl Driver {
                 }
             }
             Done::Learned(fact) => self.flow.ended(Job::Learn(fact), false),
+            Done::Drawn(required) => {
+                self.flow.ended(Job::DrawEarly, false);
+                self.flow.drawn(required);
+            }
             Done::Rehearsed(job) => self.flow.ended(job, false),
             Done::Looked {
                 supplier,
@@ -325,7 +333,7 @@ impl Driver {
                 failed,
                 funds,
             } => {
-                self.flow.ended(Job::Look(supplier), false);
+                self.flow.ended(Job::Look(supplier, height), false);
                 let by_session: BTreeMap<&str, &Claim> = claims
                     .iter()
                     .filter_map(|claim| Some((claim.session_header.as_ref()?.session_id.as_str(), claim)))
@@ -424,7 +432,8 @@ impl Driver {
             Seen::ClaimDue => changes.claims_due.push(index),
             Seen::Claimed => {
                 record.claimed_on_chain = true;
-                record.stage = Stage::ClaimOnChain;
+                record.proof_required = self.flow.was_drawn(index);
+                record.stage = record.proof_required.map_or(Stage::ClaimOnChain, Stage::drawn);
             }
             Seen::Proved => {
                 record.proved = true;

@@ -4,14 +4,15 @@
 //! ```text
 //! new block ─┐                       ┌─► Learn(fact)       what steps will need to know, before they do
 //! effect     ├─► Flow::plan(head) ───┼─► Step(session)     seal, draw, prove, ...: one at a time per session
-//! is done ───┘                       ├─► Look(supplier)    the chain's claims of a supplier, once per block
+//! is done ───┘                       ├─► DrawEarly         whether proofs will be asked for, while claims are on their way
+//!                                    ├─► Look(supplier)    the chain's claims of a supplier, once per block
 //!                                    ├─► Rehearse(batch)   what a transaction would use, while its look is under way
 //!                                    ├─► Settle(height)    settlement events of a height
 //!                                    └─► Send(batch)       one transaction
 //! ```
 //! Where every answer takes a block, a window of four has time for few questions in a row. So none waits for another that it does not need: facts
-//! are learned when their height is there, a proof is made as soon as its seed is known, and a transaction is simulated while the chain is asked
-//! whether it may be sent.
+//! are learned when their height is there, a proof is made as soon as its seed is known, also while the claim is still on its way, and a
+//! transaction is simulated while the chain is asked whether it may be sent (`ahead`).
 //!
 //! Effects that could begin are ordered by the deadline of what they serve, then by its value. One that fails, or is not answered in time, is
 //! begun again at the next block or a moment later, and holds up nothing but itself. What a look found is used when it arrives, however many
@@ -25,10 +26,12 @@ use portico_protocol::{Address, Height, Upokt};
 use prost_types::Any;
 
 use crate::lifecycle::next::{self, Action, ClaimStep, ProofStep};
-use crate::lifecycle::orders::{Batch, Kind, Limits, Order, Session, create_claim};
+use crate::lifecycle::orders::{Batch, Kind, Limits, Order, Session};
 use crate::lifecycle::pack::{Packed, pack};
 use crate::session::record::SessionRecord;
 use crate::session::stage::{ExpiredReason, Stage};
+
+mod ahead;
 
 /// Steps of sessions in progress at a time.
 const MAX_STEPS: usize = 32;
@@ -41,10 +44,8 @@ const MAX_SETTLEMENTS: usize = 4;
 /// Proofs that are made and not handed over, and their bytes: others are made when these are gone.
 const MAX_READY_PROOFS: usize = 2048;
 const MAX_READY_PROOF_BYTES: usize = 64 << 20;
-/// Facts asked for at a time.
-const MAX_LESSONS: usize = 64;
-/// Transactions simulated at a time, beside those that are handed over.
-const MAX_REHEARSALS: usize = 512;
+/// Looks in progress at a time for one supplier: one from before a window opened, and one that can say what may be done in it.
+const MAX_LOOKS_OF_SUPPLIER: usize = 2;
 /// Blocks after the settlement height for which a session waits for events that no node tells.
 const MAX_SETTLEMENT_WAIT_BLOCKS: i64 = 500;
 /// Blocks before the close of a window at which what is not on chain yet raises an alarm, and the servicer is not ready.
@@ -54,7 +55,9 @@ pub(crate) const ALARM_BLOCKS: i64 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Job {
     Session(u64),
-    Look(Address),
+    /// Of a supplier, begun at this height.
+    Look(Address, Height),
+    DrawEarly,
     Settle(Height),
     Learn(Fact),
     /// By the first session of the transaction.
@@ -90,6 +93,8 @@ pub(crate) enum Effect {
     Learn(Fact),
     /// The next step of a session.
     Step(u64, Action),
+    /// Find out whether proofs will be asked for, of claims that are not on chain yet.
+    DrawEarly(Vec<u64>),
     /// Make and check the proof of a session.
     Prove(u64),
     /// Ask for the claims of a supplier that the chain holds.
@@ -122,6 +127,8 @@ pub(crate) struct Flow {
     look_since: BTreeMap<Address, Height>,
     /// What was learned of what is still needed.
     learned: BTreeSet<Fact>,
+    /// Whether a proof will be asked for, of claims that were not seen on chain yet.
+    drawn: BTreeMap<u64, bool>,
     /// Sessions whose proof is due.
     due_proofs: BTreeSet<u64>,
     /// Sessions whose proof is being made.
@@ -166,10 +173,12 @@ impl Flow {
         self.prune(head, sessions);
         let mut effects = self.settlements(head, sessions);
         effects.extend(self.lessons(head, sessions));
+        effects.extend(self.early_draws(head, sessions));
         let mut wanted: Vec<(Order, usize, Effect)> = Vec::new();
         // A step keeps its place while its application is asked for, so equals take turns: many applications are asked for at once.
         let mut turns: BTreeMap<(Order, Address), usize> = BTreeMap::new();
-        let mut looks: BTreeMap<Address, Order> = BTreeMap::new();
+        // With the height from which on a look can say what is wanted.
+        let mut looks: BTreeMap<Address, (Order, Height)> = BTreeMap::new();
         let mut making: BTreeSet<Address> = BTreeSet::new();
         for session in sessions {
             let (index, record) = (session.index, &session.record);
@@ -191,8 +200,12 @@ impl Flow {
                 && !is_due
                 && self.looked.get(&index).is_none_or(|looked| *looked < head)
             {
-                let first = looks.entry(record.supplier).or_insert(order);
-                *first = order.min(*first);
+                let opened = match head >= windows.proof_open {
+                    true => windows.proof_open,
+                    false => windows.claim_open,
+                };
+                let (first, from) = looks.entry(record.supplier).or_insert((order, opened));
+                (*first, *from) = (order.min(*first), opened.max(*from));
             }
             if blocked {
                 if is_made && self.busy.contains(&Job::Session(index)) {
@@ -225,11 +238,11 @@ impl Flow {
         });
         let looks = looks
             .into_iter()
-            .filter(|(supplier, _)| !self.is_blocked(Job::Look(*supplier)));
-        wanted.extend(looks.map(|(supplier, order)| (order, 0, Effect::Look(supplier))));
+            .filter(|(supplier, (_, from))| self.may_look(supplier, *from));
+        wanted.extend(looks.map(|(supplier, (order, _))| (order, 0, Effect::Look(supplier))));
         wanted.sort_by_key(|(order, turn, _)| (*order, *turn));
         let is_step = |job: &&Job| matches!(job, Job::Session(index) if !self.sending.contains(index));
-        let is_look = |job: &&Job| matches!(job, Job::Look(_));
+        let is_look = |job: &&Job| matches!(job, Job::Look(..));
         let mut steps = MAX_STEPS.saturating_sub(self.busy.iter().filter(is_step).count());
         let mut looks = MAX_LOOKS.saturating_sub(self.busy.iter().filter(is_look).count());
         let mut proofs = self.room_for_proofs();
@@ -237,8 +250,8 @@ impl Flow {
             let (job, room) = match &effect {
                 Effect::Prove(_) if proofs == 0 => continue,
                 Effect::Prove(index) | Effect::Step(index, _) => (Job::Session(*index), &mut steps),
-                Effect::Look(supplier) => (Job::Look(*supplier), &mut looks),
-                Effect::Learn(_) | Effect::Rehearse(_) | Effect::Settle(_) | Effect::Send(_) => continue,
+                Effect::Look(supplier) => (Job::Look(*supplier, head), &mut looks),
+                _ => continue, // is planned elsewhere
             };
             if *room == 0 {
                 continue;
@@ -257,16 +270,6 @@ impl Flow {
         effects
     }
 
-    /// Whether the proof of a session is begun before a look says that it is due: what it proves is known from its seed on.
-    fn is_made_early(&self, session: &Session, head: Height) -> bool {
-        let (index, record) = (session.index, &session.record);
-        record.stage == Stage::ProofRequired
-            && record.windows.seed() <= head
-            && head < record.windows.proof_close
-            && !self.made.contains_key(&index)
-            && self.early.get(&index).is_none_or(|begun| *begun < head)
-    }
-
     /// How many more proofs may be made.
     fn room_for_proofs(&self) -> usize {
         let ready = self.ready.values().filter(|ready| ready.kind == Kind::Proof);
@@ -279,103 +282,6 @@ impl Flow {
             true => MAX_READY_PROOFS.saturating_sub(count),
             false => 0,
         }
-    }
-
-    /// What the next steps will need to know, as soon as it can be asked for.
-    fn lessons(&mut self, head: Height, sessions: &[Session]) -> Vec<Effect> {
-        let mut needed = BTreeSet::new();
-        for Session { record, .. } in sessions {
-            let (end, seed) = (record.end, record.windows.seed());
-            match record.stage {
-                Stage::Open | Stage::Draining if head >= end => {
-                    needed.insert(Fact::SharedParams(end));
-                }
-                Stage::Sealed | Stage::ClaimSent | Stage::ClaimOnChain
-                    if seed <= head && head < record.windows.proof_close =>
-                {
-                    needed.insert(Fact::ProofParams(seed));
-                    needed.insert(Fact::Application(end, record.application));
-                }
-                _ => {}
-            }
-        }
-        self.learned.retain(|fact| needed.contains(fact));
-        let busy = self
-            .busy
-            .iter()
-            .filter(|job| matches!(job, Job::Learn(_)))
-            .count();
-        let wanted: Vec<Fact> = needed
-            .into_iter()
-            .filter(|fact| !self.learned.contains(fact) && !self.is_blocked(Job::Learn(*fact)))
-            .take(MAX_LESSONS.saturating_sub(busy))
-            .collect();
-        let start = |fact: Fact| {
-            self.busy.insert(Job::Learn(fact));
-            Effect::Learn(fact)
-        };
-        wanted.into_iter().map(start).collect()
-    }
-
-    /// Transactions that are handed over if the look that is under way says so: simulated meanwhile. Suppliers in `making` have others to come.
-    fn rehearsals(
-        &mut self,
-        head: Height,
-        sessions: &[Session],
-        making: &BTreeSet<Address>,
-        limits: &Limits,
-    ) -> Vec<Effect> {
-        let mut groups: BTreeMap<(Kind, Address), Vec<&Session>> = BTreeMap::new();
-        for session in sessions {
-            let (index, record) = (session.index, &session.record);
-            let windows = &record.windows;
-            let kind = match record.stage {
-                Stage::Sealed if windows.claim_open <= head && head < windows.claim_close => Kind::Claim,
-                Stage::ProofRequired if windows.proof_open <= head && self.made.contains_key(&index) => {
-                    Kind::Proof
-                }
-                _ => continue,
-            };
-            let is_on_its_way = self.is_blocked(Job::Session(index)) || self.ready.contains_key(&index);
-            if !is_on_its_way && !making.contains(&record.supplier) {
-                groups.entry((kind, record.supplier)).or_default().push(session);
-            }
-        }
-        self.rehearsed.retain(|group, _| groups.contains_key(group));
-        let busy = self
-            .busy
-            .iter()
-            .filter(|job| matches!(job, Job::Rehearse(_)))
-            .count();
-        let mut room = MAX_REHEARSALS.saturating_sub(busy);
-        let mut effects = Vec::new();
-        for ((kind, supplier), group) in groups {
-            let of: Vec<u64> = group.iter().map(|session| session.index).collect();
-            if self.rehearsed.get(&(kind, supplier)) == Some(&of) {
-                continue;
-            }
-            let packed = group.into_iter().filter_map(|session| {
-                let message = match kind {
-                    Kind::Claim => create_claim(&session.record),
-                    Kind::Proof => self.made.get(&session.index)?.clone(),
-                };
-                Some(Packed::new(session, kind, message))
-            });
-            let batches = pack(kind, supplier, packed.collect(), limits);
-            if batches.len() > room {
-                break; // simulated when it is handed over
-            }
-            room -= batches.len();
-            self.rehearsed.insert((kind, supplier), of);
-            for batch in batches {
-                let first = batch.messages.first().map(|(index, _)| Job::Rehearse(*index));
-                if let Some(job) = first.filter(|job| !self.is_blocked(*job)) {
-                    self.busy.insert(job);
-                    effects.push(Effect::Rehearse(batch));
-                }
-            }
-        }
-        effects
     }
 
     /// Whether nothing is in progress.
@@ -408,7 +314,7 @@ impl Flow {
             Job::Session(index) => _ = self.proving.remove(&index),
             Job::Settle(height) if !failed => _ = self.settled.insert(height),
             Job::Learn(fact) if !failed => _ = self.learned.insert(fact),
-            Job::Look(_) | Job::Settle(_) | Job::Learn(_) | Job::Rehearse(_) => {}
+            Job::Look(..) | Job::DrawEarly | Job::Settle(_) | Job::Learn(_) | Job::Rehearse(_) => {}
         }
     }
 
@@ -459,7 +365,11 @@ impl Flow {
                     });
                     if is_unproved && height >= record.windows.proof_open {
                         // No claim is replaced any more: there is nothing to look for before the proof, if one is asked for.
-                        self.due_proofs.insert(index);
+                        match self.made.remove(&index) {
+                            Some(message) => self.ready(index, Kind::Proof, message, head),
+                            None if self.was_drawn(index) == Some(false) => {}
+                            None => _ = self.due_proofs.insert(index),
+                        }
                     }
                     self.looked.remove(&index); // the proof may be due at this same block
                     Seen::Claimed
@@ -564,6 +474,22 @@ impl Flow {
         self.busy.contains(&job) || self.failed.contains(&job)
     }
 
+    /// Whether a look at a supplier may begin that is to say what can be done in a window that opened at `from`. One that began earlier, and takes
+    /// its time, cannot say that.
+    fn may_look(&self, supplier: &Address, from: Height) -> bool {
+        let of = Job::Look(*supplier, Height(i64::MIN))..=Job::Look(*supplier, Height(i64::MAX));
+        let begun = |job: &Job| matches!(job, Job::Look(_, height) if *height < from);
+        let running = self.busy.range(of.clone());
+        self.failed.range(of).next().is_none()
+            && running.clone().all(begun)
+            && running.count() < MAX_LOOKS_OF_SUPPLIER
+    }
+
+    fn is_looked_at(&self, supplier: &Address) -> bool {
+        let of = Job::Look(*supplier, Height(i64::MIN))..=Job::Look(*supplier, Height(i64::MAX));
+        self.busy.range(of).next().is_some()
+    }
+
     fn waits_for_events(&self, record: &SessionRecord, head: Height) -> bool {
         let close = record.windows.proof_close;
         !self.settled.contains(&close) && head.0 <= close.0.saturating_add(MAX_SETTLEMENT_WAIT_BLOCKS)
@@ -594,6 +520,7 @@ impl Flow {
         self.due_proofs.retain(|index| in_window(index, Kind::Proof));
         self.made.retain(|index, _| in_window(index, Kind::Proof));
         self.early.retain(|index, _| in_window(index, Kind::Proof));
+        self.drawn.retain(|index, _| in_window(index, Kind::Proof));
         self.looked.retain(|index, _| by_index.contains_key(index));
         self.alarmed.retain(|(index, _)| by_index.contains_key(index));
         let heights: BTreeSet<Height> = sessions
@@ -644,7 +571,9 @@ impl Flow {
         }
         let making = self.being_made(head, sessions);
         let mut groups: BTreeMap<(Kind, Address), Vec<(Order, &Session)>> = BTreeMap::new();
-        for session in sessions {
+        // The claim of a session whose proof is being made early is sent again when that is done.
+        let is_free = |session: &&Session| !self.proving.contains(&session.index);
+        for session in sessions.iter().filter(is_free) {
             if let Some(ready) = self.ready.get(&session.index) {
                 let record = &session.record;
                 let worth = record.seal.map_or(Upokt(0), |seal| seal.worth);
@@ -702,7 +631,7 @@ impl Flow {
                 .looked
                 .get(&session.index)
                 .is_some_and(|looked| *looked >= head);
-            let looking = !looked && self.busy.contains(&Job::Look(record.supplier));
+            let looking = !looked && self.is_looked_at(&record.supplier);
             if !(busy || looking) || self.ready.contains_key(&session.index) {
                 return None;
             }

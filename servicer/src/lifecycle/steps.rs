@@ -120,6 +120,8 @@ pub(crate) enum Done {
     },
     /// What was asked for beforehand is known.
     Learned(Fact),
+    /// Whether a proof will be asked for, by session.
+    Drawn(Vec<(u64, bool)>),
     /// A transaction was simulated, or could not be: then that is told when it is handed over.
     Rehearsed(Job),
     /// A proof, or none; `before` is the stage at which it began.
@@ -275,7 +277,7 @@ impl Work {
             Ok(claims) => claims,
             Err(error) => {
                 return Done::Failed {
-                    job: Job::Look(supplier),
+                    job: Job::Look(supplier, height),
                     error: error.into(),
                 };
             }
@@ -510,9 +512,34 @@ impl Work {
 
     /// Draws whether the chain will ask for a proof, exactly as it does when the proof arrives (status pending).
     async fn draw(&self, record: &mut SessionRecord) -> Result<(), DriverError> {
+        let Some(required) = self.is_proof_required(record).await? else {
+            return Ok(());
+        };
+        record.proof_required = Some(required);
+        record.stage = Stage::drawn(required);
+        Ok(())
+    }
+
+    /// Draws for claims that are not on chain yet. Those of which the chain does not say what is needed are left out.
+    pub(crate) async fn draw_early(self: Arc<Self>, sessions: Vec<u64>) -> Done {
+        let mut drawn = Vec::new();
+        for index in sessions {
+            if let Some(tree) = self.trees.get(index)
+                && let Ok(Some(required)) = self.is_proof_required(&tree.record()).await
+            {
+                drawn.push((index, required));
+            }
+        }
+        Done::Drawn(drawn)
+    }
+
+    /// Whether the chain will ask for a proof; `None` without a seal.
+    async fn is_proof_required(&self, record: &SessionRecord) -> Result<Option<bool>, ChainError> {
         let at = record.windows.seed();
         let (seed, params) = tokio::try_join!(self.block_hash(at), self.proof_params(at))?;
-        let Some(seal) = record.seal else { return Ok(()) };
+        let Some(seal) = record.seal else {
+            return Ok(None);
+        };
         let claim = Claim {
             supplier_operator_address: record.supplier.to_string(),
             session_header: Some(record.header()),
@@ -522,13 +549,7 @@ impl Work {
         let reason = proof::proof_requirement(&claim, seal.worth, &seed, &params);
         let required = reason != ProofRequirementReason::NotRequired;
         tracing::info!(session = record.session_id, supplier = %record.supplier, ?reason, "proof requirement drawn");
-        record.proof_required = Some(required);
-        record.stage = if required {
-            Stage::ProofRequired
-        } else {
-            Stage::ProofNotRequired
-        };
-        Ok(())
+        Ok(Some(required))
     }
 
     /// The message with a proof that passed the chain's checks here; `None` when the supplier's key is missing.

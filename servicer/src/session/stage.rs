@@ -129,6 +129,14 @@ impl ExpiredReason {
 }
 
 impl Stage {
+    /// Of a claim on chain of which it is known whether a proof is asked for.
+    pub(crate) const fn drawn(required: bool) -> Self {
+        match required {
+            true => Self::ProofRequired,
+            false => Self::ProofNotRequired,
+        }
+    }
+
     /// Whether nothing more will happen to the session.
     #[must_use]
     pub const fn is_final(&self) -> bool {

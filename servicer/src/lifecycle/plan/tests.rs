@@ -2,6 +2,7 @@ use super::*;
 mod simulation;
 
 use crate::lifecycle::next::tests::{record, sealed};
+use crate::lifecycle::orders::create_claim;
 use crate::lifecycle::pack::MAX_BATCH_BYTES;
 
 const LIMITS: Limits = Limits {
@@ -67,7 +68,7 @@ fn a_supplier_is_looked_at_once_per_block() {
         "in progress"
     );
     assert!(flow.plan(Height(13), &sessions, &LIMITS).is_empty(), "still");
-    flow.ended(Job::Look(address(1)), true);
+    flow.ended(Job::Look(address(1), Height(12)), true);
     assert!(
         flow.plan(Height(13), &sessions, &LIMITS).is_empty(),
         "a failure waits"
@@ -85,7 +86,7 @@ fn what_a_slow_look_finds_is_used_at_once() {
     let sessions = [session(0, 1, 5)];
     let mut flow = Flow::default();
     flow.plan(Height(12), &sessions, &LIMITS);
-    flow.ended(Job::Look(address(1)), false);
+    flow.ended(Job::Look(address(1), Height(12)), false);
     let late = flow.looked(0, &sessions[0].record, None, Height(12), Height(15));
     assert_eq!(late, Seen::ClaimDue);
     let too_late = flow.looked(0, &sessions[0].record, None, Height(12), Height(16));
@@ -168,7 +169,7 @@ fn no_question_takes_the_room_of_what_is_ready() {
     let effects = flow.plan(Height(12), &sessions, &LIMITS);
     assert_eq!(
         (looks(&effects).len(), rehearsed(&effects).len()),
-        (MAX_LOOKS, MAX_REHEARSALS),
+        (MAX_LOOKS, ahead::MAX_REHEARSALS),
         "none is answered"
     );
     flow.ready(99, Kind::Claim, any(1), Height(12));
@@ -293,7 +294,7 @@ fn a_proof_is_made_and_simulated_before_a_look_lets_it_go() {
     assert_eq!(effects.first(), Some(&Effect::Look(address(1))));
     assert_eq!((rehearsed(&effects), sends(&effects)), (vec![vec![0]], vec![]));
     let claim = claim_of(&sessions[0]);
-    flow.ended(Job::Look(address(1)), false);
+    flow.ended(Job::Look(address(1), Height(16)), false);
     let seen = flow.looked(0, &sessions[0].record, Some(&claim), Height(16), Height(16));
     assert_eq!(seen, Seen::ProofDue);
     let effects = flow.plan(Height(16), &sessions, &LIMITS);
@@ -352,6 +353,85 @@ fn a_claim_that_is_first_seen_within_the_proofs_window_is_not_looked_for_again()
     }
 }
 
+/// A session whose claim is in the mempool, or was a moment ago.
+fn claim_sent(index: u64, n: u8) -> Session {
+    let mut session = session(index, n, 5);
+    session.record.stage = Stage::ClaimSent;
+    session
+}
+
+/// Where a look takes blocks, the proof is there when it says at last that the claim is.
+#[test]
+fn a_proof_is_made_while_the_claim_is_on_its_way() {
+    let mut sessions = [claim_sent(0, 1), claim_sent(1, 2)];
+    let application = Fact::Application(Height(10), sessions[0].record.application);
+    let mut flow = Flow::default();
+    flow.plan(Height(15), &sessions, &LIMITS);
+    assert!(
+        flow.plan(Height(15), &sessions, &LIMITS).is_empty(),
+        "nothing is known"
+    );
+    flow.ended(Job::Learn(Fact::ProofParams(Height(15))), false);
+    let draw = Effect::DrawEarly(vec![0, 1]);
+    assert_eq!(flow.plan(Height(15), &sessions, &LIMITS), [draw]);
+    flow.ended(Job::DrawEarly, false);
+    flow.drawn([(0, true), (1, false)]);
+    assert!(
+        flow.plan(Height(15), &sessions, &LIMITS).is_empty(),
+        "it would wait for the application"
+    );
+    flow.ended(Job::Learn(application), false);
+    assert_eq!(flow.plan(Height(15), &sessions, &LIMITS), [Effect::Prove(0)]);
+    flow.ended(Job::Session(0), false);
+    flow.made(0, any(7), Height(15));
+    assert!(sends(&flow.plan(Height(15), &sessions, &LIMITS)).is_empty());
+    let effects = flow.plan(Height(16), &sessions, &LIMITS);
+    assert_eq!((rehearsed(&effects), sends(&effects)), (vec![vec![0]], vec![]));
+    for session in &mut sessions {
+        let claim = claim_of(session);
+        let seen = flow.looked(
+            session.index,
+            &session.record,
+            Some(&claim),
+            Height(16),
+            Height(16),
+        );
+        assert_eq!(seen, Seen::Claimed);
+        session.record.stage = flow.was_drawn(session.index).map(Stage::drawn).unwrap();
+    }
+    let effects = flow.plan(Height(16), &sessions, &LIMITS);
+    assert_eq!((rehearsed(&effects), sends(&effects)), (vec![], vec![vec![0]]));
+    assert!(!effects.contains(&Effect::Prove(1)), "nobody asks for it");
+}
+
+/// What a look from before the window finds may be replaced by another claim, so it lets no proof go: one that can is not held up by it.
+#[test]
+fn a_slow_look_does_not_hold_up_one_in_the_proofs_window() {
+    let sessions = [claim_sent(0, 1)];
+    let mut flow = Flow::default();
+    for (head, begins) in [(14, 1), (15, 0), (16, 1), (17, 0), (18, 0)] {
+        let effects = flow.plan(Height(head), &sessions, &LIMITS);
+        assert_eq!(looks(&effects).len(), begins, "at {head}");
+    }
+    flow.ended(Job::Look(address(1), Height(14)), false);
+    assert!(looks(&flow.plan(Height(18), &sessions, &LIMITS)).is_empty());
+    flow.ended(Job::Look(address(1), Height(16)), false);
+    assert_eq!(looks(&flow.plan(Height(18), &sessions, &LIMITS)).len(), 1);
+}
+
+/// One with some of its proofs only would be simulated in vain.
+#[test]
+fn proofs_are_simulated_when_all_of_their_transaction_are_made() {
+    let sessions = [asked_for_proof(0, 1), asked_for_proof(1, 1)];
+    let mut flow = Flow::default();
+    flow.plan(Height(16), &sessions, &LIMITS);
+    for (index, expected) in [(0, vec![]), (1, vec![vec![0, 1]])] {
+        flow.ended(Job::Session(index), false);
+        flow.made(index, any(7), Height(16));
+        assert_eq!(rehearsed(&flow.plan(Height(16), &sessions, &LIMITS)), expected);
+    }
+}
+
 /// Claims are simulated in the transactions in which they are sent, once per supplier and set of sessions.
 #[test]
 fn claims_are_simulated_as_they_will_be_sent() {
@@ -369,7 +449,7 @@ fn claims_are_simulated_as_they_will_be_sent() {
         flow.looked(one.index, &one.record, None, Height(12), Height(13));
         flow.ready(one.index, Kind::Claim, create_claim(&one.record), Height(12));
     }
-    flow.ended(Job::Look(address(1)), false);
+    flow.ended(Job::Look(address(1), Height(12)), false);
     assert_eq!(
         sends(&flow.plan(Height(13), &sessions, &LIMITS)),
         [vec![0, 1, 2], vec![3, 4]]

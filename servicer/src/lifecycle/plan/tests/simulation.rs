@@ -49,6 +49,8 @@ struct Simulation {
     mempool: Vec<(Kind, usize)>,
     /// Begun at a height.
     running: Vec<(Height, Effect)>,
+    /// Of which sessions a proof is asked for.
+    required: Vec<bool>,
     trace: String,
 }
 
@@ -78,8 +80,10 @@ impl Simulation {
             }
             session
         };
+        let mut rng = StdRng::seed_from_u64(seed);
         Self {
-            rng: StdRng::seed_from_u64(seed),
+            required: (0..SESSIONS).map(|_| rng.random_range(0..100) < 70).collect(),
+            rng,
             luck,
             head: Height(8),
             flow: Flow::default(),
@@ -141,10 +145,10 @@ impl Simulation {
     fn plan(&mut self) {
         for effect in self.flow.plan(self.head, &self.sessions, &LIMITS) {
             writeln!(self.trace, "{} {effect:?}", self.head).unwrap();
-            let jobs = jobs(&effect);
-            for (_, other) in &self.running {
+            let jobs = jobs(&effect, self.head);
+            for (begun, other) in &self.running {
                 assert!(
-                    jobs.iter().all(|job| !self::jobs(other).contains(job)),
+                    jobs.iter().all(|job| !self::jobs(other, *begun).contains(job)),
                     "twice: {effect:?}"
                 );
             }
@@ -191,7 +195,7 @@ impl Simulation {
         if let Effect::Send(batch) = effect {
             return self.sent(batch, failed);
         }
-        for job in jobs(&effect) {
+        for job in jobs(&effect, begun) {
             self.flow.ended(job, failed);
         }
         if failed {
@@ -199,7 +203,7 @@ impl Simulation {
         }
         match effect {
             Effect::Step(index, action) => {
-                let required = self.strikes(70);
+                let required = self.required[at(index)];
                 let record = &mut self.sessions[at(index)].record;
                 match action {
                     Action::Drain => record.stage = Stage::Draining,
@@ -207,14 +211,18 @@ impl Simulation {
                         record.seal = Some(sealed());
                         record.stage = Stage::Sealed;
                     }
-                    Action::Draw if required => record.stage = Stage::ProofRequired,
-                    Action::Draw => record.stage = Stage::ProofNotRequired,
+                    Action::Draw => record.stage = Stage::drawn(required),
                     Action::GiveUp(reason) => record.expire(reason, self.head),
                     Action::DeleteLeaves => record.deleted_leaves = Some(1),
                     Action::Wait | Action::Claim | Action::Prove => panic!("{action:?} is no step"),
                 }
             }
             Effect::Prove(index) => self.flow.made(index, any(7), self.head),
+            Effect::DrawEarly(sessions) => {
+                let required = &self.required;
+                self.flow
+                    .drawn(sessions.into_iter().map(|index| (index, required[at(index)])));
+            }
             Effect::Look(supplier) => self.looked(&supplier, begun),
             Effect::Settle(height) => self.settle(height),
             Effect::Learn(_) | Effect::Rehearse(_) | Effect::Send(_) => {}
@@ -235,7 +243,8 @@ impl Simulation {
                 Seen::ClaimDue => self.flow.ready(*of, Kind::Claim, create_claim(record), self.head),
                 Seen::Claimed => {
                     record.claimed_on_chain = true;
-                    record.stage = Stage::ClaimOnChain;
+                    let drawn = self.flow.was_drawn(*of);
+                    record.stage = drawn.map_or(Stage::ClaimOnChain, Stage::drawn);
                 }
                 Seen::Proved => record.stage = Stage::ProofOnChain,
                 Seen::Lost(reason) => record.expire(reason, self.head),
@@ -284,11 +293,12 @@ impl Simulation {
     }
 }
 
-/// What is busy while an effect is under way.
-fn jobs(effect: &Effect) -> Vec<Job> {
+/// What is busy while an effect is under way that began at a height.
+fn jobs(effect: &Effect, begun: Height) -> Vec<Job> {
     match effect {
         Effect::Step(index, _) | Effect::Prove(index) => vec![Job::Session(*index)],
-        Effect::Look(supplier) => vec![Job::Look(*supplier)],
+        Effect::Look(supplier) => vec![Job::Look(*supplier, begun)],
+        Effect::DrawEarly(_) => vec![Job::DrawEarly],
         Effect::Settle(height) => vec![Job::Settle(*height)],
         Effect::Learn(fact) => vec![Job::Learn(*fact)],
         Effect::Rehearse(batch) => vec![Job::Rehearse(batch.messages[0].0)],
