@@ -282,6 +282,30 @@ impl Network {
         Ok(told)
     }
 
+    /// What `portico servicer check --against-chain` finds that keeps the servicer from earning, if its configuration were changed so.
+    pub async fn check_servicer(&self, change: impl FnOnce(String) -> String) -> Result<Vec<String>> {
+        let file = self.plan.config_file(portico_localnet::Role::Servicer);
+        let changed = file.with_extension("changed.yaml");
+        tokio::fs::write(&changed, change(tokio::fs::read_to_string(&file).await?)).await?;
+        let answer = tokio::process::Command::new(crate::process::binary()?)
+            .args(["servicer", "check", "--against-chain", "--json", "--config"])
+            .arg(&changed)
+            .output()
+            .await?;
+        let found: Vec<serde_json::Value> = serde_json::from_slice(&answer.stdout)
+            .with_context(|| String::from_utf8_lossy(&answer.stderr).into_owned())?;
+        let faults: Vec<String> = found
+            .iter()
+            .filter(|one| one["level"] == "fault")
+            .map(|one| one["what"].to_string())
+            .collect();
+        ensure!(
+            !found.is_empty() && answer.status.success() == faults.is_empty(),
+            "{found:?}"
+        );
+        Ok(faults)
+    }
+
     /// Asks the servicer to end, and waits until it has.
     pub async fn stop_servicer(&mut self) -> Result<()> {
         self.processes.of(portico_localnet::Role::Servicer).stop().await

@@ -13,6 +13,27 @@ async fn calls_within_one_session(world: &mut World, calls: usize) -> Result<()>
     Ok(())
 }
 
+#[then("the servicer's check finds nothing that keeps it from earning")]
+async fn the_check_is_content(world: &mut World) -> Result<()> {
+    let faults = world.network().await?.check_servicer(|config| config).await?;
+    ensure!(faults.is_empty(), "{faults:?}");
+    Ok(())
+}
+
+#[then("the check of a configuration without the staked service says so")]
+async fn the_check_finds_a_fault(world: &mut World) -> Result<()> {
+    let faults = world
+        .network()
+        .await?
+        .check_servicer(|config| config.replace("anvil:", "nowhere:"))
+        .await?;
+    let told = faults.join("\n");
+    ensure!(faults.len() == 2, "{told}");
+    ensure!(told.contains("service anvil, which is not configured"), "{told}");
+    ensure!(told.contains("service nowhere does not exist on chain"), "{told}");
+    Ok(())
+}
+
 #[then(regex = r"^the supplier claims (\d+) relays of (\d+) compute units each$")]
 async fn the_supplier_claims(world: &mut World, relays: u64, compute_units: u64) -> Result<()> {
     let session = world.session.clone().context("no session was used")?;

@@ -236,10 +236,18 @@ fn of_services(
         for endpoint in &service.endpoints {
             let name = format!("supplier {operator}, service {id}: {}", endpoint.url);
             let kind = StakedType::try_from(endpoint.rpc_type).unwrap_or_default();
-            if kind == StakedType::Websocket && !configured.rpc_types.contains_key(&RpcType::Websocket) {
+            let needs = match kind {
+                StakedType::Websocket => Some((RpcType::Websocket, "WebSocket")),
+                StakedType::Grpc => Some((RpcType::Grpc, "gRPC")),
+                _ => None, // the service's first backend answers every other kind
+            };
+            if let Some((rpc_type, kind)) = needs.filter(|(of, _)| !configured.rpc_types.contains_key(of)) {
                 found.fault(
-                    format!("{name} is staked for WebSocket, which no backend of the service serves"),
-                    "add a backend for websocket, or stake the endpoint without it",
+                    format!("{name} is staked for {kind}, which no backend of the service serves"),
+                    format!(
+                        "add one at services.{id}.rpc_types.{}, or stake the endpoint without it",
+                        rpc_type.name()
+                    ),
                 );
             }
             match known.silent.get(&endpoint.url) {

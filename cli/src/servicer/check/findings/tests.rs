@@ -88,7 +88,7 @@ fn each_thing_that_is_wrong_is_found() {
     fn supplier(known: &mut Known) -> &mut Supplier {
         known.suppliers.get_mut(&operator()).unwrap().as_mut().unwrap()
     }
-    let cases: [(Change, Level, &str); 16] = [
+    let cases: [(Change, Level, &str); 17] = [
         (|_, known| known.catching_up = true, Level::Fault, "catching up"),
         (
             |_, known| known.now_ms = 1_000_000 - 31_000,
@@ -130,6 +130,11 @@ fn each_thing_that_is_wrong_is_found() {
             |_, known| supplier(known).services[0].endpoints[0].rpc_type = StakedType::Websocket.into(),
             Level::Fault,
             "WebSocket",
+        ),
+        (
+            |_, known| supplier(known).services[0].endpoints[0].rpc_type = StakedType::Grpc.into(),
+            Level::Fault,
+            "gRPC",
         ),
         (
             |_, known| known.silent = [("https://relay".to_owned(), "no connection".to_owned())].into(),
