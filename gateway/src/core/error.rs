@@ -5,6 +5,7 @@ use portico_protocol::relay as protocol;
 use portico_session_cache::SessionError;
 
 use crate::core::attempt::Failed;
+use crate::core::fault::{Fault, Kind};
 use crate::core::pick::Filtered;
 
 /// Why an application has no session for us.
@@ -49,4 +50,21 @@ pub(crate) enum RelayError {
     },
     #[error("the relay request cannot be signed")]
     Sign(#[source] protocol::RelayError),
+}
+
+impl RelayError {
+    /// What is said where the last try alone says why there is no answer.
+    pub(crate) fn of_last(failed: Failed) -> Self {
+        let (kind, settles) = (failed.fault.kind(), failed.fault.settles());
+        let is_no_room = matches!(failed.fault, Fault::NoRoom);
+        let attempts = vec![failed];
+        match kind {
+            _ if is_no_room => Self::NoRoom { attempts },
+            _ if settles => Self::ResponseTooLarge { attempts },
+            Kind::OverServiced => Self::StakeExhausted { attempts },
+            Kind::Unverified => Self::SignatureInvalid { attempts },
+            Kind::BadPayload => Self::BadPayload { attempts },
+            Kind::Other => Self::SuppliersFailed { attempts },
+        }
+    }
 }

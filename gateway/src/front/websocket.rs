@@ -33,6 +33,7 @@ use super::error::CallError;
 use super::http::asked::Asked;
 use super::http::state::Front;
 use crate::codec::jsonrpc::conversation::{Conversation, Heard, LinkId, Told};
+use crate::core::candidate::Candidate;
 use crate::core::choice::Choice;
 use crate::core::error::RelayError;
 use crate::core::fault::Fault;
@@ -129,6 +130,7 @@ impl Waiting {
             old: None,
             opening: None,
             lost: None,
+            lost_by: None,
             links: 1,
             fruitless: 0,
             has_told: false,
@@ -154,6 +156,8 @@ struct Client {
     opening: Option<BoxFuture<'static, Result<Link, RelayError>>>,
     /// The link that was lost without another.
     lost: Option<LinkId>,
+    /// Whose link was lost last, and why; forgotten when another is opened.
+    lost_by: Option<(Candidate, Fault)>,
     /// Links so far.
     links: LinkId,
     /// Links in a row that told nothing.
@@ -192,6 +196,12 @@ impl Client {
         debug!(service = %self.service, request_id = self.request_id, reason = end.name(), ?end, "a WebSocket ends");
         if let End::Failed(error) = &end {
             self.front.log(error, &self.service, &self.request_id);
+            if let Some(message) = self.waiting.take() {
+                // No link was there to ask; it is answered as what was asked.
+                let _ = self
+                    .conversation
+                    .heard(message.bytes, self.links, self.front.config.max_batch);
+            }
             for id in self.conversation.unanswered() {
                 let body = error.body(&Some(id.clone()), &self.request_id);
                 if self.sender.send(text(body)).await.is_err() {
@@ -303,6 +313,23 @@ impl Client {
         for body in told.to_supplier {
             self.ask(Kind::Text, body).await?;
         }
+        self.tell_failed(told.given_up).await
+    }
+
+    /// Tells that the requests with these ids are given up, for the reason for which the last link was lost.
+    async fn tell_failed(&mut self, ids: Vec<Bytes>) -> Result<(), End> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let error = CallError::from(match self.lost_by.clone() {
+            Some((candidate, fault)) => self.front.relayer.given_up(&candidate, fault),
+            None => RelayError::SuppliersFailed { attempts: Vec::new() },
+        });
+        self.front.log(&error, &self.service, &self.request_id);
+        for id in ids {
+            let body = error.body(&Some(id), &self.request_id);
+            self.tell(Kind::Text, body).await?;
+        }
         Ok(())
     }
 
@@ -333,14 +360,20 @@ impl Client {
         let Some((_, lost)) = self.current.take_if(|(current, _)| *current == link) else {
             return Ok(());
         };
-        let relayer = &self.front.relayer;
-        relayer.link_failed(&lost.candidate, &fault);
+        self.front.relayer.link_failed(&lost.candidate, &fault);
+        self.lost_by = Some((lost.candidate.clone(), fault.clone()));
         if !self.conversation.can_go_on() {
             return Err(End::Opaque);
+        }
+        if fault.settles() {
+            // Asked again, it would end the next link too.
+            let ids = self.conversation.give_up(link);
+            self.tell_failed(ids).await?;
         }
         if self.conversation.is_idle() {
             return Ok(()); // another is opened when the caller has something to say
         }
+        let relayer = &self.front.relayer;
         self.fruitless = self.fruitless.saturating_add(1);
         if self.fruitless > MAX_FRUITLESS {
             return Err(End::Failed(relayer.given_up(&lost.candidate, fault).into()));
@@ -395,7 +428,14 @@ impl Client {
         let link = match opened {
             Ok(link) => link,
             Err(_) if self.current.is_some() => return Ok(()), // the next block tries again
-            Err(error) => return Err(End::Failed(error.into())),
+            // Nobody was left to be tried: what the last one did says why.
+            Err(error) => {
+                let last = self.lost_by.take().filter(|_| error.attempts().is_empty());
+                let error = last.map_or(error, |(candidate, fault)| {
+                    self.front.relayer.given_up(&candidate, fault)
+                });
+                return Err(End::Failed(error.into()));
+            }
         };
         if let Some((_, current)) = &self.current {
             if current.candidate.session.id() == link.candidate.session.id() {
@@ -405,6 +445,7 @@ impl Client {
             self.front.relayer.metrics.websocket_rebound("session");
         }
         self.links = self.links.saturating_add(1);
+        self.lost_by.take_if(|_| self.lost.is_none());
         let number = self.links;
         self.has_told = false;
         let before = self.current.replace((number, link));

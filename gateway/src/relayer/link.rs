@@ -80,15 +80,14 @@ impl Relayer {
             .blame(session, &supplier, self.sessions.height(), fault);
     }
 
-    /// What is said when supplier after supplier ends the socket, the last of them with this fault.
+    /// What is said when supplier after supplier ends the socket, or there is none but the last, who ended it with this fault.
     pub(crate) fn given_up(&self, candidate: &Candidate, fault: Fault) -> RelayError {
         let supplier = candidate.supplier().operator;
-        let attempts = vec![Failed {
+        RelayError::of_last(Failed {
             supplier,
             fault,
             ms: 0,
-        }];
-        RelayError::SuppliersFailed { attempts }
+        })
     }
 
     /// Tells of each new block.

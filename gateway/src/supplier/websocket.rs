@@ -14,6 +14,7 @@ use portico_net::websocket::{
 };
 use portico_net::{DialError, dial_websocket, dial_websocket_to, websocket_url};
 use portico_protocol::wire::pocket::service::RelayRequest;
+use portico_relay::RefusalKind;
 use prost::Message as _;
 use tokio::time::timeout;
 
@@ -25,10 +26,6 @@ use crate::core::fault::{Fault, shortened};
 
 /// Time for a supplier to take 64 KiB, or what is left of a message.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The close codes of the HA relay miner and of our servicer: the session is over there, a request was refused, the stake is used up.
-const SESSION_EXPIRED: u16 = 4000;
-const VALIDATION_FAILED: u16 = 4001;
-const STAKE_LIMIT: u16 = 4002;
 
 /// Opens WebSockets to suppliers.
 #[derive(Clone, Debug)]
@@ -207,13 +204,14 @@ fn closed(close: &Close) -> Fault {
         None => "closed".to_owned(),
     };
     let text = shortened(text.trim());
-    match close.code {
-        Some(STAKE_LIMIT) => Fault::OverServiced(text),
-        Some(SESSION_EXPIRED | VALIDATION_FAILED) => Fault::Session(text),
+    match RefusalKind::of_close(close.code, &close.reason) {
+        RefusalKind::OverServiced => Fault::OverServiced(text),
+        RefusalKind::Session => Fault::Session(text),
+        RefusalKind::ResponseTooLarge => Fault::TooLargeThere(text),
         // Its backend's word, mostly, which callers can bring about: it lowers no supplier's score.
-        code => Fault::Miner {
+        RefusalKind::Other => Fault::Miner {
             codespace: "websocket".to_owned(),
-            code: code.map_or(0, u32::from),
+            code: close.code.map_or(0, u32::from),
             text,
         },
     }

@@ -38,6 +38,20 @@ impl RefusalKind {
             _ => Self::Other,
         }
     }
+
+    /// Sorts the close of a WebSocket: by its code, and by its text where several reasons have that code.
+    #[must_use]
+    pub fn of_close(code: Option<u16>, text: &str) -> Self {
+        let too_large = Reason::ResponseTooLarge.row();
+        match code {
+            Some(4002) => Self::OverServiced,
+            Some(4000 | 4001) => Self::Session,
+            Some(code) if code == too_large.websocket && text.starts_with(too_large.text) => {
+                Self::ResponseTooLarge
+            }
+            _ => Self::Other,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,5 +101,20 @@ mod tests {
             };
             assert_eq!(kind, expected, "{reason:?}");
         }
+    }
+
+    #[test]
+    fn closes_are_sorted_as_refusals_are() {
+        for reason in Reason::ALL {
+            let row = reason.row();
+            let of_close = RefusalKind::of_close(Some(row.websocket), row.close_reason());
+            match reason {
+                Reason::OverServiced => assert_eq!(of_close, RefusalKind::OverServiced),
+                Reason::ResponseTooLarge => assert_eq!(of_close, RefusalKind::ResponseTooLarge),
+                _ if matches!(row.websocket, 4000 | 4001) => assert_eq!(of_close, RefusalKind::Session),
+                _ => assert_eq!(of_close, RefusalKind::Other, "{reason:?}"),
+            }
+        }
+        assert_eq!(RefusalKind::of_close(None, ""), RefusalKind::Other);
     }
 }

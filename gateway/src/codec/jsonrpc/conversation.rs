@@ -34,6 +34,8 @@ const MAX_PENDING: usize = 256;
 const MAX_SUBSCRIPTIONS: usize = 128;
 /// Messages of a subscription that are remembered, to tell each once.
 const MAX_SEEN: usize = 256;
+/// Sockets that may be lost before they answer a request: one that ends every socket is not asked for ever.
+const MAX_TRIES: u32 = 3;
 
 /// A supplier's socket, as the caller numbers them.
 pub(crate) type LinkId = u64;
@@ -56,6 +58,8 @@ pub(crate) struct Told {
     pub(crate) to_client: Vec<Bytes>,
     /// For the same socket.
     pub(crate) to_supplier: Vec<Bytes>,
+    /// Ids of requests that are given up: to be answered with an error.
+    pub(crate) given_up: Vec<Bytes>,
 }
 
 /// See the module's page.
@@ -77,7 +81,19 @@ struct Pending {
     ids: Vec<Bytes>,
     body: Bytes,
     link: LinkId,
+    /// Sockets that were asked.
+    tries: u32,
     purpose: Purpose,
+}
+
+impl Pending {
+    /// Whether it is its client's, who waits for an answer.
+    const fn is_clients(&self) -> bool {
+        matches!(
+            self.purpose,
+            Purpose::Call | Purpose::Subscribe | Purpose::Unsubscribe
+        )
+    }
 }
 
 /// What a request is for.
@@ -207,6 +223,7 @@ impl Conversation {
             ids,
             body: body.clone(),
             link,
+            tries: 1,
             purpose,
         });
         Heard::Forward(body)
@@ -267,6 +284,7 @@ impl Conversation {
             ids: vec![own],
             body: body.clone(),
             link,
+            tries: 1,
             purpose: Purpose::Renew(id),
         });
         body
@@ -302,11 +320,29 @@ impl Conversation {
                 told.to_client.push(answer(id, &json!(true)));
                 return false;
             }
+            if pending.is_clients() && pending.tries >= MAX_TRIES {
+                told.given_up.append(&mut pending.ids);
+                return false;
+            }
+            pending.tries = pending.tries.saturating_add(1);
             pending.link = current;
             told.to_supplier.push(pending.body.clone());
             true
         });
         told
+    }
+
+    /// Takes back what its client asked of the socket `link`, which no other is to be asked; returns the ids, to be answered with an error.
+    pub(crate) fn give_up(&mut self, link: LinkId) -> Vec<Bytes> {
+        let mut ids = Vec::new();
+        self.pending.retain_mut(|pending| {
+            let is_given_up = pending.link == link && pending.is_clients();
+            if is_given_up {
+                ids.append(&mut pending.ids);
+            }
+            !is_given_up
+        });
+        ids
     }
 
     /// Whether the socket `link` is needed no more when another is the current one: it has answered everything, and its subscriptions are told
@@ -328,15 +364,9 @@ impl Conversation {
 
     /// The client's requests that no socket will answer any more: what is pending, when all is over.
     pub(crate) fn unanswered(&self) -> impl Iterator<Item = &Bytes> {
-        let of_client = |pending: &&Pending| {
-            matches!(
-                pending.purpose,
-                Purpose::Call | Purpose::Subscribe | Purpose::Unsubscribe
-            )
-        };
         self.pending
             .iter()
-            .filter(of_client)
+            .filter(|pending| pending.is_clients())
             .flat_map(|pending| &pending.ids)
     }
 
@@ -353,6 +383,7 @@ impl Conversation {
             ids: vec![own],
             body: body.clone(),
             link,
+            tries: 1,
             purpose,
         });
         body

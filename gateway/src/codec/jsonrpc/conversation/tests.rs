@@ -367,6 +367,39 @@ fn requests_that_a_lost_socket_did_not_answer_are_asked_again() {
     assert!(conversation.is_done_with(SECOND));
 }
 
+/// A request that ends every socket is not asked of one socket after the other for ever, whatever subscriptions keep the client's own alive.
+#[test]
+fn a_request_that_every_socket_is_lost_over_is_given_up() {
+    let mut conversation = Conversation::default();
+    let call = r#"{"id":"x","method":"eth_call","params":[]}"#;
+    ask(&mut conversation, call, 1);
+    for link in 1..u64::from(MAX_TRIES) {
+        conversation.opened(link + 1);
+        let again = conversation.lost(link, Some(link + 1));
+        assert_eq!(texts(again.to_supplier), [call]);
+        assert!(again.given_up.is_empty());
+    }
+    let told = conversation.lost(MAX_TRIES.into(), Some(9));
+    assert!(told.to_supplier.is_empty());
+    assert_eq!(texts(told.given_up), [r#""x""#]);
+    assert!(conversation.is_idle());
+}
+
+#[test]
+fn what_is_not_to_be_asked_again_is_given_up_with_its_socket() {
+    let mut conversation = following();
+    ask(&mut conversation, r#"{"id":1,"method":"a"}"#, FIRST);
+    ask(
+        &mut conversation,
+        r#"[{"id":2,"method":"b"},{"id":3,"method":"c"}]"#,
+        FIRST,
+    );
+    assert_eq!(texts(conversation.give_up(FIRST)), ["1", "2", "3"]);
+    assert!(!conversation.is_idle(), "the subscription goes on");
+    conversation.opened(SECOND);
+    assert!(conversation.lost(FIRST, Some(SECOND)).to_supplier.is_empty());
+}
+
 #[test]
 fn two_nodes_may_give_the_same_id_to_two_subscriptions() {
     let mut conversation = following();
