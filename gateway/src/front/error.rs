@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode};
 use portico_protocol::Address;
 use portico_relay::content_encoding::SUPPORTED;
+use portico_relay::grpc;
 use serde_json::{Map, Value, json};
 
 use crate::codec::jsonrpc::{self, Attempt, Data, Id};
@@ -113,6 +114,12 @@ impl CallError {
             StatusCode::OK => StatusCode::NOT_IMPLEMENTED,
             status => status,
         }
+    }
+
+    /// gRPC's status of the answer to a call of gRPC.
+    pub(crate) fn grpc_status(&self) -> u8 {
+        let by_http = || grpc::of_error(self.http_status().as_u16());
+        self.row().grpc.unwrap_or_else(by_http)
     }
 
     /// The JSON-RPC error answer to the request with `id`.

@@ -28,6 +28,8 @@ pub const OK: u8 = 0;
 pub const UNKNOWN: u8 = 2;
 /// The call makes no sense.
 pub const INVALID_ARGUMENT: u8 = 3;
+/// As much was taken as there is, or may be.
+pub const RESOURCE_EXHAUSTED: u8 = 8;
 /// No such method, or it is not served so.
 pub const UNIMPLEMENTED: u8 = 12;
 
@@ -165,7 +167,7 @@ pub const fn of_error(http: u16) -> u8 {
         404 => 5,
         405 | 501 => UNIMPLEMENTED,
         408 | 504 => 4,
-        413 | 429 => 8,
+        413 | 429 => RESOURCE_EXHAUSTED,
         502 | 503 => 14,
         _ => 13,
     }

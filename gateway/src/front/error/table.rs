@@ -6,6 +6,8 @@
 
 use http::StatusCode;
 
+use portico_relay::grpc::RESOURCE_EXHAUSTED;
+
 use super::code;
 use crate::codec::jsonrpc::Source;
 
@@ -24,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) retryable: bool,
     /// `Retry-After` in seconds.
     pub(crate) retry_after: Option<u32>,
+    /// gRPC's status, where HTTP's does not say it: what clients of gRPC repeat is UNAVAILABLE.
+    pub(crate) grpc: Option<u8>,
     /// What it means and what to do.
     pub(crate) help: &'static str,
 }
@@ -36,6 +40,7 @@ const fn row(status: StatusCode, code: i32, reason: &'static str, source: Source
         source,
         retryable: false,
         retry_after: None,
+        grpc: None,
         help,
     }
 }
@@ -44,6 +49,13 @@ impl Row {
     const fn retryable(self) -> Self {
         Self {
             retryable: true,
+            ..self
+        }
+    }
+
+    const fn exhausted(self) -> Self {
+        Self {
+            grpc: Some(RESOURCE_EXHAUSTED),
             ..self
         }
     }
@@ -85,7 +97,8 @@ pub(super) const BODY_TOO_LARGE: Row = row(
     "body_too_large",
     Source::Gateway,
     "The body is larger than `max_body_bytes` (in `data.max`). The connection is closed without reading the rest.",
-);
+)
+.exhausted();
 pub(super) const UNSUPPORTED_ENCODING: Row = row(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     code::UNSUPPORTED_ENCODING,
@@ -142,7 +155,8 @@ pub(super) const STAKE_EXHAUSTED: Row = row(
     "All suppliers of the session have served what the application's stake pays for. The next session begins anew; more stake raises \
      the limit. Other applications are not affected.",
 )
-.retryable();
+.retryable()
+.exhausted();
 pub(super) const NO_SUPPLIER: Row = row(
     StatusCode::SERVICE_UNAVAILABLE,
     code::NO_SUPPLIER,
@@ -190,7 +204,8 @@ pub(super) const RESPONSE_TOO_LARGE: Row = row(
     Source::Gateway,
     "The answer is larger than `max_response_bytes` or than the supplier takes, or the answers of the batch are larger together than \
      `max_answer_bytes_per_request`. Other suppliers would say the same. Ask for less.",
-);
+)
+.exhausted();
 pub(super) const OVERLOADED: Row = row(
     StatusCode::SERVICE_UNAVAILABLE,
     code::OVERLOADED,

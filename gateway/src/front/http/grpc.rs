@@ -54,8 +54,7 @@ impl Front {
         match self.relayed(wire, head, body, context).await {
             Ok((reply, headers)) => answered(wire, reply, headers),
             Err(error) => {
-                let status = grpc::of_error(error.http_status().as_u16());
-                let mut response = failed(wire, status, &error.message());
+                let mut response = failed(wire, error.grpc_status(), &error.message());
                 super::response::tried_response(&mut response, error.attempts());
                 response
             }
