@@ -111,7 +111,7 @@ enum Purpose {
     Block(Bytes, u64),
     /// The newest block, when the subscription of this id was taken over.
     Newest(Bytes),
-    /// Up to which block the subscription of this id, to logs, has nothing to tell.
+    /// Up to which block the subscription of this id has nothing to tell.
     Base(Bytes),
     /// Up to which block it was taken over.
     Upto(Bytes),
@@ -134,6 +134,8 @@ struct Subscription {
     seen: VecDeque<String>,
     /// Number of the newest head.
     last: Option<u64>,
+    /// Number of the first block that it tells.
+    begin: Option<u64>,
     /// The socket that took it over, and has told nothing yet.
     resumed: Option<LinkId>,
     /// For a time no socket had it.
@@ -442,7 +444,7 @@ impl Conversation {
             Purpose::Call | Purpose::Unsubscribe => told(message.clone()),
             Purpose::Subscribe => self.subscribed(message, &pending.body, id, result, link),
             Purpose::Renew(known) => self.renewed(&known, result, error, link),
-            Purpose::Block(known, number) => self.fetched(&known, number, result),
+            Purpose::Block(known, number) => self.fetched(&known, number, result, link),
             Purpose::Newest(known) => self.newest(&known, result, link),
             Purpose::Base(known) => {
                 self.base(&known, result);
@@ -492,6 +494,7 @@ impl Conversation {
             upstream: vec![(link, upstream.clone())],
             seen: VecDeque::new(),
             last: None,
+            begin: None,
             resumed: None,
             was_lost: false,
             fill: None,
@@ -502,7 +505,7 @@ impl Conversation {
             false => replaced(message, result.get().as_bytes(), &known),
         });
         let current = self.current;
-        if kind == Kind::Logs {
+        if matches!(kind, Kind::Heads | Kind::Logs) {
             told.to_supplier.push(self.ask_base(&known, current.max(link)));
         }
         // Taken by a socket that had a successor when it was: which was asked for what there was then.
@@ -626,11 +629,21 @@ impl Conversation {
             fill.held.push_back((message.clone(), number));
             return Told::default();
         }
-        let missed = known.last.filter(|last| number > last.saturating_add(1));
+        let begin = *known.begin.get_or_insert(number);
         // What the socket before goes on to tell says nothing of what the new one has missed.
         let resumed = known.resumed.take_if(|by| *by == link).is_some();
-        match missed.filter(|_| resumed) {
-            Some(last) => self.fill(index, last.saturating_add(1), message, number, link),
+        let follows = match (known.last, &head) {
+            (Some(last), Some(head)) => {
+                let is_next = number <= last.saturating_add(1);
+                is_next && (number <= begin || heads::is_linked(head, &known.seen))
+            }
+            _ => true,
+        };
+        match known.last.filter(|_| resumed && !follows) {
+            Some(last) => {
+                let parent = head.as_ref().and_then(heads::parent_of);
+                self.fill(index, last.saturating_add(1), (message, number, parent), link)
+            }
             None => {
                 known.last = Some(known.last.map_or(number, |last| last.max(number)));
                 told(message.clone())

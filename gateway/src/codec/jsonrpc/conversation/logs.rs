@@ -10,7 +10,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::members::members;
-use super::{Conversation, LinkId, Purpose, Subscription, Told, gap, hex_number, notification, params_of};
+use super::{
+    Conversation, Kind, LinkId, Purpose, Subscription, Told, gap, hex_number, notification, params_of,
+};
 
 /// Blocks whose logs are asked for; of a longer gap, the newest.
 const MAX_BLOCKS: u64 = 1_024;
@@ -91,7 +93,15 @@ impl Conversation {
 
     pub(super) fn base(&mut self, id: &Bytes, result: Option<&RawValue>) {
         if let Some(known) = self.subscriptions.iter_mut().find(|known| known.id == *id) {
-            known.logs.base = known.logs.base.or(number_of(result));
+            match known.kind {
+                // A head that came first says the same.
+                Kind::Heads if known.last.is_none() => {
+                    known.last = number_of(result);
+                    known.begin = known.last.map(|last| last.saturating_add(1));
+                }
+                Kind::Heads => {}
+                _ => known.logs.base = known.logs.base.or(number_of(result)),
+            }
         }
     }
 

@@ -48,13 +48,28 @@ fn pushed(subscription: &str, result: &str) -> String {
     )
 }
 
-/// A client that follows new heads, as the first socket's `0xa`.
+/// A client that follows new heads, as the first socket's `0xa`, and whose node has not said what its newest block was.
 fn following() -> Conversation {
+    following_subscription(r#"["newHeads"]"#)
+}
+
+/// Takes a client's subscription, which the first socket knows as `0xa`.
+fn following_subscription(params: &str) -> Conversation {
     let mut conversation = Conversation::default();
-    ask(&mut conversation, &subscribe(r#"["newHeads"]"#), FIRST);
-    let answer = subscribed("7", "0xa");
-    assert_eq!(shown(&mut conversation, &answer, FIRST), [answer]);
+    ask(&mut conversation, &subscribe(params), FIRST);
+    let told = conversation.told(&bytes(&subscribed("7", "0xa")), FIRST);
+    assert_eq!(texts(told.to_client), [subscribed("7", "0xa")]);
+    assert_eq!(
+        texts(told.to_supplier),
+        [r#"{"jsonrpc":"2.0","id":"portico-1","method":"eth_blockNumber","params":[]}"#]
+    );
     conversation
+}
+
+/// The answer to that question.
+fn begins_after(conversation: &mut Conversation, block: u64) {
+    let newest = format!(r#"{{"jsonrpc":"2.0","id":"portico-1","result":"0x{block:x}"}}"#);
+    assert_eq!(shown(conversation, &newest, FIRST), [""; 0]);
 }
 
 /// Opens the second socket, which knows the subscription as `0xb`.
@@ -62,35 +77,23 @@ fn moved(conversation: &mut Conversation) {
     let asked = texts(conversation.opened(SECOND));
     assert_eq!(
         asked,
-        [r#"{"jsonrpc":"2.0","id":"portico-1","method":"eth_subscribe","params":["newHeads"]}"#]
+        [r#"{"jsonrpc":"2.0","id":"portico-2","method":"eth_subscribe","params":["newHeads"]}"#]
     );
-    let told = conversation.told(&bytes(&subscribed("\"portico-1\"", "0xb")), SECOND);
+    let told = conversation.told(&bytes(&subscribed("\"portico-2\"", "0xb")), SECOND);
     assert!(
         told.to_client.is_empty(),
         "the client asked for nothing: {told:?}"
     );
     assert_eq!(
         texts(told.to_supplier),
-        [r#"{"jsonrpc":"2.0","id":"portico-2","method":"eth_getBlockByNumber","params":["latest",false]}"#]
+        [r#"{"jsonrpc":"2.0","id":"portico-3","method":"eth_getBlockByNumber","params":["latest",false]}"#]
     );
 }
 
 /// Takes a client's subscription to logs, which the first socket knows as `0xa`, up to block 5.
 fn following_logs() -> Conversation {
-    let mut conversation = Conversation::default();
-    ask(
-        &mut conversation,
-        &subscribe(r#"["logs",{"address":"0xc"}]"#),
-        FIRST,
-    );
-    let told = conversation.told(&bytes(&subscribed("7", "0xa")), FIRST);
-    assert_eq!(
-        texts(told.to_supplier),
-        [r#"{"jsonrpc":"2.0","id":"portico-1","method":"eth_blockNumber","params":[]}"#]
-    );
-    assert_eq!(texts(told.to_client), [subscribed("7", "0xa")]);
-    let newest = r#"{"jsonrpc":"2.0","id":"portico-1","result":"0x5"}"#;
-    assert_eq!(shown(&mut conversation, newest, FIRST), [""; 0]);
+    let mut conversation = following_subscription(r#"["logs",{"address":"0xc"}]"#);
+    begins_after(&mut conversation, 5);
     conversation
 }
 
@@ -123,13 +126,120 @@ fn the_newest_block_is_asked_for_and_told_when_a_subscription_moves() {
     conversation.lost(FIRST, None);
     moved(&mut conversation);
     let latest =
-        r#"{"jsonrpc":"2.0","id":"portico-2","result":{"number":"0x2","hash":"0xh2","transactions":[]}}"#;
+        r#"{"jsonrpc":"2.0","id":"portico-3","result":{"number":"0x2","hash":"0xh2","transactions":[]}}"#;
     let told = shown(&mut conversation, latest, SECOND);
     assert_eq!(told, [pushed("0xa", r#"{"hash":"0xh2","number":"0x2"}"#)]);
     assert_eq!(shown(&mut conversation, &head("0xb", 2), SECOND), [""; 0], "once");
     assert_eq!(
         shown(&mut conversation, &head("0xb", 3), SECOND),
         [head("0xa", 3)]
+    );
+}
+
+/// A client that subscribed just before a rollover, and was told nothing yet.
+#[test]
+fn blocks_before_a_subscriptions_first_head_are_not_missed() {
+    let mut conversation = following();
+    begins_after(&mut conversation, 4);
+    conversation.lost(FIRST, None);
+    moved(&mut conversation);
+    let latest = r#"{"jsonrpc":"2.0","id":"portico-3","result":{"number":"0x6","hash":"0xh6"}}"#;
+    let told = conversation.told(&bytes(latest), SECOND);
+    assert_eq!(
+        texts(told.to_supplier),
+        [r#"{"jsonrpc":"2.0","id":"portico-4","method":"eth_getBlockByNumber","params":["0x5",false]}"#]
+    );
+    let fifth = r#"{"jsonrpc":"2.0","id":"portico-4","result":{"number":"0x5","hash":"0xh5"}}"#;
+    let shown_head = |number: u64| {
+        pushed(
+            "0xa",
+            &format!(r#"{{"hash":"0xh{number}","number":"0x{number:x}"}}"#),
+        )
+    };
+    assert_eq!(
+        shown(&mut conversation, fifth, SECOND),
+        [shown_head(5), shown_head(6)]
+    );
+
+    // Nothing came since: nothing is told of it.
+    let mut conversation = following();
+    begins_after(&mut conversation, 4);
+    moved(&mut conversation);
+    let latest = r#"{"jsonrpc":"2.0","id":"portico-3","result":{"number":"0x4","hash":"0xh4"}}"#;
+    assert_eq!(shown(&mut conversation, latest, SECOND), [""; 0]);
+}
+
+/// Its node was lost before it said where it begins: then nobody knows what is missing, and that is told.
+#[test]
+fn a_subscription_that_was_lost_before_it_began_tells_a_gap() {
+    let mut conversation = following();
+    conversation.lost(FIRST, None);
+    moved(&mut conversation);
+    let latest = r#"{"jsonrpc":"2.0","id":"portico-3","result":{"number":"0x6","hash":"0xh6"}}"#;
+    let told = shown(&mut conversation, latest, SECOND);
+    assert!(told.len() == 1 && told[0].contains("portico_gap"), "{told:?}");
+    let next = pushed("0xb", r#"{"number":"0x7","hash":"0xh7"}"#);
+    assert_eq!(
+        shown(&mut conversation, &next, SECOND),
+        [next.replace("0xb", "0xa")]
+    );
+}
+
+/// Found with a hundred clients: a supplier was killed while blocks were replaced, and the new one's were told from the newest on.
+#[test]
+fn blocks_that_were_replaced_between_two_sockets_are_told_from_where_they_part() {
+    let block = |number: u64, hash: &str, parent: &str| {
+        format!(r#"{{"hash":"{hash}","number":"0x{number:x}","parentHash":"{parent}"}}"#)
+    };
+    let answer =
+        |id: u64, block: &str| format!(r#"{{"jsonrpc":"2.0","id":"portico-{id}","result":{block}}}"#);
+    let asked = |id: u64, number: u64| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":"portico-{id}","method":"eth_getBlockByNumber","params":["0x{number:x}",false]}}"#
+        )
+    };
+    let before = || {
+        let mut conversation = following();
+        begins_after(&mut conversation, 4);
+        for (number, hash, parent) in [(5, "a5", "a4"), (6, "a6", "a5"), (7, "a7", "a6")] {
+            let head = pushed("0xa", &block(number, hash, parent));
+            assert_eq!(shown(&mut conversation, &head, FIRST), [head]);
+        }
+        conversation.lost(FIRST, None);
+        moved(&mut conversation);
+        conversation
+    };
+    let told = |hash: &[(u64, &str, &str)]| -> Vec<String> {
+        let blocks = hash.iter();
+        blocks
+            .map(|&(number, hash, parent)| pushed("0xa", &block(number, hash, parent)))
+            .collect()
+    };
+
+    // The newest block there has a number that was told, of another branch.
+    let mut conversation = before();
+    let newest = conversation.told(&bytes(&answer(3, &block(7, "b7", "b6"))), SECOND);
+    assert_eq!(texts(newest.to_supplier), [asked(4, 6)]);
+    let all = shown(&mut conversation, &answer(4, &block(6, "b6", "a5")), SECOND);
+    assert_eq!(all, told(&[(6, "b6", "a5"), (7, "b7", "b6")]));
+
+    // The next block is told first, and all that was told is of another branch: nothing older than the subscription is.
+    let mut conversation = before();
+    let next = conversation.told(&bytes(&pushed("0xb", &block(8, "b8", "b7"))), SECOND);
+    assert_eq!(texts(next.to_supplier), [asked(4, 7)]);
+    for (id, number, hash, parent) in [(4, 7, "b7", "b6"), (5, 6, "b6", "b5")] {
+        let below = conversation.told(&bytes(&answer(id, &block(number, hash, parent))), SECOND);
+        assert_eq!(texts(below.to_supplier), [asked(id + 1, number - 1)]);
+    }
+    let all = shown(&mut conversation, &answer(6, &block(5, "b5", "b4")), SECOND);
+    let branch = [(5, "b5", "b4"), (6, "b6", "b5"), (7, "b7", "b6"), (8, "b8", "b7")];
+    assert_eq!(all, told(&branch));
+
+    // A node that is behind is on the same branch.
+    let mut conversation = before();
+    assert_eq!(
+        shown(&mut conversation, &answer(3, &block(6, "a6", "a5")), SECOND),
+        [""; 0]
     );
 }
 
@@ -141,7 +251,7 @@ fn a_head_of_the_old_socket_does_not_hide_what_the_new_one_missed() {
     moved(&mut conversation);
     assert_eq!(shown(&mut conversation, &head("0xa", 2), FIRST), [head("0xa", 2)]);
     conversation.lost(FIRST, Some(SECOND));
-    let latest = r#"{"jsonrpc":"2.0","id":"portico-2","result":{"number":"0x3","hash":"0xh3"}}"#;
+    let latest = r#"{"jsonrpc":"2.0","id":"portico-3","result":{"number":"0x3","hash":"0xh3"}}"#;
     let told = shown(&mut conversation, latest, SECOND);
     assert_eq!(told, [pushed("0xa", r#"{"hash":"0xh3","number":"0x3"}"#)]);
 }
@@ -155,9 +265,11 @@ fn a_subscription_that_the_old_socket_takes_late_is_asked_of_the_new_one() {
     assert!(conversation.opened(SECOND).is_empty());
     let told = conversation.told(&bytes(&subscribed("7", "0xa")), FIRST);
     assert_eq!(texts(told.to_client), [subscribed("7", "0xa")]);
-    assert_eq!(texts(told.to_supplier), [request.replace(":7", ":\"portico-1\"")]);
+    let asked = texts(told.to_supplier);
+    assert!(asked[0].contains("eth_blockNumber"), "{asked:?}");
+    assert_eq!(asked[1..], [request.replace(":7", ":\"portico-2\"")]);
     assert!(!conversation.is_done_with(FIRST));
-    conversation.told(&bytes(&subscribed("\"portico-1\"", "0xb")), SECOND);
+    conversation.told(&bytes(&subscribed("\"portico-2\"", "0xb")), SECOND);
     assert!(conversation.is_done_with(FIRST));
     assert_eq!(
         shown(&mut conversation, &head("0xb", 5), SECOND),
@@ -235,6 +347,7 @@ fn logs_that_a_reorganization_undid_are_told_as_removed() {
 #[test]
 fn a_subscription_keeps_its_id_on_another_socket() {
     let mut conversation = following();
+    begins_after(&mut conversation, 0);
     assert_eq!(shown(&mut conversation, &head("0xa", 1), FIRST), [head("0xa", 1)]);
     moved(&mut conversation);
     assert!(conversation.is_done_with(FIRST));
@@ -277,7 +390,7 @@ fn blocks_that_were_missed_are_filled_in_by_number() {
     assert_eq!(asked.len(), 3);
     assert_eq!(
         asked[0],
-        r#"{"jsonrpc":"2.0","id":"portico-3","method":"eth_getBlockByNumber","params":["0x2",false]}"#
+        r#"{"jsonrpc":"2.0","id":"portico-4","method":"eth_getBlockByNumber","params":["0x2",false]}"#
     );
     // Meanwhile the chain goes on, and blocks come in any order.
     assert_eq!(shown(&mut conversation, &head("0xb", 6), SECOND), [""; 0]);
@@ -286,9 +399,9 @@ fn blocks_that_were_missed_are_filled_in_by_number() {
             r#"{{"jsonrpc":"2.0","id":"portico-{id}","result":{{"number":"0x{number:x}","hash":"0xh{number}","transactions":["0x1"],"size":"0x1","uncles":[]}}}}"#
         )
     };
-    assert_eq!(shown(&mut conversation, &block(5, 4), SECOND), [""; 0]);
-    assert_eq!(shown(&mut conversation, &block(3, 2), SECOND), [""; 0]);
-    let none = r#"{"jsonrpc":"2.0","id":"portico-4","result":null}"#;
+    assert_eq!(shown(&mut conversation, &block(6, 4), SECOND), [""; 0]);
+    assert_eq!(shown(&mut conversation, &block(4, 2), SECOND), [""; 0]);
+    let none = r#"{"jsonrpc":"2.0","id":"portico-5","result":null}"#;
     let all = shown(&mut conversation, none, SECOND);
     let gap = r#"{"jsonrpc":"2.0","method":"portico_gap","params":{"subscription":"0xa","result":{"fromBlock":"0x3","reason":"the node does not have them","toBlock":"0x3"}}}"#;
     let filled = |number: u64| {
