@@ -91,9 +91,10 @@ fn service(id: &ServiceId, spec: &Spec, actors: &Actors) -> GenesisService {
 }
 
 fn application(id: &ServiceId, key: &SigningKey, spec: &Spec, actors: &Actors) -> GenesisApplication {
+    let own = spec.application_stakes.get(id).copied();
     GenesisApplication {
         address: key.address(),
-        stake: spec.application_stake,
+        stake: own.unwrap_or(spec.application_stake),
         service_id: id.clone(),
         delegatees: vec![actors.gateway.address()],
     }

@@ -37,6 +37,8 @@ pub struct Spec {
     pub suppliers: Vec<SupplierSpec>,
     /// Stake of each application. The default pays for some 200 million relays.
     pub application_stake: Upokt,
+    /// Stakes of single services' applications, where they differ.
+    pub application_stakes: BTreeMap<ServiceId, Upokt>,
     /// Weight of a relay. Not 1 by default, so that relays and compute units cannot be mixed up unnoticed.
     pub compute_units_per_relay: u64,
     /// Which claims must be proved. By default all, so that the whole line is seen.
@@ -61,6 +63,7 @@ impl Spec {
             applications: ids.clone(),
             suppliers: vec![SupplierSpec::here(ids)],
             application_stake: Upokt(100_000 * POKT),
+            application_stakes: BTreeMap::new(),
             compute_units_per_relay: 10,
             proofs: ProofPolicy::Always,
             block_time: Duration::from_secs(1),
