@@ -44,6 +44,10 @@ oracle SEQUENCES="10000":
 e2e:
     bash e2e/run
 
+# every transport under every condition beside `e2e/matrix.md`: `just matrix`, `just matrix gRPC "session rollover"`, `just matrix --accept`
+matrix *CELLS:
+    cargo test --workspace --test matrix -- {{CELLS}}
+
 # hostile clients by the thousand against real processes: memory of each, and what normal calls notice (minutes)
 abuse:
     cargo run --release -p portico-e2e --bin abuse -- run

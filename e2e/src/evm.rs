@@ -19,12 +19,23 @@ pub struct EvmNode {
 }
 
 impl EvmNode {
-    /// Starts it on a free port and awaits its first answer.
+    /// Starts hardhat on a free port and awaits its first answer.
     pub async fn start() -> Result<Self> {
+        let options = ["node", "--hostname", "127.0.0.1"];
+        Self::start_program("hardhat", &options).await
+    }
+
+    /// The same with anvil, which can also put other blocks in the place of its newest ones.
+    pub async fn start_anvil() -> Result<Self> {
+        let options = ["--silent", "--host", "127.0.0.1"];
+        Self::start_program("anvil", &options).await
+    }
+
+    async fn start_program(name: &str, options: &[&str]) -> Result<Self> {
         let addr = free_address()?;
         let url = format!("http://{addr}");
         let dir = tempfile::tempdir()?;
-        let mut process = spawn(dir.path(), addr.port())?;
+        let mut process = spawn(dir.path(), name, options, addr.port())?;
         let dapp = crate::DApp::new(&url);
         eventually("the EVM node answers", || async {
             Ok(dapp.call(1, "eth_chainId").await.ok())
@@ -59,13 +70,14 @@ impl EvmNode {
     }
 }
 
-fn spawn(dir: &Path, port: u16) -> Result<Process> {
+fn spawn(dir: &Path, name: &str, options: &[&str], port: u16) -> Result<Process> {
     let js = workspace().join("e2e/js");
-    let program = js.join("node_modules/.bin/hardhat");
+    let program = js.join("node_modules/.bin").join(name);
     let mut command = Command::new(&program);
     command
         .current_dir(&js)
-        .args(["node", "--hostname", "127.0.0.1", "--port", &port.to_string()])
+        .args(options)
+        .args(["--port", &port.to_string()])
         .env("HARDHAT_DISABLE_TELEMETRY_PROMPT", "true");
     Process::start("evm-node", command, &Output::Logged(dir.to_owned()))
         .with_context(|| format!("{}: run e2e/run, or npm install in e2e/js", program.display()))

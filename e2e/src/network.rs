@@ -1,8 +1,8 @@
 //! A whole network of processes, and what scenarios ask of it.
 
-mod forgery;
 mod ledger;
 mod load;
+mod second;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,24 +11,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use portico_client::{BlockHead, Chain};
 use portico_localnet::ports::free_address;
 use portico_localnet::{
-    Actors, Output, Plan, Processes, Program, ProofPolicy, Role, Spec, SupplierSpec, free_ports, local,
+    Actors, Output, Plan, Process, Processes, Program, ProofPolicy, Role, Spec, SupplierSpec, free_ports,
+    local,
 };
+use portico_protocol::http_payload;
 use portico_protocol::wire::pocket::service::RelayRequest;
 use portico_protocol::wire::pocket::session::Session;
 use portico_protocol::{Address, Height, ServiceId, SigningKey, Upokt};
+use prost::Message as _;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-pub use forgery::Forgery;
 pub use ledger::{Claimed, Settled};
 pub use load::{Load, LoadOutcome};
 
 use crate::backend::Backend;
 use crate::evm::EvmNode;
+use crate::forgery::{Forgery, Signing};
 use crate::node_server::NodeServer;
 use crate::process::{binary, eventually};
 use crate::supplier::LyingSupplier;
@@ -69,6 +73,8 @@ pub struct NetworkSpec {
     pub relays_per_session: Option<u64>,
     /// Which claims must be proved.
     pub proofs: ProofPolicy,
+    /// Whether one supplier more is served by a servicer of its own, which can be killed while the others go on.
+    pub second_servicer: bool,
     /// Use this node as backend.
     pub evm_node: Option<EvmNode>,
     /// Use the backend at this URL, of a process of its own.
@@ -105,6 +111,12 @@ impl NetworkSpec {
         spec.suppliers
             .extend(vec![SupplierSpec::here(vec![other]); self.foreign_suppliers]);
         for _ in 0..self.lying_suppliers {
+            spec.suppliers.push(SupplierSpec {
+                services: vec![own.clone()],
+                elsewhere: Some(free_address()?),
+            });
+        }
+        if self.second_servicer {
             spec.suppliers.push(SupplierSpec {
                 services: vec![own.clone()],
                 elsewhere: Some(free_address()?),
@@ -173,6 +185,7 @@ pub struct Network {
     honest: usize,
     foreign: usize,
     processes: Processes,
+    second: Option<Process>,
     genesis_supply: u128,
     _dir: tempfile::TempDir, // last: what the processes write is deleted after they have ended
 }
@@ -198,7 +211,8 @@ impl Network {
         let mut rng = StdRng::seed_from_u64(KEYS_SEED);
         let plan = Plan::open(dir.path(), free_ports()?, planned, &mut rng)?;
         let mut liars = Vec::new();
-        for (supplier, key) in plan.spec.suppliers.iter().zip(&plan.actors.suppliers) {
+        let suppliers = plan.spec.suppliers.iter().zip(&plan.actors.suppliers);
+        for (supplier, key) in suppliers.take(plan.spec.suppliers.len() - usize::from(spec.second_servicer)) {
             if let Some(address) = supplier.elsewhere {
                 liars.push(LyingSupplier::start(address, key.clone()).await?);
             }
@@ -209,6 +223,10 @@ impl Network {
             log_level: Some(std::env::var("PORTICO_E2E_LOG").unwrap_or_else(|_| "info".into())),
         };
         let (network, processes) = Processes::start(&plan, program).await?;
+        let second = match spec.second_servicer {
+            true => Some(second::start(&plan).await?),
+            false => None,
+        };
         let mut network = Self {
             _dir: dir,
             http: plan.http_client()?,
@@ -219,6 +237,7 @@ impl Network {
             honest: spec.suppliers,
             foreign: spec.foreign_suppliers,
             processes,
+            second,
             genesis_supply: 0,
         };
         network.genesis_supply = network.supply().await?;
@@ -233,7 +252,8 @@ impl Network {
     /// The last lines of every process, for a failing case.
     #[must_use]
     pub fn logs(&self) -> String {
-        self.processes.logs()
+        let second = self.second.as_ref().map(Process::tail).unwrap_or_default();
+        format!("{}\n{second}", self.processes.logs())
     }
 
     /// The chain.
@@ -325,6 +345,12 @@ impl Network {
             Ok(dapp.call(1, "eth_blockNumber").await?.is_result().then_some(()))
         })
         .await
+    }
+
+    /// Process id of the second servicer.
+    pub fn second_servicer(&self) -> Result<u32> {
+        let id = self.second.as_ref().and_then(Process::id);
+        id.context("there is no second servicer, or it has ended")
     }
 
     /// Address of the honest supplier number `index`.
@@ -497,7 +523,27 @@ impl Network {
 
     /// A relay request signed by a stranger.
     pub(crate) async fn forged_request(&self) -> Result<RelayRequest> {
-        forgery::build(self, Forgery::StrangersRing).await
+        self.forge(Forgery::StrangersRing).await
+    }
+
+    async fn forge(&self, forgery: Forgery) -> Result<RelayRequest> {
+        let session = self.session(self.head().await?.height).await?;
+        let (first, actors) = (self.suppliers().first(), self.actors());
+        let signing = Signing {
+            header: session.header.context("a session has a header")?,
+            supplier: first.context("the network has no supplier")?.address(),
+            foreign: self.foreign_suppliers().first().map(SigningKey::address),
+            ring: [&actors.applications[&service()], &actors.gateway],
+        };
+        let call = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#);
+        let (url, json) = (
+            format!("{}/", self.plan.servicer_url()),
+            ("Content-Type", "application/json"),
+        );
+        signing.request(
+            http_payload::encode_http_request("POST", &url, [json], call),
+            forgery,
+        )
     }
 
     /// The folder of the processes' files.
@@ -538,9 +584,20 @@ impl Network {
         self.processes.ids()
     }
 
-    /// Sends a forged relay request straight to the servicer; returns the text of its refusal.
+    /// Sends a forged relay request straight to the servicer; returns the text of its refusal, and errs when it is answered.
     pub async fn send_forged(&self, forgery: Forgery) -> Result<String> {
-        forgery::send(self, forgery).await
+        let request = self.forge(forgery).await?;
+        let post = self.http.post(self.plan.servicer_url());
+        let post = post
+            .header("Content-Type", "application/json")
+            .header("Rpc-Type", "3");
+        let response = post.body(request.encode_to_vec()).send().await?;
+        let status = response.status();
+        let body = response.bytes().await?;
+        ensure!(!status.is_success(), "the forged request was answered");
+        let refusal: serde_json::Value = serde_json::from_slice(&body).context("a refusal is JSON")?;
+        let error = refusal["error"].as_str().context("a refusal has an error")?;
+        Ok(format!("{}: {error}", status.as_u16()))
     }
 }
 
