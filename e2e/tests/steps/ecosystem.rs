@@ -58,10 +58,15 @@ pub(super) fn script(name: &str) -> Command {
 }
 
 /// What the script printed; its complaint when it failed.
-pub(super) async fn run(mut command: Command) -> Result<String> {
-    let output = tokio::time::timeout(SCRIPT_TIMEOUT, command.output()).await;
+pub(super) async fn run(command: Command) -> Result<String> {
+    run_within(command, SCRIPT_TIMEOUT).await
+}
+
+/// The same with another patience.
+pub(super) async fn run_within(mut command: Command, patience: Duration) -> Result<String> {
+    let output = tokio::time::timeout(patience, command.output()).await;
     let output = output
-        .with_context(|| format!("the script is not done after {SCRIPT_TIMEOUT:?}"))?
+        .with_context(|| format!("the script is not done after {patience:?}"))?
         .context("node does not start")?;
     if !output.status.success() {
         bail!("the script failed:\n{}", String::from_utf8_lossy(&output.stderr));

@@ -14,10 +14,12 @@ use super::ecosystem::{run, script};
 
 /// Long enough that a whole script fits into a session.
 const BLOCK_TIME: Duration = Duration::from_secs(1);
+/// Time between blocks for the many streams: their grace period is one block, and all that began before has to end in it.
+const BLOCK_TIME_OF_MANY: Duration = Duration::from_secs(3);
 /// Streams that are read at a time.
 const AT_ONCE: usize = 16;
-/// Most lines of a stream.
-const MOST_LINES: u64 = 400;
+/// Most lines of a stream; each may be a message that is signed and verified.
+const MOST_LINES: u64 = 100;
 
 #[given("a network whose backend is an event server")]
 async fn a_network_over_an_event_server(world: &mut World) -> Result<()> {
@@ -46,7 +48,7 @@ async fn reads_streams(world: &mut World) -> Result<()> {
 
 #[when(regex = r"^(\d+) streams of lines are read over (\d+) rollovers$")]
 async fn streams_over_rollovers(world: &mut World, streams: u64, rollovers: usize) -> Result<()> {
-    world.spec.block_time = Some(BLOCK_TIME);
+    world.spec.block_time = Some(BLOCK_TIME_OF_MANY);
     let network = world.network().await?;
     network.await_fresh_session().await?;
     let (url, client) = (network.service_url(), ClientTls::public_http());
@@ -61,7 +63,10 @@ async fn streams_over_rollovers(world: &mut World, streams: u64, rollovers: usiz
         async move {
             let path = format!("/lines?count={}", number * 7 % MOST_LINES);
             let response = client.get(format!("{url}{path}")).send().await?;
-            ensure!(response.status() == 200, "{response:?}");
+            if response.status() != 200 {
+                let (status, reason) = (response.status(), response.text().await?);
+                anyhow::bail!("stream {number}: HTTP {status}, {reason}");
+            }
             let session = response
                 .headers()
                 .get("x-session-id")
@@ -94,7 +99,7 @@ async fn streams_over_rollovers(world: &mut World, streams: u64, rollovers: usiz
             .buffer_unordered(AT_ONCE);
         let outcomes: Vec<Result<Option<String>>> = round.collect().await;
         for outcome in outcomes {
-            match outcome? {
+            match outcome.with_context(|| network.logs())? {
                 Some(session) => _ = (read += 1, sessions.insert(session)),
                 None => broken += 1,
             }
