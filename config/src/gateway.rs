@@ -83,7 +83,7 @@ pub struct GatewayConfig {
     pub max_answer_bytes_per_request: usize,
     /// Bytes of answers beyond 64 KiB that are held at the same time for callers at one address (of IPv6, one network of 64 bits), until they
     /// have taken them. From three quarters of it on, their calls are refused with 503 before they cost a relay. Calls to methods whose answers
-    /// were large lately take turns: a quarter of it is asked for at a time, all of it in a second. Raise it where a proxy that does not buffer answers stands before
+    /// were large lately take turns: a quarter of it is asked for at a time, half of it in a second. Raise it where a proxy that does not buffer answers stands before
     /// the gateway: all callers have its address. Default: `max_answer_bytes_per_request`.
     pub max_answer_bytes_per_client: Option<usize>,
     /// Most entries of a batch. Default 1000.

@@ -106,10 +106,10 @@ pub(super) fn key(service: &str, method: &[u8]) -> u64 {
 }
 
 impl Expected {
-    /// Of what each client may hold, `share` bytes, a quarter may be expected at a time, and all of it in a second.
+    /// Of what each client may hold, `share` bytes, a quarter may be expected at a time, and half of it in a second.
     pub(super) fn new(share: usize) -> Self {
         Self {
-            per_second: share.max(1),
+            per_second: (share / 2).max(1),
             permits: (share / 4 / UNIT).clamp(1, Semaphore::MAX_PERMITS),
             clients: Mutex::default(),
             entries: AtomicUsize::new(0),
@@ -279,7 +279,7 @@ mod tests {
         }
         let pace = (99 * BIG) as f64 / begun.elapsed().as_secs_f64();
         assert!(
-            (0.98..1.02).contains(&(pace / SHARE as f64)),
+            (0.98..1.02).contains(&(pace / (SHARE / 2) as f64)),
             "{pace} bytes a second"
         );
         let turn = turn(&expected, ALICE, 1).await.unwrap().unwrap();
