@@ -99,7 +99,7 @@ async fn streams_over_rollovers(world: &mut World, streams: u64, rollovers: usiz
             .buffer_unordered(AT_ONCE);
         let outcomes: Vec<Result<Option<String>>> = round.collect().await;
         for outcome in outcomes {
-            match outcome.with_context(|| network.logs())? {
+            match outcome? {
                 Some(session) => _ = (read += 1, sessions.insert(session)),
                 None => broken += 1,
             }
