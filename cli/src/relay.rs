@@ -1,17 +1,15 @@
 //! `portico relay`: one relay, through a gateway or with a key of one's own.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod events;
+mod grpc;
+mod websocket;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use http::{HeaderMap, Uri};
+use http::HeaderMap;
 use portico_config::gateway::{ApplicationConfig, GatewayConfig};
 use portico_gateway::{FailedAttempt, OneCall, OneError, Relayed, relay_once};
-use portico_net::tls::ClientTls;
-use portico_net::websocket::{self, Close, ConnectError, Incoming, Kind, Limits, Message};
-use portico_net::{dial_websocket, websocket_url};
 use portico_protocol::receipt;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayRequestMetadata, RelayResponse};
 use portico_protocol::{Address, PublicKey, ServiceId, SigningKey};
@@ -21,14 +19,14 @@ use crate::folders;
 use crate::query::only_application;
 use crate::view::View;
 
-/// Sends a JSON-RPC call through the gateway of the local network, or, with --key, straight to a supplier of the session.
+/// Sends a call through the gateway of the local network, or, with --key, straight to a supplier of the session.
 #[derive(Args)]
 pub(crate) struct RelayArgs {
-    /// JSON-RPC method, e.g. status or eth_blockNumber; or a whole JSON-RPC request
+    /// JSON-RPC method, e.g. status or eth_blockNumber; or a whole JSON-RPC request. For sse also a path that events are read at, e.g.
+    /// /v1/events?topics=head; for grpc a method, e.g. /cosmos.base.tendermint.v1beta1.Service/GetLatestBlock
     call: String,
-    /// Params of the method, as JSON
-    #[arg(default_value = "{}")]
-    params: String,
+    /// Params of the method, as JSON; for grpc its message, serialized, as hex [default: {}, for grpc an empty message]
+    params: Option<String>,
     /// Service that is called
     #[arg(long, value_name = "ID", default_value = "pocket")]
     service: ServiceId,
@@ -52,10 +50,10 @@ pub(crate) struct RelayArgs {
     /// Ask the supplier for a receipt, its signature that this answer is the one to this call, and verify it here
     #[arg(long)]
     receipt: bool,
-    /// How the gateway is called: by a POST, or over a WebSocket
+    /// How the gateway is called
     #[arg(long, value_enum, default_value_t = Transport::Http, conflicts_with_all = ["key", "receipt"])]
     transport: Transport,
-    /// Print what follows the answer too, such as the messages of a subscription, until Ctrl-C or the end of the WebSocket
+    /// Print what follows the first answer too, such as the messages of a subscription or more events, until Ctrl-C or the end (ws, sse)
     #[arg(long, conflicts_with_all = ["key", "receipt"])]
     follow: bool,
     #[command(flatten)]
@@ -68,20 +66,41 @@ pub(crate) struct RelayArgs {
 /// How the gateway is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Transport {
+    /// By a POST
     Http,
+    /// Over a WebSocket
     Ws,
+    /// For an event stream, by a POST of JSON-RPC or a GET of a path
+    Sse,
+    /// By gRPC
+    Grpc,
 }
 
 impl RelayArgs {
     pub(crate) async fn run(self) -> Result<()> {
-        let body = self.body()?;
-        if self.transport == Transport::Ws {
-            return over_websocket(&self.gateway, &self.service, body, self.follow).await;
+        let (gateway, service) = (self.gateway.trim_end_matches('/'), &self.service);
+        match self.transport {
+            Transport::Http => ensure!(!self.follow, "--follow needs --transport ws or sse"),
+            Transport::Ws => return websocket::call(gateway, service, self.body()?, self.follow).await,
+            Transport::Sse => {
+                let url = format!("{gateway}/v1/{service}");
+                let request = match self.call.starts_with('/') {
+                    true => events::get(&(url + &self.call))?,
+                    false => events::post(&url, self.body()?)?,
+                };
+                return events::call(request, self.follow).await;
+            }
+            Transport::Grpc => {
+                ensure!(!self.follow, "--follow needs --transport ws or sse");
+                let message = grpc::message(self.params.as_deref().unwrap_or_default())?;
+                let answer = grpc::call(gateway, service, &self.call, message).await?;
+                return grpc::view(&answer).print(self.json);
+            }
         }
-        ensure!(!self.follow, "--follow needs --transport ws");
+        let body = self.body()?;
         let view = match &self.key {
             Some(key) => self.own(folders::key(key)?, body).await?,
-            None => through_gateway(&self.gateway, &self.service, body, self.receipt).await?,
+            None => through_gateway(gateway, service, body, self.receipt).await?,
         };
         view.print(self.json)
     }
@@ -91,8 +110,9 @@ impl RelayArgs {
             serde_json::from_str::<serde_json::Value>(&self.call).context("the call is not JSON")?;
             return Ok(self.call.clone().into());
         }
-        let params: serde_json::Value = serde_json::from_str(&self.params)
-            .with_context(|| format!("params {:?} are not JSON", self.params))?;
+        let params = self.params.as_deref().unwrap_or("{}");
+        let params: serde_json::Value =
+            serde_json::from_str(params).with_context(|| format!("params {params:?} are not JSON"))?;
         let call = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": self.call, "params": params});
         Ok(call.to_string().into())
     }
@@ -185,11 +205,6 @@ fn no_receipt(status: &str) -> String {
     }
 }
 
-/// Largest message that is printed, in bytes.
-const MAX_MESSAGE_BYTES: usize = 64 << 20;
-/// Time for the gateway to take 64 KiB of the call.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Headers of the gateway's answer that say how it came about, and how they are shown.
 const HEADERS: [(&str, &str); 5] = [
     ("x-supplier-address", "supplier"),
@@ -199,13 +214,33 @@ const HEADERS: [(&str, &str); 5] = [
     ("x-relay-id", "relay"),
 ];
 
+/// That nobody answers, and what to do about it.
+fn no_gateway(error: reqwest::Error, url: &str) -> anyhow::Error {
+    anyhow!(error).context(format!(
+        "no gateway answers at {url}; start one with `portico localnet`, or name another with --gateway"
+    ))
+}
+
+/// What the gateway's headers say of how its answer came about, by the name that it is shown under.
+fn told(headers: &HeaderMap) -> Vec<(&'static str, View)> {
+    let shown = |(header, name): (&str, &'static str)| {
+        let value = headers.get(header)?.to_str().ok()?;
+        Some((name, View::from(value)))
+    };
+    HEADERS.into_iter().filter_map(shown).collect()
+}
+
+/// Who verified an answer that came through a gateway.
+const VERIFIED: &str =
+    "by the gateway: session, payload hash and supplier signature (verify here yourself with --key)";
+
 async fn through_gateway(
     gateway: &str,
     service: &ServiceId,
     body: Bytes,
     wants_receipt: bool,
 ) -> Result<View> {
-    let url = format!("{}/v1/{service}", gateway.trim_end_matches('/'));
+    let url = format!("{gateway}/v1/{service}");
     let mut request = crate::http::client()?
         .post(&url)
         .header("content-type", "application/json")
@@ -213,85 +248,20 @@ async fn through_gateway(
     if wants_receipt {
         request = request.header(receipt::REQUEST_HEADER, "true");
     }
-    let response = request.send().await.map_err(|error| {
-        anyhow!(error).context(format!(
-            "no gateway answers at {url}; start one with `portico localnet`, or name another with --gateway"
-        ))
-    })?;
+    let response = request.send().await.map_err(|error| no_gateway(error, &url))?;
     let status = response.status();
-    let told: BTreeMap<&str, String> = HEADERS
-        .iter()
-        .filter_map(|(header, name)| {
-            Some((*name, response.headers().get(*header)?.to_str().ok()?.to_owned()))
-        })
-        .collect();
     let headers = response.headers().clone();
     let answer = response.text().await.context("the gateway's answer broke off")?;
     if !status.is_success() {
         bail!("the gateway answered HTTP {status}: {answer}");
     }
     let mut fields = vec![("answer", View::from(answer))];
-    for (_, name) in HEADERS {
-        fields.extend(told.get(name).map(|value| (name, View::from(value.as_str()))));
-    }
+    fields.extend(told(&headers));
     if wants_receipt {
         fields.push(("receipt", receipt_through_gateway(&headers)?.into()));
     }
-    fields.push((
-        "verified",
-        "by the gateway: session, payload hash and supplier signature (verify here yourself with --key)"
-            .into(),
-    ));
+    fields.push(("verified", VERIFIED.into()));
     Ok(View::Fields(fields))
-}
-
-/// Sends the call over a WebSocket and prints its answer, and all that comes after it if that is wanted.
-async fn over_websocket(gateway: &str, service: &ServiceId, body: Bytes, follow: bool) -> Result<()> {
-    let url = format!("{}/v1/{service}", websocket_url(gateway.trim_end_matches('/')));
-    let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
-    let limits = Limits {
-        max_message_bytes: MAX_MESSAGE_BYTES,
-        write_timeout: WRITE_TIMEOUT,
-        budgets: None,
-    };
-    let no_gateway = || {
-        format!(
-            "no WebSocket at {url}; start a gateway with `portico localnet`, or name another with --gateway"
-        )
-    };
-    let socket = dial_websocket(&uri, &ClientTls::public())
-        .await
-        .with_context(no_gateway)?;
-    let opened = websocket::connect(socket, &uri, HeaderMap::new(), limits).await;
-    let (mut receiver, sender) = match opened {
-        Err(ConnectError::Refused { status, text }) => {
-            bail!(
-                "the gateway answered HTTP {status}: {}",
-                String::from_utf8_lossy(&text)
-            );
-        }
-        opened => opened.with_context(no_gateway)?,
-    };
-    let kind = Kind::Text;
-    sender.send(Message { kind, bytes: body }).await?;
-    let told = async {
-        loop {
-            match receiver.next().await? {
-                Incoming::Message(message) => println!("{}", String::from_utf8_lossy(&message.bytes)),
-                Incoming::Close(close) => bail!("closed: {} {}", close.code.unwrap_or(1005), close.reason),
-            }
-            if !follow {
-                return Ok(());
-            }
-        }
-    };
-    let ended = tokio::select! {
-        told = told => told,
-        Err(error) = sender.keep() => Err(error.into()),
-        _ = tokio::signal::ctrl_c(), if follow => Ok(()),
-    };
-    sender.close(Close::new(1000, "")).await;
-    ended
 }
 
 /// The receipt among the headers of a gateway's answer, verified here; or why there is none.

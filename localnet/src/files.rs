@@ -49,7 +49,11 @@ fn servicer(plan: &Plan) -> Value {
             (None, None) => Some(json!({"url": plan.websocket_url(), "tls": trust(plan)})),
             (None, Some(_)) => None,
         };
-        let grpc = plan.spec.grpc.get(id).map(|url| json!({"url": url}));
+        let grpc = match (plan.spec.grpc.get(id), url) {
+            (Some(url), _) => Some(json!({"url": url})),
+            (None, None) => Some(json!({"url": plan.grpc_url(), "tls": trust(plan)})),
+            (None, Some(_)) => None,
+        };
         let of_type = |(rpc_type, backend): (&str, Option<Value>)| Some((rpc_type.to_owned(), backend?));
         let rpc_types = [("websocket", websocket), ("grpc", grpc)];
         let rpc_types: Map<_, _> = rpc_types.into_iter().filter_map(of_type).collect();
@@ -164,6 +168,14 @@ mod tests {
             .map(|s| &s.rpc_types[&RpcType::Websocket].url);
         let of_chain = format!("{}/websocket", plan.rpc_url().replace("http", "ws"));
         assert_eq!(websockets.collect::<Vec<_>>(), ["ws://node:8546", &of_chain]);
+        let grpc = servicer
+            .services
+            .values()
+            .map(|s| s.rpc_types.get(&RpcType::Grpc));
+        let grpc: Vec<_> = grpc
+            .map(|backend| backend.map(|backend| backend.url.clone()))
+            .collect();
+        assert_eq!(grpc, [None, Some(plan.grpc_url())]);
         let durability: Vec<_> = servicer.services.values().map(|s| s.durability).collect();
         assert_eq!(durability, [Durability::Bounded, Durability::Strict]);
         let gateway: GatewayConfig = load(&plan.config_file(Role::Gateway)).unwrap();

@@ -109,7 +109,7 @@ fn supplier(network: &Spec, spec: &SupplierSpec, key: &SigningKey, servicer: &st
         // At the same URL, whose scheme gateways exchange, as suppliers of the live network are staked.
         endpoints: [
             (network.has_websockets(id), "WEBSOCKET"),
-            (network.grpc.contains_key(id), "GRPC"),
+            (network.has_grpc(id), "GRPC"),
         ]
         .into_iter()
         .filter(|(has, _)| *has)

@@ -29,7 +29,7 @@ pub struct Spec {
     pub services: BTreeMap<ServiceId, Option<String>>,
     /// URL (`ws` or `wss`) of the node behind a service that takes its WebSockets; the chain's own RPC takes those of its service.
     pub websockets: BTreeMap<ServiceId, String>,
-    /// URL of the node behind a service that takes its gRPC calls.
+    /// URL of the node behind a service that takes its gRPC calls; the chain's own gRPC takes those of its service.
     pub grpc: BTreeMap<ServiceId, String>,
     /// Services that an application is staked for, which the gateway serves.
     pub applications: Vec<ServiceId>,
@@ -76,7 +76,17 @@ impl Spec {
 impl Spec {
     /// Whether the service's suppliers take WebSockets.
     pub(crate) fn has_websockets(&self, id: &ServiceId) -> bool {
-        self.websockets.contains_key(id) || self.services.get(id).is_some_and(Option::is_none)
+        self.websockets.contains_key(id) || self.is_of_chain(id)
+    }
+
+    /// Whether the service's suppliers take gRPC.
+    pub(crate) fn has_grpc(&self, id: &ServiceId) -> bool {
+        self.grpc.contains_key(id) || self.is_of_chain(id)
+    }
+
+    /// Whether the chain itself answers the service's calls.
+    fn is_of_chain(&self, id: &ServiceId) -> bool {
+        self.services.get(id).is_some_and(Option::is_none)
     }
 }
 

@@ -63,6 +63,14 @@ pub async fn dial_websocket_to(
     dial(url, &tls.websocket(), Some(may)).await
 }
 
+/// A connection for gRPC at `url` (`http` or `https`), ready for HTTP/2, which the server is known to speak.
+///
+/// # Errors
+/// When nobody answers there, or the certificate is refused.
+pub async fn dial_grpc(url: &Uri, tls: &ClientTls) -> Result<Socket, DialError> {
+    dial(url, &tls.grpc(), None).await
+}
+
 async fn dial(url: &Uri, tls: &TlsConnector, may: Option<fn(IpAddr) -> bool>) -> Result<Socket, DialError> {
     let invalid = || DialError::Url(url.clone());
     let name = url

@@ -37,7 +37,7 @@ mod socket;
 pub mod tls;
 pub mod websocket;
 
-pub use dial::{DialError, GrpcConnector, dial_websocket, dial_websocket_to, websocket_url};
+pub use dial::{DialError, GrpcConnector, dial_grpc, dial_websocket, dial_websocket_to, websocket_url};
 pub use listener::Listener;
 pub use metrics::ListenerMetrics;
 pub use parts::Parts;

@@ -85,11 +85,27 @@ pub fn prefix(length: usize) -> [u8; PREFIX] {
 pub fn count(mut body: &[u8]) -> Option<usize> {
     let mut messages = 0_usize;
     while !body.is_empty() {
-        let (prefix, rest) = body.split_first_chunk::<PREFIX>()?;
-        let [_, a, b, c, d] = *prefix;
-        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
-        body = rest.get(length..)?;
+        body = body.get(length(body)?..)?;
         messages = messages.checked_add(1)?;
+    }
+    Some(messages)
+}
+
+/// Bytes of the first message of a body with what stands before it, of which not all need be there; `None` when not even its length is.
+#[must_use]
+pub fn length(body: &[u8]) -> Option<usize> {
+    let [_, a, b, c, d] = *body.first_chunk::<PREFIX>()?;
+    let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
+    length.checked_add(PREFIX)
+}
+
+/// The messages of a body, as they are; `None` when it is no sequence of whole messages.
+#[must_use]
+pub fn messages(body: &Bytes) -> Option<Vec<Bytes>> {
+    let (mut rest, mut messages) = (body.clone(), Vec::new());
+    while !rest.is_empty() {
+        let length = length(&rest).filter(|length| *length <= rest.len())?;
+        messages.push(rest.split_to(length).slice(PREFIX..));
     }
     Some(messages)
 }
@@ -199,10 +215,13 @@ mod tests {
         let frame = |message: &[u8]| [&prefix(message.len())[..], message].concat();
         let one = Bytes::from(frame(b"abc"));
         assert_eq!(only(&one).unwrap(), "abc");
-        assert_eq!(count(&[frame(b""), frame(b"xy")].concat()), Some(2));
-        assert_eq!(only(&Bytes::from([frame(b""), frame(b"xy")].concat())), None);
+        let two = Bytes::from([frame(b""), frame(b"xy")].concat());
+        assert_eq!(count(&two), Some(2));
+        assert_eq!(messages(&two).unwrap(), [&b""[..], b"xy"]);
+        assert_eq!(only(&two), None);
         for broken in [&b"\0"[..], b"\0\0\0\0\x01", b"\0\xff\xff\xff\xff1"] {
             assert_eq!(count(broken), None);
+            assert_eq!(messages(&Bytes::from_static(broken)), None);
         }
         assert_eq!(only(&Bytes::from_static(b"\x01\0\0\0\0")), None, "compressed");
         assert_eq!(only(&Bytes::new()), None);
