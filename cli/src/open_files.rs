@@ -22,7 +22,7 @@ pub(crate) fn raise(max_connections: usize) {
 
 /// The limit after raising it; `None` where there is none, or none is known.
 #[cfg(unix)]
-fn raised() -> Option<u64> {
+pub(crate) fn raised() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -40,6 +40,6 @@ fn raised() -> Option<u64> {
 }
 
 #[cfg(not(unix))]
-fn raised() -> Option<u64> {
+pub(crate) fn raised() -> Option<u64> {
     None
 }

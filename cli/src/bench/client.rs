@@ -1,51 +1,63 @@
-//! Keep-alive clients: each connection sends its next call when the last one is answered.
+//! Clients that keep their connections: each sends its next call when the last one is answered.
+
+mod events;
+mod grpc;
+mod http;
+pub(super) mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::http::{Request, Uri, header};
-use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use portico_net::dial_websocket;
+use ::http::Uri;
+use anyhow::{Result, ensure};
 use portico_net::tls::ClientTls;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#;
+use super::transport::Transport;
+use super::turns::Turns;
+
+/// What is called, and how it is answered.
+#[derive(Clone, Debug)]
+pub(super) struct Workload {
+    pub(super) transport: Transport,
+    /// Messages or chunks that the backend says per call.
+    pub(super) per_call: u16,
+    /// Those of the backend.
+    pub(super) turns: Turns,
+}
 
 /// Where calls are sent.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     url: Uri,
     tls: ClientTls,
+    workload: Workload,
 }
 
 /// What was seen.
 pub(super) struct Measured {
     /// From the first call to the last answer.
     pub(super) took: Duration,
-    /// Size of the last answer's body.
+    /// Size of the last answer, message or chunk.
     pub(super) answer_bytes: usize,
-    /// Time of each call, ascending.
+    /// Time of each call, message or chunk, ascending.
     latencies: Vec<Duration>,
 }
 
 impl Measured {
-    /// Calls answered.
+    /// Calls answered, or messages or chunks that came.
     pub(super) fn calls(&self) -> u64 {
         self.latencies.len() as u64
     }
 
-    /// Calls answered per second.
+    /// Of them, those of a second.
     pub(super) fn per_second(&self) -> f64 {
         self.calls() as f64 / self.took.as_secs_f64()
     }
 
-    /// The time within which `percent` of the calls were answered.
+    /// The time within which `percent` of them came.
     pub(super) fn percentile(&self, percent: usize) -> Duration {
         let last = self.latencies.len().saturating_sub(1);
         self.latencies
@@ -55,20 +67,59 @@ impl Measured {
     }
 }
 
+/// What the connections of a run share.
+#[derive(Debug)]
+struct Run {
+    /// Calls that may still be sent.
+    left: AtomicU64,
+    until: Instant,
+}
+
+impl Run {
+    /// Whether there is another call to send.
+    fn another(&self) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        Instant::now() < self.until
+            && self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                .is_ok()
+    }
+}
+
+/// What one connection saw.
+#[derive(Debug, Default)]
+struct Seen {
+    latencies: Vec<Duration>,
+    answer_bytes: usize,
+}
+
+impl Seen {
+    /// Something came of this size, which was waited for since `begun`.
+    fn came(&mut self, begun: Instant, bytes: usize) {
+        self.latencies.push(begun.elapsed());
+        self.answer_bytes = bytes;
+    }
+}
+
 impl Client {
     /// Will send calls to `url`, whose certificate is judged by `tls` where it is `https`.
-    pub(super) fn new(url: &str, tls: ClientTls) -> Result<Self> {
+    pub(super) fn new(url: &str, tls: ClientTls, workload: Workload) -> Result<Self> {
         let url = url.parse()?;
-        Ok(Self { url, tls })
+        Ok(Self { url, tls, workload })
     }
 
-    /// Sends `calls` calls over `connections` connections, for `limit` at most.
-    pub(super) async fn run(&self, connections: u16, calls: u64, limit: Duration) -> Result<Measured> {
-        let left = Arc::new(AtomicU64::new(calls));
+    /// Sends calls over `connections` connections until `wanted` answers, messages or chunks have come, for `limit` at most.
+    pub(super) async fn run(&self, connections: u16, wanted: u64, limit: Duration) -> Result<Measured> {
         let begun = Instant::now();
+        let run = Arc::new(Run {
+            left: AtomicU64::new(wanted.div_ceil(self.workload.per_call.into())),
+            until: begun + limit,
+        });
         let mut clients = JoinSet::new();
         for _ in 0..connections {
-            clients.spawn(connection(self.clone(), left.clone(), begun + limit));
+            let (client, run) = (self.clone(), Arc::clone(&run));
+            clients.spawn(async move { client.connection(&run).await });
         }
         let mut measured = Measured {
             took: Duration::ZERO,
@@ -76,9 +127,9 @@ impl Client {
             latencies: Vec::new(),
         };
         while let Some(done) = clients.join_next().await {
-            let (latencies, answer_bytes) = done??;
-            measured.latencies.extend(latencies);
-            measured.answer_bytes = measured.answer_bytes.max(answer_bytes);
+            let seen = done??;
+            measured.latencies.extend(seen.latencies);
+            measured.answer_bytes = measured.answer_bytes.max(seen.answer_bytes);
         }
         measured.took = begun.elapsed();
         ensure!(
@@ -89,63 +140,40 @@ impl Client {
         measured.latencies.sort_unstable();
         Ok(measured)
     }
-}
 
-async fn connection(client: Client, left: Arc<AtomicU64>, until: Instant) -> Result<(Vec<Duration>, usize)> {
-    // As a WebSocket begins, so does HTTP/1.1 on a connection of its own.
-    let stream = dial_websocket(&client.url, &client.tls).await?;
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
-    let calls = async {
-        let (mut latencies, mut answer_bytes) = (Vec::new(), 0);
-        while Instant::now() < until && take(&left) {
-            let begun = Instant::now();
-            answer_bytes = client.call(&mut sender).await?;
-            latencies.push(begun.elapsed());
+    async fn connection(&self, run: &Run) -> Result<Seen> {
+        match self.workload.transport {
+            Transport::Http => http::calls(self, run).await,
+            Transport::Ws => websocket::calls(self, run).await,
+            Transport::Sse => events::calls(self, run).await,
+            Transport::Grpc => grpc::calls(self, run).await,
         }
-        anyhow::Ok((latencies, answer_bytes))
-    };
-    tokio::select! {
-        seen = calls => seen,
-        closed = connection => anyhow::bail!("{} closed a connection: {closed:?}", client.url),
     }
-}
 
-fn take(left: &AtomicU64) -> bool {
-    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-        .is_ok()
-}
-
-impl Client {
-    /// Size of the answer's body.
-    async fn call(&self, sender: &mut SendRequest<Full<Bytes>>) -> Result<usize> {
-        let request = Request::post(self.url.path())
-            .header(
-                header::HOST,
-                self.url.authority().map_or("", |host| host.as_str()),
-            )
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from_static(CALL)))?;
-        sender.ready().await?;
-        let response = sender
-            .send_request(request)
-            .await
-            .context("a call was not answered")?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        ensure!(
-            status.is_success(),
-            "a call was answered with HTTP {status}: {}",
-            String::from_utf8_lossy(&body)
-        );
-        Ok(body.len())
+    fn host(&self) -> &str {
+        self.url.authority().map_or("", |host| host.as_str())
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
-    use super::Measured;
+    use portico_net::tls::ClientTls;
+
+    use super::super::transport::Transport;
+    use super::super::turns::Turns;
+    use super::{Client, Measured, Workload};
+
+    /// A client of `transport` at `url`.
+    pub(in crate::bench) fn client(url: &str, transport: Transport, per_call: u16, turns: Turns) -> Client {
+        let workload = Workload {
+            transport,
+            per_call,
+            turns,
+        };
+        Client::new(url, ClientTls::public(), workload).unwrap()
+    }
 
     #[test]
     fn percentiles_and_rate_are_of_what_was_measured() {
@@ -158,5 +186,31 @@ mod tests {
         assert!((measured.per_second() - 50.0).abs() < 1e-9);
         assert_eq!(measured.percentile(50), Duration::from_millis(50));
         assert_eq!(measured.percentile(99), Duration::from_millis(99));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_transport_counts_what_its_backend_says() {
+        let turns = Turns::default();
+        let backend = super::super::backend::start(5_000, turns.clone()).await.unwrap();
+        for (transport, per_call, bytes) in [
+            (Transport::Http, 1, 5_000),
+            (Transport::Ws, 1, 5_000),
+            (Transport::Ws, 10, 5_000),
+            (Transport::Sse, 25, 5_000),
+            (Transport::Grpc, 1, 5_000),
+        ] {
+            let client = client(
+                &format!("http://{backend}/v1"),
+                transport,
+                per_call,
+                turns.clone(),
+            );
+            let measured = client.run(4, 50, Duration::from_secs(20)).await.unwrap();
+            assert_eq!(
+                (measured.calls(), measured.answer_bytes),
+                (50, bytes),
+                "{transport:?}"
+            );
+        }
     }
 }

@@ -1,16 +1,20 @@
-//! `portico bench proxy`: the smallest reverse proxy that hyper makes, to measure a relay beside where no other is installed.
+//! `portico bench proxy`: the smallest reverse proxy that hyper makes, to measure beside: HTTP/1.1 and HTTP/2 with trailers, bodies as they come,
+//! WebSockets as bytes. For calls over HTTP it stands in where no other is installed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ::http::uri::{Authority, PathAndQuery, Scheme};
-use ::http::{Request, Response, Uri};
+use ::http::{Request, Response, StatusCode, Uri, Version};
 use anyhow::{Context, Result};
 use clap::Args;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -24,7 +28,12 @@ pub(super) struct ProxyArgs {
     backend: SocketAddr,
 }
 
-type Upstream = Client<HttpConnector, Incoming>;
+/// Connections to the backend, by the version that the caller speaks.
+struct Upstream {
+    http1: Client<HttpConnector, Incoming>,
+    http2: Client<HttpConnector, Incoming>,
+    backend: Authority,
+}
 
 impl ProxyArgs {
     /// Forwards until the process is ended.
@@ -38,39 +47,59 @@ impl ProxyArgs {
 async fn serve(listener: TcpListener, backend: SocketAddr) -> Result<()> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    let upstream = Client::builder(TokioExecutor::new()).build(connector);
-    let backend: Authority = backend.to_string().parse()?;
+    let client = || Client::builder(TokioExecutor::new());
+    let upstream = Arc::new(Upstream {
+        http1: client().build(connector.clone()),
+        http2: client().http2_only(true).build(connector),
+        backend: backend.to_string().parse()?,
+    });
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                connections.spawn(connection(accepted?.0, upstream.clone(), backend.clone()));
+                connections.spawn(connection(accepted?.0, Arc::clone(&upstream)));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(stream: TcpStream, upstream: Upstream, backend: Authority) {
+async fn connection(stream: TcpStream, upstream: Arc<Upstream>) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| forward(request, &upstream, &backend));
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let service = service_fn(move |request| Arc::clone(&upstream).forward(request));
+    let server = auto::Builder::new(TokioExecutor::new());
+    let served = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
     if let Err(error) = served.await {
         tracing::debug!(%error, "a connection failed");
     }
 }
 
-async fn forward(
-    mut request: Request<Incoming>,
-    upstream: &Upstream,
-    backend: &Authority,
-) -> Result<Response<Incoming>> {
-    let mut uri = std::mem::take(request.uri_mut()).into_parts();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(backend.clone());
-    uri.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
-    *request.uri_mut() = Uri::from_parts(uri)?;
-    Ok(upstream.request(request).await?)
+impl Upstream {
+    async fn forward(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Response<Incoming>> {
+        let mut uri = std::mem::take(request.uri_mut()).into_parts();
+        uri.scheme = Some(Scheme::HTTP);
+        uri.authority = Some(self.backend.clone());
+        uri.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+        *request.uri_mut() = Uri::from_parts(uri)?;
+        if request.version() == Version::HTTP_2 {
+            return Ok(self.http2.request(request).await?);
+        }
+        let caller = hyper::upgrade::on(&mut request);
+        let mut response = self.http1.request(request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let backend = hyper::upgrade::on(&mut response);
+            tokio::task::spawn(copied(caller, backend)); // until one of both ends it
+        }
+        Ok(response)
+    }
+}
+
+/// Copies what both say until one has ended.
+async fn copied(caller: OnUpgrade, backend: OnUpgrade) {
+    if let (Ok(caller), Ok(backend)) = tokio::join!(caller, backend) {
+        let (mut caller, mut backend) = (TokioIo::new(caller), TokioIo::new(backend));
+        _ = tokio::io::copy_bidirectional(&mut caller, &mut backend).await;
+    }
 }
 
 #[cfg(test)]
@@ -78,22 +107,38 @@ mod tests {
     use std::time::Duration;
 
     use portico_localnet::local;
-    use portico_net::tls::ClientTls;
     use tokio::net::TcpListener;
 
-    use crate::bench::{backend, client};
+    use crate::bench::backend;
+    use crate::bench::client::tests::client;
+    use crate::bench::transport::Transport;
+    use crate::bench::turns::Turns;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn calls_are_passed_on() {
-        let backend = backend::start(5_000).await.unwrap();
+    async fn every_transport_is_passed_on() {
+        let turns = Turns::default();
+        let backend = backend::start(5_000, turns.clone()).await.unwrap();
         let listener = TcpListener::bind(local(0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let client = client::Client::new(&format!("http://{address}/v1"), ClientTls::public()).unwrap();
-        let calls = client.run(4, 50, Duration::from_secs(20));
-        let measured = tokio::select! {
-            served = super::serve(listener, backend) => panic!("{served:?}"),
-            measured = calls => measured.unwrap(),
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let calls = async {
+            for (transport, per_call) in [
+                (Transport::Http, 1),
+                (Transport::Ws, 5),
+                (Transport::Sse, 5),
+                (Transport::Grpc, 1),
+            ] {
+                let client = client(&url, transport, per_call, turns.clone());
+                let measured = client.run(4, 50, Duration::from_secs(20)).await.unwrap();
+                assert_eq!(
+                    (measured.calls(), measured.answer_bytes),
+                    (50, 5_000),
+                    "{transport:?}"
+                );
+            }
         };
-        assert_eq!((measured.calls(), measured.answer_bytes), (50, 5_000));
+        tokio::select! {
+            served = super::serve(listener, backend) => panic!("{served:?}"),
+            () = calls => {}
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One of the things that are measured in turn: a network of this binary or of another, or the plain proxy.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use portico_localnet::{
 use portico_protocol::ServiceId;
 use serde_json::json;
 
-use super::client::{Client, Measured};
+use super::client::{Client, Measured, Workload};
+use super::idle::Idle;
 use super::proxy::Proxy;
 use super::syscalls::Tool;
-use super::usage::{Spent, Usage};
+use super::transport::Transport;
+use super::usage::{Spent, Usage, memory};
 use super::{RelayArgs, SERVICE};
 use crate::metrics::ALLOCATIONS;
 
@@ -62,7 +65,7 @@ impl Lane {
         program: PathBuf,
         folder: &Path,
         args: &RelayArgs,
-        backend: std::net::SocketAddr,
+        (workload, backend): (Workload, SocketAddr),
     ) -> Result<Self> {
         std::fs::create_dir(folder)?;
         let plan = Plan::open(folder, free_ports()?, spec(args, backend)?, &mut rand::rng())?;
@@ -90,7 +93,7 @@ impl Lane {
         };
         Ok(Self {
             name: name.to_owned(),
-            client: Client::new(&format!("{}/v1", plan.gateway_url()), plan.client_tls()?)?,
+            client: client(args, &plan, workload)?,
             http: plan.http_client()?,
             certificates: plan.certificates.clone(),
             processes: running.ids().into_iter().map(measurable).chain([own]).collect(),
@@ -99,7 +102,7 @@ impl Lane {
     }
 
     /// The plain proxy.
-    pub(super) fn proxy(proxy: Proxy) -> Result<Self> {
+    pub(super) fn proxy(proxy: Proxy, workload: Workload) -> Result<Self> {
         let pid = proxy.process.id().context("the proxy has ended")?;
         let process = Measurable {
             name: "proxy",
@@ -108,7 +111,7 @@ impl Lane {
         };
         Ok(Self {
             name: proxy.kind.name().to_owned(),
-            client: Client::new(&format!("{}/v1", proxy.url), proxy.tls.clone())?,
+            client: Client::new(&format!("{}/v1", proxy.url), proxy.tls.clone(), workload)?,
             http: crate::http::client()?,
             certificates: None,
             processes: vec![process],
@@ -138,6 +141,28 @@ impl Lane {
                 .filter_map(|(name, later)| Some((name, later.checked_sub(*allocations.get(name)?)?)))
                 .collect(),
         })
+    }
+
+    /// Bytes of memory that one of `sockets` idle WebSockets takes, by process; without this process, which is at both ends of them.
+    pub(super) async fn idle(&self, sockets: u32) -> Result<BTreeMap<&'static str, f64>> {
+        let before = self.memory()?;
+        let opened = Idle::open(&self.client, sockets).await;
+        let mut idle = opened.with_context(|| self.name.clone())?;
+        let after = self.memory()?;
+        idle.must_be_open()?;
+        let per_socket = |(name, after): (&'static str, u64)| {
+            let grown = after.saturating_sub(*before.get(name)?);
+            Some((name, grown as f64 / f64::from(sockets)))
+        };
+        Ok(after.into_iter().filter_map(per_socket).collect())
+    }
+
+    fn memory(&self) -> Result<BTreeMap<&'static str, u64>> {
+        let others = self.processes.iter();
+        let others = others.filter(|process| process.pid != std::process::id());
+        others
+            .map(|process| Ok((process.name, memory(process.pid)?)))
+            .collect()
     }
 
     /// System calls per call of each process, while `calls` calls are sent.
@@ -199,15 +224,44 @@ async fn allocations(http: &reqwest::Client, url: &str) -> Option<u64> {
     line.trim().parse().ok()
 }
 
+/// A client of the network's gateway, for its only service.
+fn client(args: &RelayArgs, plan: &Plan, workload: Workload) -> Result<Client> {
+    let root = match args.transport {
+        Transport::Http => "/v1".to_owned(),
+        Transport::Ws | Transport::Sse | Transport::Grpc => format!("/v1/{SERVICE}"),
+    };
+    let url = format!("{}{root}", plan.gateway_url());
+    Client::new(&url, plan.client_tls()?, workload)
+}
+
 /// One service and application, with as many suppliers as asked for, all served by one servicer.
-fn spec(args: &RelayArgs, backend: std::net::SocketAddr) -> Result<Spec> {
+fn spec(args: &RelayArgs, backend: SocketAddr) -> Result<Spec> {
     let service: ServiceId = SERVICE.parse()?;
     let mut spec = Spec::new(BTreeMap::from([(
         service.clone(),
         Some(format!("http://{backend}")),
     )]));
-    spec.suppliers = vec![SupplierSpec::here(vec![service]); usize::from(args.suppliers)];
+    spec.suppliers = vec![SupplierSpec::here(vec![service.clone()]); usize::from(args.suppliers)];
     spec.tls = args.tls;
-    spec.settings.servicer = json!({"services": {SERVICE: {"durability": args.durability.name()}}});
+    let mut servicer = json!({"services": {SERVICE: {"durability": args.durability.name()}}});
+    match args.transport {
+        Transport::Http | Transport::Sse => {}
+        Transport::Grpc => _ = spec.grpc.insert(service, format!("http://{backend}")),
+        Transport::Ws => {
+            spec.websockets.insert(service, format!("ws://{backend}"));
+            spec.block_time = SLOW_BLOCKS;
+            let sockets = args.idle_sockets().saturating_add(SPARE_SOCKETS);
+            let listener = json!({"max_connections": sockets, "max_connections_per_ip": sockets});
+            servicer["limits"] = json!({"max_websockets": sockets});
+            servicer["listener"] = listener.clone();
+            spec.settings.gateway = json!({"max_websockets": sockets, "listener": listener});
+        }
+    }
+    spec.settings.servicer = servicer;
     Ok(spec)
 }
+
+/// Time between blocks where WebSockets are open: at a session's end each gets another beside it for a while, which is not an idle one's memory.
+const SLOW_BLOCKS: Duration = Duration::from_secs(10);
+/// WebSockets that a network takes beyond the idle ones: those of the measurements, and connections of other kinds.
+const SPARE_SOCKETS: u32 = 4_096;

@@ -11,6 +11,7 @@ use portico_net::tls::ClientTls;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use super::transport::Transport;
 use super::{CONNECT_INTERVAL, CONNECT_TIMEOUT};
 
 /// Which proxy.
@@ -23,8 +24,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The first one that is installed.
-    pub(super) async fn find() -> Self {
+    /// The first one that is installed, for calls over HTTP; our own for every other transport, which all have then.
+    pub(super) async fn find(transport: Transport) -> Self {
+        if transport != Transport::Http {
+            return Self::Own;
+        }
         for (kind, args) in [(Self::Nginx, "-v"), (Self::Haproxy, "-v")] {
             let found = Command::new(kind.name()).arg(args).output().await;
             if found.is_ok_and(|output| output.status.success()) {
@@ -172,7 +176,9 @@ impl Proxy {
 mod tests {
     use portico_localnet::local;
 
-    use super::{Kind, Proxy};
+    use super::{Kind, Proxy, Transport};
+    use crate::bench::client::tests::client;
+    use crate::bench::turns::Turns;
 
     #[test]
     fn every_config_names_both_ends() {
@@ -188,14 +194,15 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_installed_proxy_passes_calls_on() {
-        let kind = Kind::find().await;
+        let kind = Kind::find(Transport::Http).await;
         if kind == Kind::Own {
             return; // its program is not this test's; forward.rs tests it
         }
         let folder = tempfile::tempdir().unwrap();
-        let backend = crate::bench::backend::start(100).await.unwrap();
+        let turns = Turns::default();
+        let backend = crate::bench::backend::start(100, turns.clone()).await.unwrap();
         let proxy = Proxy::start(kind, folder.path(), backend, None).await.unwrap();
-        let client = crate::bench::client::Client::new(&proxy.url, proxy.tls.clone()).unwrap();
+        let client = client(&proxy.url, Transport::Http, 1, turns);
         let measured = client
             .run(2, 10, std::time::Duration::from_secs(10))
             .await

@@ -3,11 +3,18 @@
 use serde::Serialize;
 
 use super::lane::{Lane, Round};
+use super::transport::Transport;
 use crate::table::{Table, grouped};
 
 /// The whole measurement.
 #[derive(Serialize)]
 pub(super) struct Report {
+    /// How clients call.
+    pub(super) transport: Transport,
+    /// Messages or chunks of a call, each of which counts as a call in the figures.
+    pub(super) per_call: u16,
+    /// WebSockets that were left idle.
+    pub(super) idle_sockets: u32,
     /// Connections at a time, each with one call.
     pub(super) connections: u16,
     /// Size of the backend's answers.
@@ -49,6 +56,8 @@ pub(super) struct ProcessReport {
     pub(super) involuntary_switches: f64,
     pub(super) syscalls: Option<f64>,
     pub(super) allocations: Option<f64>,
+    /// Bytes of memory of an idle WebSocket.
+    pub(super) idle_socket_bytes: Option<f64>,
     /// CPU beside the proxy's for a request: median of the rounds' ratios.
     pub(super) cpu_to_proxy: Option<f64>,
     /// CPU beside the same process of the other binary: median of the rounds' ratios.
@@ -60,6 +69,8 @@ pub(super) struct Measurements {
     pub(super) lane: Lane,
     pub(super) rounds: Vec<Round>,
     pub(super) syscalls: std::collections::BTreeMap<&'static str, f64>,
+    /// Bytes of memory of an idle WebSocket, by process.
+    pub(super) idle: std::collections::BTreeMap<&'static str, f64>,
 }
 
 impl Measurements {
@@ -108,6 +119,7 @@ impl Measurements {
             involuntary_switches: per_call(&|round| Some(spent(round)?.involuntary)).unwrap_or_default(),
             syscalls: self.syscalls.get(name).copied(),
             allocations: per_call(&|round| round.allocations.get(name).copied()),
+            idle_socket_bytes: self.idle.get(name).copied(),
             cpu_to_proxy: median_ratio(&cpu, &proxy.cpu_us("proxy")),
             cpu_to_versus: versus.and_then(|versus| median_ratio(&cpu, &versus.cpu_us(name))),
             cpu_us: median(cpu).unwrap_or_default(),
@@ -131,7 +143,9 @@ fn median_ratio(ours: &[f64], theirs: &[f64]) -> Option<f64> {
 impl Report {
     /// The report for people.
     pub(super) fn text(&self) -> String {
-        let mut lanes = Table::new(&["", ">calls", ">calls/s", ">p50 ms", ">p99 ms"]);
+        let unit = self.transport.unit();
+        let (units, rate) = (format!(">{unit}s"), format!(">{unit}s/s"));
+        let mut lanes = Table::new(&["", &units, &rate, ">p50 ms", ">p99 ms"]);
         for lane in &self.lanes {
             lanes.row([
                 lane.name.clone(),
@@ -143,15 +157,23 @@ impl Report {
         }
         let (answers, suppliers) = (grouped(self.answer_bytes), self.suppliers);
         let tls = if self.tls { ", TLS" } else { "" };
+        let many = match self.per_call {
+            1 => String::new(),
+            many => format!(" of {many} {unit}s a call"),
+        };
         let mut text = format!(
-            "{} connections{tls}, answers of {answers} bytes, suppliers: {suppliers}, durability: {}; medians of {} rounds\n\n{}",
+            "{}, {} connections{tls}, answers{many} of {answers} bytes, suppliers: {suppliers}, durability: {}; medians of {} rounds\n\n{}",
+            self.transport.name(),
             self.connections,
             self.durability,
             self.rounds,
             lanes.text(0)
         );
         for lane in &self.lanes {
-            text += &format!("\n{}, per call:\n{}", lane.name, lane.text());
+            text += &format!("\n{}, per {unit}:\n{}", lane.name, lane.text());
+        }
+        if self.idle_sockets > 0 {
+            text += &self.idle_text();
         }
         if self.syscalls_by.is_none() {
             text += "\nSystem calls were not measured: install perf or strace, and allow them to look at processes.\n";
@@ -168,6 +190,27 @@ impl Report {
             );
         }
         text
+    }
+}
+
+impl Report {
+    /// Memory of idle WebSockets, of those processes that hold them.
+    fn idle_text(&self) -> String {
+        let mut table = Table::new(&["", "process", ">KiB"]);
+        for lane in &self.lanes {
+            let held = lane.processes.iter().filter(|process| process.name != "node");
+            for process in held {
+                if let Some(bytes) = process.idle_socket_bytes {
+                    table.row([
+                        lane.name.clone(),
+                        process.name.to_owned(),
+                        format!("{:.1}", bytes / 1024.0),
+                    ]);
+                }
+            }
+        }
+        let sockets = grouped(u64::from(self.idle_sockets));
+        format!("\nMemory of one of {sockets} idle WebSockets:\n{}", table.text(2))
     }
 }
 
@@ -214,7 +257,7 @@ impl LaneReport {
 
 #[cfg(test)]
 mod tests {
-    use super::{LaneReport, ProcessReport, Report, median, median_ratio};
+    use super::{LaneReport, ProcessReport, Report, Transport, median, median_ratio};
 
     #[test]
     fn a_median_is_the_middle_value() {
@@ -240,6 +283,7 @@ mod tests {
             involuntary_switches: 0.01,
             syscalls: Some(12.34),
             allocations: cpu_to_versus.is_some().then_some(321.0),
+            idle_socket_bytes: None,
             cpu_to_proxy: Some(5.5),
             cpu_to_versus,
         }
@@ -259,6 +303,9 @@ mod tests {
     #[test]
     fn the_tables_tell_what_was_measured_and_what_was_not() {
         let report = Report {
+            transport: Transport::Http,
+            per_call: 1,
+            idle_sockets: 0,
             connections: 32,
             answer_bytes: 1024,
             tls: false,
@@ -276,6 +323,38 @@ mod tests {
                     vec![process("gateway", None), process("servicer", None)],
                 ),
                 lane("nginx", vec![process("proxy", None)]),
+            ],
+        };
+        insta::assert_snapshot!(report.text());
+    }
+
+    #[test]
+    fn the_tables_of_websockets_tell_the_memory_of_an_idle_one() {
+        let held = |name, bytes| ProcessReport {
+            idle_socket_bytes: Some(bytes),
+            ..process(name, None)
+        };
+        let report = Report {
+            transport: Transport::Ws,
+            per_call: 100,
+            idle_sockets: 5_000,
+            connections: 32,
+            answer_bytes: 1024,
+            tls: false,
+            suppliers: 1,
+            durability: "strict",
+            rounds: 5,
+            syscalls_by: Some("perf"),
+            lanes: vec![
+                lane(
+                    "this binary",
+                    vec![
+                        held("gateway", 30_000.0),
+                        held("servicer", 20_480.0),
+                        held("node", 3.0),
+                    ],
+                ),
+                lane("a minimal hyper proxy", vec![held("proxy", 10_240.0)]),
             ],
         };
         insta::assert_snapshot!(report.text());

@@ -1,4 +1,4 @@
-//! What a process has used so far: CPU time and context switches of all its threads, from `/proc`.
+//! What a process has used so far: CPU time and context switches of all its threads, and the memory that it holds, from `/proc`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,6 +33,16 @@ pub(super) struct Spent {
     pub(super) voluntary: u64,
     /// Context switches because its time was up.
     pub(super) involuntary: u64,
+}
+
+/// Bytes of memory that the process `pid` holds and shares with no file; needs Linux.
+pub(super) fn memory(pid: u32) -> Result<u64> {
+    let file = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&file).with_context(|| format!("{file} cannot be read"))?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = kib.and_then(|kib| kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let bytes = kib.and_then(|kib| kib.checked_mul(1024));
+    bytes.with_context(|| format!("{file} does not tell the process' memory"))
 }
 
 impl Usage {
@@ -102,7 +112,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{Spent, Thread, Usage, exact_cpu_ns, field, ticked_cpu_ns};
+    use super::{Spent, Thread, Usage, exact_cpu_ns, field, memory, ticked_cpu_ns};
 
     #[test]
     fn cpu_time_is_read_exactly_or_in_ticks() {
@@ -134,6 +144,14 @@ mod tests {
             involuntary: 0,
         };
         assert_eq!(now.since(&earlier), expected);
+    }
+
+    #[test]
+    fn memory_that_is_used_is_seen() {
+        let before = memory(std::process::id()).unwrap();
+        let used = vec![1_u8; 32 << 20];
+        let after = memory(std::process::id()).unwrap();
+        assert!(after >= before + (30 << 20), "{before} {after} {}", used.len());
     }
 
     #[test]
