@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 use portico_protocol::{Address, difficulty};
-use portico_servicer::{FoundRelay, Gap, Gaps, LedgerRow, LedgerTotals, Reason, Stage, Unpaid};
+use portico_servicer::{
+    ExpiredReason, FoundRelay, Gap, Gaps, LedgerRow, LedgerTotals, Reason, Stage, Unpaid,
+};
 use serde_json::{Value, json};
 
 use super::ledger::{Filter, Format, quoted, short};
@@ -370,7 +372,11 @@ fn session(row: &LedgerRow) -> String {
         text.truncate(text.trim_end().len());
         text += &format!(" at height {height}\n");
     }
+    let by_another = Stage::Expired {
+        reason: ExpiredReason::ForeignClaim,
+    };
     let proof = match (row.proof_required, row.proved) {
+        (None, _) if row.stage == by_another => "left to the process whose claim is on chain",
         (None, _) if row.stage.is_final() && !row.claim_on_chain => "none needed: nothing was claimed",
         (None, _) => "not known yet whether one is asked for",
         (Some(false), _) => "not asked for",
@@ -394,12 +400,19 @@ fn session(row: &LedgerRow) -> String {
     }
     if row.fees_unknown > 0 {
         text += &format!(
-            "             without the fees of {} more, whose outcome is not known\n",
+            "             the fees of {} transactions are not known: no node said what became of them\n",
             grouped(row.fees_unknown)
         );
     }
     if let Some(error) = &row.last_error {
-        text += &format!("last error   {error}\n");
+        let is_decision = matches!(
+            row.stage,
+            Stage::Expired {
+                reason: ExpiredReason::Unfunded | ExpiredReason::Unprofitable
+            }
+        );
+        let name = if is_decision { "because" } else { "last error" };
+        text += &format!("{name:<12} {error}\n");
     }
     let gaps = Gaps::of(row);
     text.push('\n');

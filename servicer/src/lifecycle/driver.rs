@@ -216,7 +216,7 @@ impl Driver {
                 Effect::Settle(height) => {
                     let long_ago = head.0 > height.0.saturating_add(EVENTS_LATE_BLOCKS);
                     let waiting = views.iter().map(|view| &view.record);
-                    let keep = of_sessions(waiting.filter(|record| !record.stage.is_final()));
+                    let keep = of_sessions(waiting.filter(|record| record.is_unsettled()));
                     let failures = self.unsettled.get(&height).copied().unwrap_or_default();
                     (
                         vec![Job::Settle(height)],
@@ -429,7 +429,8 @@ impl Driver {
             .looked(index, &record, on_chain, height, self.newest.height)
         {
             Seen::Nothing | Seen::ProofDue => {}
-            Seen::ClaimDue => changes.claims_due.push(index),
+            Seen::ClaimDue if self.is_provable(index) => changes.claims_due.push(index),
+            Seen::ClaimDue => record.expire(ExpiredReason::RootMismatch, self.newest.height),
             Seen::Claimed => {
                 record.claimed_on_chain = true;
                 record.proof_required = self.flow.was_drawn(index);
@@ -442,6 +443,12 @@ impl Driver {
             Seen::Lost(reason) => record.expire(reason, self.newest.height),
         }
         self.changed(index, before, record, changes);
+    }
+
+    /// Whether the leaves in memory are those that the sealed root counts: otherwise its claim is not sent again.
+    fn is_provable(&self, index: u64) -> bool {
+        let tree = self.work.trees.get(index);
+        tree.is_none_or(|tree| tree.gives_sealed_root())
     }
 
     /// Holds back the claims of a supplier that it cannot pay for, and gives up those that cost more than they are worth. Claims that were sent
@@ -540,7 +547,7 @@ impl Driver {
             .trees
             .all()
             .into_iter()
-            .filter(|tree| !tree.stage().is_final())
+            .filter(|tree| tree.record().is_unsettled())
         {
             let mut record = tree.record();
             let Some(outcome) = settlement.outcome(&record) else {
@@ -554,7 +561,13 @@ impl Driver {
                     record.proved |= record.proof_required == Some(true);
                     record.finish(Stage::Settled, height);
                 }
-                Outcome::Expired(reason) => record.expire(reason, height),
+                Outcome::Expired(reason) => {
+                    let known = match record.stage {
+                        Stage::Expired { reason } => Some(reason),
+                        _ => None,
+                    };
+                    record.expire(known.unwrap_or(reason), height);
+                }
             }
             told = told.saturating_add(1);
             // It is the last word, whatever a step says at the same time.
@@ -643,7 +656,7 @@ impl Driver {
                 .metrics
                 .claimed(record.seal.map_or_else(Default::default, |seal| seal.worth));
         }
-        if before.stage.is_final() {
+        if before.stage.is_final() && record.stage != Stage::Settled {
             return;
         }
         match (record.stage, &record.settled) {

@@ -534,7 +534,7 @@ impl Flow {
     fn settlement_heights(&self, head: Height, sessions: &[Session]) -> BTreeSet<Height> {
         sessions
             .iter()
-            .filter(|session| !session.record.stage.is_final())
+            .filter(|session| session.record.is_unsettled())
             .map(|session| session.record.windows.proof_close)
             .filter(|height| *height <= head && !self.settled.contains(height))
             .collect()

@@ -107,8 +107,8 @@ impl Reason {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::NoAnswer => {
-                "the backend gave no usable answer: it was unreachable, too slow, or its answer was too large (or the relay is still in progress); \
-                 look at the backend's log and at the metric servicer_relays_total, whose outcomes backend_… count each of these"
+                "the backend gave no usable answer: it could not be reached, took too long, or its answer was too large; the backend's log, and the metric \
+                 servicer_relays_total by its outcomes that begin with backend_, say which. While a session lasts, relays in progress count here too"
             }
             Self::BackendError => {
                 "the backend answered with an HTTP error (status 500 or higher), which earns nothing; look at the backend's log"
@@ -118,18 +118,18 @@ impl Reason {
                  on: turn it off to refuse them instead"
             }
             Self::Difficulty => {
-                "this is normal: of a busy service only some relays count, chosen by chance through their hash, and each that counts is paid more to \
-                 make up for the others"
+                "this is normal: of a busy service only some relays count, chosen by chance through their hash. Each that counts is paid more to make up \
+                 for the others, so these cost nothing"
             }
             Self::Unknown => "an earlier version served the session and kept no reasons",
             Self::Duplicate => "the same request and answer were recorded already, and are paid once",
             Self::NotRecorded => {
-                "the relay was not written to disk (full or failing: look at the disk and at the log), or came too late for its session; \
-                 its client got an error and no answer"
+                "the relay's record could not be written because the disk was full or failing, which the log then says; or the relay ended after its session \
+                 was closed, because the backend was slow. Its client got an error and no answer"
             }
             Self::Damaged => {
-                "when the session was closed, the relay's record on disk was missing or altered; it was left out of the claim, which could not have been \
-                 proved with it; check the disk"
+                "when the session was closed, the relay's record on disk was missing or altered. The claim was made without it, because a claim that counts \
+                 it could not be proved. Check the disk"
             }
             Self::Late => "the relay was recorded after the contents of the claim were fixed",
             Self::Pending(stage) => match stage {
@@ -157,8 +157,8 @@ impl Reason {
             }
             Self::Deflation => "the chain's mint ratio is below 1: it mints less than the application paid",
             Self::OthersShares => {
-                "the usual deduction: the parts of the service's owner, of validators and of the DAO, as the chain's params say; above 0 when \
-                 the chain mints more on top than these parts are"
+                "the usual deduction: of what is settled, the chain's params give parts to the service's owner, to validators and to the DAO. It is above 0 \
+                 where the chain mints more for the supplier on top of the claim than it deducts"
             }
         }
     }

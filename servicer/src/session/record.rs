@@ -202,6 +202,24 @@ impl SessionRecord {
         }
     }
 
+    /// Whether it was given up because it cannot be proved, while the chain may hold its claim: only the settlement tells what that costs, or
+    /// that it was paid without a proof.
+    pub(crate) fn is_given_up(&self) -> bool {
+        let unproved = matches!(
+            self.stage,
+            Stage::Expired {
+                reason: ExpiredReason::RootMismatch | ExpiredReason::ProofNotVerified
+            }
+        );
+        let before = |height: Height| height < self.windows.proof_close;
+        unproved && self.claim.attempts > 0 && self.final_height.is_some_and(before)
+    }
+
+    /// Whether the settlement of its claim is to be told yet.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        !self.stage.is_final() || self.is_given_up()
+    }
+
     /// Ends the session without payment.
     pub(crate) fn expire(&mut self, reason: ExpiredReason, height: Height) {
         self.finish(Stage::Expired { reason }, height);

@@ -87,34 +87,38 @@ impl ExpiredReason {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::ClaimWindowMissed => {
-                "no claim was on chain when the claim window closed; the last error says what the chain refused, and without one the servicer was \
-                 stopped or could not reach a chain node: keep both running through the window"
+                "no claim was on chain when the claim window closed. The last error says what the chain refused. Without one: if a claim transaction was \
+                 sent, no block took it; if none was sent, the servicer was stopped or could not reach a chain node. Keep both running through the window"
             }
             Self::Unfunded => {
                 "the supplier's account could not pay the fees of this claim, of its proof and of the other claims in progress, so no claim was sent: \
-                 a claim without its proof costs stake; the last error says what the account has and what it needs"
+                 a claim without its proof costs stake. The reason given says what the account has and what it needs; one that is funded before the window \
+                 closes is claimed"
             }
             Self::Unprofitable => {
                 "the claim would have cost more than it is worth: transaction fees, plus the proof fee times the chance that a proof is asked for; so none \
-                 was sent. The last error gives both figures; a lower tx.min_claim_value_percent allows claims at a loss"
+                 was sent, which is a decision and no fault. The reason given has both figures; a lower tx.min_claim_value_percent allows claims at a loss"
             }
             Self::ForeignClaim => {
-                "another process with this supplier's key already claimed the session, for relays that this servicer does not have. That claim is the other \
-                 process's to prove; run one servicer per key, and if you have no other, the key is stolen"
+                "another process with this supplier's key had already claimed the session, for relays that this servicer does not have, so this one's were \
+                 not claimed. The claim on chain is the other process's to prove, and costs stake if it does not: keep that one running until then. \
+                 Run one servicer per key. If you run no other, and did not go back to older data, somebody else has the key"
             }
             Self::ProofWindowMissed => {
-                "a proof was asked for and none was on chain when the proof window closed; the last error says what the chain refused, and without one \
-                 the servicer was stopped or could not reach a chain node: keep both running through the window"
+                "a proof was asked for and none was on chain when the proof window closed. The last error says what the chain refused. Without one: if a \
+                 proof transaction was sent, no block took it; if none was sent, the servicer was stopped or could not reach a chain node. \
+                 Keep both running through the window"
             }
             Self::RootMismatch => {
-                "the relay records on disk no longer match the claim that was sent, so it cannot be proved: the disk lost or changed data. If the chain \
-                 asks for a proof, stake is lost; if not, the claim is still paid. Check the disk"
+                "the chain asked for a proof, and there is none: the relay records on disk no longer match the claim that was sent, because the disk lost or \
+                 changed data. Check the disk"
             }
             Self::ProofNotVerified => {
                 "the proof does not pass the chain's checks here, so it was not sent, as it would have been refused; the last error says why"
             }
             Self::ProofMissing => {
-                "the chain expired the claim because no proof was in a block in time; look up the proof transactions, if there are any, on the chain"
+                "the chain asked for a proof, and no block took one in time, so the claim expired. If proof transactions were sent, look them up on the \
+                 chain; if none was, the last error and the log say why"
             }
             Self::ProofInvalid => "the chain found the proof invalid; the last error says why",
             Self::Discarded => {

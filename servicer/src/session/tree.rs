@@ -170,6 +170,12 @@ impl SessionTree {
         lock(&self.leaves)
     }
 
+    /// Whether the leaves in memory are those that the sealed root counts; so it is before there is one.
+    pub(crate) fn gives_sealed_root(&self) -> bool {
+        let seal = self.record().seal;
+        seal.is_none_or(|seal| self.leaves().set.root().as_ref() == seal.root)
+    }
+
     /// Its transactions, and what they cost.
     pub(crate) fn fees(&self) -> MutexGuard<'_, SessionFees> {
         lock(&self.fees)

@@ -12,7 +12,7 @@ use portico_smst::{Path, Sum, SumDigest, root_of};
 use super::hooked::{HookedLog, Write};
 use super::*;
 use crate::leaf_log::LeafReader;
-use crate::{ExpiredReason, LedgerTotals, Stage};
+use crate::{ExpiredReason, Gaps, LedgerTotals, Stage};
 
 const CLAIM: &str = "/pocket.proof.MsgCreateClaim";
 const PROOF: &str = "/pocket.proof.MsgSubmitProof";
@@ -485,14 +485,51 @@ async fn proves_nothing_when_leaves_are_missing() {
     let mismatch = Stage::Expired {
         reason: ExpiredReason::RootMismatch,
     };
+    world.go_to(16).await;
     assert_eq!(
         world.stage(),
         mismatch,
-        "found at start, long before the proof window"
+        "known when it is drawn that a proof is asked for"
     );
-    world.go_to(19).await;
-    assert_eq!(world.stage(), mismatch);
+    world.go_to(21).await;
     assert!(world.included(PROOF).is_empty());
+    let row = world.row();
+    assert_eq!((row.stage, row.settled_upokt), (mismatch, Some(Upokt(0))));
+    assert!(
+        row.slashed_upokt.0 > 0,
+        "what the chain took is in the ledger: {row:?}"
+    );
+}
+
+/// A claim that could not be proved is paid all the same when no proof is asked for; and one that is lost is not sent once more.
+#[tokio::test]
+async fn leaves_that_are_missing_cost_nothing_where_no_proof_is_asked_for() {
+    for (stopped_at, paid) in [(14, true), (12, false)] {
+        let mut world = World::start().await;
+        world.no_proof_is_asked();
+        world.relays(3).await;
+        if !paid {
+            world.chain.lose_all();
+        }
+        world.go_to(stopped_at).await;
+        world.stop().await;
+        let log = Arc::new(RedbLog::open(world.folder.path()).unwrap());
+        assert_eq!(log.delete_leaves(0, 1).unwrap(), 1);
+        world.run_on(world.config(), log);
+        let handed_over = world.chain.handed_over().len();
+        world.go_to(20).await;
+        assert_eq!(world.chain.handed_over().len(), handed_over);
+        let row = world.row();
+        let (stage, settled) = match paid {
+            true => (Stage::Settled, Some(Upokt(3 * COST))),
+            false => {
+                let reason = ExpiredReason::RootMismatch;
+                (Stage::Expired { reason }, Some(Upokt(0)))
+            }
+        };
+        assert_eq!((row.stage, row.settled_upokt), (stage, settled), "{row:?}");
+        assert!(Gaps::of(&row).closes(&row), "{row:?}");
+    }
 }
 
 /// A leaf whose relay the chain would refuse is found before its proof costs stake.

@@ -231,6 +231,7 @@ async fn a_repair_tells_of_a_claim_that_cannot_be_proved() {
     );
     std::fs::copy(log_of(copy.path()), log_of(world.folder.path())).unwrap();
     world.run(world.config());
+    world.go_to(16).await;
     assert_eq!(
         world.row().stage,
         Stage::Expired {
