@@ -2,6 +2,8 @@
 
 mod captured;
 mod captured_chain;
+mod captured_files;
+mod captured_queries;
 mod exports;
 mod features;
 mod genesis;

@@ -361,4 +361,6 @@ pub(crate) fn decode_commit(bytes: &[u8]) -> Result<Commit, BlockError> {
 }
 
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -69,10 +69,7 @@ async fn statuses_say_what_is_wrong() {
         client.code(application, b"\xff", None).await,
         Code::InvalidArgument
     );
-    assert_eq!(
-        client.code(application, b"\x0a\x01x", None).await,
-        Code::InvalidArgument
-    );
+    assert_eq!(client.code(application, b"\x0a\x01x", None).await, Code::NotFound);
     let absent = pocket::application::QueryGetApplicationRequest {
         address: key(99).address().to_string(),
     };

@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::filtered;
-use super::view::{Answer, View, address, answer, found, read, unknown};
+use super::view::{Answer, QueryError, View, address, answer, found, read, unknown};
 use crate::application;
 use crate::state::Store;
 
@@ -19,9 +19,8 @@ impl View<'_> {
             }),
             "Application" => {
                 let request: QueryGetApplicationRequest = read(request)?;
-                address(&request.address)?;
                 let app = found(application::application(self.state, &request.address)?, || {
-                    format!("application {} not found", request.address)
+                    format!("app address: {}: application not found", request.address)
                 })?;
                 answer(&QueryGetApplicationResponse {
                     application: Some(app),
@@ -31,7 +30,12 @@ impl View<'_> {
                 let request: QueryAllApplicationsRequest = read(request)?;
                 let gateway = request.delegatee_gateway_address;
                 if !gateway.is_empty() {
-                    address(&gateway)?;
+                    let invalid = |error| {
+                        QueryError::InvalidArgument(format!(
+                            "{gateway:?}; ({error}): invalid gateway address querying for apps with delegatee gateway address"
+                        ))
+                    };
+                    address(&gateway).map_err(invalid)?;
                 }
                 let wanted = |app: &Application| {
                     gateway.is_empty() || app.delegatee_gateway_addresses.contains(&gateway)

@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::paged;
-use super::view::{Answer, View, address, answer, found, read, unknown};
+use super::view::{Answer, View, answer, found, read, unknown};
 use crate::gateway;
 use crate::state::Store;
 
@@ -25,9 +25,8 @@ impl View<'_> {
             }),
             "Gateway" => {
                 let request: QueryGetGatewayRequest = read(request)?;
-                address(&request.address)?;
                 let gateway = found(gateway::gateway(self.state, &request.address)?, || {
-                    format!("gateway {} not found", request.address)
+                    format!("gateway not found: address {}", request.address)
                 })?;
                 answer(&QueryGetGatewayResponse {
                     gateway: Some(bare(gateway, request.dehydrated)),

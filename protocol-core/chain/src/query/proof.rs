@@ -17,18 +17,18 @@ impl View<'_> {
             "Claim" => {
                 let request: QueryGetClaimRequest = read(request)?;
                 let (session, supplier) = (&request.session_id, &request.supplier_operator_address);
-                named(session, supplier)?;
+                named(session, supplier, "claim")?;
                 let claim = found(proof::claim(self.state, session, supplier)?, || {
-                    format!("claim of supplier {supplier} in session {session} not found")
+                    absent(session, supplier, "claim")
                 })?;
                 answer(&QueryGetClaimResponse { claim: Some(claim) })
             }
             "Proof" => {
                 let request: QueryGetProofRequest = read(request)?;
                 let (session, supplier) = (&request.session_id, &request.supplier_operator_address);
-                named(session, supplier)?;
+                named(session, supplier, "proof")?;
                 let proof = found(proof::proof(self.state, session, supplier)?, || {
-                    format!("proof of supplier {supplier} in session {session} not found")
+                    absent(session, supplier, "proof")
                 })?;
                 answer(&QueryGetProofResponse { proof: Some(proof) })
             }
@@ -37,6 +37,8 @@ impl View<'_> {
                 let request: QueryAllClaimsRequest = read(request)?;
                 let wanted = |claim: &Claim| match &request.filter {
                     None => true,
+                    // An empty id is the beginning of every key.
+                    Some(Filter::SessionId(id)) if id.is_empty() => true,
                     Some(Filter::SupplierOperatorAddress(supplier)) => {
                         claim.supplier_operator_address == *supplier
                     }
@@ -80,13 +82,22 @@ impl View<'_> {
     }
 }
 
-/// What names a claim or proof must be there.
-fn named(session: &str, supplier: &str) -> Answer<()> {
-    address(supplier)?;
+/// What names a claim or proof (`what`) must be there.
+fn named(session: &str, supplier: &str, what: &str) -> Answer<()> {
     if session.is_empty() {
-        return Err(QueryError::InvalidArgument("session ID is empty".into()));
+        let text = format!("invalid empty session ID for {what} being retrieved: invalid session ID");
+        return Err(QueryError::InvalidArgument(text));
     }
-    Ok(())
+    let invalid = |error| {
+        QueryError::InvalidArgument(format!(
+            "invalid supplier operator address for {what} being retrieved {supplier}; ({error}): invalid address"
+        ))
+    };
+    address(supplier).map(drop).map_err(invalid)
+}
+
+fn absent(session: &str, supplier: &str, what: &str) -> String {
+    format!("session ID {session:?} and supplier {supplier:?}: {what} not found")
 }
 
 fn ends_at(header: Option<&pocket::session::SessionHeader>, end: u64) -> bool {

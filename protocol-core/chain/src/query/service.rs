@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::{history, paged};
-use super::view::{Answer, QueryError, View, answer, found, height_of, read, unknown};
+use super::view::{Answer, View, answer, found, height_of, read, unknown};
 use crate::service;
 use crate::state::Store;
 
@@ -16,7 +16,8 @@ impl View<'_> {
             }),
             "Service" => {
                 let request: QueryGetServiceRequest = read(request)?;
-                let mut service = self.existing_service(&request.id)?;
+                let service = service::service(self.state, &request.id)?;
+                let mut service = found(service, || format!("service ID not found: {:?}", request.id))?;
                 if request.dehydrated {
                     service.metadata = None;
                 }
@@ -78,7 +79,7 @@ impl View<'_> {
                 self.existing_service(&request.service_id)?;
                 let compute_units_per_relay = found(
                     service::compute_units_at(self.state, &request.service_id, height)?,
-                    || format!("service {:?} not found", request.service_id),
+                    || format!("serviceID: {}: service not found", request.service_id),
                 )?;
                 answer(&QueryComputeUnitsPerRelayAtHeightResponse {
                     compute_units_per_relay,
@@ -100,11 +101,8 @@ impl View<'_> {
     }
 
     fn existing_service(&self, id: &str) -> Answer<pocket::shared::Service> {
-        if id.is_empty() {
-            return Err(QueryError::InvalidArgument("service ID is required".into()));
-        }
         found(service::service(self.state, id)?, || {
-            format!("service {id:?} not found")
+            format!("serviceID: {id}: service not found")
         })
     }
 }

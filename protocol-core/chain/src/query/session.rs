@@ -16,7 +16,10 @@ impl View<'_> {
             "GetSession" => {
                 let request: QueryGetSessionRequest = read(request)?;
                 if request.block_height < 0 {
-                    return Err(QueryError::InvalidArgument("block_height is negative".into()));
+                    return Err(QueryError::InvalidArgument(format!(
+                        "invalid block height for session being retrieved {};: invalid block height for session",
+                        request.block_height
+                    )));
                 }
                 let height = if request.block_height == 0 {
                     self.height
@@ -24,7 +27,14 @@ impl View<'_> {
                     Height(request.block_height)
                 };
                 let (app, service) = (&request.application_address, &request.service_id);
-                address(app)?;
+                let invalid = |error| {
+                    let text = match app.is_empty() {
+                        true => "empty address string is not allowed".to_owned(),
+                        false => format!("{error}"),
+                    };
+                    QueryError::InvalidArgument(format!("{text}: invalid application address for session"))
+                };
+                address(app).map_err(invalid)?;
                 if let Some(text) = shared::service_id_fault(service) {
                     return Err(QueryError::InvalidArgument(format!("{text}: invalid service ID")));
                 }

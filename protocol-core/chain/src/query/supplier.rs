@@ -3,7 +3,7 @@
 use portico_protocol::wire::pocket;
 
 use super::page::filtered;
-use super::view::{Answer, View, address, answer, found, read, unknown};
+use super::view::{Answer, QueryError, View, address, answer, found, read, unknown};
 use crate::state::Store;
 use crate::supplier;
 
@@ -31,9 +31,9 @@ impl View<'_> {
             }),
             "Supplier" => {
                 let request: QueryGetSupplierRequest = read(request)?;
-                address(&request.operator_address)?;
                 let supplier = found(supplier::supplier(self.state, &request.operator_address)?, || {
-                    format!("supplier {} not found", request.operator_address)
+                    let operator = &request.operator_address;
+                    format!("supplier with operator address: {operator:?}: supplier not found")
                 })?;
                 answer(&QueryGetSupplierResponse {
                     supplier: Some(shown(supplier, request.dehydrated)),
@@ -41,6 +41,15 @@ impl View<'_> {
             }
             "AllSuppliers" => {
                 let request: QueryAllSuppliersRequest = read(request)?;
+                if !request.owner_address.is_empty() {
+                    let owner = &request.owner_address;
+                    let invalid = |error| {
+                        QueryError::InvalidArgument(format!(
+                            "invalid owner address {owner}; ({error}): invalid address"
+                        ))
+                    };
+                    address(owner).map_err(invalid)?;
+                }
                 let equal = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
                 let wanted = |supplier: &Supplier| {
                     equal(&request.operator_address, &supplier.operator_address)

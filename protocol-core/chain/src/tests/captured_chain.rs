@@ -22,7 +22,7 @@ use portico_protocol::wire::tendermint::abci::Event;
 use portico_protocol::{Address, Height, Upokt};
 use serde_json::{Value, json};
 
-use super::lab::{Lab, apply, number, text};
+use super::lab::{Lab, Memory, apply, number, text};
 use super::replay::{proof_params, shared_params, tokenomics_params};
 use crate::block::{BlockContext, BlockOutcome, Execution, SignatureCache, TxOutcome};
 use crate::context::Context;
@@ -325,6 +325,26 @@ impl Replayed {
         }
     }
 
+    /// The state after the last block.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.lab.memory
+    }
+
+    /// A block at `height` with the time and hash of a captured one.
+    pub(super) fn context(&self, block: &Value, height: Height) -> BlockContext {
+        let header = &block["block"]["header"];
+        let time = text(&header["time"]).parse::<prost_types::Timestamp>().unwrap();
+        let hash = hex::decode(text(&block["block_id"]["hash"])).unwrap();
+        BlockContext {
+            chain_id: text(&header["chain_id"]),
+            height,
+            time_ms: u64::try_from(time.seconds).unwrap() * 1_000
+                + u64::try_from(time.nanos / 1_000_000).unwrap(),
+            hash: hash.try_into().unwrap(),
+            proposer_account: self.proposer.clone(),
+        }
+    }
+
     fn text(&mut self, place: &str, theirs: String, ours: String) {
         self.compared += 1;
         if theirs != ours {
@@ -335,18 +355,9 @@ impl Replayed {
 
     /// Executes the block, and compares the results.
     pub(super) fn block(&mut self, block: &Value, results: &Value) {
-        let header = &block["block"]["header"];
-        let height: i64 = text(&header["height"]).parse().unwrap();
-        let time = text(&header["time"]).parse::<prost_types::Timestamp>().unwrap();
-        let hash = hex::decode(text(&block["block_id"]["hash"])).unwrap();
-        let context = BlockContext {
-            chain_id: text(&header["chain_id"]),
-            height: Height(height),
-            time_ms: u64::try_from(time.seconds).unwrap() * 1_000
-                + u64::try_from(time.nanos / 1_000_000).unwrap(),
-            hash: hash.try_into().unwrap(),
-            proposer_account: self.proposer.clone(),
-        };
+        let height = number(&block["block"]["header"]["height"]);
+        let height = i64::try_from(height).unwrap();
+        let context = self.context(block, Height(height));
         let txs = list(&block["block"]["data"]["txs"]).iter();
         let txs: Vec<Bytes> = txs
             .map(|tx| BASE64_STANDARD.decode(text(tx)).unwrap().into())
@@ -550,7 +561,7 @@ fn line(kind: &str, attributes: impl Iterator<Item = (String, String)>) -> Strin
     format!("{kind} {}", attributes.join(" "))
 }
 
-fn our_line(event: &Event) -> String {
+pub(super) fn our_line(event: &Event) -> String {
     let attributes = event.attributes.iter();
     line(
         &event.r#type,

@@ -209,7 +209,7 @@ fn says_what_is_not_there() {
     assert!(matches!(ask("", &[]), QueryError::Unimplemented(_)));
     let path = "/pocket.supplier.Query/Supplier";
     assert!(matches!(ask(path, &[0xff]), QueryError::InvalidArgument(_)));
-    assert!(matches!(ask(path, &[]), QueryError::InvalidArgument(_)));
+    assert!(matches!(ask(path, &[]), QueryError::NotFound(_)));
     let request = portico_protocol::wire::pocket::supplier::QueryGetSupplierRequest {
         operator_address: address("nobody").to_string(),
         dehydrated: false,
