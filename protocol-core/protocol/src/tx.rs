@@ -1,6 +1,8 @@
 //! Transactions: building, signing and checking Cosmos transactions in SIGN_MODE_DIRECT.
 
 mod amino;
+mod reflect;
+mod textual;
 
 use prost::Message;
 use prost_types::Any;
@@ -15,6 +17,7 @@ use crate::wire::cosmos::tx::v1beta1::{
 };
 
 pub use amino::amino_sign_bytes;
+pub use textual::{TextualSigner, textual_sign_bytes};
 
 /// Why a transaction cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

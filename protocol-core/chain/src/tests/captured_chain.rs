@@ -10,8 +10,6 @@ use portico_protocol::tx::{decode_tx, module_address, pack, unpack};
 use portico_protocol::wire::cosmos::auth::v1beta1::BaseAccount;
 use portico_protocol::wire::cosmos::bank::v1beta1::MsgSend;
 use portico_protocol::wire::cosmos::crypto::secp256k1::PubKey;
-use portico_protocol::wire::cosmos::tx::signing::v1beta1::SignMode;
-use portico_protocol::wire::cosmos::tx::v1beta1::mode_info::Sum;
 use portico_protocol::wire::pocket::application::Application;
 use portico_protocol::wire::pocket::gateway::Gateway;
 use portico_protocol::wire::pocket::shared::{
@@ -24,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::lab::{Lab, Memory, apply, number, text};
 use super::replay::{proof_params, shared_params, tokenomics_params};
-use crate::block::{BlockContext, BlockOutcome, Execution, SignatureCache, TxOutcome};
+use crate::block::{BlockContext, BlockOutcome, Execution, TxOutcome};
 use crate::context::Context;
 use crate::error::Fault;
 use crate::genesis::GenesisParams;
@@ -284,28 +282,6 @@ fn supplier_of(item: &Value) -> (Supplier, Vec<SupplierServiceConfig>) {
     (supplier, list(&item["services"]).iter().map(config).collect())
 }
 
-/// Holds every signature in a mode that we cannot verify.
-struct Unverified(bool);
-
-impl SignatureCache for Unverified {
-    fn contains(&self, _: &[u8; 32]) -> bool {
-        self.0
-    }
-
-    fn insert(&self, _: [u8; 32]) {}
-}
-
-fn is_textual(tx: &[u8]) -> bool {
-    let tx = decode_tx(tx).unwrap();
-    let textual = i32::from(SignMode::Textual);
-    let mut modes = tx
-        .auth_info
-        .signer_infos
-        .iter()
-        .filter_map(|info| info.mode_info.as_ref());
-    modes.any(|mode| matches!(&mode.sum, Some(Sum::Single(single)) if single.mode == textual))
-}
-
 /// The chain as it is replayed, and what differs.
 pub(super) struct Replayed {
     lab: Lab,
@@ -362,9 +338,8 @@ impl Replayed {
         let txs: Vec<Bytes> = txs
             .map(|tx| BASE64_STANDARD.decode(text(tx)).unwrap().into())
             .collect();
-        let cache = Unverified(txs.iter().any(|tx| is_textual(tx)));
         let memory = self.lab.memory.clone();
-        let mut execution = Execution::begin(&memory, &context).unwrap().remembering(&cache);
+        let mut execution = Execution::begin(&memory, &context).unwrap();
         let mut refused = Vec::new();
         for (index, tx) in txs.iter().enumerate() {
             if let Err(outcome) = execution.offer(tx).unwrap() {

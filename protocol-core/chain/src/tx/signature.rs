@@ -1,6 +1,8 @@
-//! Signatures: of one key or several, in the modes direct and amino-json.
+//! Signatures: of one key or several, in the modes direct, amino-json and textual.
 
-use portico_protocol::tx::{DecodedTx, amino_sign_bytes, multisig_address, sign_doc, unpack};
+use portico_protocol::tx::{
+    DecodedTx, TextualSigner, amino_sign_bytes, multisig_address, sign_doc, textual_sign_bytes, unpack,
+};
 use portico_protocol::wire::cosmos::auth::v1beta1::BaseAccount;
 use portico_protocol::wire::cosmos::crypto::multisig::LegacyAminoPubKey;
 use portico_protocol::wire::cosmos::crypto::multisig::v1beta1::MultiSignature;
@@ -85,10 +87,10 @@ impl Signer<'_> {
         let mode = self.info.mode_info.as_ref().and_then(|mode| mode.sum.as_ref());
         match (key, mode) {
             (Key::Single(key), Some(Sum::Single(single))) => {
-                self.single(ctx, key, single.mode, self.signature)?;
+                self.single(ctx, any, key, single.mode, self.signature)?;
             }
             (Key::Multi { threshold, keys }, Some(Sum::Multi(multi))) => {
-                self.multi(ctx, *threshold, keys, multi)?;
+                self.multi(ctx, any, *threshold, keys, multi)?;
             }
             _ => return Err(self.refused(ctx, false)),
         }
@@ -96,10 +98,17 @@ impl Signer<'_> {
         Ok(())
     }
 
-    fn single(&self, ctx: &Context<'_>, key: &PublicKey, mode: i32, signature: &[u8]) -> Result<(), Fault> {
+    fn single(
+        &self,
+        ctx: &Context<'_>,
+        any: &Any,
+        key: &PublicKey,
+        mode: i32,
+        signature: &[u8],
+    ) -> Result<(), Fault> {
         let amino = mode == i32::from(SignMode::LegacyAminoJson);
         let bytes = self
-            .sign_bytes(ctx, mode)
+            .sign_bytes(ctx, any, mode)
             .ok_or_else(|| self.refused(ctx, amino))?;
         key.verify(&bytes, signature)
             .map_err(|_| self.refused(ctx, amino))
@@ -109,6 +118,7 @@ impl Signer<'_> {
     fn multi(
         &self,
         ctx: &Context<'_>,
+        any: &Any,
         threshold: usize,
         keys: &[PublicKey],
         multi: &Multi,
@@ -129,13 +139,13 @@ impl Signer<'_> {
             let Some(Sum::Single(mode)) = &mode.sum else {
                 return Err(refused());
             };
-            self.single(ctx, &keys[index], mode.mode, signature)?;
+            self.single(ctx, any, &keys[index], mode.mode, signature)?;
         }
         Ok(())
     }
 
-    /// What is signed in this mode; `None` for a mode that is not accepted, or cannot express the transaction.
-    fn sign_bytes(&self, ctx: &Context<'_>, mode: i32) -> Option<Vec<u8>> {
+    /// What is signed in this mode by an account whose key is `any`; `None` for a mode that is not accepted, or cannot express the transaction.
+    fn sign_bytes(&self, ctx: &Context<'_>, any: &Any, mode: i32) -> Option<Vec<u8>> {
         let (tx, chain_id, number) = (self.tx, &ctx.block.chain_id, self.account.account_number);
         match SignMode::try_from(mode).ok()? {
             SignMode::Direct => Some(sign_doc(
@@ -147,6 +157,16 @@ impl Signer<'_> {
             SignMode::LegacyAminoJson => {
                 let fee = tx.auth_info.fee.clone().unwrap_or_default();
                 amino_sign_bytes(&tx.body, &fee, chain_id, number, self.info.sequence).ok()
+            }
+            SignMode::Textual => {
+                let signer = TextualSigner {
+                    chain_id,
+                    account_number: number,
+                    sequence: self.info.sequence,
+                    address: &self.account.address,
+                    public_key: any,
+                };
+                textual_sign_bytes(tx, &signer).ok()
             }
             _ => None,
         }
