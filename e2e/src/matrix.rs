@@ -16,6 +16,7 @@ mod client;
 mod forged;
 mod ground;
 mod node;
+mod spec;
 mod table;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use futures::future::try_join_all;
 
 use self::cell::Cell;
 use self::ground::Ground;
+use self::spec::spec;
 use crate::Forgery;
 
 pub use self::table::Table;
@@ -209,7 +211,7 @@ enum Step {
 /// When the network does not run, or a cell takes no course that has a word in the table.
 pub async fn run(keys: &[Key]) -> Result<Vec<(Key, Seen)>> {
     let mut cells = try_join_all(keys.iter().copied().map(Cell::new)).await?;
-    let mut ground = Ground::start(&cells).await?;
+    let mut ground = Ground::start(spec(&cells)?).await?;
     ground.fresh_session().await?;
     step(&mut cells, &ground, Step::First).await?;
     if cells.iter().any(Cell::needs_next_session) {

@@ -3,35 +3,20 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use portico_localnet::ports::free_address;
-use portico_localnet::{
-    Network, Output, Plan, Processes, Program, ProofPolicy, Role, Spec, SupplierSpec, free_ports,
-};
+use portico_localnet::{Network, Output, Plan, Processes, Program, Role, Spec, free_ports};
 use portico_protocol::session::Timing;
 use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::{Height, ServiceId, Upokt};
+use portico_protocol::{Height, ServiceId};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use serde_json::{Map, Value, json};
 
-use super::cell::Cell;
 use super::client::Client;
-use super::node::MAX_ANSWER;
 use crate::forgery::Signing;
 use crate::process::{LONG_PATIENCE, binary, eventually, eventually_within};
 use crate::supplier::LyingSupplier;
 
-/// Time between two blocks: all cells take a step within a session, whose grace period is one block.
-const BLOCK_TIME: std::time::Duration = std::time::Duration::from_secs(2);
-/// A service of a supplier that is in no cell's session.
-const ELSEWHERE: &str = "elsewhere";
-/// Weight and price of a relay.
-const COMPUTE_UNITS_PER_RELAY: u64 = 100;
-const RELAY_UPOKT: u128 = 4_200;
 /// Relays of a session that an application pays for where there are too few.
 pub(super) const PAID_RELAYS: usize = 10;
-/// What the meter gives a supplier of a stake, with the default params: 1/30.
-const SHARE: u128 = 30;
 /// Seed of the actors' keys.
 const KEYS_SEED: u64 = 11;
 
@@ -57,10 +42,10 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) async fn start(cells: &[Cell]) -> Result<Self> {
+    pub(super) async fn start(spec: Spec) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let mut rng = StdRng::seed_from_u64(KEYS_SEED);
-        let plan = Plan::open(dir.path(), free_ports()?, spec(cells)?, &mut rng)?;
+        let plan = Plan::open(dir.path(), free_ports()?, spec, &mut rng)?;
         let mut liars = Vec::new();
         for (supplier, key) in plan.spec.suppliers.iter().zip(&plan.actors.suppliers) {
             if let Some(address) = supplier.elsewhere {
@@ -202,50 +187,4 @@ impl Ground {
         }
         Ok(found)
     }
-}
-
-/// A service, an application and a backend for each cell; one supplier of them, one of another service, and those that lie.
-fn spec(cells: &[Cell]) -> Result<Spec> {
-    let elsewhere: ServiceId = ELSEWHERE.parse()?;
-    let services = cells
-        .iter()
-        .map(|cell| (cell.service.clone(), Some(cell.node.url())));
-    let nowhere = (elsewhere.clone(), Some("http://127.0.0.1:9".to_owned()));
-    let mut spec = Spec::new(services.chain([nowhere]).collect());
-    let honest = cells.iter().filter(|cell| !cell.is_lied_to());
-    spec.suppliers = vec![
-        SupplierSpec::here(honest.map(|cell| cell.service.clone()).collect()),
-        SupplierSpec::here(vec![elsewhere]),
-    ];
-    // One for each: a supplier that was caught is left alone for all services.
-    for cell in cells.iter().filter(|cell| cell.is_lied_to()) {
-        spec.suppliers.push(SupplierSpec {
-            services: vec![cell.service.clone()],
-            elsewhere: Some(free_address()?),
-        });
-    }
-    spec.applications = cells.iter().map(|cell| cell.service.clone()).collect();
-    let (mut settings, url) = (Map::new(), portico_net::websocket_url);
-    for cell in cells {
-        let service = &cell.service;
-        if cell.is_websocket() {
-            spec.websockets.insert(service.clone(), url(&cell.node.url()));
-        }
-        if cell.is_grpc() {
-            spec.grpc.insert(service.clone(), cell.node.url());
-        }
-        if cell.has_bounded_answers() {
-            let bounds = json!({"max_response_bytes": MAX_ANSWER, "max_stream_bytes": MAX_ANSWER});
-            settings.insert(service.to_string(), bounds);
-        }
-        if cell.has_small_stake() {
-            let stake = Upokt(PAID_RELAYS as u128 * RELAY_UPOKT * SHARE);
-            spec.application_stakes.insert(service.clone(), stake);
-        }
-    }
-    spec.settings.servicer = json!({"services": Value::Object(settings), "keep_leaves_blocks": 1_000_000});
-    spec.compute_units_per_relay = COMPUTE_UNITS_PER_RELAY;
-    spec.proofs = ProofPolicy::Always;
-    spec.block_time = BLOCK_TIME;
-    Ok(spec)
 }
