@@ -69,9 +69,13 @@ pub fn of_genesis(genesis: &Genesis) -> Result<Vec<Signatory>, crate::genesis::G
 }
 
 /// Who commits to the block at `height`, as far as `state` knows; `None` where the genesis' set still does. Final for heights of up to two
-/// above that of the state.
-pub fn set_at(state: &dyn StateRead, height: Height) -> Result<Option<Vec<Signatory>>, StateError> {
-    let set: Option<ValidatorSet> = newest(state, Store::Feature, SETS, height)?;
+/// above that of the state. Its keys are not read: [`members`] does.
+pub fn set_at(state: &dyn StateRead, height: Height) -> Result<Option<ValidatorSet>, StateError> {
+    newest(state, Store::Feature, SETS, height)
+}
+
+/// The members of a set. Errs for one that [`set_at`] cannot have given.
+pub fn members(set: &ValidatorSet) -> Result<Vec<Signatory>, StateError> {
     let damaged = || StateError::Corrupt {
         store: Store::Feature.name(),
         key: hex::encode(SETS),
@@ -81,14 +85,8 @@ pub fn set_at(state: &dyn StateRead, height: Height) -> Result<Option<Vec<Signat
         let account = validator.account.parse().ok()?;
         Signatory::new(&validator.consensus_public_key, account)
     };
-    set.map(|set| {
-        set.validators
-            .iter()
-            .map(one)
-            .collect::<Option<_>>()
-            .ok_or_else(damaged)
-    })
-    .transpose()
+    let members = set.validators.iter().map(one);
+    members.collect::<Option<_>>().ok_or_else(damaged)
 }
 
 /// Stateless checks of `MsgSetValidators`.

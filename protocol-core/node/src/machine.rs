@@ -256,7 +256,8 @@ impl Machine {
         height: i64,
     ) -> Result<Arc<Validators>, MachineError> {
         let state = below.state_with(changes.clone());
-        Validators::at(&state, height.saturating_add(2), &self.rules.validators).map_err(failed)
+        let (known, genesis) = (&below.after.next_validators, &self.rules.validators);
+        Validators::following(&state, height.saturating_add(2), known, genesis).map_err(failed)
     }
 
     /// Who commits to the executed block `id`.

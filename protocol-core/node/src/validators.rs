@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ed25519_consensus::{Signature, VerificationKey};
 use portico_chain::genesis::{Genesis, GenesisError};
 use portico_chain::state::{StateError, StateRead};
-use portico_chain::validators::{Signatory, of_genesis, set_at};
+use portico_chain::validators::{Signatory, members, of_genesis, set_at};
+use portico_protocol::wire::portico::validator::ValidatorSet;
 use portico_protocol::{Address, Height};
 use tendermint::validator::{Info, ProposerPriority, Set};
 use tendermint::{Hash, PublicKey, account};
@@ -23,6 +24,8 @@ pub(crate) struct Validators {
     members: Vec<Signatory>,
     set: Set,
     hash: Hash,
+    /// What the state has of it; nothing of that of the genesis.
+    stored: Option<ValidatorSet>,
 }
 
 impl Validators {
@@ -38,11 +41,28 @@ impl Validators {
         height: i64,
         genesis: &Arc<Self>,
     ) -> Result<Arc<Self>, StateError> {
-        let Some(members) = set_at(state, Height(height))? else {
+        Self::following(state, height, genesis, genesis)
+    }
+
+    /// As [`Self::at`]; `known` itself where its set still holds, so that a block does not read the keys of all validators again.
+    pub(crate) fn following(
+        state: &dyn StateRead,
+        height: i64,
+        known: &Arc<Self>,
+        genesis: &Arc<Self>,
+    ) -> Result<Arc<Self>, StateError> {
+        let Some(stored) = set_at(state, Height(height))? else {
             return Ok(genesis.clone());
         };
+        if known.stored.as_ref() == Some(&stored) {
+            return Ok(known.clone());
+        }
         let unusable = || StateError::Store("a validator's key cannot be used".into());
-        Self::new(members).map(Arc::new).ok_or_else(unusable)
+        let set = Self::new(members(&stored)?).ok_or_else(unusable)?;
+        Ok(Arc::new(Self {
+            stored: Some(stored),
+            ..set
+        }))
     }
 
     fn new(mut members: Vec<Signatory>) -> Option<Self> {
@@ -52,6 +72,7 @@ impl Validators {
             hash: set.hash_with::<Sha>(),
             members,
             set,
+            stored: None,
         })
     }
 

@@ -7,7 +7,7 @@ use portico_protocol::{Address, Height};
 use super::network::{Network, address, genesis};
 use crate::feature::VALIDATOR_SETS;
 use crate::genesis::{Genesis, GenesisFlag, GenesisFlagKind, GenesisFlagScope};
-use crate::validators::{MAX_VALIDATORS, of_genesis, set_at};
+use crate::validators::{MAX_VALIDATORS, members, of_genesis, set_at};
 
 fn key(seed: u8) -> Vec<u8> {
     SigningKey::from([seed; 32])
@@ -54,7 +54,8 @@ fn network(flagged: bool) -> Network {
 /// Keys of the set of a height.
 fn keys(network: &Network, height: i64) -> Option<Vec<Vec<u8>>> {
     let set = set_at(network.state(), Height(height)).expect("readable")?;
-    Some(set.iter().map(|one| one.key.to_bytes().to_vec()).collect())
+    let members = members(&set).expect("of a message");
+    Some(members.iter().map(|one| one.key.to_bytes().to_vec()).collect())
 }
 
 #[test]

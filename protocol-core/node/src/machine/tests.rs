@@ -3,6 +3,7 @@
 mod bench;
 mod hostile;
 mod lockstep;
+mod sets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
