@@ -101,6 +101,11 @@ bench-store KEYS="1000000":
     cargo run --release -p portico-store --example bench -- {{KEYS}}
     cargo test --release -p portico-node --lib -- --ignored --nocapture blocks_of_a_thousand_transfers searches_among_twenty_thousand_transfers
 
+# the chain's figures that have a goal: reads at a pipeline's end, near-empty blocks replayed, blocks of 1,000 transfers, 4,000 keys changed in KEYS
+chain-figures KEYS="1000000":
+    cargo test --release -p portico-node --lib -- --ignored --nocapture --test-threads 1 figures blocks_of_a_thousand_transfers
+    cargo run --release -p portico-store --example bench -- {{KEYS}}
+
 # commit, failure, recovery, rollback and replay, explained
 demo-rollback:
     cargo run -q -p portico-node --example demo_rollback

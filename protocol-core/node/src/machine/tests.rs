@@ -1,6 +1,7 @@
 //! Blocks over the real rules and a store in memory.
 
 mod bench;
+mod figures;
 mod hostile;
 mod lockstep;
 mod sets;
