@@ -488,5 +488,7 @@ fn every_file_of_calls_is_read() {
             .collect()
     };
     assert_eq!(names("rpc"), RPC.map(|name| format!("{name}.json")).into());
-    assert_eq!(names("grpc"), GRPC.map(|name| format!("{name}.json")).into());
+    // The others are queries of the chain's state, which `portico-chain` answers from the captured chain itself.
+    let about_a_node = GRPC.map(|name| format!("{name}.json"));
+    assert!(names("grpc").is_superset(&about_a_node.into()));
 }
