@@ -542,15 +542,10 @@ impl Driver {
             let (height, events) = (height.0, events.unreadable);
             tracing::warn!(height, events, "settlement events are too large or malformed");
         }
-        for tree in self
-            .work
-            .trees
-            .all()
-            .into_iter()
-            .filter(|tree| tree.record().is_unsettled())
-        {
+        for tree in self.work.trees.all() {
             let mut record = tree.record();
-            let Some(outcome) = settlement.outcome(&record) else {
+            let outcome = record.is_unsettled().then(|| settlement.outcome(&record));
+            let Some(outcome) = outcome.flatten() else {
                 continue;
             };
             record.slashed = settlement.slashed(&record);

@@ -20,6 +20,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use portico_protocol::wire::pocket::proof::{Claim, ClaimProofStatus};
 use portico_protocol::{Address, Height, Upokt};
@@ -477,17 +478,15 @@ impl Flow {
     /// Whether a look at a supplier may begin that is to say what can be done in a window that opened at `from`. One that began earlier, and takes
     /// its time, cannot say that.
     fn may_look(&self, supplier: &Address, from: Height) -> bool {
-        let of = Job::Look(*supplier, Height(i64::MIN))..=Job::Look(*supplier, Height(i64::MAX));
         let begun = |job: &Job| matches!(job, Job::Look(_, height) if *height < from);
-        let running = self.busy.range(of.clone());
-        self.failed.range(of).next().is_none()
-            && running.clone().all(begun)
-            && running.count() < MAX_LOOKS_OF_SUPPLIER
+        let running = || self.busy.range(looks_at(supplier));
+        self.failed.range(looks_at(supplier)).next().is_none()
+            && running().all(begun)
+            && running().count() < MAX_LOOKS_OF_SUPPLIER
     }
 
     fn is_looked_at(&self, supplier: &Address) -> bool {
-        let of = Job::Look(*supplier, Height(i64::MIN))..=Job::Look(*supplier, Height(i64::MAX));
-        self.busy.range(of).next().is_some()
+        self.busy.range(looks_at(supplier)).next().is_some()
     }
 
     fn waits_for_events(&self, record: &SessionRecord, head: Height) -> bool {
@@ -651,6 +650,11 @@ impl Flow {
         };
         sessions.iter().filter_map(kind).collect()
     }
+}
+
+/// All looks at a supplier, whenever they began.
+const fn looks_at(supplier: &Address) -> RangeInclusive<Job> {
+    Job::Look(*supplier, Height(i64::MIN))..=Job::Look(*supplier, Height(i64::MAX))
 }
 
 /// When it is too late for what a session needs next.

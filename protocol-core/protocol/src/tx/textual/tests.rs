@@ -20,15 +20,18 @@ fn bytes(value: &Json) -> Vec<u8> {
     hex::decode(text(value)).unwrap()
 }
 
-#[test]
-fn signs_what_the_network_signed() {
+/// Transactions that a node of the network took.
+fn captured() -> Vec<Json> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/go-poktroll-0.1.35");
     let folder = std::env::var("PORTICO_VECTORS").unwrap_or_else(|_| default.into());
+    let transactions = file(&folder, "chain/tx/transactions.json")["transactions"].take();
+    serde_json::from_value(transactions).unwrap()
+}
+
+#[test]
+fn signs_what_the_network_signed() {
     let mut count = 0;
-    for case in file(&folder, "chain/tx/transactions.json")["transactions"]
-        .as_array()
-        .unwrap()
-    {
+    for case in captured() {
         for doc in case["sign_docs"].as_array().into_iter().flatten() {
             if doc["mode"] != "SIGN_MODE_TEXTUAL" {
                 continue;
@@ -63,13 +66,8 @@ fn shared(name: &str) -> Vec<Json> {
 
 #[test]
 fn every_captured_transaction_has_a_text() {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/go-poktroll-0.1.35");
-    let folder = std::env::var("PORTICO_VECTORS").unwrap_or_else(|_| default.into());
     let mut count = 0;
-    for case in file(&folder, "chain/tx/transactions.json")["transactions"]
-        .as_array()
-        .unwrap()
-    {
+    for case in captured() {
         let Some(doc) = case["sign_docs"].get(0) else {
             continue;
         };
