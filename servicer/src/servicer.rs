@@ -95,11 +95,12 @@ impl Servicer {
     ) -> Result<Self, ServicerError> {
         check(&config)?;
         let keys = supplier_keys(&config)?;
-        let client = backend::client().map_err(|error| setup("the backend client", error))?;
+        let connections = backend::connections();
+        let connections = connections.map_err(|error| setup("the backend client", error))?;
         let buffers = Budgets::of_all(config.limits.max_buffered_bytes);
         let backend_metrics = BackendMetrics::new(&registry).map_err(|error| setup("metrics", error))?;
         let shared = backend::Shared {
-            client,
+            connections,
             buffers: buffers.clone(),
             metrics: backend_metrics,
             max_in_flight: service_share(&config),

@@ -1,7 +1,6 @@
 //! Relay requests by HTTP POST to a supplier's endpoint: one request, one message.
 
-mod reuse;
-
+use portico_net::Connections;
 use portico_net::budget::{Budgets, Room, reserve};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,6 @@ use reqwest::Url;
 use reqwest::redirect::Policy;
 use tokio::sync::Semaphore;
 
-use self::reuse::{ObserveConnects, ended_early, observed};
 use super::failed::fault;
 use super::guard::{PRIVATE, PublicOnly, may_be_public};
 use super::stream::Opened;
@@ -39,9 +37,6 @@ const TRUE: HeaderValue = HeaderValue::from_static("true");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// What the network's gateways declare for relay bytes.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Idle connections are closed after this time: less than the 5 seconds of common servers (Node.js, Apache), so that ours is the first to
-/// close.
-const IDLE: Duration = Duration::from_secs(4);
 /// Encoded answers that are decoded at a time, each of which may take as much memory as the largest answer.
 const DECODING_AT_ONCE: usize = 4;
 /// Buffer kept back for an answer whose length is announced, at most.
@@ -50,9 +45,7 @@ const MAX_RESERVED: usize = 1 << 20;
 /// One pool of connections to all suppliers.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpTransport {
-    client: reqwest::Client,
-    /// Opens a connection for each request: a pooled one may have been closed by the supplier a moment ago, and the next one too.
-    fresh: reqwest::Client,
+    connections: Connections,
     max_response_bytes: usize,
     decoding: Arc<Semaphore>,
     /// Whether suppliers on private addresses are refused.
@@ -63,13 +56,8 @@ impl HttpTransport {
     pub(crate) fn new(config: &GatewayConfig) -> Result<Self, GatewayError> {
         let tls = ClientTls::open(&config.supplier_tls);
         let tls = tls.map_err(|source| GatewayError::Tls("supplier_tls", source))?;
-        let client = client(config, &tls)
-            .pool_max_idle_per_host(config.max_idle_per_supplier)
-            .pool_idle_timeout(IDLE)
-            .connector_layer(ObserveConnects);
         Ok(Self {
-            client: client.build()?,
-            fresh: client_without_pool(config, &tls)?,
+            connections: Connections::new(|| client(config, &tls), config.max_idle_per_supplier)?,
             max_response_bytes: config.max_response_bytes,
             decoding: Arc::new(Semaphore::new(DECODING_AT_ONCE)),
             public_only: config.refuses_private_suppliers(),
@@ -98,8 +86,9 @@ impl HttpTransport {
         wanted: Wanted,
     ) -> Result<reqwest::Response, Fault> {
         let kind = HeaderValue::from_static(candidate.rpc_type.digits());
-        let post = |client: &reqwest::Client, url: Url| {
-            let mut post = client.post(url).header(CONTENT_TYPE, JSON);
+        let url = self.url(candidate)?;
+        let post = |client: &reqwest::Client| {
+            let mut post = client.post(url.clone()).header(CONTENT_TYPE, JSON);
             post = post
                 .header(RPC_TYPE, kind.clone())
                 .header(ACCEPT_ENCODING, IDENTITY);
@@ -111,14 +100,8 @@ impl HttpTransport {
             }
             post.body(request.clone()).send()
         };
-        let url = self.url(candidate)?;
-        let outcome = match observed(post(&self.client, url)).await {
-            // Boxed, as all that is rare: what an await may hold is part of every future above it, and is moved with them.
-            (Err(error), true) if ended_early(&error) => {
-                Box::pin(post(&self.fresh, self.url(candidate)?)).await
-            }
-            (outcome, _) => outcome,
-        };
+        // Whatever it asks of the node: a servicer that has served it refuses it the second time.
+        let outcome = self.connections.send(post, || true).await;
         outcome.map_err(|error| fault(&error))
     }
 }
@@ -134,10 +117,6 @@ fn client(config: &GatewayConfig, tls: &ClientTls) -> reqwest::ClientBuilder {
         .redirect(Policy::none()) // and nowhere else
         .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
         .tcp_nodelay(true)
-}
-
-fn client_without_pool(config: &GatewayConfig, tls: &ClientTls) -> Result<reqwest::Client, reqwest::Error> {
-    client(config, tls).pool_max_idle_per_host(0).build()
 }
 
 impl SupplierTransport for HttpTransport {

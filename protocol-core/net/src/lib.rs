@@ -16,7 +16,7 @@
 //!
 //! Deliberately absent: rate limits by key or address (a role's own), PROXY protocol.
 //! WebSockets leave hyper by an upgrade; what is bounded of them then is said in [`websocket`].
-//! Start reading at [`Listener::serve`], then `activity.rs`; for dialling at [`tls::ClientTls`].
+//! Start reading at [`Listener::serve`], then `activity.rs`; for dialling at [`tls::ClientTls`] and [`Connections`].
 
 mod activity;
 mod answer;
@@ -32,6 +32,7 @@ mod linger;
 mod listener;
 mod metrics;
 mod parts;
+mod reuse;
 mod service;
 mod socket;
 pub mod tls;
@@ -41,5 +42,6 @@ pub use dial::{DialError, GrpcConnector, dial_grpc, dial_websocket, dial_websock
 pub use listener::Listener;
 pub use metrics::ListenerMetrics;
 pub use parts::Parts;
+pub use reuse::Connections;
 pub use service::{AsIs, ErrorBody, PeerAddr};
 pub use socket::Socket;

@@ -10,6 +10,8 @@ use portico_config::servicer::{DEFAULT_CLASS, ServiceConfig};
 use portico_protocol::wire::sdk::types::PokthttpRequest;
 use serde::Deserialize;
 
+/// Bodies up to this size are looked into where they are; larger ones on a thread for work that takes long.
+pub(super) const MAX_INLINE: usize = 64 << 10;
 /// Methods that only read, of EVM nodes, Solana and CometBFT.
 const READS: [&str; 62] = [
     "eth_blobBaseFee",
@@ -154,7 +156,12 @@ impl Methods {
 
     /// What `request` is. `path` is that of its URL, without query.
     pub(super) fn kind(&self, request: &PokthttpRequest, path: &str) -> Kind {
-        let body = request.body_bz.trim_ascii_start();
+        self.kind_of(&request.method, path, &request.body_bz)
+    }
+
+    /// What a request of this method, path and body is.
+    pub(super) fn kind_of(&self, method: &str, path: &str, body: &[u8]) -> Kind {
+        let body = body.trim_ascii_start();
         let calls = match body.first() {
             Some(b'{') => serde_json::from_slice::<Named<'_>>(body)
                 .ok()
@@ -162,7 +169,7 @@ impl Methods {
             Some(b'[') => serde_json::from_slice::<Vec<Named<'_>>>(body).ok(),
             _ => None,
         };
-        match calls.filter(|calls| request.method == "POST" && !calls.is_empty()) {
+        match calls.filter(|calls| method == "POST" && !calls.is_empty()) {
             Some(calls) => Kind {
                 class: calls
                     .iter()
@@ -173,7 +180,7 @@ impl Methods {
             },
             None => Kind {
                 class: self.class(path),
-                is_read: is_read_request(&request.method, path),
+                is_read: is_read_request(method, path),
             },
         }
     }

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portico_config::servicer::{BackendConfig, DEFAULT_CLASS, RpcType, ServiceConfig};
+use portico_net::Connections;
 use portico_net::budget::Budgets;
 use portico_net::tls::ClientTls;
 use portico_net::websocket::{ConnectError, Limits as SocketLimits, Receiver, Sender};
@@ -48,18 +49,15 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::checks::Probe;
 use self::headers::Allowed;
 use self::http::{Attempts, HttpExchange};
-use self::methods::{Kind, Methods};
+use self::methods::{Kind, MAX_INLINE, Methods};
 pub(crate) use self::metrics::BackendMetrics;
 use self::metrics::Labels;
-pub(crate) use self::node::client;
+pub(crate) use self::node::connections;
 use self::node::{HttpCall, HttpNode, Limits, Passing};
 use self::node_state::{Out, Rules};
 use self::pool::{Node, Pool, Tried};
 pub(crate) use self::stream::BackendStream;
 use self::target::path_of;
-
-/// Bodies up to this size are looked into where they are; larger ones on a thread for work that takes long.
-const MAX_INLINE: usize = 64 << 10;
 
 /// A message of a backend, ready to be signed.
 #[derive(Debug)]
@@ -195,7 +193,7 @@ struct Endpoint {
 /// What all services share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
-    pub(crate) client: reqwest::Client,
+    pub(crate) connections: Connections,
     pub(crate) buffers: Budgets,
     pub(crate) metrics: BackendMetrics,
     /// Relays in progress of a service that has no bound of its own.
@@ -287,7 +285,13 @@ impl Backends {
         }
         let attempts = Attempts {
             pool: Arc::clone(&backend.pool),
-            call: HttpCall::new(admitted.relayed, admitted.rpc_type, &backend.passing, meta)?,
+            call: HttpCall::new(
+                admitted.relayed,
+                admitted.rpc_type,
+                &backend.passing,
+                meta,
+                Arc::clone(&self.methods),
+            )?,
             is_read: admitted.kind.is_read,
             passing: backend.passing.clone(),
             deadline,
@@ -443,7 +447,7 @@ impl Backend {
     ) -> Result<Self, (String, String)> {
         let connections = match rpc_type {
             Some(RpcType::Grpc) => node::grpc_pool(config, key)?,
-            _ => node::pool(config, key, shared.client.clone())?,
+            _ => node::pool(config, key, shared.connections.clone())?,
         };
         let mut nodes = Vec::new();
         for keyed in config.all_nodes() {

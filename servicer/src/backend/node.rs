@@ -1,6 +1,7 @@
 //! A node that is asked over HTTP: where it is, what goes with each request, and the connections to it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portico_config::Secret;
 use portico_config::servicer::{BackendConfig, BasicAuth, NodeConfig, RpcType};
 use portico_config::tls::ClientTls as TlsFiles;
+use portico_net::Connections;
 use portico_net::budget::Budgets;
 use portico_net::tls::ClientTls;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
@@ -17,19 +19,18 @@ use reqwest::Url;
 
 use super::BackendError;
 use super::headers::{Allowed, forwarded, pocket_headers};
-use super::target::target;
+use super::methods::{MAX_INLINE, Methods};
+use super::target::{path_of, target};
 
 /// Idle connections kept per backend host.
 const MAX_IDLE_PER_HOST: usize = 256;
-/// Seconds after which an idle connection is closed.
-const IDLE_SECONDS: u64 = 90;
 /// Time for connecting to a node; until then nothing of a request was sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A node that is asked over HTTP.
 #[derive(Debug)]
 pub(super) struct HttpNode {
-    client: reqwest::Client,
+    connections: Connections,
     url: Url,
     headers: HeaderMap,
     authorization: Option<HeaderValue>,
@@ -42,6 +43,7 @@ pub(super) struct HttpCall {
     url: String,
     headers: HeaderMap,
     body: Bytes,
+    methods: Arc<Methods>,
 }
 
 /// Bounds of one exchange.
@@ -61,12 +63,12 @@ pub(super) struct Passing {
 }
 
 /// The connections that all backends share whose TLS is the default; the others have one of their own.
-pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
-    client_with(&ClientTls::public())
+pub(crate) fn connections() -> Result<Connections, reqwest::Error> {
+    connections_with(&ClientTls::public())
 }
 
-fn client_with(tls: &ClientTls) -> Result<reqwest::Client, reqwest::Error> {
-    builder(tls).build()
+fn connections_with(tls: &ClientTls) -> Result<Connections, reqwest::Error> {
+    Connections::new(|| builder(tls), MAX_IDLE_PER_HOST)
 }
 
 fn builder(tls: &ClientTls) -> reqwest::ClientBuilder {
@@ -75,26 +77,25 @@ fn builder(tls: &ClientTls) -> reqwest::ClientBuilder {
         .no_proxy()
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-        .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
 }
 
 /// The connections of a backend: `shared` unless its TLS differs.
 pub(super) fn pool(
     config: &BackendConfig,
     key: &str,
-    shared: reqwest::Client,
-) -> Result<reqwest::Client, (String, String)> {
+    shared: Connections,
+) -> Result<Connections, (String, String)> {
     if config.tls == TlsFiles::default() {
         return Ok(shared);
     }
-    client_with(&tls(config, key)?).map_err(|error| at_tls(key, &error))
+    connections_with(&tls(config, key)?).map_err(|error| at_tls(key, &error))
 }
 
 /// The connections of a backend that speaks gRPC: HTTP/2 from the first byte on.
-pub(super) fn grpc_pool(config: &BackendConfig, key: &str) -> Result<reqwest::Client, (String, String)> {
-    let builder = builder(&tls(config, key)?).http2_prior_knowledge();
-    builder.build().map_err(|error| at_tls(key, &error))
+pub(super) fn grpc_pool(config: &BackendConfig, key: &str) -> Result<Connections, (String, String)> {
+    let tls = tls(config, key)?;
+    let connections = Connections::new(|| builder(&tls).http2_prior_knowledge(), MAX_IDLE_PER_HOST);
+    connections.map_err(|error| at_tls(key, &error))
 }
 
 /// The TLS of a backend.
@@ -112,7 +113,7 @@ impl HttpNode {
         config: &BackendConfig,
         key: &str,
         (node_key, node): &(String, NodeConfig),
-        client: reqwest::Client,
+        connections: Connections,
     ) -> Result<Self, (String, String)> {
         let at = format!("{key}{node_key}");
         let url = Url::parse(&node.url).map_err(|e| (format!("{at}.url"), e.to_string()))?;
@@ -123,7 +124,7 @@ impl HttpNode {
             None => configured_authorization(config.basic_auth.as_ref(), key)?,
         };
         Ok(Self {
-            client,
+            connections,
             url,
             headers,
             authorization,
@@ -134,10 +135,16 @@ impl HttpNode {
     pub(super) async fn send(&self, call: &HttpCall) -> Result<reqwest::Response, BackendError> {
         let payload = |what: &str| BackendError::Payload(what.to_owned());
         let url = target(&self.url, &call.url).ok_or_else(|| payload("its URL is malformed"))?;
-        let request = self.client.request(call.method.clone(), url);
-        let request = request.headers(call.headers.clone()).body(call.body.clone());
-        let request = request.build().map_err(|_| payload("it cannot be sent"))?;
-        self.execute(request).await.map_err(BackendError::Unreachable)
+        let request = |client: &reqwest::Client| {
+            let request = client.request(call.method.clone(), url.clone());
+            let headers = self.with_configured(call.headers.clone());
+            request.headers(headers).body(call.body.clone()).send()
+        };
+        let sending = self.connections.send(request, || call.is_read());
+        sending.await.map_err(|error| match error.is_builder() {
+            true => payload("it cannot be sent"),
+            false => BackendError::Unreachable(error),
+        })
     }
 
     /// Asks on the servicer's own behalf; the bytes of a good answer, at most `max`.
@@ -148,12 +155,16 @@ impl HttpNode {
         body: Option<serde_json::Value>,
         max: usize,
     ) -> Option<Bytes> {
-        let request = self.client.request(method, target(&self.url, path)?);
-        let request = match body {
-            Some(json) => request.json(&json),
-            None => request,
+        let url = target(&self.url, path)?;
+        let request = |client: &reqwest::Client| {
+            let request = client.request(method.clone(), url.clone());
+            let request = request.headers(self.with_configured(HeaderMap::new()));
+            match &body {
+                Some(json) => request.json(json).send(),
+                None => request.send(),
+            }
         };
-        let mut response = self.execute(request.build().ok()?).await.ok()?;
+        let mut response = self.connections.send(request, || true).await.ok()?;
         if !response.status().is_success() {
             return None;
         }
@@ -167,12 +178,11 @@ impl HttpNode {
         Some(body.freeze())
     }
 
-    /// Sends a request with what is configured for the node.
-    async fn execute(&self, mut request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
-        let headers = request.headers_mut();
+    /// The headers of a request with those that are configured for the node.
+    fn with_configured(&self, mut headers: HeaderMap) -> HeaderMap {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        self.put_configured(headers);
-        self.client.execute(request).await
+        self.put_configured(&mut headers);
+        headers
     }
 
     /// Puts the headers that are configured for the node among those of a request.
@@ -196,6 +206,7 @@ impl HttpCall {
         rpc_type: RpcType,
         passing: &Passing,
         meta: &RelayRequestMetadata,
+        methods: Arc<Methods>,
     ) -> Result<Self, BackendError> {
         let payload = |what: &str| BackendError::Payload(what.to_owned());
         // As the Go miners: a request without a method is a GET.
@@ -219,6 +230,17 @@ impl HttpCall {
             url: relayed.url,
             headers,
             body: relayed.body_bz,
+            methods,
+        })
+    }
+
+    /// Whether it changes nothing. Found out only when that is asked, and not of a large body, which would take long.
+    fn is_read(&self) -> bool {
+        let path = path_of(&self.url).filter(|_| self.body.len() <= MAX_INLINE);
+        path.is_some_and(|path| {
+            self.methods
+                .kind_of(self.method.as_str(), &path, &self.body)
+                .is_read
         })
     }
 }

@@ -109,6 +109,31 @@ async fn broken_node(answer: &'static str) -> (SocketAddr, Arc<AtomicU64>) {
     (address, hits)
 }
 
+/// A node that answers one request of each connection, and ends it when the next one comes; counts requests and connections.
+async fn closing_node() -> (SocketAddr, Arc<AtomicU64>, Arc<AtomicU64>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (requests, connections) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let counted = (Arc::clone(&requests), Arc::clone(&connections));
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            counted.1.fetch_add(1, Ordering::SeqCst);
+            let requests = Arc::clone(&counted.0);
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", ""] {
+                    if socket.read(&mut bytes).await.unwrap_or(0) > 0 {
+                        requests.fetch_add(1, Ordering::SeqCst);
+                    }
+                    socket.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    (address, requests, connections)
+}
+
 /// An address that nothing listens on.
 async fn nobody() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -267,6 +292,36 @@ async fn what_a_node_may_have_seen_is_asked_again_only_when_it_reads() {
             "{answer:?}: sent once"
         );
     }
+}
+
+#[tokio::test]
+async fn a_read_whose_used_connection_ends_is_sent_once_more_and_a_write_is_not() {
+    let (address, requests, connections) = closing_node().await;
+    let world = world_over(vec![node(address, "closing")], |_| {}).await;
+    let counts = || {
+        (
+            requests.load(Ordering::SeqCst),
+            connections.load(Ordering::SeqCst),
+        )
+    };
+    let read = async |id: u64| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_chainId"}}"#);
+        world.relay("/", &body).await.status_code
+    };
+    assert_eq!(read(1).await, 200);
+    assert_eq!(counts(), (1, 1));
+    // Over the first connection, then over one of its own, which is not kept.
+    assert_eq!(read(2).await, 200);
+    assert_eq!(counts(), (3, 2));
+    assert_eq!(read(3).await, 200);
+    assert_eq!(counts(), (4, 3));
+
+    let request = world.request("/", WRITE);
+    let written = world.post(request.encode_to_vec()).await.status();
+    assert_eq!(written.as_u16(), 502);
+    assert_eq!(counts(), (5, 3), "sent once");
+    let failed = world.metric("servicer_backend_requests_total", &[("outcome", "unreachable")]);
+    assert!((failed - 1.0).abs() < 0.5, "only the write failed: {failed}");
 }
 
 #[tokio::test]

@@ -387,7 +387,7 @@ async fn nodes_answers_become_the_payloads_of_the_ha_relay_miner() {
         let backend = BackendConfig::new(format!("http://{address}/"));
         config.rpc_types.insert(RpcType::Grpc, backend);
         let shared = Shared {
-            client: backend::client().unwrap(),
+            connections: backend::connections().unwrap(),
             buffers: Budgets::of_all(64 << 20),
             metrics: BackendMetrics::new(&prometheus::Registry::new()).unwrap(),
             max_in_flight: 1,

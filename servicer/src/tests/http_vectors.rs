@@ -176,7 +176,7 @@ async fn through_ours(recorded: &Recorded) -> (Got, Result<PokthttpResponse, Str
         }
     }
     let shared = Shared {
-        client: backend::client().unwrap(),
+        connections: backend::connections().unwrap(),
         buffers: Budgets::of_all(64 << 20),
         metrics: BackendMetrics::new(&prometheus::Registry::new()).unwrap(),
         max_in_flight: 1,
