@@ -555,6 +555,26 @@ async fn a_socket_outlives_its_supplier() {
     );
 }
 
+/// As a supplier that starts anew, or whose session is over a moment before the next one is known here.
+#[tokio::test]
+async fn a_socket_waits_for_its_only_supplier_to_come_back() {
+    let world = World::start(1).await;
+    let mut caller = world.caller().await;
+    let supplier = &world.suppliers[0];
+    supplier.with(|told| told.silent_on = Some("slow"));
+    caller.request(7, "slow").await;
+    while supplier.methods().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    supplier.with(|told| (told.end, told.refuses) = (Some(None), true));
+    while supplier.state.lock().unwrap().handshakes.len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    supplier.with(|told| *told = Told::default());
+    assert_eq!(caller.next().await["result"], "slow");
+    assert_eq!(supplier.opened(), 2);
+}
+
 #[tokio::test]
 async fn a_supplier_whose_budget_is_used_up_is_left_for_another() {
     let world = World::start(2).await;

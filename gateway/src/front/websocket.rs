@@ -45,6 +45,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const OPENS_WITHIN: Duration = Duration::from_secs(10);
 /// Links in a row that may end before they have told anything; then the socket ends too.
 const MAX_FRUITLESS: u32 = 3;
+/// Times in a row that no supplier takes a socket in the place of a lost one, before the caller's ends.
+const MAX_OPENINGS: u32 = 3;
+/// Pause before another try, as often as was tried before.
+const OPENS_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Answers a handshake, and serves the socket as a task of the front's.
 pub(super) async fn open(front: &Arc<Front>, request: Request, request_id: &str) -> Response {
@@ -133,6 +137,7 @@ impl Waiting {
             lost_by: None,
             links: 1,
             fruitless: 0,
+            refused: 0,
             has_told: false,
             waiting: None,
             conversation: Conversation::default(),
@@ -162,6 +167,8 @@ struct Client {
     links: LinkId,
     /// Links in a row that told nothing.
     fruitless: u32,
+    /// Times in a row that no supplier took a link.
+    refused: u32,
     /// Whether the current link has told anything.
     has_told: bool,
     /// What the caller said while there was no link.
@@ -416,8 +423,12 @@ impl Client {
             return;
         }
         let (front, service, choice) = (Arc::clone(&self.front), self.service.clone(), self.choice.clone());
-        let deadline = front.deadline();
+        // Who finds nobody, or is sent away at once, waits: the session may be over before the next one is known here.
+        let again = self.refused.max(self.fruitless.saturating_sub(1));
+        let pause = OPENS_AGAIN_AFTER.saturating_mul(again);
         self.opening = Some(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            let deadline = front.deadline();
             front.relayer.link(&service, choice, deadline).await
         }));
     }
@@ -428,15 +439,21 @@ impl Client {
         let link = match opened {
             Ok(link) => link,
             Err(_) if self.current.is_some() => return Ok(()), // the next block tries again
-            // Nobody was left to be tried: what the last one did says why.
-            Err(error) => {
-                let last = self.lost_by.take().filter(|_| error.attempts().is_empty());
-                let error = last.map_or(error, |(candidate, fault)| {
+            Err(error) if may_pass(&error) && self.refused.saturating_add(1) < MAX_OPENINGS => {
+                self.refused = self.refused.saturating_add(1);
+                self.open();
+                return Ok(());
+            }
+            // Where nobody was left to be tried, what the last one did says why.
+            Err(error @ RelayError::NoSupplier { .. }) if error.attempts().is_empty() => {
+                let error = self.lost_by.take().map_or(error, |(candidate, fault)| {
                     self.front.relayer.given_up(&candidate, fault)
                 });
                 return Err(End::Failed(error.into()));
             }
+            Err(error) => return Err(End::Failed(error.into())),
         };
+        self.refused = 0;
         if let Some((_, current)) = &self.current {
             if current.candidate.session.id() == link.candidate.session.id() {
                 link.close(Close::new(1000, "")).await; // the new session is not there yet
@@ -466,6 +483,15 @@ impl Client {
             Some(message) => self.take(message).await,
             None => Ok(()),
         }
+    }
+}
+
+/// Whether a supplier may be found a moment later.
+const fn may_pass(error: &RelayError) -> bool {
+    match error {
+        RelayError::SuppliersFailed { .. } | RelayError::Session(_) | RelayError::Deadline { .. } => true,
+        RelayError::NoSupplier { filtered, .. } => filtered.distrusted == 0 && filtered.unwanted == 0,
+        _ => false,
     }
 }
 
