@@ -53,6 +53,7 @@ pub use lifecycle::settlement::{ChainSettlement, settlements, settlements_of};
 pub use readiness::Readiness;
 pub use reload::{Change, ConfigSource, ReloadAction, ReloadError, ReloadPlan};
 pub use servicer::Servicer;
+pub use session::failed::FailedBy;
 pub use session::gaps::{Gap, Gaps, Reason, Step};
 pub use session::ledger::{LedgerRow, LedgerTotals};
 pub use session::stage::{ExpiredReason, Stage};

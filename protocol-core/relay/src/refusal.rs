@@ -7,7 +7,7 @@
 //! A new refusal is a variant of [`Reason`] with a line in [`Reason::row`]; the snapshot test prints the table.
 
 /// Why a relay is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// As many relays, bytes or queued leaves as allowed.
     Overloaded,
@@ -153,6 +153,12 @@ impl Reason {
         Self::ResponseNoRoom,
         Self::RecordingFailed,
     ];
+
+    /// The reason with this [`Row::name`].
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.row().name == name)
+    }
 
     /// The table: nothing else chooses a status, a code or a text.
     #[must_use]

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lifecycle::error::DriverError;
 use crate::lifecycle::funds::{Costs, Funds, Verdict};
+use crate::lifecycle::missed::Unseen;
 use crate::lifecycle::next;
 use crate::lifecycle::orders::{Batch, Kind, Limits, Session, create_claim};
 use crate::lifecycle::plan::{Effect, Flow, Job, Seen};
@@ -57,6 +58,7 @@ pub(crate) struct Driver {
     /// Hashes of the newest blocks that were taken into account.
     recent: BTreeMap<Height, BlockHash>,
     /// Newest block whose ancestors were compared with `recent`.
+    unseen: Unseen,
     compared: Option<BlockHead>,
     comparing: bool,
     /// Block of which all work is done.
@@ -96,6 +98,7 @@ impl Driver {
             cursor,
             newest: BlockHead::default(),
             recent: BTreeMap::new(),
+            unseen: Unseen::default(),
             compared: None,
             comparing: false,
             done: None,
@@ -144,6 +147,7 @@ impl Driver {
     async fn new_block(&mut self, newest: BlockHead) {
         let head = newest.height;
         self.newest = newest;
+        self.unseen.saw(head);
         self.flow.retry();
         if head < self.cursor {
             self.rewind(head).await;
@@ -615,8 +619,11 @@ impl Driver {
 
     /// One durable transaction; memory follows the disk. A seal that the disk refuses is made again; anything else is in memory, and written
     /// when the disk takes it: the chain can be asked about it once more.
-    async fn store(&mut self, changes: Changes) {
+    async fn store(&mut self, mut changes: Changes) {
         let head = self.newest.height;
+        for (_, record) in &mut changes.records {
+            self.unseen.explain(record);
+        }
         if !changes.records.is_empty() {
             let stored = self.put(&changes.records, None).await;
             if let Err(error) = &stored {

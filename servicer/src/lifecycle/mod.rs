@@ -3,6 +3,7 @@
 pub(crate) mod driver;
 mod error;
 pub(crate) mod funds;
+mod missed;
 pub(crate) mod next;
 pub(crate) mod orders;
 mod pack;

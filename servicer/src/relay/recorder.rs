@@ -11,6 +11,7 @@ use portico_net::budget::Room;
 use portico_protocol::relay::MinedRelay;
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_protocol::{Address, difficulty};
+use portico_relay::refusal::Reason;
 
 use crate::leaf_log::{LeafLog, LeafLogError};
 use crate::metrics::Metrics;
@@ -65,6 +66,13 @@ pub(crate) struct Parked {
 }
 
 impl Admission {
+    /// Counts that the relay is refused for want of an answer to record.
+    pub(crate) fn unanswered(&self, error: impl Into<Refusal>) -> Refusal {
+        let refusal = error.into();
+        self.tree.counts.unanswered(refusal.reason());
+        refusal
+    }
+
     /// Gives the place in the queue back, until [`Recorder::unpark`].
     pub(crate) fn park(self) -> Parked {
         let Reserved {
@@ -79,6 +87,13 @@ impl Admission {
             in_flight: self.in_flight,
             target_hash: self.target_hash,
         }
+    }
+}
+
+impl Parked {
+    /// Counts that the relay had no answer to record.
+    pub(crate) fn unanswered(&self, reason: Reason) {
+        self.tree.counts.unanswered(reason);
     }
 }
 

@@ -108,9 +108,11 @@ impl Relays {
         first_sight.keep();
 
         let asked = Instant::now();
-        let (mut exchange, places) = backends.open(admitted, meta).await?;
+        let opened = backends.open(admitted, meta).await;
+        let (mut exchange, places) = opened.map_err(|error| admission.unanswered(error))?;
         if let Some(framing) = framing.filter(|_| exchange.is_stream()) {
-            let place = self.admittance.stream()?;
+            let place = self.admittance.stream();
+            let place = place.map_err(|refusal| admission.unanswered(refusal))?;
             self.metrics.backend(asked.elapsed());
             return Ok(Err(Box::new(Stream {
                 framing,
@@ -124,10 +126,12 @@ impl Relays {
                 places: (places, place),
             })));
         }
-        let message = exchange.next().await.unwrap_or(Err(BackendError::NoMessage))?;
+        let message = exchange.next().await.unwrap_or(Err(BackendError::NoMessage));
+        let message = message.map_err(|error| admission.unanswered(error))?;
         self.metrics.backend(asked.elapsed());
 
-        let response = self.sign(header, message.payload, &request.key).await?;
+        let response = self.sign(header, message.payload, &request.key).await;
+        let response = response.map_err(|refusal| admission.unanswered(refusal))?;
         let signed = Signed {
             request: &request.relay,
             response: &response,

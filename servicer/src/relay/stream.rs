@@ -19,6 +19,7 @@ use portico_net::budget::holding;
 use portico_protocol::wire::pocket::service::RelayRequest;
 use portico_protocol::wire::pocket::session::SessionHeader;
 use portico_protocol::{Height, SigningKey};
+use portico_relay::refusal::Reason;
 use portico_relay::stream::{End, Framing, StreamWriter};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -79,6 +80,19 @@ impl Ended {
             Self::Idle => "idle",
             Self::TooLarge => "too_large",
             Self::NoRoom => "no_room",
+        }
+    }
+
+    /// The refusal that it would have been without a stream; `None` of what the client, or nobody, is the cause of.
+    const fn refusal(self) -> Option<Reason> {
+        match self {
+            Self::Complete | Self::ClientGone => None,
+            Self::Stopping => Some(Reason::Stopping),
+            Self::SessionOver => Some(Reason::Sealed),
+            Self::BackendGone => Some(Reason::BackendNoAnswer),
+            Self::Idle => Some(Reason::BackendTimeout),
+            Self::TooLarge => Some(Reason::ResponseTooLarge),
+            Self::NoRoom => Some(Reason::ResponseNoRoom),
         }
     }
 }
@@ -148,6 +162,9 @@ impl Stream {
         let recorded = match is_paid {
             true => record(&relays, parked, &signed).await,
             false => {
+                if let Some(reason) = ended.refusal() {
+                    parked.unanswered(reason);
+                }
                 drop(parked);
                 Ok(())
             }

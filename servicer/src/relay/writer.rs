@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use portico_net::budget::Room;
 use portico_protocol::relay::MinedRelay;
+use portico_relay::refusal::Reason;
 use portico_smst::Path;
 use tokio::sync::{mpsc, oneshot};
 
@@ -53,6 +54,16 @@ pub(crate) enum AppendError {
     /// The leaf log failed.
     #[error("the relay could not be recorded")]
     Failed,
+}
+
+impl AppendError {
+    /// The refusal that its client gets.
+    const fn reason(self) -> Reason {
+        match self {
+            Self::Sealed => Reason::Sealed,
+            Self::Failed => Reason::RecordingFailed,
+        }
+    }
 }
 
 /// A place in the writer's queue, taken before the backend is asked.
@@ -193,6 +204,9 @@ impl Work {
         for (append, outcome) in answered {
             // A duplicate of a leaf that failed with this very batch is not on disk either.
             let outcome = if failed { Err(AppendError::Failed) } else { outcome };
+            if let Err(error) = outcome {
+                append.tree.counts.unrecorded(error.reason());
+            }
             let _ = append.done.send(outcome);
         }
     }
@@ -255,6 +269,7 @@ impl Taken {
         } = self.append;
         drop((relay, room)); // before the answer goes: its client may send the next request at once
         if failed {
+            tree.counts.unrecorded(AppendError::Failed.reason());
             let _ = done.send(Err(AppendError::Failed));
             return;
         }

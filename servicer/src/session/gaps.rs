@@ -1,14 +1,16 @@
 //! Where the relays and the money of a session went: every difference between two steps of the ledger, with its reason.
 //!
 //! ```text
-//! validated − no_answer − backend_error − over_serviced − difficulty = applicable
-//! applicable − duplicate − not_recorded = recorded                 recorded − damaged − late = claimed, or pending, or expired
+//! validated − refused − no_answer − backend_error − over_serviced − difficulty = applicable
+//! applicable − duplicate − refused − not_recorded = recorded       recorded − damaged − late = claimed, or pending, or expired
 //! worth of the claim − pending − expired − overserviced_claim = settled        settled − deflation − others_shares = paid
 //! ```
 //! The equations hold for every row to the last relay and upokt; [`Gaps::closes`] says so.
 
+use portico_relay::refusal::Reason as Refusal;
 use serde::Serialize;
 
+use crate::session::failed;
 use crate::session::ledger::LedgerRow;
 use crate::session::stage::{ExpiredReason, Stage};
 
@@ -46,7 +48,9 @@ pub enum Step {
 /// Why relays are not paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// No signed answer was made.
+    /// The client got a refusal though the request passed every check.
+    Refused(Refusal),
+    /// No signed answer was made, for a reason that was not counted.
     NoAnswer,
     /// The backend answered with an HTTP status from 500 on.
     BackendError,
@@ -58,7 +62,7 @@ pub enum Reason {
     Unknown,
     /// A leaf already.
     Duplicate,
-    /// The leaf was not written, or the session was sealed meanwhile.
+    /// The leaf was not written, for a reason that was not counted.
     NotRecorded,
     /// A leaf that the disk changed or lost.
     Damaged,
@@ -85,6 +89,9 @@ impl Reason {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            // The name that a stage of sessions has is not that of relays.
+            Self::Refused(Refusal::Sealed) => "too_late",
+            Self::Refused(refusal) => refusal.row().name,
             Self::NoAnswer => "no_answer",
             Self::BackendError => "backend_error",
             Self::OverServiced => "over_serviced",
@@ -106,9 +113,9 @@ impl Reason {
     #[must_use]
     pub const fn explanation(self) -> &'static str {
         match self {
+            Self::Refused(refusal) => refused(refusal),
             Self::NoAnswer => {
-                "the backend gave no usable answer: it could not be reached, took too long, or its answer was too large; the backend's log, and the metric \
-                 servicer_relays_total by its outcomes that begin with backend_, say which. While a session lasts, relays in progress count here too"
+                "the client was gone before the answer came, or the servicer was killed meanwhile. While a session lasts, relays in progress count here too"
             }
             Self::BackendError => {
                 "the backend answered with an HTTP error (status 500 or higher), which earns nothing; look at the backend's log"
@@ -124,8 +131,8 @@ impl Reason {
             Self::Unknown => "an earlier version served the session and kept no reasons",
             Self::Duplicate => "the same request and answer were recorded already, and are paid once",
             Self::NotRecorded => {
-                "the relay's record could not be written because the disk was full or failing, which the log then says; or the relay ended after its session \
-                 was closed, because the backend was slow. Its client got an error and no answer"
+                "the servicer was killed while the relay's record was written; its client got no answer. While a session lasts, relays in progress count \
+                 here too"
             }
             Self::Damaged => {
                 "when the session was closed, the relay's record on disk was missing or altered. The claim was made without it, because a claim that counts \
@@ -160,6 +167,44 @@ impl Reason {
                 "the usual deduction: of what is settled, the chain's params give parts to the service's owner, to validators and to the DAO. It is above 0 \
                  where the chain mints more for the supplier on top of the claim than it deducts"
             }
+        }
+    }
+}
+
+/// Why a client got a refusal whose request had passed every check.
+const fn refused(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::BackendTimeout => {
+            "the backend did not answer in time, so the client got an error; look at the backend's load, or raise timeout_ms of the service"
+        }
+        Refusal::BackendUnreachable => {
+            "the connection to the backend could not be made, or it broke before the answer, so the client got an error; the servicer's and the \
+             backend's logs say more"
+        }
+        Refusal::BackendUnhealthy => {
+            "all of the service's backend nodes were out of use after failures, so none was asked and the client got an error; \
+             the servicer's log says when and why each went out of use"
+        }
+        Refusal::BackendNoAnswer | Refusal::BackendEncoding => {
+            "the backend's answer was empty, cut off or in a content encoding that cannot be decoded, so the client got an error; look at the backend's log"
+        }
+        Refusal::ResponseTooLarge => {
+            "the backend's answer was larger than max_response_bytes of the service allows, so the client got an error"
+        }
+        Refusal::Overloaded | Refusal::ResponseNoRoom => {
+            "the servicer had as many relays or bytes in progress as its limits allow, so the client got an error; raise the limits if the machine has room"
+        }
+        Refusal::RecordingFailed => {
+            "the relay's record could not be written because the disk was full or failing, which the servicer's log tells; the client got an error. \
+             A relay without a record cannot be paid. Check the disk"
+        }
+        Refusal::Sealed => {
+            "the backend's answer came after the session was closed for its claim, so the client got an error; a lower timeout_ms of the service \
+             makes such relays fail earlier"
+        }
+        Refusal::Stopping => "the servicer was stopping, so the client got an error",
+        _ => {
+            "the client got this error after its request had passed every check; the servicer's log says more"
         }
     }
 }
@@ -226,12 +271,11 @@ fn relays(row: &LedgerRow, gaps: &mut Vec<Gap>) {
     let answered = before_leaves
         .saturating_add(unknown)
         .saturating_add(row.applicable);
-    add(
-        Step::Validated,
-        Reason::NoAnswer,
-        row.validated.saturating_sub(answered),
-        true,
-    );
+    let mut left = row.validated.saturating_sub(answered);
+    for (refusal, relays) in failed::within(&row.failed_by.unanswered, &mut left) {
+        add(Step::Validated, Reason::Refused(refusal), relays, true);
+    }
+    add(Step::Validated, Reason::NoAnswer, left, true);
     add(Step::Validated, Reason::BackendError, by.backend_error, true);
     add(Step::Validated, Reason::OverServiced, by.over_serviced, true);
     add(Step::Validated, Reason::Difficulty, by.difficulty, false);
@@ -239,12 +283,11 @@ fn relays(row: &LedgerRow, gaps: &mut Vec<Gap>) {
     let duplicate = by.duplicate.min(row.applicable.saturating_sub(row.committed));
     add(Step::Applicable, Reason::Duplicate, duplicate, false);
     let recorded = row.committed.saturating_add(duplicate);
-    add(
-        Step::Applicable,
-        Reason::NotRecorded,
-        row.applicable.saturating_sub(recorded),
-        true,
-    );
+    let mut left = row.applicable.saturating_sub(recorded);
+    for (refusal, relays) in failed::within(&row.failed_by.unrecorded, &mut left) {
+        add(Step::Applicable, Reason::Refused(refusal), relays, true);
+    }
+    add(Step::Applicable, Reason::NotRecorded, left, true);
 }
 
 /// From the leaf to the claim.

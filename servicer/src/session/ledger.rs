@@ -10,6 +10,7 @@
 use portico_protocol::{Address, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
+use crate::session::failed::FailedBy;
 use crate::session::meter::Prices;
 use crate::session::record::SessionRecord;
 use crate::session::stage::Stage;
@@ -41,6 +42,9 @@ pub struct LedgerRow {
     /// `unpaid` by reason; adds up to less for sessions that an earlier version served.
     #[serde(default)]
     pub unpaid_by: UnpaidBy,
+    /// Relays whose client got a refusal though they passed every check, by its reason; those of earlier versions' sessions are not among them.
+    #[serde(default)]
+    pub failed_by: FailedBy,
     /// Relays that met the difficulty, and so had to become leaves.
     pub applicable: u64,
     /// Leaves on disk.
@@ -230,6 +234,7 @@ pub(crate) fn row(record: SessionRecord, committed: u64) -> LedgerRow {
     };
     LedgerRow {
         unpaid_by: record.counts.unpaid_by,
+        failed_by: record.counts.failed_by,
         deflation_loss_upokt: settled.deflation_loss,
         paid_upokt: settled.shares,
         slashed_upokt: record.slashed,

@@ -9,6 +9,7 @@ use portico_protocol::{Address, ComputeUnits, Height, ServiceId, Upokt};
 use serde::{Deserialize, Serialize};
 
 use crate::fees::SessionFees;
+use crate::session::failed::FailedBy;
 use crate::session::stage::{ExpiredReason, Stage};
 use crate::session::unpaid::UnpaidBy;
 
@@ -170,7 +171,7 @@ pub(crate) struct Settled {
 }
 
 /// Relay counters as of the last stored transition; leaves are counted by the log itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CountSnapshot {
     pub(crate) validated: u64,
     pub(crate) served: u64,
@@ -179,6 +180,9 @@ pub(crate) struct CountSnapshot {
     /// `unpaid` by reason; adds up to less in records of earlier versions.
     #[serde(default)]
     pub(crate) unpaid_by: UnpaidBy,
+    /// Those that are neither served nor leaves, by the refusal.
+    #[serde(default)]
+    pub(crate) failed_by: FailedBy,
 }
 
 impl CountSnapshot {

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use portico_protocol::{Address, Height, ServiceId};
+use portico_relay::refusal::Reason;
 use portico_smst::{LeafSet, Path};
 
 use crate::fees::SessionFees;
+use crate::session::failed::FailedBy;
 use crate::session::ledger::LedgerRow;
 use crate::session::record::{CountSnapshot, SessionRecord};
 use crate::session::stage::Stage;
@@ -37,6 +39,7 @@ pub(crate) struct Counts {
     pub(crate) unpaid: AtomicU64,
     pub(crate) applicable: AtomicU64,
     by_reason: [AtomicU64; Unpaid::ALL.len()],
+    failed: Mutex<FailedBy>,
 }
 
 /// The index of the leaves on disk.
@@ -67,6 +70,7 @@ impl Counts {
             unpaid: from.unpaid.into(),
             applicable: from.applicable.into(),
             by_reason: Unpaid::ALL.map(|reason| from.unpaid_by.of(reason).into()),
+            failed: Mutex::new(from.failed_by),
         }
     }
 
@@ -74,6 +78,16 @@ impl Counts {
     pub(crate) fn unpaid(&self, reason: Unpaid) {
         count(&self.unpaid);
         count(&self.by_reason[reason as usize]);
+    }
+
+    /// A relay that passed every check was refused before an answer was signed.
+    pub(crate) fn unanswered(&self, reason: Reason) {
+        lock(&self.failed).unanswered(reason);
+    }
+
+    /// A relay that was to be a leaf is none, and was refused.
+    pub(crate) fn unrecorded(&self, reason: Reason) {
+        lock(&self.failed).unrecorded(reason);
     }
 
     /// Counters are stored once per block: after a crash the leaves on disk tell of more.
@@ -93,6 +107,7 @@ impl Counts {
             unpaid_by: UnpaidBy::new(
                 Unpaid::ALL.map(|reason| self.by_reason[reason as usize].load(Ordering::Relaxed)),
             ),
+            failed_by: lock(&self.failed).clone(),
         }
     }
 }
@@ -113,7 +128,7 @@ impl SessionTree {
         Self {
             index,
             service: record.service.clone(),
-            counts: Counts::restore(record.counts),
+            counts: Counts::restore(record.counts.clone()),
             accepting: AtomicBool::new(record.stage == Stage::Open),
             leaves: Mutex::new(leaves),
             fees: Mutex::new(record.fees.clone()),
@@ -151,7 +166,7 @@ impl SessionTree {
 
     /// The record with counters of now, when they are not the stored ones.
     pub(crate) fn unsaved_counts(&self) -> Option<SessionRecord> {
-        let stored = lock(&self.record).counts;
+        let stored = lock(&self.record).counts.clone();
         (self.counts.snapshot() != stored).then(|| self.record())
     }
 

@@ -43,11 +43,12 @@ fn case(what_happened: &'static str, reason: &str, relays: u64, upokt: u128, mut
         "{what_happened}: {others:?}"
     );
     // Transactions hold the leaves' hashes, and those the backend's clock.
-    for (index, hash) in row.claim_txs.iter_mut().enumerate() {
-        *hash = format!("CLAIM-{}", index + 1);
-    }
-    for (index, hash) in row.proof_txs.iter_mut().enumerate() {
-        *hash = format!("PROOF-{}", index + 1);
+    let names = |kind| move |index| format!("{kind}-{}", index + 1);
+    let claims = row.claim_txs.iter_mut().zip((0..).map(names("CLAIM")));
+    let proofs = row.proof_txs.iter_mut().zip((0..).map(names("PROOF")));
+    for (hash, name) in claims.chain(proofs) {
+        row.last_error = row.last_error.map(|said| said.replace(hash.as_str(), &name));
+        *hash = name;
     }
     Case {
         what_happened,
@@ -104,7 +105,7 @@ async fn difficulty() -> Case {
     case("the relay missed the difficulty", "difficulty", 1, 0, world.row())
 }
 
-async fn no_answer() -> Case {
+async fn backend_timeout() -> Case {
     let world = World::with(|config| {
         let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
         service.timeout_ms = 500;
@@ -118,14 +119,72 @@ async fn no_answer() -> Case {
     world.go_to(20).await;
     case(
         "the backend did not answer in time",
-        "no_answer",
+        "backend_timeout",
         1,
         COST,
         world.row(),
     )
 }
 
-async fn not_recorded() -> Case {
+async fn response_too_large() -> Case {
+    let world = World::with(|config| {
+        let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
+        service.max_response_bytes = 32 << 10;
+    })
+    .await;
+    world.relay("/", "paid").await;
+    world
+        .refused(&world.request("/large", "x"))
+        .await
+        .is(502, "too large");
+    world.go_to(20).await;
+    let what = "the backend's answer was larger than the configuration allows";
+    case(what, "response_too_large", 1, COST, world.row())
+}
+
+/// The client waits no longer: nobody but the servicer's backend knows why.
+async fn no_answer() -> Case {
+    let world = World::start().await;
+    world.relay("/", "paid").await;
+    let request = world.request("/never", "x").encode_to_vec();
+    let asked = async {
+        world
+            .until("the backend is asked", async || world.backend.hits() == 2)
+            .await;
+    };
+    tokio::select! {
+        _ = world.post(request) => panic!("it was answered"),
+        () = asked => {}
+    }
+    world.go_to(20).await;
+    let what = "the client left before the answer came";
+    case(what, "no_answer", 1, COST, world.row())
+}
+
+/// The backend answers when the session's claim is made already.
+async fn too_late() -> Case {
+    let world = World::with(|config| {
+        let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
+        service.timeout_ms = 60_000;
+    })
+    .await;
+    world.relay("/", "paid").await;
+    let request = world.request("/wait", "late").encode_to_vec();
+    let late = async {
+        world
+            .until("the backend is asked", async || world.backend.hits() == 2)
+            .await;
+        world.go_to(15).await;
+        world.backend.gate.add_permits(1);
+    };
+    let (answered, ()) = tokio::join!(world.post(request), late);
+    assert_eq!(answered.status(), 403);
+    world.go_to(20).await;
+    let what = "the backend answered after the session was closed";
+    case(what, "too_late", 1, COST, world.row())
+}
+
+async fn recording_failed() -> Case {
     let mut world = World::without_servicer().await;
     let fails = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fails);
@@ -144,7 +203,7 @@ async fn not_recorded() -> Case {
         .await
         .is(503, "cannot be recorded");
     world.go_to(20).await;
-    case("the disk took no leaf", "not_recorded", 1, COST, world.row())
+    case("the disk took no leaf", "recording_failed", 1, COST, world.row())
 }
 
 async fn damaged() -> Case {
@@ -250,8 +309,11 @@ async fn each_way_not_to_be_paid_has_its_reason_and_amount() {
         backend_error().await,
         over_serviced().await,
         difficulty().await,
+        backend_timeout().await,
+        response_too_large().await,
         no_answer().await,
-        not_recorded().await,
+        too_late().await,
+        recording_failed().await,
         damaged().await,
         claim_window_missed().await,
         unfunded().await,

@@ -4,6 +4,7 @@ use portico_protocol::Upokt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::session::failed::FailedBy;
 use crate::session::ledger;
 use crate::session::unpaid::UnpaidBy;
 
@@ -17,12 +18,24 @@ fn row(stage: Stage) -> LedgerRow {
         served: 96,
         unpaid: 9,
         unpaid_by: UnpaidBy::new([3, 2, 4, 0]),
+        failed_by: failed(&["backend_timeout", "backend_timeout"], &["recording_failed"]),
         applicable: 88,
         claimed: 86,
         claimed_upokt: Upokt(361_200),
         claim_on_chain: true,
         ..row
     }
+}
+
+fn failed(unanswered: &[&str], unrecorded: &[&str]) -> FailedBy {
+    let mut by = FailedBy::default();
+    for name in unanswered {
+        by.unanswered(Refusal::named(name).unwrap());
+    }
+    for name in unrecorded {
+        by.unrecorded(Refusal::named(name).unwrap());
+    }
+    by
 }
 
 fn found(row: &LedgerRow) -> Vec<(&'static str, u64, i128)> {
@@ -35,12 +48,14 @@ fn found(row: &LedgerRow) -> Vec<(&'static str, u64, i128)> {
 }
 
 /// What every row above lost before its leaves.
-const BEFORE: [(&str, u64, i128); 5] = [
-    ("no_answer", 3, 12_600),
+const BEFORE: [(&str, u64, i128); 7] = [
+    ("backend_timeout", 2, 8_400),
+    ("no_answer", 1, 4_200),
     ("backend_error", 3, 12_600),
     ("over_serviced", 2, 8_400),
     ("difficulty", 4, 0),
-    ("not_recorded", 2, 8_400),
+    ("recording_failed", 1, 4_200),
+    ("not_recorded", 1, 4_200),
 ];
 
 #[test]
@@ -89,6 +104,23 @@ fn a_session_of_an_earlier_version_closes_without_reasons() {
     let found = found(&row);
     assert!(found.contains(&("unknown", 9, 37_800)), "{found:?}");
     assert!(found.contains(&("others_shares", 0, 111_200)), "{found:?}");
+}
+
+/// A crash may have kept a count of refusals and lost that of the relays, and another version may know refusals that this one does not.
+#[test]
+fn no_more_are_told_than_were_lost() {
+    let mut row = row(Stage::Settled);
+    row.settled_upokt = Some(Upokt(361_200));
+    row.failed_by = failed(&["overloaded", "backend_timeout"].repeat(5), &["sealed"; 7]);
+    row.failed_by.unanswered.insert("of_a_later_version".into(), 9);
+    let found = found(&row);
+    // By name, so that backend_timeout is counted first and takes what there is.
+    assert_eq!(found[0], ("backend_timeout", 3, 12_600), "{found:?}");
+    assert!(found.contains(&("too_late", 2, 8_400)), "{found:?}");
+    let names: Vec<&str> = found.iter().map(|(name, ..)| *name).collect();
+    for other in ["overloaded", "no_answer", "not_recorded"] {
+        assert!(!names.contains(&other), "{found:?}");
+    }
 }
 
 proptest! {
