@@ -15,12 +15,15 @@ const MAX_RANGES: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Unseen {
     newest: Height,
+    /// The first block of this process.
+    started: Option<Height>,
     ranges: VecDeque<RangeInclusive<i64>>,
 }
 
 impl Unseen {
     /// The newest block is now at `head`.
     pub(crate) fn saw(&mut self, head: Height) {
+        self.started.get_or_insert(head);
         let first = self.newest.0.saturating_add(1);
         if first < head.0 {
             if self.ranges.len() == MAX_RANGES {
@@ -31,7 +34,7 @@ impl Unseen {
         self.newest = head;
     }
 
-    /// The first block that was seen from `open` on, if that is not one up to `close`.
+    /// The first block that was seen from `open` on, unless it is one up to `close`.
     fn seen_after(&self, open: Height, close: Height) -> Option<i64> {
         let covers = |range: &&RangeInclusive<i64>| range.contains(&open.0) && range.contains(&close.0);
         let range = self.ranges.iter().rev().find(covers)?;
@@ -74,8 +77,11 @@ impl Unseen {
         // A transaction is in the block after the newest at the earliest.
         let last = Height(close.0.saturating_sub(1));
         match self.seen_after(open, last) {
+            Some(seen) if self.started == Some(Height(seen)) => format!(
+                "no {what} was sent: the servicer was not running; it was started at height {seen}, and a {what} could be sent at heights {open} to {last}"
+            ),
             Some(seen) => format!(
-                "no {what} was sent: the servicer was not running, or reached no chain node, until height {seen}; a {what} could be sent at heights {open} to {last}"
+                "no {what} was sent: no chain node was reached until height {seen}, and a {what} could be sent at heights {open} to {last}"
             ),
             None => format!(
                 "no {what} was sent: the servicer was running, and a chain node did not answer, or not in time, what has to be asked first; its log says more"
@@ -113,15 +119,18 @@ mod tests {
     }
 
     #[test]
-    fn a_window_without_a_seen_block_was_slept_through() {
+    fn a_window_of_which_no_block_was_seen_was_missed_by_the_servicer_or_its_node() {
         let (open, close) = (record().windows.claim_open.0, record().windows.claim_close.0);
         let reason = ExpiredReason::ClaimWindowMissed;
+        let last = close - 1;
+        let could = format!("height {close}, and a claim could be sent at heights {open} to {last}");
         let (_, error) = explained(&seeing([close, close + 1]), record(), reason);
-        let want = format!(
-            "until height {close}; a claim could be sent at heights {open} to {}",
-            close - 1
+        assert!(error.contains(&format!("was started at {could}")), "{error}");
+        let (_, error) = explained(&seeing([open - 1, close, close + 1]), record(), reason);
+        assert!(
+            error.contains(&format!("no chain node was reached until {could}")),
+            "{error}"
         );
-        assert!(error.contains(&want), "{error}");
         for heads in [
             vec![open, close],
             vec![1, close - 1, close],

@@ -121,12 +121,12 @@ impl Reason {
                 "the backend answered with an HTTP error (status 500 or higher), which earns nothing; look at the backend's log"
             }
             Self::OverServiced => {
-                "the application's budget for the session was used up, so these relays are not paid; they were served because meter.over_servicing is \
-                 on: turn it off to refuse them instead"
+                "the application's budget for the session was used up. Nothing more could be earned from it; these relays were served for nothing because \
+                 meter.over_servicing is on: turn it off to refuse them instead"
             }
             Self::Difficulty => {
-                "this is normal: of a busy service only some relays count, chosen by chance through their hash. Each that counts is paid more to make up \
-                 for the others, so these cost nothing"
+                "this is normal: of a busy service only some relays count, which their hashes decide by chance. Each that counts is paid more to make up \
+                 for the others, so you lose nothing by these"
             }
             Self::Unknown => "an earlier version served the session and kept no reasons",
             Self::Duplicate => "the same request and answer were recorded already, and are paid once",
@@ -135,8 +135,8 @@ impl Reason {
                  here too"
             }
             Self::Damaged => {
-                "when the session was closed, the relay's record on disk was missing or altered. The claim was made without it, because a claim that counts \
-                 it could not be proved. Check the disk"
+                "when the claim was made, the relay's record on disk was missing or altered. It was left out, because there is no proof for a claim that counts \
+                 it. Check the disk"
             }
             Self::Late => "the relay was recorded after the contents of the claim were fixed",
             Self::Pending(stage) => match stage {
@@ -164,8 +164,8 @@ impl Reason {
             }
             Self::Deflation => "the chain's mint ratio is below 1: it mints less than the application paid",
             Self::OthersShares => {
-                "the usual deduction: of what is settled, the chain's params give parts to the service's owner, to validators and to the DAO. It is above 0 \
-                 where the chain mints more for the supplier on top of the claim than it deducts"
+                "the usual deduction: by the chain's params, parts of what is settled go to the service's owner, to validators and to the DAO (the network's \
+                 treasury). On a network that mints more for suppliers than this deducts, it is an addition and has no minus"
             }
         }
     }
@@ -189,18 +189,18 @@ const fn refused(refusal: Refusal) -> &'static str {
             "the backend's answer was empty, cut off or in a content encoding that cannot be decoded, so the client got an error; look at the backend's log"
         }
         Refusal::ResponseTooLarge => {
-            "the backend's answer was larger than max_response_bytes of the service allows, so the client got an error"
+            "the backend's answer was larger than max_response_bytes of the service allows, so the client got an error; raise \
+             max_response_bytes if such answers are to be served"
         }
         Refusal::Overloaded | Refusal::ResponseNoRoom => {
             "the servicer had as many relays or bytes in progress as its limits allow, so the client got an error; raise the limits if the machine has room"
         }
         Refusal::RecordingFailed => {
-            "the relay's record could not be written because the disk was full or failing, which the servicer's log tells; the client got an error. \
-             A relay without a record cannot be paid. Check the disk"
+            "the disk did not take the relay's record, so the relay cannot be paid and the client got an error; the servicer's log has the disk's error, such \
+             as that it is full"
         }
         Refusal::Sealed => {
-            "the backend's answer came after the session was closed for its claim, so the client got an error; a lower timeout_ms of the service \
-             makes such relays fail earlier"
+            "the backend's answer came after the session's claim was made, which counted the relays until then, so the client got an error; the backend was slow"
         }
         Refusal::Stopping => "the servicer was stopping, so the client got an error",
         _ => {

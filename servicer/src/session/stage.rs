@@ -87,38 +87,36 @@ impl ExpiredReason {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::ClaimWindowMissed => {
-                "no claim was on chain when the claim window closed. The last error says what the chain refused. Without one: if a claim transaction was \
-                 sent, no block took it; if none was sent, the servicer was stopped or could not reach a chain node. Keep both running through the window"
+                "no claim was on chain when the claim window closed; the last error says why. Keep the servicer and its chain node running through the window"
             }
             Self::Unfunded => {
                 "the supplier's account could not pay the fees of this claim, of its proof and of the other claims in progress, so no claim was sent: \
-                 a claim without its proof costs stake. The reason given says what the account has and what it needs; one that is funded before the window \
-                 closes is claimed"
+                 a claim without its proof costs stake. The last error says what the account has and what it needs; had it been funded before the window \
+                 closed, the claim would have been sent"
             }
             Self::Unprofitable => {
                 "the claim would have cost more than it is worth: transaction fees, plus the proof fee times the chance that a proof is asked for; so none \
-                 was sent, which is a decision and no fault. The reason given has both figures; a lower tx.min_claim_value_percent allows claims at a loss"
+                 was sent, which is a decision and no fault. The last error has both figures; a lower tx.min_claim_value_percent allows claims at a loss"
             }
             Self::ForeignClaim => {
-                "another process with this supplier's key had already claimed the session, for relays that this servicer does not have, so this one's were \
-                 not claimed. The claim on chain is the other process's to prove, and costs stake if it does not: keep that one running until then. \
-                 Run one servicer per key. If you run no other, and did not go back to older data, somebody else has the key"
+                "a claim of this supplier's key was already on chain, for relays that this servicer does not have, so this one's were not claimed. It is from \
+                 another process with the key, or from this one before a backup was restored. Whoever sent it must prove it, or stake is lost: keep that \
+                 process running through the proof window, then run one servicer per key. If it was none of yours, somebody else has the key"
             }
             Self::ProofWindowMissed => {
-                "a proof was asked for and none was on chain when the proof window closed. The last error says what the chain refused. Without one: if a \
-                 proof transaction was sent, no block took it; if none was sent, the servicer was stopped or could not reach a chain node. \
-                 Keep both running through the window"
+                "a proof was asked for and none was on chain when the proof window closed; the last error says why. Keep the servicer and its chain node \
+                 running through the window"
             }
             Self::RootMismatch => {
-                "the chain asked for a proof, and there is none: the relay records on disk no longer match the claim that was sent, because the disk lost or \
-                 changed data. Check the disk"
+                "the chain asked for a proof, and none could be made: relay records on disk were lost or changed after the claim was sent. Check the disk, and \
+                 whether files were deleted or a backup was restored"
             }
             Self::ProofNotVerified => {
                 "the proof does not pass the chain's checks here, so it was not sent, as it would have been refused; the last error says why"
             }
             Self::ProofMissing => {
-                "the chain asked for a proof, and no block took one in time, so the claim expired. If proof transactions were sent, look them up on the \
-                 chain; if none was, the last error and the log say why"
+                "the chain asked for a proof, and no block took one in time, so the claim expired; the last error says why. A transaction that a node accepted \
+                 and no block took was lost by that node, or paid too low a fee: give the servicer a second node, and see tx.gas_price_micro_upokt"
             }
             Self::ProofInvalid => "the chain found the proof invalid; the last error says why",
             Self::Discarded => {
