@@ -7,5 +7,5 @@ Feature: A call over gRPC is a relay
     And every claim must be proved
     When a dApp calls over gRPC and gRPC-Web within one session
     Then the dApp is content
-    And the supplier claims 5 relays of 100 compute units each
-    And the claim is proved and settles 21000 upokt
+    And the supplier claims 10 relays of 100 compute units each
+    And the claim is proved and settles 42000 upokt

@@ -14,5 +14,8 @@ export const definition = {
   Fail: method('Fail'),
   Never: method('Never'),
   Count: method('Count', false, true),
+  Breaks: method('Breaks', false, true),
+  Endless: method('Endless', false, true),
   Sum: method('Sum', true, false),
+  Chat: method('Chat', true, true),
 };

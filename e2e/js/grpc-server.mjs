@@ -3,6 +3,7 @@
 import grpc from '@grpc/grpc-js';
 import { definition } from './grpc-demo.mjs';
 
+const pause = () => new Promise((resolve) => { setTimeout(resolve, 200); });
 const server = new grpc.Server();
 server.addService(definition, {
   Echo: (call, answer) => {
@@ -13,11 +14,36 @@ server.addService(definition, {
   },
   Fail: (call, answer) => answer({ code: grpc.status.NOT_FOUND, details: `no ${call.request} here: 100 %` }),
   Never: () => {},
-  Count: (call) => {
-    for (let number = 1; number <= Number(call.request); number += 1) call.write(String(number));
-    call.end();
+  // One message each 200 ms.
+  Count: async (call) => {
+    for (let number = 1; number <= Number(call.request); number += 1) {
+      if (number > 1) await pause();
+      call.write(String(number));
+    }
+    const trailers = new grpc.Metadata();
+    trailers.set('x-cosmos-block-height', '9');
+    call.end(trailers);
   },
-  Sum: (call, answer) => answer({ code: grpc.status.UNIMPLEMENTED }),
+  Breaks: (call) => {
+    call.write('1');
+    call.write('2');
+    call.emit('error', { code: grpc.status.ABORTED, details: 'no more: 100 %' });
+  },
+  Endless: async (call) => {
+    for (let number = 1; !call.cancelled; number += 1) {
+      call.write(String(number));
+      await pause();
+    }
+  },
+  Sum: (call, answer) => {
+    let sum = 0;
+    call.on('data', (number) => { sum += Number(number); });
+    call.on('end', () => answer(null, String(sum)));
+  },
+  Chat: (call) => {
+    call.on('data', (text) => call.write(`you said ${text}`));
+    call.on('end', () => call.end());
+  },
 });
 server.bindAsync(`127.0.0.1:${process.argv[2]}`, grpc.ServerCredentials.createInsecure(), (error) => {
   if (error) throw error;

@@ -46,17 +46,54 @@ assert.equal(unknown.error.code, grpc.status.NOT_FOUND);
 const late = await call('Never', 'x', {}, { deadline: Date.now() + 300 });
 assert.equal(late.error.code, grpc.status.DEADLINE_EXCEEDED);
 
-// A stream of answers comes as a whole; one of requests is not relayed.
-const counted = [];
-for await (const number of client.Count('3', metadata())) counted.push(number);
-assert.deepEqual(counted, ['1', '2', '3']);
+// What comes of a stream of answers: each with the time of its coming, the status, the trailers.
+const read = (stream, enough = Infinity) =>
+  new Promise((resolve) => {
+    const seen = { answers: [], times: [] };
+    stream.on('data', (answer) => {
+      seen.answers.push(answer);
+      seen.times.push(Date.now());
+      if (seen.answers.length === enough) stream.cancel();
+    });
+    stream.on('error', () => {}); // told by the status too
+    stream.on('status', (status) => resolve({ ...seen, status }));
+  });
+
+// A stream of answers comes as its node goes on, with the node's trailers behind it.
+const counted = await read(client.Count('4', metadata()));
+assert.deepEqual(counted.answers, ['1', '2', '3', '4']);
+assert.equal(counted.status.code, grpc.status.OK);
+assert.deepEqual(counted.status.metadata.get('x-cosmos-block-height'), ['9']);
+assert.ok(counted.times[3] - counted.times[0] >= 300, `they come one by one: ${counted.times}`);
+
+// What its node ends it with, is what its caller gets.
+const broken = await read(client.Breaks('x', metadata()));
+assert.deepEqual(broken.answers, ['1', '2']);
+assert.equal(broken.status.code, grpc.status.ABORTED);
+assert.equal(broken.status.details, 'no more: 100 %');
+
+// A caller may leave, and its deadline ends what has no end.
+const left = await read(client.Endless('x', metadata()), 2);
+assert.deepEqual(left.answers.slice(0, 2), ['1', '2']);
+assert.equal(left.status.code, grpc.status.CANCELLED);
+const ended = await read(client.Endless('x', metadata(), { deadline: Date.now() + 1500 }));
+assert.ok(ended.answers.length >= 2, `${ended.answers}`);
+assert.equal(ended.status.code, grpc.status.DEADLINE_EXCEEDED);
+
+// All of a stream of requests belongs to one relay.
 const summed = await new Promise((resolve) => {
-  const sum = client.Sum(metadata(), (error) => resolve(error));
+  const sum = client.Sum(metadata(), (error, answer) => resolve({ error, answer }));
   sum.write('1');
   sum.write('2');
   sum.end();
 });
-assert.equal(summed.code, grpc.status.UNIMPLEMENTED);
+assert.equal(summed.error, null);
+assert.equal(summed.answer, '3');
+const said = client.Chat(metadata());
+said.write('a');
+said.write('b');
+said.end();
+assert.deepEqual((await read(said)).answers, ['you said a', 'you said b']);
 
 // gRPC-Web, as browsers send it: the trailers are the body's last frame.
 const message = Buffer.from('web');
@@ -76,6 +113,13 @@ const trailers = body.subarray(5 + length);
 assert.equal(trailers[0], 0x80);
 assert.match(trailers.subarray(5).toString(), /^grpc-status: 0\r\n/);
 
+// Who waits for answers before it has said everything is told that this is not relayed; last, since it takes
+// seconds, in which the session may end.
+const turns = client.Chat(metadata(), { deadline: Date.now() + 30_000 });
+turns.write('a');
+const refused = await read(turns);
+assert.equal(refused.status.code, grpc.status.UNIMPLEMENTED, refused.status.details);
 client.close();
+
 console.log(JSON.stringify({ ok: true }));
 process.exit(0);

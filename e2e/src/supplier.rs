@@ -1,5 +1,6 @@
 //! A supplier that lies: staked like any other, but what it signs is garbage.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,7 +144,7 @@ fn lying_stream(request: &RelayRequest) -> Response {
     let session = meta.session_header.unwrap_or_default();
     let mut writer = StreamWriter::new(Framing::Chained, session, &meta.signature, head, Arc::new(key));
     let mut frames = writer.frames(Bytes::from_static(b"data: a lie\n\n"));
-    frames.extend(writer.finish(End::Complete).frame);
+    frames.extend(writer.finish(End::Complete, BTreeMap::new()).frame);
     let headers = [(stream::HEADER, stream::VERSION)];
     (headers, frames.concat()).into_response()
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use portico_protocol::wire::pocket::shared::RpcType;
 use portico_protocol::wire::sdk::types::{Header, PokthttpResponse};
-use support::{Manner, Net, config, net_on, staked_for};
+use support::{Manner, Net, Streamed, config, net_on, staked_for};
 
 const PING: &[u8] = b"\0\0\0\0\x04ping";
 
@@ -114,30 +114,126 @@ async fn a_status_without_a_message_is_told_and_so_is_a_node_that_speaks_no_grpc
 async fn what_is_wrong_with_a_call_is_told_by_a_status_of_grpc_and_reaches_nobody() {
     let net = net().await;
     let unknown = [NATIVE[0], ("target-service-id", "nosuch")];
-    for (fields, body, status) in [
-        (&NATIVE[..], &b"\0\0\0\0\x01a\0\0\0\0\x01b"[..], "12"),
-        (&NATIVE, b"", "12"),
-        (&NATIVE, b"\0\0\0\0\x09a", "3"),
-        (&unknown, PING, "5"),
-    ] {
-        let (head, body, _) = call(&net, fields, body).await;
+    for (fields, body, status) in [(&NATIVE[..], &b"\0\0\0\0\x09a"[..], "3"), (&unknown, PING, "5")] {
+        let (head, body, trailers) = call(&net, fields, body).await;
         assert_eq!(
-            (head["grpc-status"].to_str().unwrap(), body.len()),
+            (trailers["grpc-status"].to_str().unwrap(), body.len()),
             (status, 0),
-            "{head:?}"
+            "{trailers:?}"
         );
+        // A head with a status must end the answer, which waits for the rest of a request that is refused unread.
+        assert!(!head.contains_key("grpc-status"));
     }
     assert_eq!(net.suppliers[0].hits(), 0);
     net.suppliers[0].behave(Manner::Garbage);
-    let (head, ..) = call(&net, &NATIVE, PING).await;
-    assert_eq!(head["grpc-status"], "14", "{head:?}");
+    let (_, _, trailers) = call(&net, &NATIVE, PING).await;
+    assert_eq!(trailers["grpc-status"], "14", "{trailers:?}");
     let late = [&NATIVE[..], &[("grpc-timeout", "50m")]].concat();
     net.suppliers[0].behave(Manner::Silent);
     net.chain.advance();
-    let (head, ..) = call(&net, &late, PING).await;
+    let (_, _, trailers) = call(&net, &late, PING).await;
     assert!(
-        ["4", "14"].contains(&head["grpc-status"].to_str().unwrap()),
-        "{head:?}"
+        ["4", "14"].contains(&trailers["grpc-status"].to_str().unwrap()),
+        "{trailers:?}"
+    );
+}
+
+/// Three messages, as a supplier of ours sends them.
+const THREE: &[u8] = b"\0\0\0\0\x01a\0\0\0\0\x01b\0\0\0\0\x01c";
+
+#[tokio::test]
+async fn a_stream_of_answers_is_passed_on_with_its_trailers_and_told_to_be_cut_off() {
+    let net = net().await;
+    net.suppliers[0].behave(Manner::Stream(Streamed::Messages));
+    let (head, body, trailers) = call(&net, &NATIVE, PING).await;
+    assert_eq!(head["x-supplier-address"], net.suppliers[0].address().to_string());
+    assert_eq!(head["content-type"], "application/grpc");
+    assert_eq!(
+        (&body[..], &trailers["grpc-status"]),
+        (THREE, &"0".parse().unwrap())
+    );
+    assert_eq!(trailers["grpc-message"], "fine");
+    net.suppliers[0].behave(Manner::Stream(Streamed::MessagesCut));
+    let (_, body, trailers) = call(&net, &NATIVE, PING).await;
+    assert_eq!(
+        (&body[..], &trailers["grpc-status"]),
+        (&THREE[..12], &"14".parse().unwrap())
+    );
+    assert!(
+        trailers["grpc-message"]
+            .to_str()
+            .unwrap()
+            .contains("backend_gone")
+    );
+    let web = [
+        ("content-type", "application/grpc-web"),
+        ("target-service-id", "eth"),
+    ];
+    net.suppliers[0].behave(Manner::Stream(Streamed::Messages));
+    let (_, body, trailers) = call(&net, &web, PING).await;
+    assert!(
+        body.starts_with(THREE) && body[THREE.len()] == 0x80 && trailers.is_empty(),
+        "{body:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_within_a_message_has_a_status_where_trailers_have_a_place() {
+    let net = net().await;
+    net.suppliers[0].behave(Manner::Stream(Streamed::MessageCut));
+    let (_, body, trailers) = call(&net, &NATIVE, PING).await;
+    assert_eq!(
+        (&body[..], &trailers["grpc-status"]),
+        (&THREE[..9], &"14".parse().unwrap())
+    );
+    // Behind half a message, gRPC-Web's trailers would be read as its other half.
+    for content_type in ["application/grpc-web", "application/grpc-web-text"] {
+        let client = portico_net::tls::ClientTls::public().http_client().no_proxy();
+        let client = client.build().unwrap();
+        let response = client
+            .post(format!("{}/demo.Demo/Echo", net.url))
+            .header("content-type", content_type)
+            .header("target-service-id", "eth")
+            .body(match content_type {
+                "application/grpc-web" => Bytes::from_static(PING),
+                _ => Bytes::from_static(b"AAAAAARwaW5n"),
+            })
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        response.bytes().await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_stands_in_the_head_of_a_stream_is_its_callers() {
+    let net = net().await;
+    net.suppliers[0].behave(Manner::Stream(Streamed::StatusInHead));
+    let (head, body, trailers) = call(&net, &NATIVE, THREE).await;
+    assert!(
+        !head.contains_key("grpc-status") && body.is_empty(),
+        "{head:?} {body:?}"
+    );
+    assert_eq!(trailers["grpc-status"], "12");
+    assert_eq!(trailers["grpc-message"], "no such method");
+}
+
+#[tokio::test]
+async fn a_stream_of_requests_is_for_suppliers_that_answer_by_chained_messages() {
+    let net = net().await;
+    net.suppliers[0].behave(Manner::Stream(Streamed::Messages));
+    let (_, body, trailers) = call(&net, &NATIVE, THREE).await;
+    assert_eq!(
+        (&body[..], &trailers["grpc-status"]),
+        (THREE, &"0".parse().unwrap())
+    );
+    assert_eq!(&net.suppliers[0].seen.lock().unwrap()[0].body_bz[..], THREE);
+    net.suppliers[0].behave(says(200, &[("Grpc-Status", "0")], b"\0\0\0\0\x01a"));
+    let (_, body, trailers) = call(&net, &NATIVE, THREE).await;
+    assert_eq!(
+        (&trailers["grpc-status"], body.len()),
+        (&"12".parse().unwrap(), 0)
     );
 }
 

@@ -107,6 +107,7 @@ impl Caller {
             "makes a gRPC call that is answered by three messages" => {
                 self.grpc(service, "Three", PING, 3).await
             }
+            "makes a gRPC call of three messages" => self.grpc(service, "One", &PING.repeat(3), 1).await,
             "makes a gRPC-Web call" => web(&self.client, &url, "One", 1).await,
             "makes a gRPC-Web call that is answered by three messages" => {
                 web(&self.client, &url, "Three", 3).await
@@ -320,4 +321,4 @@ async fn every_row_of_the_table_is_what_happens() {
 }
 
 /// Calls that [`Caller::call`] knows.
-const ROWS: usize = 13;
+const ROWS: usize = 14;

@@ -29,22 +29,23 @@ def message(number, value):
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def head(status, headers):
+def fields(number, headers):
     entries = b""
     for name, values in sorted(headers.items()):
         header = field(1, name.encode()) + b"".join(field(2, v.encode()) for v in values)
-        entries += message(2, field(1, name.encode()) + message(2, header))
-    return field(1, status) + entries
+        entries += message(number, field(1, name.encode()) + message(2, header))
+    return entries
 
 
-def stream(name, signature, status, headers, pieces, end):
+def stream(name, signature, status, headers, pieces, end, trailers=None):
     previous, payloads, total = sha(b"portico-stream-1" + signature), [], 0
     for index, piece in enumerate(pieces + [None]):
         payload = field(1, previous) + field(2, index)
         if index == 0:
-            payload += message(3, head(status, headers))
+            payload += message(3, field(1, status) + fields(2, headers))
         if piece is None:
-            payload += message(5, field(1, end is None) + field(2, (end or "").encode()) + field(3, total))
+            ended = field(1, end is None) + field(2, (end or "").encode()) + field(3, total)
+            payload += message(5, ended + fields(4, trailers or {}))
         else:
             payload += field(4, piece)
             total += len(piece)
@@ -57,6 +58,7 @@ def stream(name, signature, status, headers, pieces, end):
         "headers": headers,
         "pieces": [piece.hex() for piece in pieces],
         "cut": end,
+        "trailers": trailers or {},
         "payloads": [payload.hex() for payload in payloads],
         "leaf_payload_hash": previous.hex(),
     }
@@ -68,6 +70,15 @@ streams = [
     stream("empty", b"\x01" * 199, 200, {"Content-Type": ["application/x-ndjson"]}, [], None),
     stream("late first event", b"\x02" * 199, 201, SSE, [b"", b"data: 1\n\n"], None),
     stream("the other framing's delimiter", b"\x03" * 199, 200, SSE, [b"data: ||POKT_STREAM||\n\n"], None),
+    stream(
+        "messages of gRPC",
+        b"\x05" * 199,
+        200,
+        {"Content-Type": ["application/grpc"]},
+        [b"\0\0\0\0\x03one", b"\0\0\0\0\x03two"],
+        None,
+        {"Grpc-Message": ["fine"], "Grpc-Status": ["0"]},
+    ),
     stream("cut", b"\x04" * 199, 200, SSE, [b"data: 1\n\n", b"data: 2"], "backend"),
 ]
 with open("stream.json", "w", encoding="utf-8") as out:

@@ -1,5 +1,6 @@
 //! Answers of suppliers that come piece by piece: each message verified before its bytes go on.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,6 +58,8 @@ pub(crate) struct SupplierStream {
     room: Room,
     /// Told before anything else.
     first: Option<Bytes>,
+    /// What the backend said behind its body, once the stream has ended.
+    trailers: BTreeMap<String, Header>,
 }
 
 impl std::fmt::Debug for SupplierStream {
@@ -93,7 +96,13 @@ impl SupplierStream {
             room: budgets.room(),
             budgets,
             first: None,
+            trailers: BTreeMap::new(),
         }
+    }
+
+    /// What the backend said behind its body; nothing before the end.
+    pub(crate) const fn trailers(&self) -> &BTreeMap<String, Header> {
+        &self.trailers
     }
 
     /// The first message: status, headers, and the first bytes, which are told again by [`Self::next`]. The caller bounds the time.
@@ -121,7 +130,10 @@ impl SupplierStream {
         }
         match timeout(self.idle, self.part()).await {
             Ok(Ok(Some(Part::Data(data)))) => self.held(data).map(Some),
-            Ok(Ok(Some(Part::End))) => Ok(None),
+            Ok(Ok(Some(Part::End { trailers }))) => {
+                self.trailers = trailers;
+                Ok(None)
+            }
             Ok(Ok(Some(Part::Head { .. }) | None)) => Err(Fault::Undecodable), // a reader has one head
             Ok(Err(fault)) => Err(fault),
             Err(_) => Err(Fault::Timeout(

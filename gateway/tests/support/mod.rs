@@ -107,7 +107,18 @@ pub enum Streamed {
     EndsEarly,
     /// The supplier says after the second message that it had to stop.
     Cut,
+    /// Messages of gRPC, in our framing, with the node's trailers.
+    Messages,
+    /// The same, cut after the second.
+    MessagesCut,
+    /// The same, cut within the second.
+    MessageCut,
+    /// An answer of gRPC's without a message, with its status in the head.
+    StatusInHead,
 }
+
+/// What [`Streamed::Messages`] says.
+const MESSAGES: [&[u8]; 3] = [b"\0\0\0\0\x01a", b"\0\0\0\0\x01b", b"\0\0\0\0\x01c"];
 
 /// A supplier with its listener.
 #[derive(Debug)]
@@ -402,18 +413,48 @@ fn streamed(
         }
         _ => Framing::Delimited,
     };
-    let name = "Content-Type".to_owned();
-    let values = vec!["text/event-stream".to_owned()];
-    let head = PokthttpResponse {
+    let is_status = *how == Streamed::StatusInHead;
+    let is_cut = matches!(how, Streamed::Cut | Streamed::MessagesCut | Streamed::MessageCut);
+    let is_grpc = is_status
+        || matches!(
+            how,
+            Streamed::Messages | Streamed::MessagesCut | Streamed::MessageCut
+        );
+    let field = |name: &str, value: &str| {
+        let (key, values) = (name.to_owned(), vec![value.to_owned()]);
+        (key.clone(), Header { key, values })
+    };
+    let content_type = if is_grpc {
+        "application/grpc"
+    } else {
+        "text/event-stream"
+    };
+    let mut head = PokthttpResponse {
         status_code: 200,
-        header: [(name.clone(), Header { key: name, values })].into(),
+        header: [field("Content-Type", content_type)].into(),
         body_bz: Bytes::new(),
+    };
+    let trailers = match is_grpc && !is_status {
+        true => [field("Grpc-Status", "0"), field("Grpc-Message", "fine")].into(),
+        false => std::collections::BTreeMap::new(),
+    };
+    if is_status {
+        head.header.extend([
+            field("Grpc-Status", "12"),
+            field("Grpc-Message", "no such method"),
+        ]);
+    }
+    let said = match how {
+        Streamed::StatusInHead => Vec::new(),
+        Streamed::MessageCut => [MESSAGES[0], &MESSAGES[1][..3]].map(Bytes::from_static).to_vec(),
+        _ if is_grpc => MESSAGES.map(Bytes::from_static).to_vec(),
+        _ => events(),
     };
     let writer =
         |key: SigningKey| StreamWriter::new(framing, header.clone(), signature, head.clone(), Arc::new(key));
     let (mut right, mut foreign) = (writer(own.clone()), writer(key(99)));
     let mut frames = Vec::new();
-    for (index, event) in events().into_iter().enumerate() {
+    for (index, event) in said.into_iter().enumerate() {
         let (ours, theirs) = (right.frames(event.clone()), foreign.frames(event));
         let is_foreign = match how {
             Streamed::ForeignKey => index == 0,
@@ -421,16 +462,20 @@ fn streamed(
             _ => false,
         };
         match (how, index) {
-            (Streamed::LeavesOut, 1) | (Streamed::EndsEarly | Streamed::Cut | Streamed::Stalls, 2..) => {}
+            (Streamed::LeavesOut, 1) | (Streamed::EndsEarly | Streamed::Stalls, 2..) => {}
+            (_, 2..) if is_cut => {}
             _ => frames.extend(if is_foreign { theirs } else { ours }),
         }
-        if *how == Streamed::Cut && index == 1 {
+        if is_cut && index == 1 {
             let cut = std::mem::replace(&mut right, writer(own.clone()));
-            frames.extend(cut.finish(End::Cut("backend_gone")).frame);
+            frames.extend(
+                cut.finish(End::Cut("backend_gone"), std::collections::BTreeMap::new())
+                    .frame,
+            );
         }
     }
-    if !matches!(how, Streamed::EndsEarly | Streamed::Cut | Streamed::Stalls) {
-        frames.extend(right.finish(End::Complete).frame);
+    if !(is_cut || matches!(how, Streamed::EndsEarly | Streamed::Stalls)) {
+        frames.extend(right.finish(End::Complete, trailers).frame);
     }
     let frames = futures::stream::iter(frames.into_iter().map(Ok::<_, std::convert::Infallible>));
     let body = match how {

@@ -28,10 +28,14 @@ pub const OK: u8 = 0;
 pub const UNKNOWN: u8 = 2;
 /// The call makes no sense.
 pub const INVALID_ARGUMENT: u8 = 3;
+/// Time was up.
+pub const DEADLINE_EXCEEDED: u8 = 4;
 /// As much was taken as there is, or may be.
 pub const RESOURCE_EXHAUSTED: u8 = 8;
 /// No such method, or it is not served so.
 pub const UNIMPLEMENTED: u8 = 12;
+/// It does not answer now; another time it may.
+pub const UNAVAILABLE: u8 = 14;
 
 /// How the bytes of a call travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +172,7 @@ pub const fn of_node(http: u16) -> u8 {
         401 => 16,
         403 => 7,
         404 => UNIMPLEMENTED,
-        429 | 502..=504 => 14,
+        429 | 502..=504 => UNAVAILABLE,
         _ => UNKNOWN,
     }
 }
@@ -182,9 +186,9 @@ pub const fn of_error(http: u16) -> u8 {
         403 => 7,
         404 => 5,
         405 | 501 => UNIMPLEMENTED,
-        408 | 504 => 4,
+        408 | 504 => DEADLINE_EXCEEDED,
         413 | 429 => RESOURCE_EXHAUSTED,
-        502 | 503 => 14,
+        502 | 503 => UNAVAILABLE,
         _ => 13,
     }
 }

@@ -10,7 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use portico_net::budget::{holding, reserve};
 use portico_protocol::wire::sdk::types::PokthttpResponse;
-use portico_relay::stream;
+use portico_relay::stream::{self, Framing};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use tokio::time::Instant;
@@ -35,7 +35,20 @@ const MAX_BODY_KEY: usize = 11;
 pub(crate) struct HttpExchange {
     attempts: Attempts,
     /// `None` once it was read.
-    response: Option<(Asked, reqwest::Response)>,
+    response: Option<(Asked, Answer)>,
+}
+
+/// How far an answer was read.
+#[derive(Debug)]
+enum Answer {
+    /// The head has come.
+    Head(reqwest::Response),
+    /// More of it has, to see whether it is a stream of gRPC's.
+    Grpc(Box<grpc::Answer>),
+    /// It is a stream of gRPC's.
+    GrpcStream(Box<grpc::Answer>),
+    /// It broke meanwhile.
+    Failed(BackendError),
 }
 
 /// A call on its way from node to node.
@@ -54,10 +67,10 @@ pub(super) struct Attempts {
 impl Attempts {
     /// Sends the call, to a second node when that is safe, and waits for the head of an answer.
     pub(super) async fn open(mut self) -> Result<HttpExchange, BackendError> {
-        let response = Some(self.head().await?);
+        let (asked, response) = self.head().await?;
         Ok(HttpExchange {
             attempts: self,
-            response,
+            response: Some((asked, Answer::Head(response))),
         })
     }
 
@@ -102,6 +115,21 @@ impl Attempts {
         Err(last)
     }
 
+    /// Reads the beginning of a gRPC answer. A call of many messages is answered by a stream, whatever the node says: so its caller knows that
+    /// the supplier takes such calls.
+    async fn begin(&self, mut answer: Box<grpc::Answer>) -> Answer {
+        if self.call.messages() != Some(1) {
+            return Answer::GrpcStream(answer);
+        }
+        let becomes = answer.becomes_stream(&self.limits);
+        match tokio::time::timeout_at(self.deadline, becomes).await {
+            Ok(Ok(true)) => Answer::GrpcStream(answer),
+            Ok(Ok(false)) => Answer::Grpc(answer),
+            Ok(Err(error)) => Answer::Failed(error),
+            Err(_) => Answer::Failed(BackendError::Timeout(self.limits.timeout_ms)),
+        }
+    }
+
     /// How long the node that is asked now may take: half of what is left, as long as another can be asked in the rest.
     fn patience(&self, another: bool) -> Instant {
         let now = Instant::now();
@@ -127,21 +155,33 @@ fn is_stream(response: &reqwest::Response) -> bool {
 }
 
 impl HttpExchange {
-    /// Whether the answer is a stream.
-    pub(super) fn is_stream(&self) -> bool {
-        self.response
-            .as_ref()
-            .is_some_and(|(_, response)| is_stream(response))
+    /// Whether the answer is a stream that `framing` has a place for: one of gRPC's has trailers, which the delimited framing has not.
+    pub(super) async fn becomes_stream(&mut self, framing: Framing) -> bool {
+        match self.response.take() {
+            Some((asked, Answer::Head(response)))
+                if framing == Framing::Chained && grpc::is_grpc(&response) =>
+            {
+                let answer = Box::new(grpc::Answer::new(response, &self.attempts.limits));
+                self.response = Some((asked, self.attempts.begin(answer).await));
+            }
+            response => self.response = response,
+        }
+        match &self.response {
+            Some((_, Answer::Head(response))) => is_stream(response),
+            Some((_, Answer::GrpcStream(_))) => true,
+            _ => false,
+        }
     }
 
-    /// The answer as a stream.
+    /// The answer as a stream, if it is one.
     pub(super) fn into_stream(self) -> Option<BackendStream> {
-        let (asked, response) = self.response.filter(|(_, response)| is_stream(response))?;
-        Some(BackendStream::new(
-            asked,
-            response,
-            &self.attempts.passing.returned,
-        ))
+        let (asked, answer) = self.response?;
+        let begun = match answer {
+            Answer::Head(response) if is_stream(&response) => grpc::Begun::of(response),
+            Answer::GrpcStream(answer) => answer.begun(),
+            _ => return None,
+        };
+        Some(BackendStream::new(asked, begun, &self.attempts.passing.returned))
     }
 
     /// The whole answer as one message; `None` after it.
@@ -150,8 +190,8 @@ impl HttpExchange {
         loop {
             let attempts = &mut self.attempts;
             let another = attempts.is_read && attempts.pool.has_another(attempts.tried);
-            let status = response.status().as_u16();
-            let reading = read(response, &attempts.limits, &attempts.passing.returned);
+            let status = response.status();
+            let reading = response.read(&attempts.limits, &attempts.passing.returned);
             let reading = tokio::time::timeout_at(attempts.patience(another), reading);
             let late = |_| Err(BackendError::Timeout(attempts.limits.timeout_ms));
             let outcome = reading.await.unwrap_or_else(late);
@@ -170,9 +210,32 @@ impl HttpExchange {
                 return Some(outcome);
             }
             match attempts.head().await {
-                Ok(next) => (asked, response) = next,
+                Ok((next, head)) => (asked, response) = (next, Answer::Head(head)),
                 Err(error) => return Some(Err(error)),
             }
+        }
+    }
+}
+
+impl Answer {
+    /// HTTP status; 0 when the answer broke.
+    fn status(&self) -> u16 {
+        match self {
+            Self::Head(response) => response.status().as_u16(),
+            Self::Grpc(answer) | Self::GrpcStream(answer) => answer.status(),
+            Self::Failed(_) => 0,
+        }
+    }
+
+    /// Reads what is left of it.
+    async fn read(self, limits: &Limits, returned: &Allowed) -> Result<Message, BackendError> {
+        match self {
+            Self::Head(response) => read(response, limits, returned).await,
+            Self::Grpc(answer) | Self::GrpcStream(answer) => {
+                let whole = answer.whole(limits, returned);
+                Box::pin(whole).await
+            }
+            Self::Failed(error) => Err(error),
         }
     }
 }
@@ -184,7 +247,8 @@ async fn read(
     returned: &Allowed,
 ) -> Result<Message, BackendError> {
     if grpc::is_grpc(&response) {
-        return Box::pin(grpc::read(response, limits, returned)).await;
+        let answer = grpc::Answer::new(response, limits);
+        return Box::pin(answer.whole(limits, returned)).await;
     }
     let max = limits.max_response_bytes;
     let announced = response

@@ -39,6 +39,7 @@ use portico_net::websocket::{ConnectError, Limits as SocketLimits, Receiver, Sen
 use portico_protocol::ServiceId;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::PokthttpRequest;
+use portico_relay::stream::Framing;
 use prost::Message as _;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -484,10 +485,10 @@ impl Backend {
 }
 
 impl Exchange {
-    /// Whether the answer is a stream.
-    pub(crate) fn is_stream(&self) -> bool {
+    /// Whether the answer is a stream that `framing` has a place for. Of gRPC, the beginning of the answer is waited for.
+    pub(crate) async fn becomes_stream(&mut self, framing: Framing) -> bool {
         match self {
-            Self::Http(exchange) => exchange.is_stream(),
+            Self::Http(exchange) => exchange.becomes_stream(framing).await,
         }
     }
 

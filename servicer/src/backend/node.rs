@@ -15,6 +15,7 @@ use portico_net::budget::Budgets;
 use portico_net::tls::ClientTls;
 use portico_protocol::wire::pocket::service::RelayRequestMetadata;
 use portico_protocol::wire::sdk::types::PokthttpRequest;
+use portico_relay::grpc;
 use reqwest::Url;
 
 use super::BackendError;
@@ -200,6 +201,11 @@ impl HttpNode {
 }
 
 impl HttpCall {
+    /// How many messages of gRPC its body has; `None` when it is no sequence of them.
+    pub(super) fn messages(&self) -> Option<usize> {
+        grpc::count(&self.body)
+    }
+
     /// The call that `relayed` asks for.
     pub(super) fn new(
         relayed: PokthttpRequest,

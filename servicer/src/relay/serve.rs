@@ -110,7 +110,9 @@ impl Relays {
         let asked = Instant::now();
         let opened = backends.open(admitted, meta).await;
         let (mut exchange, places) = opened.map_err(|error| admission.unanswered(error))?;
-        if let Some(framing) = framing.filter(|_| exchange.is_stream()) {
+        if let Some(framing) = framing
+            && exchange.becomes_stream(framing).await
+        {
             let place = self.admittance.stream();
             let place = place.map_err(|refusal| admission.unanswered(refusal))?;
             self.metrics.backend(asked.elapsed());

@@ -146,13 +146,15 @@ impl Stream {
             ended = pump.run(framing) => ended,
         };
         let is_paid = pump.sent > 0 || ended == Ended::Complete;
+        let trailers = backend.trailers();
         drop(backend); // a node is not kept for a client that is gone
         relays.metrics.stream_ended(ended.name());
         tracing::debug!(reason = ended.name(), "a stream ends");
-        let finished = writer.finish(match ended {
+        let end = match ended {
             Ended::Complete => End::Complete,
             cut => End::Cut(cut.name()),
-        });
+        };
+        let finished = writer.finish(end, trailers);
         let signed = Signed {
             request: &request,
             response: &finished.leaf,
@@ -224,11 +226,16 @@ impl Pump<'_> {
                 Ok(Err(_)) => return Ended::BackendGone,
                 Err(_) => return Ended::Idle,
             };
-            if self.sent.saturating_add(data.len() as u64) > self.max_bytes {
-                return Ended::TooLarge;
-            }
-            if let Err(ended) = self.send(data).await {
+            let left = self.max_bytes.saturating_sub(self.sent);
+            let fits = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
+            let is_too_large = fits < data.len();
+            if fits > 0
+                && let Err(ended) = self.send(data.slice(..fits)).await
+            {
                 return ended;
+            }
+            if is_too_large {
+                return Ended::TooLarge;
             }
         }
     }

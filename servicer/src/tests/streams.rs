@@ -102,7 +102,7 @@ impl Client {
             match self.next().await {
                 Ok(Part::Head { http, .. }) => bytes.extend_from_slice(&http.body_bz),
                 Ok(Part::Data(data)) => bytes.extend_from_slice(&data),
-                Ok(Part::End) => return (bytes, Ok(())),
+                Ok(Part::End { .. }) => return (bytes, Ok(())),
                 Err(fault) => return (bytes, Err(fault)),
             }
         }
@@ -115,7 +115,7 @@ impl Client {
             match self.next().await.unwrap() {
                 Part::Head { http, .. } => bytes.extend_from_slice(&http.body_bz),
                 Part::Data(data) => bytes.extend_from_slice(&data),
-                Part::End => panic!("ends after {bytes:?}"),
+                Part::End { .. } => panic!("ends after {bytes:?}"),
             }
         }
     }

@@ -159,7 +159,7 @@ impl Asker {
         let mut all = Vec::new();
         loop {
             match reader.part().ok()? {
-                Some(Part::End) => break,
+                Some(Part::End { .. }) => break,
                 Some(_) => (self.on_effect)("piece"),
                 None => {
                     let bytes = tokio::time::timeout(SOON, response.chunk()).await.ok()?.ok()??;

@@ -1,6 +1,7 @@
 //! Answers that come piece by piece, to callers: verified bytes as they come. What is cut off is cut off for the caller too: its connection breaks
 //! rather than ends, and an `EventSource` opens another one by itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,6 +11,7 @@ use futures::stream::unfold;
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use portico_protocol::ServiceId;
+use portico_protocol::wire::sdk::types::Header;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::asked::Context;
@@ -23,10 +25,10 @@ use crate::supplier::stream::SupplierStream;
 /// Why a caller's connection breaks.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream is cut off")]
-struct CutOff;
+pub(super) struct CutOff;
 
 /// What a stream needs while it is open.
-struct Streaming {
+pub(super) struct Streaming {
     front: Arc<Front>,
     stream: Box<SupplierStream>,
     /// Told when this is dropped.
@@ -48,6 +50,19 @@ pub(super) fn takes_events(headers: &HeaderMap) -> bool {
 }
 
 impl Front {
+    /// The stream of a reply in a place of its own; `None` without either.
+    pub(super) fn streaming(self: &Arc<Self>, reply: &mut Reply) -> Option<Streaming> {
+        let place = Arc::clone(&self.streams).try_acquire_owned().ok()?;
+        let stream = reply.stream.take()?;
+        self.relayer.metrics.stream_begins();
+        Some(Streaming {
+            front: Arc::clone(self),
+            stream,
+            outcome: "caller_gone",
+            _place: place,
+        })
+    }
+
     /// The answer to a call whose backend answers piece by piece.
     pub(super) fn streamed(
         self: &Arc<Self>,
@@ -56,18 +71,10 @@ impl Front {
         service: &ServiceId,
         context: Context<'_>,
     ) -> Response {
-        let place = Arc::clone(&self.streams).try_acquire_owned().ok();
-        let Some((stream, place)) = reply.stream.take().zip(place) else {
+        let Some(streaming) = self.streaming(&mut reply) else {
             let error = CallError::from(RelayError::Overloaded);
             self.log(&error, service, context.request_id);
             return error_response(&error, &None, error.http_status(), context.request_id);
-        };
-        self.relayer.metrics.stream_begins();
-        let streaming = Streaming {
-            front: Arc::clone(self),
-            stream,
-            outcome: "caller_gone",
-            _place: place,
         };
         let body = Body::from_stream(unfold(Some(streaming), next));
         streamed_response(status, headers, reply, body)
@@ -77,28 +84,51 @@ impl Front {
 /// What the caller gets next, and what is left then.
 async fn next(streaming: Option<Streaming>) -> Option<(Result<Bytes, CutOff>, Option<Streaming>)> {
     let mut streaming = streaming?;
-    let stop = streaming.front.stop.clone();
-    let next = tokio::select! {
-        next = streaming.stream.next() => next,
-        () = stop.cancelled() => {
-            streaming.outcome = "stopping";
-            return Some((Err(CutOff), None));
+    match streaming.next().await {
+        Ok(Some(bytes)) => Some((Ok(bytes), Some(streaming))),
+        Ok(None) => None,
+        Err(_) => Some((Err(CutOff), None)),
+    }
+}
+
+impl Streaming {
+    /// The next verified bytes; `None` at the end, which is counted.
+    ///
+    /// # Errors
+    /// With the reason, when the stream is cut off; its supplier is blamed for it then, if it is its fault.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        let stop = self.front.stop.clone();
+        let next = tokio::select! {
+            next = self.stream.next() => next,
+            () = stop.cancelled() => {
+                self.outcome = "stopping";
+                return Err("the gateway stops".to_owned());
+            }
+        };
+        match next {
+            Ok(Some(bytes)) => {
+                self.front.relayer.metrics.stream_message();
+                Ok(Some(bytes))
+            }
+            Ok(None) => {
+                self.outcome = "complete";
+                Ok(None)
+            }
+            Err(fault) => {
+                self.outcome = fault.cause();
+                self.front.relayer.stream_failed(&self.stream.candidate, &fault);
+                Err(format!("the answer was cut off: {fault}"))
+            }
         }
-    };
-    match next {
-        Ok(Some(bytes)) => {
-            streaming.front.relayer.metrics.stream_message();
-            Some((Ok(bytes), Some(streaming)))
-        }
-        Ok(None) => {
-            streaming.outcome = "complete";
-            None
-        }
-        Err(fault) => {
-            streaming.outcome = fault.cause();
-            let candidate = &streaming.stream.candidate;
-            streaming.front.relayer.stream_failed(candidate, &fault);
-            Some((Err(CutOff), None))
-        }
+    }
+
+    /// What the backend said behind its body, after the end.
+    pub(super) fn trailers(&self) -> &BTreeMap<String, Header> {
+        self.stream.trailers()
+    }
+
+    /// The stream is over for a reason of the front's.
+    pub(super) const fn ended(&mut self, outcome: &'static str) {
+        self.outcome = outcome;
     }
 }

@@ -1,7 +1,9 @@
 //! The chain of messages of one stream: each names its place, and the hash of the message before.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use portico_protocol::wire::sdk::types::PokthttpResponse;
+use portico_protocol::wire::sdk::types::{Header, PokthttpResponse};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
@@ -30,7 +32,7 @@ pub struct StreamChunk {
 }
 
 /// How a stream ended.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Message)]
 pub struct StreamEnd {
     /// Whether the backend said all that it wanted to.
     #[prost(bool, tag = "1")]
@@ -41,6 +43,9 @@ pub struct StreamEnd {
     /// Bytes of data in all messages together.
     #[prost(uint64, tag = "3")]
     pub bytes: u64,
+    /// Trailers of the backend's, as headers are; those of gRPC have the call's status.
+    #[prost(btree_map = "string, message", tag = "4")]
+    pub trailers: BTreeMap<String, Header>,
 }
 
 /// Where a stream is.

@@ -1,10 +1,12 @@
 //! The gateway's half: every message is verified before its bytes are passed on.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use portico_protocol::PublicKey;
 use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::wire::sdk::types::PokthttpResponse;
+use portico_protocol::wire::sdk::types::{Header, PokthttpResponse};
 use prost::Message as _;
 
 use super::chain::Chain;
@@ -24,6 +26,8 @@ pub struct StreamReader {
     has_begun: bool,
     /// Whether the last message was read.
     has_ended: bool,
+    /// Its trailers, until they are told.
+    trailers: BTreeMap<String, Header>,
     /// Whether no further bytes come.
     closed: bool,
 }
@@ -41,7 +45,10 @@ pub enum Part {
     /// More bytes.
     Data(Bytes),
     /// There is no more, as the supplier signs, or as the connection's orderly end says where the framing has no word for it.
-    End,
+    End {
+        /// What the backend said behind its body, where the framing has a place for it.
+        trailers: BTreeMap<String, Header>,
+    },
 }
 
 /// Why a stream ends without having ended.
@@ -80,6 +87,7 @@ impl StreamReader {
             chain: (framing == Framing::Chained).then(|| Chain::new(request_signature)),
             has_begun: false,
             has_ended: false,
+            trailers: BTreeMap::new(),
             closed: false,
         }
     }
@@ -107,7 +115,8 @@ impl StreamReader {
     pub fn part(&mut self) -> Result<Option<Part>, StreamFault> {
         loop {
             if self.has_ended {
-                return Ok(Some(Part::End)); // whatever may stand behind it
+                let trailers = std::mem::take(&mut self.trailers);
+                return Ok(Some(Part::End { trailers })); // whatever may stand behind it
             }
             let next = match self.frames.next()? {
                 None if self.closed => self.frames.rest()?,
@@ -121,7 +130,10 @@ impl StreamReader {
                 }
                 None if !self.closed => return Ok(None),
                 // A delimited stream has no word for its end.
-                None if self.chain.is_none() && self.has_begun => return Ok(Some(Part::End)),
+                None if self.chain.is_none() && self.has_begun => {
+                    let trailers = BTreeMap::new();
+                    return Ok(Some(Part::End { trailers }));
+                }
                 None => return Err(StreamFault::Truncated),
             }
         }
@@ -145,6 +157,7 @@ impl StreamReader {
                 return Err(StreamFault::Cut(end.reason));
             }
             self.has_ended = true;
+            self.trailers = end.trailers;
         }
         let response = Box::new(message);
         Ok(match is_first {

@@ -59,17 +59,29 @@ fn written(framing: Framing, pieces: &[Vec<u8>], end: End) -> (Vec<Bytes>, Relay
     for piece in pieces {
         frames.extend(writer.frames(Bytes::from(piece.clone())));
     }
-    let finished = writer.finish(end);
+    let finished = writer.finish(end, BTreeMap::new());
     frames.extend(finished.frame);
     (frames, finished.leaf)
 }
 
 /// What a caller gets of bytes that arrive in chunks of this size, and how it ends for them.
 fn read(
-    mut reader: StreamReader,
+    reader: StreamReader,
     bytes: &[u8],
     chunk: usize,
 ) -> (Option<PokthttpResponse>, Vec<u8>, Result<(), StreamFault>) {
+    let (first, body, end) = read_with_trailers(reader, bytes, chunk);
+    (first, body, end.map(|_| ()))
+}
+
+type Trailers = BTreeMap<String, Header>;
+
+/// The same with the trailers.
+fn read_with_trailers(
+    mut reader: StreamReader,
+    bytes: &[u8],
+    chunk: usize,
+) -> (Option<PokthttpResponse>, Vec<u8>, Result<Trailers, StreamFault>) {
     let (mut first, mut body) = (None, Vec::new());
     let mut chunks = bytes.chunks(chunk.max(1));
     loop {
@@ -84,7 +96,7 @@ fn read(
                 first = Some(http);
             }
             Ok(Some(Part::Data(data))) => body.extend_from_slice(&data),
-            Ok(Some(Part::End)) => return (first, body, Ok(())),
+            Ok(Some(Part::End { trailers })) => return (first, body, Ok(trailers)),
             Err(fault) => return (first, body, Err(fault)),
         }
     }
@@ -233,19 +245,22 @@ fn the_specification_and_the_code_say_the_same() {
     let vectors: Value =
         serde_json::from_str(include_str!("../../../../testdata/relay-stream-1/stream.json")).unwrap();
     let streams = vectors["streams"].as_array().unwrap();
-    assert_eq!(streams.len(), 5);
+    assert_eq!(streams.len(), 6);
     for stream in streams {
         let name = stream["name"].as_str().unwrap();
         let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
         let signature = bytes(&stream["request_signature"]);
-        let headers: BTreeMap<String, Vec<String>> =
-            serde_json::from_value(stream["headers"].clone()).unwrap();
+        let fields = |value: &Value| -> BTreeMap<String, Header> {
+            let fields: BTreeMap<String, Vec<String>> = serde_json::from_value(value.clone()).unwrap();
+            let fields = fields.into_iter();
+            fields
+                .map(|(key, values)| (key.clone(), Header { key, values }))
+                .collect()
+        };
+        let trailers = fields(&stream["trailers"]);
         let head = PokthttpResponse {
             status_code: u32::try_from(stream["status"].as_u64().unwrap()).unwrap(),
-            header: headers
-                .into_iter()
-                .map(|(key, values)| (key.clone(), Header { key, values }))
-                .collect(),
+            header: fields(&stream["headers"]),
             body_bz: Bytes::new(),
         };
         let mut writer = StreamWriter::new(Framing::Chained, header(), &signature, head.clone(), key());
@@ -257,7 +272,7 @@ fn the_specification_and_the_code_say_the_same() {
             None => End::Complete,
             Some(_) => End::Cut("backend"),
         };
-        let finished = writer.finish(end);
+        let finished = writer.finish(end, trailers.clone());
         frames.extend(finished.frame);
         let payloads: Vec<Vec<u8>> = frames
             .iter()
@@ -271,14 +286,17 @@ fn the_specification_and_the_code_say_the_same() {
             "{name}"
         );
         let reader = StreamReader::new(Framing::Chained, header(), &signature, key().public_key());
-        let (first, _, ended) = read(reader, &frames.concat(), 100);
+        let (first, _, ended) = read_with_trailers(reader, &frames.concat(), 100);
         let first = first.unwrap();
         assert_eq!(
             (first.status_code, first.header),
             (head.status_code, head.header),
             "{name}"
         );
-        assert_eq!(ended.is_ok(), end == End::Complete, "{name}");
+        match end {
+            End::Complete => assert_eq!(ended, Ok(trailers), "{name}"),
+            End::Cut(_) => assert!(ended.is_err(), "{name}"),
+        }
     }
 }
 

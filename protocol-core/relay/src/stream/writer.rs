@@ -1,5 +1,6 @@
 //! The servicer's half: a backend's bytes become signed messages, and one leaf.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use portico_protocol::SigningKey;
 use portico_protocol::relay::{sign_payload_hash, sign_response};
 use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::wire::sdk::types::PokthttpResponse;
+use portico_protocol::wire::sdk::types::{Header, PokthttpResponse};
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 
@@ -120,10 +121,11 @@ impl StreamWriter {
         }
     }
 
-    /// Ends the stream. A delimited one that said nothing says so by a message without data; what is left of it needs no frame, but the end of
-    /// the connection, which is not a clean one if it was cut.
+    /// Ends the stream, with the trailers that the backend ended it with, for which the delimited framing has no place. A delimited one that said
+    /// nothing says so by a message without data; what is left of it needs no frame, but the end of the connection, which is not a clean one if it
+    /// was cut.
     #[must_use]
-    pub fn finish(mut self, end: End) -> Finished {
+    pub fn finish(mut self, end: End, trailers: BTreeMap<String, Header>) -> Finished {
         let nothing = matches!(&self.order, Order::Delimited { has_begun: false, .. });
         let frame = (nothing && end == End::Complete).then(|| self.frames(Bytes::new()).pop());
         match self.order {
@@ -140,6 +142,7 @@ impl StreamWriter {
                         End::Cut(reason) => reason.to_owned(),
                     },
                     bytes: chain.bytes(),
+                    trailers,
                 };
                 let leaf = sign_response(&self.header, chain.link(head, Bytes::new(), Some(end)), &self.key);
                 Finished {
