@@ -15,6 +15,7 @@ mod cell;
 mod client;
 mod forged;
 mod ground;
+mod messages;
 mod node;
 mod spec;
 mod table;
@@ -48,13 +49,15 @@ pub enum Transport {
     Sse,
     /// A unary call over HTTP/2.
     Grpc,
-    /// The same over HTTP/1.1, with trailers in the body.
+    /// A call over HTTP/2 that is answered by a stream of messages.
+    GrpcStream,
+    /// A unary call over HTTP/1.1, with trailers in the body.
     GrpcWeb,
 }
 
 impl Transport {
     /// All.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::JsonRpc,
         Self::Batch,
         Self::Rest,
@@ -62,6 +65,7 @@ impl Transport {
         Self::WebSocket,
         Self::Sse,
         Self::Grpc,
+        Self::GrpcStream,
         Self::GrpcWeb,
     ];
     /// Those that relay requests are sent by: the transports between a gateway and a servicer.
@@ -78,6 +82,7 @@ impl Transport {
             Self::WebSocket => "WebSocket",
             Self::Sse => "SSE",
             Self::Grpc => "gRPC",
+            Self::GrpcStream => "gRPC stream",
             Self::GrpcWeb => "gRPC-Web",
         }
     }

@@ -6,7 +6,8 @@ use portico_protocol::ServiceId;
 use super::client::{BATCH, Events, Socket, counted};
 use super::forged;
 use super::ground::{Ground, PAID_RELAYS, PaidBy};
-use super::node::{HELD, Manner, Node};
+use super::messages::Messages;
+use super::node::{HELD, HELD_COUNT, Manner, Node};
 use super::{Condition, Key, Seen, Step, Transport};
 
 /// Calls beyond those that are paid for.
@@ -22,6 +23,7 @@ pub(super) struct Cell {
     /// What stays open from step to step.
     socket: Option<Socket>,
     events: Option<Events>,
+    messages: Option<Messages>,
 }
 
 impl Cell {
@@ -41,6 +43,7 @@ impl Cell {
             seen: Vec::new(),
             socket: None,
             events: None,
+            messages: None,
         })
     }
 
@@ -53,7 +56,10 @@ impl Cell {
     }
 
     pub(super) fn is_grpc(&self) -> bool {
-        matches!(self.key.transport, Transport::Grpc | Transport::GrpcWeb)
+        matches!(
+            self.key.transport,
+            Transport::Grpc | Transport::GrpcStream | Transport::GrpcWeb
+        )
     }
 
     pub(super) fn has_bounded_answers(&self) -> bool {
@@ -76,7 +82,7 @@ impl Cell {
     pub(super) async fn step(&mut self, ground: &Ground, step: Step) -> Result<()> {
         let taken = match (self.key.condition, step) {
             (Condition::SessionRollover, Step::First) => self.begin(ground).await,
-            (Condition::SessionRollover, Step::Grace) => self.end_events().await,
+            (Condition::SessionRollover, Step::Grace) => self.end_stream().await,
             (Condition::SessionRollover, Step::NextSession) => self.go_on(ground).await,
             (Condition::ServicerKilled, Step::NextSession) => self.begin(ground).await,
             (Condition::ServicerKilled, Step::Down) => self.go_on(ground).await,
@@ -119,6 +125,11 @@ impl Cell {
                 }
                 Err(refused) => self.seen.push(refused),
             },
+            Transport::GrpcStream => {
+                let mut messages = ground.client.messages(service, HELD_COUNT).await?;
+                messages.held().await?;
+                self.messages = Some(messages);
+            }
             _ => self.call(ground).await?,
         }
         Ok(())
@@ -130,15 +141,18 @@ impl Cell {
             self.seen.push(socket.ask().await?);
             return Ok(());
         }
-        self.end_events().await?;
+        self.end_stream().await?;
         self.call(ground).await
     }
 
     /// The rest of a stream that was held, if there is one.
-    async fn end_events(&mut self) -> Result<()> {
+    async fn end_stream(&mut self) -> Result<()> {
+        self.node.release();
         if let Some(events) = self.events.take() {
-            self.node.release();
             self.seen.push(events.rest().await?);
+        }
+        if let Some(messages) = self.messages.take() {
+            self.seen.push(messages.rest().await?);
         }
         Ok(())
     }

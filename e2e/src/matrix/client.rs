@@ -17,7 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Transport;
-use super::node::{self, EVENTS_BEFORE, GARBAGE, GARBAGE_STREAM, PAGE, REPLY};
+use super::messages::Messages;
+use super::node::{self, COUNT, EVENTS_BEFORE, GARBAGE, GARBAGE_STREAM, PAGE, REPLY, framed};
 use crate::process::PATIENCE;
 
 /// Calls of a batch.
@@ -62,6 +63,7 @@ impl Client {
                 Err(refused) => Ok(refused),
             },
             Transport::Grpc => self.grpc(service).await,
+            Transport::GrpcStream => self.messages(service, COUNT).await?.rest().await,
             Transport::GrpcWeb => self.grpc_web(&url).await,
             Transport::WebSocket => match Socket::open(&url).await? {
                 Ok(mut socket) => {
@@ -98,15 +100,23 @@ impl Client {
         Ok(Err(format!("{status} {}", named(&response.bytes().await?))))
     }
 
-    async fn grpc(&self, service: &str) -> Result<String> {
-        let request = self.http2.post(format!("{}/demo.Demo/Echo", self.gateway));
+    /// Begins a call that is answered by messages.
+    pub(super) async fn messages(&self, service: &str, method: &str) -> Result<Messages> {
+        Ok(Messages::new(self.native(service, method).await?))
+    }
+
+    async fn native(&self, service: &str, method: &str) -> Result<http::Response<reqwest::Body>> {
+        let request = self.http2.post(format!("{}{method}", self.gateway));
         let request = request
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .header("target-service-id", service)
             .body(framed(b"ping"));
-        let response = http::Response::<reqwest::Body>::from(request.send().await?);
-        let (head, body) = response.into_parts();
+        Ok(request.send().await?.into())
+    }
+
+    async fn grpc(&self, service: &str) -> Result<String> {
+        let (head, body) = self.native(service, "/demo.Demo/Echo").await?.into_parts();
         let body = body.collect().await?;
         let trailers = body.trailers().cloned().unwrap_or_default();
         let fields = if trailers.is_empty() {
@@ -150,18 +160,13 @@ fn call(id: usize) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "eth_blockNumber", "params": []})
 }
 
-/// A message of gRPC with its prefix.
-pub(super) fn framed(message: &[u8]) -> Vec<u8> {
-    [&grpc::prefix(message.len())[..], message].concat()
-}
-
 /// gRPC's status, with its message.
 fn told(fields: &HeaderMap, body: &[u8]) -> String {
     let field = |name| fields.get(name).and_then(|value| value.to_str().ok());
     let mut text = format!("status {}", field(grpc::STATUS).unwrap_or("missing"));
     match body {
         [] => {}
-        body if body == framed(REPLY) => text.push_str(", answer"),
+        body if *framed(REPLY) == *body => text.push_str(", answer"),
         _ => text.push_str(", another answer"),
     }
     text

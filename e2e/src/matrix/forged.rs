@@ -13,8 +13,9 @@ use prost::Message as _;
 use serde_json::Value;
 
 use super::Transport;
-use super::client::{Socket, framed};
+use super::client::Socket;
 use super::ground::Ground;
+use super::node::framed;
 use crate::Forgery;
 use crate::process::PATIENCE;
 
@@ -44,12 +45,7 @@ fn payload(ground: &Ground, transport: Transport) -> Bytes {
     let (method, path, content_type, body) = match transport {
         Transport::WebSocket => return call,
         Transport::Sse => ("GET", "/events", "text/plain", Bytes::new()),
-        Transport::Grpc => (
-            "POST",
-            "/demo.Demo/Echo",
-            "application/grpc",
-            framed(b"ping").into(),
-        ),
+        Transport::Grpc => ("POST", "/demo.Demo/Echo", "application/grpc", framed(b"ping")),
         _ => ("POST", "/", "application/json", call),
     };
     let url = format!("{}{path}", ground.servicer_url());

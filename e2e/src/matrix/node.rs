@@ -1,5 +1,6 @@
 //! The node behind one cell's service: speaks every transport, counts what reaches it, and says what the cell's condition wants.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +12,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures::stream;
+use futures::{Stream, StreamExt as _, stream};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use portico_localnet::local;
 use portico_net::Parts;
 use portico_net::websocket::{self, Incoming, Limits, Message, is_upgrade};
@@ -30,11 +33,14 @@ pub(super) const GARBAGE_STREAM: &[u8] = b"\xff\x00||POKT_STREAM||<html>";
 pub(super) const PAGE: &str = r#"{"things":[7]}"#;
 /// What a gRPC call is answered with.
 pub(super) const REPLY: &[u8] = b"pong";
-/// Events of a stream, and how many of them a held one tells before it is released.
+/// Events or messages of a stream, and how many of them a held one tells before it is released.
 pub(super) const EVENTS: usize = 5;
 pub(super) const EVENTS_BEFORE: usize = 3;
 /// Path of a stream that is held.
 pub(super) const HELD: &str = "/held";
+/// Methods of gRPC that are answered by a stream, and by one that is held.
+pub(super) const COUNT: &str = "/demo.Demo/Count";
+pub(super) const HELD_COUNT: &str = "/demo.Demo/HeldCount";
 
 /// Largest answer that the services of the condition "too large" allow, in bytes.
 pub(super) const MAX_ANSWER: usize = 64 << 10;
@@ -152,6 +158,7 @@ async fn answer(State(node): State<Arc<Shared>>, mut request: Request) -> Respon
     match (node.manner, wire, &*path) {
         (_, _, "/events" | HELD) => events(&node, path == HELD),
         (Manner::Garbage, ..) => ([(CONTENT_TYPE, "text/html")], GARBAGE).into_response(),
+        (_, Some(_), COUNT | HELD_COUNT) => messages(&node, path == HELD_COUNT),
         (_, Some(_), _) => grpc_answer(node.manner),
         (Manner::TooLarge, ..) => {
             let text = json!({"jsonrpc": "2.0", "id": 1, "result": "0".repeat(LARGE)});
@@ -178,30 +185,61 @@ fn grpc_answer(manner: Manner) -> Response {
         Manner::TooLarge => &large,
         _ => REPLY,
     };
-    let framed = [&grpc::prefix(message.len())[..], message].concat();
-    let mut trailers = HeaderMap::new();
-    trailers.insert(grpc::STATUS, HeaderValue::from_static("0"));
-    let body = Body::new(Parts::new(vec![framed.into()]).trailers(trailers));
+    let body = Body::new(Parts::new(vec![framed(message)]).trailers(well()));
     ([(CONTENT_TYPE, "application/grpc")], body).into_response()
 }
 
+/// A message of gRPC with its prefix.
+pub(super) fn framed(message: &[u8]) -> Bytes {
+    [&grpc::prefix(message.len())[..], message].concat().into()
+}
+
+/// Trailers of a call that went well.
+fn well() -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert(grpc::STATUS, HeaderValue::from_static("0"));
+    trailers
+}
+
 fn events(node: &Shared, held: bool) -> Response {
-    let (manner, released) = (node.manner, node.released.subscribe());
-    let told = stream::unfold((0, released), move |(number, mut released)| async move {
-        let piece = match manner {
-            Manner::Garbage => (number == 0).then(|| Bytes::from_static(GARBAGE_STREAM)),
-            // Without end: the servicer is to end it.
-            Manner::TooLarge => Some(Bytes::from(format!("data: {}\n\n", "0".repeat(1_000)))),
-            Manner::Answers | Manner::Dead => {
-                (number < EVENTS).then(|| Bytes::from(format!("data: {number}\n\n")))
-            }
-        };
+    let manner = node.manner;
+    let told = told(node, held, move |number| match manner {
+        Manner::Garbage => (number == 0).then(|| Bytes::from_static(GARBAGE_STREAM)),
+        // Without end: the servicer is to end it.
+        Manner::TooLarge => Some(Bytes::from(format!("data: {}\n\n", "0".repeat(1_000)))),
+        Manner::Answers | Manner::Dead => {
+            (number < EVENTS).then(|| Bytes::from(format!("data: {number}\n\n")))
+        }
+    });
+    let body = Body::from_stream(told.map(Ok::<_, Infallible>));
+    ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
+}
+
+fn messages(node: &Shared, held: bool) -> Response {
+    let manner = node.manner;
+    let told = told(node, held, move |number| match manner {
+        Manner::TooLarge => Some(framed(&[0; 1_000])),
+        Manner::Answers | Manner::Garbage | Manner::Dead => (number < EVENTS).then(|| framed(REPLY)),
+    });
+    let frames = told.map(Frame::data);
+    let frames = frames.chain(stream::once(async { Frame::trailers(well()) }));
+    let body = Body::new(StreamBody::new(frames.map(Ok::<_, Infallible>)));
+    ([(CONTENT_TYPE, "application/grpc")], body).into_response()
+}
+
+/// The pieces of a stream, by their number; one that is held waits for its release between two of them.
+fn told(
+    node: &Shared,
+    held: bool,
+    piece: impl Fn(usize) -> Option<Bytes> + Send + 'static,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    let next = (0, piece, node.released.subscribe());
+    stream::unfold(next, move |(number, piece, mut released)| async move {
         if held && number == EVENTS_BEFORE {
             let _ = released.wait_for(|released| *released).await;
         }
-        Some((Ok::<_, std::convert::Infallible>(piece?), (number + 1, released)))
-    });
-    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(told)).into_response()
+        Some((piece(number)?, (number + 1, piece, released)))
+    })
 }
 
 async fn socket(node: &Shared, mut receiver: websocket::Receiver, sender: websocket::Sender) {
