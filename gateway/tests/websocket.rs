@@ -4,6 +4,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,10 +14,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use portico_config::Secret;
 use portico_config::gateway::GatewayConfig;
-use portico_net::dial_websocket;
-use portico_net::tls::ClientTls;
+use portico_config::listener::ListenerConfig;
+use portico_config::secret::write_secret_file;
+use portico_config::tls::ServerTls as ServerFiles;
+use portico_net::tls::{ClientTls, ServerTls};
 use portico_net::websocket::{self, Close, ConnectError, Incoming, Kind, Limits, Message, Receiver, Sender};
+use portico_net::{Listener, ListenerMetrics, dial_websocket};
 use portico_protocol::SigningKey;
 use portico_protocol::relay::{sign_response, verify_request_signature};
 use portico_protocol::wire::pocket::service::RelayRequest;
@@ -27,6 +32,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use support::{APPLICATION, FIRST_SUPPLIER, GATEWAY, Net, config, key, net_on, service, staked};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// Time for what must come.
 const SOON: Duration = Duration::from_secs(10);
@@ -67,16 +73,23 @@ fn limits() -> Limits {
 
 impl Supplier {
     async fn start(number: u8) -> Arc<Self> {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::over(number, None)
+    }
+
+    /// The same, which speaks TLS if there is any.
+    fn over(number: u8, tls: Option<ServerTls>) -> Arc<Self> {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let supplier = Arc::new(Self {
             key: key(number),
-            address: listener.local_addr().unwrap(),
+            address: socket.local_addr().unwrap(),
             state: Mutex::default(),
             changed: Notify::new(),
             opened: AtomicU64::new(0),
         });
+        let metrics = ListenerMetrics::new(&prometheus::Registry::new()).unwrap();
+        let listener = Listener::new("supplier", socket, &ListenerConfig::default(), &metrics).tls(tls);
         let router = Router::new().fallback(take).with_state(supplier.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(listener.serve(router, CancellationToken::new()));
         supplier
     }
 
@@ -226,18 +239,24 @@ impl World {
     }
 
     async fn with(count: u8, adjust: impl FnOnce(&mut GatewayConfig)) -> Self {
-        let (chain, _) = staked(Vec::new()).await;
         let mut suppliers = Vec::new();
         for number in 0..count {
-            let supplier = Supplier::start(FIRST_SUPPLIER + number).await;
-            let url = format!("http://{}/relay", supplier.address);
-            chain.stake_supplier(
-                supplier.key.public_key(),
-                &service("eth"),
-                &url,
-                RpcType::Websocket,
-            );
-            suppliers.push(supplier);
+            suppliers.push(Supplier::start(FIRST_SUPPLIER + number).await);
+        }
+        Self::of("http", suppliers, adjust).await
+    }
+
+    /// Over these suppliers, whose staked URLs have this scheme.
+    async fn of(
+        scheme: &str,
+        suppliers: Vec<Arc<Supplier>>,
+        adjust: impl FnOnce(&mut GatewayConfig),
+    ) -> Self {
+        let (chain, _) = staked(Vec::new()).await;
+        for supplier in &suppliers {
+            let url = format!("{scheme}://{}/relay", supplier.address);
+            let (key, kind) = (supplier.key.public_key(), RpcType::Websocket);
+            chain.stake_supplier(key, &service("eth"), &url, kind);
         }
         let mut config = config();
         config.relay_timeout_ms = 5_000;
@@ -396,6 +415,42 @@ async fn messages_are_signed_and_answers_verified() {
     }
     assert_eq!(state.requests[0].1, Kind::Text);
     assert_eq!(state.requests[1].1, Kind::Binary);
+}
+
+/// A certificate of this machine that vouches for itself, and its key.
+fn certificate(folder: &Path) -> ServerFiles {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    write_secret_file(&key, &Secret::new(made.signing_key.serialize_pem())).unwrap();
+    ServerFiles {
+        cert_file: certificate.into(),
+        key_file: key.into(),
+        client_ca_file: None,
+    }
+}
+
+#[tokio::test]
+async fn a_supplier_staked_as_https_is_asked_over_tls_that_holds_and_not_at_all_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificate(folder.path());
+    let supplier = || Supplier::over(FIRST_SUPPLIER, Some(ServerTls::open(&files).unwrap()));
+    let trusting = |config: &mut GatewayConfig| config.supplier_tls.ca_file = Some(files.cert_file.clone());
+    let world = World::of("https", vec![supplier()], trusting).await;
+    let mut caller = world.caller().await;
+    let subscription = caller.ask(1, "eth_subscribe").await;
+    world.suppliers[0].with(|told| told.heads.push(7));
+    assert_eq!(caller.head(&subscription).await, 7);
+    assert_eq!(caller.ask(2, "eth_blockNumber").await, "eth_blockNumber");
+
+    let failed = (502, "suppliers_failed".to_owned());
+    let doubting = World::of("https", vec![supplier()], |_| {}).await;
+    assert_eq!(doubting.refused("/v1/eth", &[]).await, failed, "nobody vouches");
+    let plain = World::of("https", vec![Supplier::start(FIRST_SUPPLIER).await], trusting).await;
+    assert_eq!(plain.refused("/v1/eth", &[]).await, failed, "it speaks no TLS");
+    for world in [doubting, plain] {
+        assert!(world.suppliers[0].state.lock().unwrap().handshakes.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -2,16 +2,20 @@
 //! ends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Uri};
+use portico_config::listener::ListenerConfig;
+use portico_config::secret::write_secret_file;
 use portico_config::servicer::{BackendConfig, Durability, RpcType};
-use portico_net::dial_websocket;
-use portico_net::tls::ClientTls;
+use portico_config::tls::ServerTls as ServerFiles;
+use portico_net::tls::{ClientTls, ServerTls};
 use portico_net::websocket::{
     self, Close, ConnectError, Incoming, Kind, Limits, Message as Frame, Receiver, Sender,
 };
+use portico_net::{Listener, ListenerMetrics, dial_websocket};
 use portico_protocol::PublicKey;
 use portico_protocol::relay::{verify_response, verify_response_signature};
 use portico_relay::message::parts;
@@ -148,15 +152,22 @@ fn text(text: &str) -> Frame {
 
 impl Node {
     async fn start(script: Script) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::over(script, None)
+    }
+
+    /// The same, which speaks TLS if there is any.
+    fn over(script: Script, tls: Option<ServerTls>) -> Self {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let node = Self {
-            address: listener.local_addr().unwrap(),
+            address: socket.local_addr().unwrap(),
             got: Arc::default(),
             ended: Arc::default(),
             script,
         };
+        let metrics = ListenerMetrics::new(&prometheus::Registry::new()).unwrap();
+        let listener = Listener::new("node", socket, &ListenerConfig::default(), &metrics).tls(tls);
         let app = Router::new().fallback(Self::accept).with_state(node.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        tokio::spawn(listener.serve(app, CancellationToken::new()));
         node
     }
 
@@ -671,6 +682,54 @@ async fn a_backend_that_is_down_is_told() {
         Close::new(4003, "backend connection failed")
     );
     assert_eq!(world.rows().len(), 0, "nothing was recorded");
+}
+
+/// A certificate of this machine that vouches for itself, and its key.
+fn certificate(folder: &Path) -> ServerFiles {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    write_secret_file(&key, &Secret::new(made.signing_key.serialize_pem())).unwrap();
+    ServerFiles {
+        cert_file: certificate.into(),
+        key_file: key.into(),
+        client_ca_file: None,
+    }
+}
+
+#[tokio::test]
+async fn a_node_at_wss_is_asked_over_tls_that_holds_and_not_at_all_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificate(folder.path());
+    let over_tls = || Node::over(Script::default(), Some(ServerTls::open(&files).unwrap()));
+    let world = async |node: &Node, trusts: bool| {
+        World::with_sockets(node, |config| {
+            let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
+            let mut backend = BackendConfig::new(format!("wss://{}/ws", node.address));
+            backend.tls.ca_file = trusts.then(|| files.cert_file.clone());
+            service.rpc_types.insert(RpcType::Websocket, backend);
+        })
+        .await
+    };
+    let node = over_tls();
+    let trusting = world(&node, true).await;
+    let mut client = trusting.socket().await;
+    for said in ["hello", "again"] {
+        assert_eq!(client.asks(&trusting, text(said)).await, text(said));
+    }
+    client.sender.close(Close::new(1000, "")).await;
+    assert_eq!(node.close().await.unwrap().code, Some(1000));
+
+    // A certificate that nobody vouches for, and a node without one.
+    for (node, trusts) in [(over_tls(), false), (Node::echoing().await, true)] {
+        let world = world(&node, trusts).await;
+        let mut client = world.socket().await;
+        client.send(&world, text("hello")).await;
+        let failed = Close::new(4003, "backend connection failed");
+        assert_eq!(client.close().await, failed);
+        assert!(node.got.lock().unwrap().connections.is_empty());
+        assert_eq!(world.rows().len(), 0, "nothing was recorded");
+    }
 }
 
 /// Both Go miners dial the backend at the handshake: the reference miner drops what it says before the first request, the HA miner passes it
