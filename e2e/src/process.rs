@@ -34,12 +34,13 @@ fn built_beside_this_test() -> Result<PathBuf> {
         false => folder,
     };
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build
-        .args(["build", "-q", "-p", "portico-cli"])
-        .current_dir(workspace());
-    if profile_dir.ends_with("release") {
-        build.arg("--release");
-    }
+    // A debug binary as `cargo test --workspace` builds everything: the package alone asks for other features of what it depends on, and a hundred
+    // crates would be compiled once more. One for release as it is shipped.
+    let args: &[&str] = match profile_dir.ends_with("release") {
+        true => &["-p", "portico-cli", "--release"],
+        false => &["--workspace", "--all-targets"],
+    };
+    build.args(["build", "-q"]).args(args).current_dir(workspace());
     build.env(
         "CARGO_TARGET_DIR",
         profile_dir
