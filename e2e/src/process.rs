@@ -1,5 +1,6 @@
 //! The real binary, and waiting for what its processes do.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -41,6 +42,9 @@ fn built_beside_this_test() -> Result<PathBuf> {
         false => &["--workspace", "--all-targets"],
     };
     build.args(["build", "-q"]).args(args).current_dir(workspace());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_package(name)) {
+        build.env_remove(name);
+    }
     build.env(
         "CARGO_TARGET_DIR",
         profile_dir
@@ -51,6 +55,14 @@ fn built_beside_this_test() -> Result<PathBuf> {
         bail!("the portico binary does not build");
     }
     Ok(profile_dir.join("portico"))
+}
+
+/// Whether cargo tells a test about its own package by this variable. Build scripts of dependencies read the same names: they are run again, and all
+/// that stands on them is compiled again, when these change, now and at the next build of whoever started the test.
+fn is_of_this_package(variable: &OsStr) -> bool {
+    let variable = variable.to_string_lossy();
+    let families = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+    variable == "OUT_DIR" || families.iter().any(|family| variable.starts_with(family))
 }
 
 /// Root of the workspace.
