@@ -610,11 +610,10 @@ async fn a_socket_outlives_its_supplier() {
     );
 }
 
-/// As a supplier that starts anew, or whose session is over a moment before the next one is known here.
-#[tokio::test]
-async fn a_socket_waits_for_its_only_supplier_to_come_back() {
+/// A caller whose only supplier ends its socket before it has answered request 7, and refuses others.
+async fn caller_without_supplier() -> (World, Caller) {
     let world = World::start(1).await;
-    let mut caller = world.caller().await;
+    let caller = world.caller().await;
     let supplier = &world.suppliers[0];
     supplier.with(|told| told.silent_on = Some("slow"));
     caller.request(7, "slow").await;
@@ -622,6 +621,14 @@ async fn a_socket_waits_for_its_only_supplier_to_come_back() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     supplier.with(|told| (told.end, told.refuses) = (Some(None), true));
+    (world, caller)
+}
+
+/// As a supplier that starts anew, or whose session is over a moment before the next one is known here.
+#[tokio::test]
+async fn a_socket_waits_for_its_only_supplier_to_come_back() {
+    let (world, mut caller) = caller_without_supplier().await;
+    let supplier = &world.suppliers[0];
     while supplier.state.lock().unwrap().handshakes.len() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -649,15 +656,7 @@ async fn a_supplier_whose_budget_is_used_up_is_left_for_another() {
 
 #[tokio::test]
 async fn when_nobody_is_left_requests_get_an_error_before_the_close() {
-    let world = World::start(1).await;
-    let mut caller = world.caller().await;
-    let supplier = &world.suppliers[0];
-    supplier.with(|told| told.silent_on = Some("slow"));
-    caller.request(7, "slow").await;
-    while supplier.methods().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    supplier.with(|told| (told.end, told.refuses) = (Some(None), true));
+    let (_world, mut caller) = caller_without_supplier().await;
     let error = caller.next().await;
     assert_eq!(error["id"], 7);
     assert_eq!(error["error"]["data"]["reason"], "suppliers_failed");
