@@ -2,6 +2,7 @@
 // usage: node event-server.mjs PORT
 //   GET  /events         an event stream that is told what is pushed
 //   POST /push           tells every open event stream the body
+//   POST /end            ends every open event stream
 //   GET  /open           how many event streams are open
 //   GET  /lines?count=N  N lines of JSON
 //   POST /chat           tokens of an answer as events, as language models are asked for them
@@ -9,6 +10,7 @@ import { createServer } from 'node:http';
 import { createChannel, createSession } from 'better-sse';
 
 const channel = createChannel();
+const open = new Set(); // their responses
 const body = async (request) => {
   const parts = [];
   for await (const part of request) parts.push(part);
@@ -19,8 +21,10 @@ const server = createServer(async (request, response) => {
   const url = new URL(request.url, 'http://events');
   switch (`${request.method} ${url.pathname}`) {
     case 'GET /events': {
-      const session = await createSession(request, response, { keepAlive: null });
+      const session = await createSession(request, response, { keepAlive: null, retry: 250 });
       channel.register(session);
+      open.add(response);
+      response.once('close', () => open.delete(response));
       if (session.lastId) session.push(`resumed after ${session.lastId}`);
       return;
     }
@@ -29,6 +33,9 @@ const server = createServer(async (request, response) => {
       channel.broadcast(text, 'message', { eventId: String(text.length) });
       return response.end(String(channel.sessionCount));
     }
+    case 'POST /end':
+      for (const stream of open) stream.end();
+      return response.end();
     case 'GET /open':
       return response.end(String(channel.sessionCount));
     case 'GET /lines': {

@@ -33,6 +33,7 @@ pub use load::{Load, LoadOutcome};
 use crate::backend::Backend;
 use crate::evm::EvmNode;
 use crate::forgery::{Forgery, Signing};
+use crate::nginx::Nginx;
 use crate::node_server::NodeServer;
 use crate::process::{binary, eventually};
 use crate::supplier::LyingSupplier;
@@ -81,8 +82,12 @@ pub struct NetworkSpec {
     pub backend_url: Option<String>,
     /// Use these nodes as backend of the application's service, by name, checked often.
     pub evm_nodes: Vec<(&'static str, EvmNode)>,
-    /// Use this event server as backend.
+    /// Use this event server as backend; beside an EVM node, for what is not JSON-RPC.
     pub event_server: Option<NodeServer>,
+    /// Put this proxy between servicer and EVM node.
+    pub proxy: Option<Nginx>,
+    /// Use this server as backend, for WebSockets too.
+    pub socket_server: Option<NodeServer>,
     /// Use this server for gRPC calls of the application's service.
     pub grpc_server: Option<NodeServer>,
     /// Whether suppliers take WebSockets, for the EVM node.
@@ -142,8 +147,19 @@ impl NetworkSpec {
         if let Some(server) = &self.grpc_server {
             spec.grpc = [(own.clone(), server.url().to_owned())].into();
         }
+        if let Some(server) = self.event_server.as_ref().filter(|_| self.evm_node.is_some()) {
+            spec.rest = [(own.clone(), server.url().to_owned())].into();
+        }
         if let Some(node) = self.evm_node.as_ref().filter(|_| self.websockets) {
             spec.websockets = [(own.clone(), portico_net::websocket_url(node.url()))].into();
+        }
+        if let Some(server) = &self.socket_server {
+            spec.websockets = [(own.clone(), portico_net::websocket_url(server.url()))].into();
+        }
+        if let Some(proxy) = &self.proxy {
+            spec.websockets = [(own.clone(), portico_net::websocket_url(proxy.url()))].into();
+            let of_operator = json!({"tls": {"ca_file": proxy.authority()}});
+            spec.settings.servicer = json!({"services": {SERVICE: {"backend": of_operator, "rpc_types": {"websocket": of_operator}}}});
         }
         spec.applications = vec![own];
         spec.compute_units_per_relay = COMPUTE_UNITS_PER_RELAY;
@@ -204,9 +220,12 @@ impl Network {
     pub async fn start(spec: &NetworkSpec) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let backend = Backend::start().await?;
+        let proxy = spec.proxy.as_ref().map(|proxy| proxy.url().to_owned());
         let evm_node = spec.evm_node.as_ref().map(|node| node.url().to_owned());
         let event_server = spec.event_server.as_ref().map(|server| server.url().to_owned());
-        let elsewhere = spec.backend_url.clone().or(evm_node).or(event_server);
+        let socket_server = spec.socket_server.as_ref().map(|server| server.url().to_owned());
+        let elsewhere = spec.backend_url.clone().or(proxy).or(evm_node).or(event_server);
+        let elsewhere = elsewhere.or(socket_server);
         let planned = spec.plan(elsewhere.unwrap_or_else(|| backend.url()))?;
         let mut rng = StdRng::seed_from_u64(KEYS_SEED);
         let plan = Plan::open(dir.path(), free_ports()?, planned, &mut rng)?;
@@ -313,6 +332,13 @@ impl Network {
     #[must_use]
     pub fn backend_calls(&self) -> u64 {
         self.backend.calls()
+    }
+
+    /// Certificate of the authority that vouches for every role, where hops are TLS.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Path> {
+        let certificates = self.plan.certificates.as_ref();
+        certificates.map(|certificates| &*certificates.authority)
     }
 
     /// URL of the gateway.

@@ -54,8 +54,9 @@ fn servicer(plan: &Plan) -> Value {
             (None, None) => Some(json!({"url": plan.grpc_url(), "tls": trust(plan)})),
             (None, Some(_)) => None,
         };
+        let rest = plan.spec.rest.get(id).map(|url| json!({"url": url}));
         let of_type = |(rpc_type, backend): (&str, Option<Value>)| Some((rpc_type.to_owned(), backend?));
-        let rpc_types = [("websocket", websocket), ("grpc", grpc)];
+        let rpc_types = [("websocket", websocket), ("grpc", grpc), ("rest", rest)];
         let rpc_types: Map<_, _> = rpc_types.into_iter().filter_map(of_type).collect();
         (
             id.to_string(),
@@ -149,6 +150,7 @@ mod tests {
         };
         spec.suppliers.push(elsewhere);
         spec.websockets = BTreeMap::from([("eth".parse().unwrap(), "ws://node:8546".to_owned())]);
+        spec.rest = BTreeMap::from([("eth".parse().unwrap(), "http://node:1317".to_owned())]);
         spec.settings.servicer = json!({"services": {"eth": {"durability": "bounded"}}});
         let plan = Plan::open(folder.path(), free_ports().unwrap(), spec, &mut rand::rng()).unwrap();
 
@@ -176,6 +178,12 @@ mod tests {
             .map(|backend| backend.map(|backend| backend.url.clone()))
             .collect();
         assert_eq!(grpc, [None, Some(plan.grpc_url())]);
+        let rest = servicer
+            .services
+            .values()
+            .map(|s| s.rpc_types.get(&RpcType::Rest));
+        let rest: Vec<_> = rest.map(|backend| backend.map(|backend| &*backend.url)).collect();
+        assert_eq!(rest, [Some("http://node:1317"), None]);
         let durability: Vec<_> = servicer.services.values().map(|s| s.durability).collect();
         assert_eq!(durability, [Durability::Bounded, Durability::Strict]);
         let gateway: GatewayConfig = load(&plan.config_file(Role::Gateway)).unwrap();

@@ -110,6 +110,7 @@ fn supplier(network: &Spec, spec: &SupplierSpec, key: &SigningKey, servicer: &st
         endpoints: [
             (network.has_websockets(id), "WEBSOCKET"),
             (network.has_grpc(id), "GRPC"),
+            (network.has_rest(id), "REST"),
         ]
         .into_iter()
         .filter(|(has, _)| *has)

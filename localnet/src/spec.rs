@@ -31,6 +31,8 @@ pub struct Spec {
     pub websockets: BTreeMap<ServiceId, String>,
     /// URL of the node behind a service that takes its gRPC calls; the chain's own gRPC takes those of its service.
     pub grpc: BTreeMap<ServiceId, String>,
+    /// URL of the node behind a service that takes its REST calls, where it is another than that of its other calls.
+    pub rest: BTreeMap<ServiceId, String>,
     /// Services that an application is staked for, which the gateway serves.
     pub applications: Vec<ServiceId>,
     /// Suppliers, in the order of their keys.
@@ -60,6 +62,7 @@ impl Spec {
             services,
             websockets: BTreeMap::new(),
             grpc: BTreeMap::new(),
+            rest: BTreeMap::new(),
             applications: ids.clone(),
             suppliers: vec![SupplierSpec::here(ids)],
             application_stake: Upokt(100_000 * POKT),
@@ -82,6 +85,11 @@ impl Spec {
     /// Whether the service's suppliers take gRPC.
     pub(crate) fn has_grpc(&self, id: &ServiceId) -> bool {
         self.grpc.contains_key(id) || self.is_of_chain(id)
+    }
+
+    /// Whether the service's suppliers take REST apart from its other calls.
+    pub(crate) fn has_rest(&self, id: &ServiceId) -> bool {
+        self.rest.contains_key(id)
     }
 
     /// Whether the chain itself answers the service's calls.

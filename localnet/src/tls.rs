@@ -26,7 +26,7 @@ pub struct Certificates {
 
 impl Certificates {
     /// Makes and writes them into `folder`/tls.
-    pub(crate) fn make(folder: &Path) -> Result<Self> {
+    pub fn make(folder: &Path) -> Result<Self> {
         let folder = folder.join("tls");
         let files = Self {
             authority: folder.join("ca.pem"),

@@ -3,6 +3,7 @@
 mod abuse;
 mod backends;
 mod crash;
+mod dapps;
 mod ecosystem;
 mod evm;
 mod faults;
@@ -14,6 +15,8 @@ mod settlement;
 mod sockets;
 mod streams;
 mod tls;
+
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use portico_e2e::abuse::Outcome;
@@ -35,6 +38,8 @@ pub(crate) struct World {
     first_block: i64,
     streams: u64,
     broken_streams: u64,
+    /// Where the page of a browser is.
+    page: Option<SocketAddr>,
 }
 
 impl World {
