@@ -320,6 +320,9 @@ impl Client {
         for body in told.to_supplier {
             self.ask(Kind::Text, body).await?;
         }
+        for body in told.to_old {
+            self.ask_old(body).await?;
+        }
         self.tell_failed(told.given_up).await
     }
 
@@ -362,6 +365,23 @@ impl Client {
         }
     }
 
+    /// Asks the supplier before.
+    async fn ask_old(&mut self, body: Bytes) -> Result<(), End> {
+        let Some((link, old)) = &mut self.old else {
+            return Ok(());
+        };
+        let request = self
+            .front
+            .relayer
+            .sign_message(&old.candidate, &self.service, body)
+            .map_err(|error| End::Failed(error.into()))?;
+        let link = *link;
+        match old.send(Kind::Text, &request).await {
+            Ok(()) => Ok(()),
+            Err(_) => Box::pin(self.let_go(link)).await,
+        }
+    }
+
     /// The current link is gone.
     async fn lost(&mut self, link: LinkId, fault: Fault) -> Result<(), End> {
         let Some((_, lost)) = self.current.take_if(|(current, _)| *current == link) else {
@@ -400,11 +420,11 @@ impl Client {
         let current = self.current.as_ref().map(|(current, _)| *current);
         let told = self.conversation.lost(link, current);
         match current {
-            Some(_) => self.pass_on(told, Kind::Text).await,
+            Some(_) => Box::pin(self.pass_on(told, Kind::Text)).await,
             None => {
                 // What it did not answer is asked together with what the lost one did not.
                 self.lost = self.lost.or(Some(link));
-                Ok(())
+                Box::pin(self.pass_on(told, Kind::Text)).await
             }
         }
     }

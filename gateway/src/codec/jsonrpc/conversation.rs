@@ -8,11 +8,14 @@
 //!  a lost socket: requests that it did not answer are asked again of the current one
 //! ```
 //! - A subscription keeps the id under which its client knows it. What both sockets tell while one replaces the other is told once.
+//! - What cannot be asked for again is told by the old socket until the node behind it has ended the subscription there: what was on its way then is
+//!   not lost, and comes first.
 //! - Of `eth_subscribe`, heads (`newHeads`) of blocks that came between two sockets are filled in by number, in order, and `logs` by `eth_getLogs`; logs
 //!   that the new socket's branch does not have are told as removed. What is missing of anything else, or cannot be had, is told by the notification
-//!   `portico_gap`; a subscription that no socket takes any more, by `portico_subscriptionEnded`.
+//!   `portico_gap`; a subscription that no socket takes any more, by `portico_subscriptionEnded`. Subscriptions of CometBFT's have their own forms of both.
 //! - What is no JSON-RPC passes as it is, and nothing is kept of it.
 
+mod handover;
 mod heads;
 mod logs;
 
@@ -22,6 +25,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use self::handover::Handover;
 use self::heads::{Fill, MAX_HELD};
 use self::logs::{LogKey, Logs};
 use super::judge::replaced;
@@ -58,6 +62,8 @@ pub(crate) struct Told {
     pub(crate) to_client: Vec<Bytes>,
     /// For the same socket.
     pub(crate) to_supplier: Vec<Bytes>,
+    /// For the socket before the current one.
+    pub(crate) to_old: Vec<Bytes>,
     /// Ids of requests that are given up: to be answered with an error.
     pub(crate) given_up: Vec<Bytes>,
 }
@@ -117,6 +123,8 @@ enum Purpose {
     Upto(Bytes),
     /// Logs that it missed, of these blocks.
     Logs(Bytes, u64, u64),
+    /// To end the subscription of this id on the socket that it was taken over from.
+    HandOver(Bytes),
     /// Nothing any more.
     Nothing,
 }
@@ -142,6 +150,7 @@ struct Subscription {
     was_lost: bool,
     fill: Option<Fill>,
     logs: Logs,
+    handover: Option<Handover>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,20 +304,20 @@ impl Conversation {
     /// The socket `link` is gone: what it did not answer is to be asked of `current`, which is open. Without one, it is asked later, by calling
     /// this again.
     pub(crate) fn lost(&mut self, link: LinkId, current: Option<LinkId>) -> Told {
+        let mut told = self.handovers_lost(link);
         for known in &mut self.subscriptions {
             known.upstream.retain(|(of, _)| *of != link);
             known.was_lost |= known.upstream.is_empty();
         }
-        let mut told = Told::default();
         let Some(current) = current.filter(|current| *current != link) else {
             return told;
         };
         // The socket that is open now was asked for all subscriptions itself.
         let is_renewal = |pending: &Pending| {
-            use Purpose::{Base, Logs, Newest, Nothing, Renew, Upto};
+            use Purpose::{Base, HandOver, Logs, Newest, Nothing, Renew, Upto};
             let renews = matches!(
                 pending.purpose,
-                Renew(_) | Newest(_) | Base(_) | Upto(_) | Logs(..) | Nothing
+                Renew(_) | Newest(_) | Base(_) | Upto(_) | Logs(..) | HandOver(_) | Nothing
             );
             pending.link == link && renews
         };
@@ -431,7 +440,12 @@ impl Conversation {
             .pending
             .iter()
             .position(|pending| is_it(pending) && pending.link == link)
-            .or_else(|| self.pending.iter().position(is_it));
+            // A message of CometBFT's has the id under which its subscription is being asked for elsewhere.
+            .or_else(|| {
+                self.pending
+                    .iter()
+                    .position(|pending| is_it(pending) && pending.is_clients())
+            });
         let Some(pending) = found.and_then(|found| self.pending.remove(found)) else {
             let events = |known: &Subscription| known.kind == Kind::Comet && known.id == id.as_bytes();
             return match self.subscriptions.iter().position(events) {
@@ -452,6 +466,7 @@ impl Conversation {
             }
             Purpose::Upto(known) => self.upto(&known, result, link),
             Purpose::Logs(known, from, to) => self.logs(&known, (from, to), result),
+            Purpose::HandOver(known) => self.handed_over(&known, link),
             Purpose::Nothing => Told::default(),
         }
     }
@@ -499,6 +514,7 @@ impl Conversation {
             was_lost: false,
             fill: None,
             logs: Logs::default(),
+            handover: None,
         });
         let mut told = told(match known == upstream {
             true => message.clone(),
@@ -529,12 +545,8 @@ impl Conversation {
         };
         let Some(result) = result.filter(|result| error.is_none() && result.get() != "null") else {
             let reason = error.map_or("the node did not take it", |error| error.get());
-            self.subscriptions.remove(index);
-            return told(notification(
-                "portico_subscriptionEnded",
-                id,
-                &json!({ "reason": reason }),
-            ));
+            let known = self.subscriptions.remove(index);
+            return told(ended(known.kind, id, reason));
         };
         let known = &mut self.subscriptions[index];
         let upstream = match known.kind {
@@ -548,8 +560,9 @@ impl Conversation {
         match known.kind {
             Kind::Heads => self.ask_newest(id, link),
             Kind::Logs => self.ask_logs(index, link),
-            Kind::Comet | Kind::Other if was_lost => told(gap(id, None, "another supplier took over")),
-            _ => Told::default(),
+            Kind::Comet if was_lost => told(comet_gap(id, "another supplier took over")),
+            Kind::Other if was_lost => told(gap(id, None, "another supplier took over")),
+            Kind::Comet | Kind::Other => self.hand_over(index, link),
         }
     }
 
@@ -603,6 +616,9 @@ impl Conversation {
             .and_then(|head| head["hash"].as_str().map(str::to_owned))
             .or_else(|| result.and_then(|result| Some(LogKey::of(result.get())?.text())))
             .unwrap_or_else(|| result.map_or_else(String::new, |result| result.get().to_owned()));
+        if let Some(told) = self.hold(index, message, link) {
+            return told;
+        }
         let known = &mut self.subscriptions[index];
         // Equal messages of one socket are its own affair: only what two may tell is told once.
         let is_new = !known.seen.contains(&key);
@@ -681,8 +697,45 @@ fn gap(subscription: &Bytes, blocks: Option<(u64, u64)>, reason: &str) -> Bytes 
     let (from, to) = blocks.map_or((Value::Null, Value::Null), |(from, to)| {
         (json!(hex(from)), json!(hex(to)))
     });
-    let result = json!({ "fromBlock": from, "toBlock": to, "reason": reason });
-    notification("portico_gap", subscription, &result)
+    notice(
+        "portico_gap",
+        subscription,
+        &format!(r#""fromBlock":{from},"toBlock":{to},"reason":{}"#, json!(reason)),
+    )
+}
+
+/// A notification of ours about a subscription. Its id is no `params.subscription`, by which libraries find the listener, some of them (Solana's kit)
+/// without a look at the method: they would take what is said here for an event.
+fn notice(method: &str, subscription: &Bytes, rest: &str) -> Bytes {
+    let id = String::from_utf8_lossy(subscription);
+    let params = format!(r#"{{"subscriptionId":{id},{rest}}}"#);
+    format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).into()
+}
+
+/// The same of a subscription of CometBFT's, whose clients know no notifications: `CosmJS` gives up its socket at a message without an id. An answer
+/// that nobody has asked for passes all of them by.
+fn comet_gap(id: &Bytes, reason: &str) -> Bytes {
+    let text = serde_json::from_slice(id).unwrap_or(Value::Null);
+    let text = text.as_str().map_or_else(|| text.to_string(), str::to_owned);
+    let own = Bytes::from(json!(format!("{text}#portico_gap")).to_string());
+    answer(&own, &json!({ "reason": reason }))
+}
+
+/// Tells that a subscription is over; one of CometBFT's in the words of a node that ends one.
+fn ended(kind: Kind, id: &Bytes, reason: &str) -> Bytes {
+    match kind {
+        Kind::Comet => {
+            let data = json!(format!("subscription was canceled (reason: {reason})"));
+            let id = String::from_utf8_lossy(id);
+            let error = format!("{{\"code\":-32000,\"message\":\"Server error\",\"data\":{data}}}");
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}").into()
+        }
+        Kind::Heads | Kind::Logs | Kind::Other => notice(
+            "portico_subscriptionEnded",
+            id,
+            &format!(r#""reason":{}"#, json!(reason)),
+        ),
+    }
 }
 
 /// A request with another id, which is the client's own otherwise.

@@ -1,14 +1,14 @@
 use super::*;
 
-const FIRST: LinkId = 1;
-const SECOND: LinkId = 2;
+pub(super) const FIRST: LinkId = 1;
+pub(super) const SECOND: LinkId = 2;
 
-fn bytes(text: &str) -> Bytes {
+pub(super) fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
 /// Hears a request that is to be forwarded as it is.
-fn ask(conversation: &mut Conversation, text: &str, link: LinkId) {
+pub(super) fn ask(conversation: &mut Conversation, text: &str, link: LinkId) {
     assert_eq!(
         conversation.heard(bytes(text), link, 10),
         Heard::Forward(bytes(text))
@@ -16,13 +16,13 @@ fn ask(conversation: &mut Conversation, text: &str, link: LinkId) {
 }
 
 /// What the client gets when a socket says `text`; nothing may be asked.
-fn shown(conversation: &mut Conversation, text: &str, link: LinkId) -> Vec<String> {
+pub(super) fn shown(conversation: &mut Conversation, text: &str, link: LinkId) -> Vec<String> {
     let told = conversation.told(&bytes(text), link);
-    assert!(told.to_supplier.is_empty(), "{told:?}");
+    assert!(told.to_supplier.is_empty() && told.to_old.is_empty(), "{told:?}");
     texts(told.to_client)
 }
 
-fn texts(all: Vec<Bytes>) -> Vec<String> {
+pub(super) fn texts(all: Vec<Bytes>) -> Vec<String> {
     let text = |one: Bytes| String::from_utf8(one.to_vec()).unwrap();
     all.into_iter().map(text).collect()
 }
@@ -403,7 +403,7 @@ fn blocks_that_were_missed_are_filled_in_by_number() {
     assert_eq!(shown(&mut conversation, &block(4, 2), SECOND), [""; 0]);
     let none = r#"{"jsonrpc":"2.0","id":"portico-5","result":null}"#;
     let all = shown(&mut conversation, none, SECOND);
-    let gap = r#"{"jsonrpc":"2.0","method":"portico_gap","params":{"subscription":"0xa","result":{"fromBlock":"0x3","reason":"the node does not have them","toBlock":"0x3"}}}"#;
+    let gap = r#"{"jsonrpc":"2.0","method":"portico_gap","params":{"subscriptionId":"0xa","fromBlock":"0x3","toBlock":"0x3","reason":"the node does not have them"}}"#;
     let filled = |number: u64| {
         format!(
             r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"0xa","result":{{"hash":"0xh{number}","number":"0x{number:x}"}}}}}}"#
@@ -580,17 +580,56 @@ fn messages_of_comet_bft_have_the_id_of_their_request() {
     assert_eq!(shown(&mut conversation, taken, FIRST), [taken]);
     assert_eq!(shown(&mut conversation, &event(1), FIRST), [event(1)]);
     assert_eq!(texts(conversation.opened(SECOND)), [request]);
-    assert_eq!(shown(&mut conversation, taken, SECOND), [""; 0]);
+    // The old node still tells, before the new one has taken it.
     assert_eq!(shown(&mut conversation, &event(2), FIRST), [event(2)]);
-    assert_eq!(shown(&mut conversation, &event(2), SECOND), [""; 0]);
+    let told = conversation.told(&bytes(taken), SECOND);
+    let ends = request
+        .replace("\"id\":1", r#""id":"portico-1""#)
+        .replace("subscribe", "unsubscribe");
+    assert_eq!(
+        (texts(told.to_client), texts(told.to_old)),
+        (Vec::new(), vec![ends])
+    );
+    assert_eq!(shown(&mut conversation, &event(3), FIRST), [event(3)]);
+    assert_eq!(shown(&mut conversation, &event(3), SECOND), [""; 0]);
+    let ended = r#"{"jsonrpc":"2.0","id":"portico-1","result":{}}"#;
+    assert_eq!(shown(&mut conversation, ended, FIRST), [""; 0]);
+    assert!(conversation.is_done_with(FIRST));
     conversation.lost(FIRST, Some(SECOND));
-    assert_eq!(shown(&mut conversation, &event(3), SECOND), [event(3)]);
+    assert_eq!(shown(&mut conversation, &event(4), SECOND), [event(4)]);
     ask(
         &mut conversation,
         &request.replace("subscribe", "unsubscribe"),
         SECOND,
     );
     assert!(conversation.opened(3).is_empty());
+}
+
+/// Clients of `CometBFT` give up a socket at a message without an id: what they are told has one, which is that of no request where it is no end.
+#[test]
+fn comet_bft_subscriptions_are_told_of_gaps_and_ends_in_messages_with_an_id() {
+    for (id, of_gap) in [("1", r#""1#portico_gap""#), (r#""a""#, r#""a#portico_gap""#)] {
+        let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"subscribe","params":["q"]}}"#);
+        let taken = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+        let mut conversation = Conversation::default();
+        ask(&mut conversation, &request, FIRST);
+        assert_eq!(shown(&mut conversation, &taken, FIRST), [taken.as_str()]);
+        conversation.lost(FIRST, None);
+        assert_eq!(texts(conversation.opened(SECOND)), [request.as_str()]);
+        let gap = format!(
+            r#"{{"jsonrpc":"2.0","id":{of_gap},"result":{{"reason":"another supplier took over"}}}}"#
+        );
+        assert_eq!(shown(&mut conversation, &taken, SECOND), [gap]);
+
+        conversation.lost(SECOND, None);
+        conversation.opened(3);
+        let refused = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32603}}}}"#);
+        let end = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32000,"message":"Server error","data":"subscription was canceled (reason: {{\"code\":-32603}})"}}}}"#
+        );
+        assert_eq!(shown(&mut conversation, &refused, 3), [end]);
+        assert!(conversation.opened(4).is_empty());
+    }
 }
 
 #[test]
