@@ -109,7 +109,9 @@ impl Default for ServicerConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceConfig {
-    /// The node or nodes that answer JSON-RPC, and every other type that has no entry in `rpc_types`.
+    /// The node or nodes that answer JSON-RPC, and every other type that has no entry in `rpc_types`. Left out: only the types of `rpc_types` are
+    /// served.
+    #[serde(default)]
     pub backend: BackendConfig,
     /// Nodes for particular RPC types: `grpc`, `json_rpc`, `rest`, `comet_bft`, `websocket`. WebSockets are served only where `websocket` is
     /// there: the default backend does not answer them.
@@ -229,7 +231,7 @@ impl SimulationConfig {
         check(self.failures > 0, "simulation.failures", "must be at least 1");
         for (id, service) in services {
             check(
-                !self.enabled || service.backend.health.check != HealthCheck::None,
+                !self.enabled || !service.has_backend() || service.backend.health.check != HealthCheck::None,
                 &format!("services.{id}.backend"),
                 "needs a health.check, which says what simulated relays ask",
             );
@@ -449,15 +451,15 @@ impl Config for ServicerConfig {
 
 impl ServiceConfig {
     fn validate_tls(&self, key: &str, faults: &mut Faults) {
-        self.backend.tls.validate(&format!("{key}.backend.tls"), faults);
-        for (rpc_type, backend) in &self.rpc_types {
-            let key = format!("{key}.rpc_types.{}.tls", rpc_type.name());
-            backend.tls.validate(&key, faults);
+        for (of_backend, _, backend) in self.backends() {
+            backend.tls.validate(&format!("{key}.{of_backend}.tls"), faults);
         }
     }
 
     fn check(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {
-        self.backend.check(&format!("{key}.backend"), Urls::Http, check);
+        if self.has_backend() || self.rpc_types.is_empty() {
+            self.backend.check(&format!("{key}.backend"), Urls::Http, check);
+        }
         for (rpc_type, backend) in &self.rpc_types {
             let key = format!("{key}.rpc_types.{}", rpc_type.name());
             backend.check(&key, Urls::of(*rpc_type), check);
@@ -567,6 +569,28 @@ mod tests {
             ..BackendConfig::new("ws://node")
         };
         assert_eq!(faults_of(with_http), ["health.check", "forward_headers"]);
+    }
+
+    #[test]
+    fn a_service_has_a_backend_of_some_kind() {
+        let faults_of = |rpc_types: &[(RpcType, &str)]| {
+            let mut service = ServiceConfig::new("");
+            let backends = rpc_types.iter();
+            service.rpc_types = backends
+                .map(|(rpc_type, url)| (*rpc_type, BackendConfig::new(*url)))
+                .collect();
+            let mut config = ServicerConfig::default();
+            config.services.insert("eth".parse().unwrap(), service);
+            let keys = config.faults().into_iter().map(|(key, _)| key);
+            keys.filter(|key| key.starts_with("services."))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(faults_of(&[]), ["services.eth.backend.url"]);
+        assert_eq!(faults_of(&[(RpcType::Websocket, "ws://node")]), [""; 0]);
+        assert_eq!(
+            faults_of(&[(RpcType::Grpc, "")]),
+            ["services.eth.rpc_types.grpc.url"]
+        );
     }
 
     #[test]

@@ -19,14 +19,8 @@ pub(super) fn check_servicer(config: &ServicerConfig, faults: &mut Faults) {
     served(config.tls.as_ref(), faults);
     shown("chain.tls", &config.chain.tls, faults);
     for (id, service) in &config.services {
-        shown(
-            &format!("services.{id}.backend.tls"),
-            &service.backend.tls,
-            faults,
-        );
-        for (rpc_type, backend) in &service.rpc_types {
-            let key = format!("services.{id}.rpc_types.{}.tls", rpc_type.name());
-            shown(&key, &backend.tls, faults);
+        for (key, _, backend) in service.backends() {
+            shown(&format!("services.{id}.{key}.tls"), &backend.tls, faults);
         }
     }
 }

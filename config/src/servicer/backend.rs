@@ -410,14 +410,22 @@ impl MethodClass {
 }
 
 impl ServiceConfig {
-    /// The backends with their keys below the service's.
+    /// Whether there is a backend for types without an entry of their own.
+    #[must_use]
+    pub fn has_backend(&self) -> bool {
+        self.backend != BackendConfig::default()
+    }
+
+    /// The backends that there are, with their keys below the service's.
     pub fn backends(&self) -> impl Iterator<Item = (String, Option<RpcType>, &BackendConfig)> {
-        let default = std::iter::once(("backend".to_owned(), None, &self.backend));
+        let default = self
+            .has_backend()
+            .then(|| ("backend".to_owned(), None, &self.backend));
         let by_type = self
             .rpc_types
             .iter()
             .map(|(rpc_type, backend)| (format!("rpc_types.{}", rpc_type.name()), Some(*rpc_type), backend));
-        default.chain(by_type)
+        default.into_iter().chain(by_type)
     }
 
     pub(super) fn check_methods(&self, key: &str, check: &mut impl FnMut(bool, &str, &str)) {

@@ -78,6 +78,9 @@ pub(crate) enum BackendError {
     /// As many relays of the service, or of the class of its method, are in progress as allowed.
     #[error("too many relays of {0} are in progress")]
     Full(String),
+    /// The service has no backend for this RPC type.
+    #[error("{} is not served for this service", .0.name())]
+    NotServed(RpcType),
     /// No node may be asked now.
     #[error("no node of the service is healthy")]
     NoNode,
@@ -108,7 +111,8 @@ pub(crate) enum BackendError {
 #[derive(Debug)]
 pub(crate) struct Backends {
     service: String,
-    default: Backend,
+    /// Of types without one of their own.
+    default: Option<Backend>,
     by_type: BTreeMap<RpcType, Backend>,
     methods: Arc<Methods>,
     /// By index of class; the first is the default.
@@ -245,7 +249,7 @@ impl Backends {
         }
         let places = config.max_in_flight.unwrap_or(shared.max_in_flight);
         Ok(Self {
-            default: default.ok_or_else(|| ("backend".to_owned(), "is missing".to_owned()))?,
+            default,
             by_type,
             methods: Arc::new(Methods::new(config)),
             classes,
@@ -258,7 +262,7 @@ impl Backends {
     pub(crate) async fn admit(&self, rpc_type: RpcType, payload: &Bytes) -> Result<Admitted, BackendError> {
         let relayed = PokthttpRequest::decode(payload.clone())
             .map_err(|error| BackendError::Payload(error.to_string()))?;
-        let backend = self.backend(rpc_type);
+        let backend = self.backend(rpc_type)?;
         if backend.pool.is_out() {
             return Err(BackendError::NoNode);
         }
@@ -278,7 +282,7 @@ impl Backends {
         admitted: Admitted,
         meta: &RelayRequestMetadata,
     ) -> Result<(Exchange, Places), BackendError> {
-        let backend = self.backend(admitted.rpc_type);
+        let backend = self.backend(admitted.rpc_type)?;
         let limits = self.classes[admitted.kind.class].limits.clone();
         let mut deadline = Instant::now() + Duration::from_millis(limits.timeout_ms);
         if admitted.rpc_type == RpcType::Grpc {
@@ -316,7 +320,7 @@ impl Backends {
     ) -> Result<(Receiver, Sender), BackendError> {
         match self.by_type.get(&RpcType::Websocket) {
             Some(backend) => backend.connect(meta, limits).await,
-            None => Err(BackendError::NoNode),
+            None => Err(BackendError::NotServed(RpcType::Websocket)),
         }
     }
 
@@ -370,7 +374,7 @@ impl Backends {
 
     /// What simulated relays ask of each backend that is checked.
     pub(crate) fn probes(&self) -> Vec<Probe> {
-        let default = std::iter::once((None, &self.default));
+        let default = self.default.iter().map(|backend| (None, backend));
         let by_type = self
             .by_type
             .iter()
@@ -382,13 +386,16 @@ impl Backends {
     }
 
     fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
-        std::iter::once(&self.default)
+        self.default
+            .iter()
             .chain(self.by_type.values())
             .map(|backend| &backend.pool)
     }
 
-    fn backend(&self, rpc_type: RpcType) -> &Backend {
-        self.by_type.get(&rpc_type).unwrap_or(&self.default)
+    fn backend(&self, rpc_type: RpcType) -> Result<&Backend, BackendError> {
+        let own = self.by_type.get(&rpc_type);
+        own.or(self.default.as_ref())
+            .ok_or(BackendError::NotServed(rpc_type))
     }
 
     async fn look_into(

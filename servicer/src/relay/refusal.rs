@@ -230,6 +230,7 @@ const fn backend_reason(error: &BackendError) -> Reason {
     match error {
         BackendError::Payload(_) => Reason::Payload,
         BackendError::Full(_) => Reason::Overloaded,
+        BackendError::NotServed(_) => Reason::RpcType,
         BackendError::NoNode => Reason::BackendUnhealthy,
         BackendError::Unreachable(_) | BackendError::Handshake(_) => Reason::BackendUnreachable,
         BackendError::Timeout(_) => Reason::BackendTimeout,

@@ -1,5 +1,6 @@
 //! Refusals beside those that were recorded of the HA relay miner (`testdata/go-wire-transports`).
 
+use portico_config::servicer::RpcType;
 use portico_protocol::relay::sign_request;
 use portico_protocol::ring::Ring;
 use portico_relay::refusal::Reason;
@@ -122,6 +123,24 @@ async fn wrong_requests_are_refused_with_the_ha_miners_status() {
         assert_eq!(u64::from(refused.status), ha_status(case), "{case}: {refused:?}");
     }
     assert_eq!(world.backend.hits(), 0);
+}
+
+/// A service that is only WebSockets, say, has no node for anything else.
+#[tokio::test]
+async fn relays_of_a_type_without_a_node_are_refused() {
+    let mut world = World::without_servicer().await;
+    let mut config = world.config();
+    let service = config.services.get_mut(&SERVICE.parse().unwrap()).unwrap();
+    let backend = std::mem::take(&mut service.backend);
+    service.rpc_types.insert(RpcType::Rest, backend);
+    world.run(config);
+    world.go_to(25).await;
+    let refused = world.refused(&world.request("/", "x")).await;
+    assert_eq!((refused.status, world.backend.hits()), (503, 0), "{refused:?}");
+    assert!(
+        refused.error.contains("json_rpc is not served for this service"),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -126,13 +126,13 @@ impl Draft {
         let unserved: Vec<String> = self
             .services
             .iter()
-            .filter(|(_, service)| service.backends.keys().all(|kind| *kind == WEBSOCKET))
+            .filter(|(_, service)| service.backends.is_empty())
             .map(|(id, _)| id.clone())
             .collect();
         for id in unserved {
             self.services.remove(&id);
             self.note(format!(
-                "unsupported: service {id} has no backend for requests over HTTP, which each service needs, and is left out"
+                "unsupported: service {id} has no backend that could be served, and is left out"
             ));
         }
         ensure!(
@@ -252,23 +252,29 @@ const DEFAULT_GAS_PRICE: u64 = 10;
 fn write_service(text: &mut String, id: &str, service: &Service) {
     let _ = writeln!(text, "  {}:", quoted(id));
     // WebSockets have a backend of their own, which answers nothing else.
-    let first = service.backends.keys().copied().find(|kind| *kind != WEBSOCKET);
+    let answers_others = |kind: &&'static str| *kind != WEBSOCKET;
+    let first = service.backends.keys().copied().find(answers_others);
     let stated = service
         .default
-        .filter(|kind| *kind != WEBSOCKET && service.backends.contains_key(kind));
+        .filter(|kind| answers_others(kind) && service.backends.contains_key(kind));
     let json_rpc = service.backends.contains_key("json_rpc").then_some("json_rpc");
-    let default = stated.or(json_rpc).or(first).unwrap_or("json_rpc");
-    for (kind, backend) in service.backends.iter().filter(|(kind, _)| **kind == default) {
+    let default = stated.or(json_rpc).or(first);
+    for (kind, backend) in service
+        .backends
+        .iter()
+        .filter(|(kind, _)| Some(**kind) == default)
+    {
         let _ = writeln!(
             text,
             "    backend: # {kind}, and every type without a backend of its own"
         );
         write_backend(text, 3, backend);
     }
+    // Nodes of gRPC are spoken to by HTTP/2 only where they are said to be such.
     let others: Vec<_> = service
         .backends
         .iter()
-        .filter(|(kind, _)| **kind != default)
+        .filter(|(kind, _)| Some(**kind) != default || **kind == "grpc")
         .collect();
     if !others.is_empty() {
         text.push_str("    rpc_types:\n");
@@ -333,6 +339,7 @@ fn quoted(text: &str) -> String {
 pub(super) fn http(url: &str, tls: bool) -> String {
     match url.split_once("://") {
         Some(("http" | "https", _)) => url.to_owned(),
+        Some(("grpcs", rest)) => format!("https://{rest}"),
         Some((_, rest)) => format!("{}://{rest}", if tls { "https" } else { "http" }),
         None => format!("{}://{url}", if tls { "https" } else { "http" }),
     }

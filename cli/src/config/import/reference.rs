@@ -77,11 +77,14 @@ fn service(file: &Tree, supplier: &Tree, id: &str, draft: &mut Draft) -> Service
         ..Service::default()
     };
     let of_types = RPC_TYPES.map(|kind| (kind, supplier.get(&format!("rpc_type_service_configs.{kind}"))));
-    // The default is asked for every type without an entry of its own, JSON-RPC among them.
-    for (kind, tree) in of_types
-        .into_iter()
-        .chain([("json_rpc", supplier.get("service_config"))])
-    {
+    // The default is asked for every type without an entry of its own, JSON-RPC among them, and one of WebSockets for those alone.
+    let default = supplier.get("service_config");
+    let is_websocket = |tree: &Tree| tree.text("backend_url").is_some_and(|url| url.starts_with("ws"));
+    let of_default = match default.as_ref().is_some_and(is_websocket) {
+        true => WEBSOCKET,
+        false => "json_rpc",
+    };
+    for (kind, tree) in of_types.into_iter().chain([(of_default, default)]) {
         let Some(mut backend) = tree.as_ref().and_then(backend) else {
             continue;
         };

@@ -63,7 +63,7 @@ services:
   grpc-only:
     default_backend: grpc
     backends:
-      grpc: {url: "backend:50051"}
+      grpc: {url: "grpcs://backend:50051"}
 "#;
 
 const MINER: &str = r#"
@@ -150,11 +150,14 @@ fn relayer_and_miner_of_ha_become_one_servicer() {
     );
     let eth = &config.services[&"eth".parse().unwrap()];
     assert_eq!((eth.timeout_ms, eth.max_request_bytes), (600_000, 1 << 20));
-    assert_eq!(
-        config.services.len(),
-        2,
-        "the service of a WebSocket alone is left out"
-    );
+    let of_type = |service: &str, rpc_type| {
+        let service = &config.services[&service.parse().unwrap()];
+        (service.has_backend(), service.rpc_types[&rpc_type].url.as_str())
+    };
+    let expected = (false, "ws://backend:8545/ws");
+    assert_eq!(of_type("stream", RpcType::Websocket), expected);
+    let expected = (true, "https://backend:50051");
+    assert_eq!(of_type("grpc-only", RpcType::Grpc), expected);
     assert!(imported.yaml.contains("http://a:26657/v1"), "{}", imported.yaml);
     assert!(
         imported.yaml.contains("\"authorization\": \"Bearer t\""),
@@ -164,7 +167,6 @@ fn relayer_and_miner_of_ha_become_one_servicer() {
     let notes = imported.notes.join("\n");
     for told in [
         "ignored: services.eth.backends.json_rpc (first.yaml:21): no RPC type",
-        "unsupported: service stream has no backend",
         "ignored: redis (first.yaml:3): ",
         "ignored: redis (second.yaml:2): ",
         "unsupported: default_service_factor (second.yaml:6): ",
