@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Config(crate::config::ConfigArgs),
     /// Ask a running gateway, servicer or node whether it is well; exit 0 only if it is
     Health(crate::health::HealthArgs),
+    /// Show, or change, what a running gateway or servicer logs
+    LogLevel(crate::log_level::LogLevelArgs),
     /// Print the completions of a shell
     Completions(crate::completions::CompletionsArgs),
 }
@@ -98,6 +100,7 @@ impl Command {
             Self::Bench(args) => args.run().await?,
             Self::Config(args) => args.run()?,
             Self::Health(args) => args.run().await?,
+            Self::LogLevel(args) => args.run().await?,
             Self::Completions(args) => args.run(Cli::command())?,
         }
         Ok(ExitCode::SUCCESS)

@@ -19,9 +19,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use portico_config::traces::TracesConfig;
 use portico_localnet::money::{self, Before, Moved, Pots, Supply, Tally};
 use portico_localnet::ports::Wanted;
-use portico_localnet::{Network, Plan, Processes, Program, Spec, chain_service, in_process, ready};
+use portico_localnet::{Network, Plan, Processes, Program, Settings, Spec, chain_service, in_process, ready};
+use portico_telemetry::export;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::folders;
@@ -71,6 +74,10 @@ pub(crate) struct LocalnetArgs {
     /// Speak TLS on every hop, with an authority and certificates made at each start; fixed once the network exists
     #[arg(long)]
     tls: bool,
+    /// Trace every relay, and send the traces to the OpenTelemetry collector that takes OTLP over HTTP at this URL, e.g.
+    /// http://127.0.0.1:4318/v1/traces
+    #[arg(long, value_name = "URL")]
+    otlp_url: Option<String>,
     /// Send this many relays through the gateway
     #[arg(long, value_name = "N")]
     relays: Option<u64>,
@@ -101,7 +108,11 @@ impl LocalnetArgs {
                 let (network, processes) = Processes::start(&plan, Program::this()?).await?;
                 (network, processes.into_parts(&parts.stop()))
             }
-            false => in_process::start(&plan, &parts.stop()).await?,
+            false => {
+                let registry = crate::metrics::registry()?;
+                parts.export(export(&self.traces(), "portico-localnet", &registry)?);
+                in_process::start(&plan, &parts.stop()).await?
+            }
         };
         for role in roles {
             parts.start(role.name, role.run);
@@ -126,8 +137,31 @@ impl LocalnetArgs {
         }
     }
 
+    /// How relays are traced.
+    fn traces(&self) -> TracesConfig {
+        TracesConfig {
+            otlp_url: self.otlp_url.clone(),
+            sample_ratio: 1.0,
+            propagate: true,
+            ..TracesConfig::default()
+        }
+    }
+
     fn spec(&self, home: &Home) -> Spec {
+        let TracesConfig {
+            otlp_url,
+            sample_ratio,
+            propagate,
+            ..
+        } = self.traces();
+        let traces = json!({"otlp_url": otlp_url, "sample_ratio": sample_ratio, "propagate": propagate});
+        let role = json!({ "traces": traces });
         Spec {
+            settings: Settings {
+                servicer: role.clone(),
+                gateway: role,
+                ..Settings::default()
+            },
             block_time: self.block_time,
             tls: self.tls,
             websockets: home.saved.websockets.clone(),

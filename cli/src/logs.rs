@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use portico_telemetry::Format;
 
 use crate::args::{Global, LogFormat};
 
@@ -13,13 +13,11 @@ pub(crate) fn start(global: &Global, quiet: bool) {
         (false, false) => "info",
         (false, true) => "warn",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match global.log_format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-    }
+    let format = match global.log_format {
+        LogFormat::Text => Format::Text {
+            ansi: std::io::stderr().is_terminal(),
+        },
+        LogFormat::Json => Format::Json,
+    };
+    portico_telemetry::start(level, format);
 }

@@ -5,7 +5,7 @@
 //! node | gateway | servicer     one role, from a configuration file
 //! relay | query | tx | keys     what people do with a network
 //! smst | config | bench         looking inside, checking, measuring
-//! health | completions          for service managers and shells
+//! health | log-level | completions   for service managers, operators and shells
 //! ```
 //! Start reading at [`localnet`].
 
@@ -20,6 +20,7 @@ mod health;
 mod http;
 mod keys;
 mod localnet;
+mod log_level;
 mod logs;
 mod metrics;
 mod node;

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use anyhow::{Context, Result};
+use portico_telemetry::Exporter;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,17 @@ impl Parts {
     {
         self.tasks
             .spawn(async move { (name, part.await.map_err(Into::into)) });
+    }
+
+    /// Exports spans, if there is an exporter.
+    pub(crate) fn export(&mut self, exporter: Option<Exporter>) {
+        if let Some(exporter) = exporter {
+            let stop = self.stop();
+            self.start("export of traces", async move {
+                exporter.run(stop).await;
+                Ok::<(), anyhow::Error>(())
+            });
+        }
     }
 
     /// Waits until a part ends, stops the others, waits for them to drain; errs with the first failure.

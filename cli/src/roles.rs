@@ -10,6 +10,7 @@ use portico_client::Blocks as _;
 use portico_config::gateway::GatewayConfig;
 use portico_config::load;
 use portico_gateway::Gateway;
+use portico_telemetry::export;
 
 use crate::chain::{RoleChainArgs, reached};
 use crate::head_age;
@@ -45,10 +46,12 @@ impl GatewayArgs {
         let chain = self.chain.or(&config.chain).follow()?;
         let followed = Arc::clone(&chain);
         let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
+        let traces = export(&config.traces, "portico-gateway", &registry)?;
         let gateway = Gateway::bind(config, chain, registry).await;
         let gateway = gateway.context("the gateway does not start")?;
         tracing::info!(address = %gateway.local_addr(), "gateway listens");
         let mut parts = Parts::new();
+        parts.export(traces);
         parts.start("gateway", gateway.run(parts.stop()));
         parts.start("look at the chain", reached(followed, parts.stop()));
         parts.start("watch on the chain", head_age::watch(head, parts.stop()));

@@ -19,6 +19,7 @@ use portico_client::Blocks as _;
 use portico_config::load;
 use portico_config::servicer::ServicerConfig;
 use portico_servicer::Servicer;
+use portico_telemetry::export;
 
 use crate::chain::{RoleChainArgs, reached};
 use crate::head_age;
@@ -84,12 +85,14 @@ impl ServicerArgs {
         let chain = self.chain.or(&config.chain).follow()?;
         let followed = Arc::clone(&chain);
         let (head, registry) = (chain.head(), head_age::registry(chain.as_ref())?);
+        let traces = export(&config.traces, "portico-servicer", &registry)?;
         let open = || Servicer::open(config, chain, registry);
         let servicer = tokio::task::block_in_place(open).context("the servicer does not start")?;
         tracing::info!(address = %servicer.local_addr(), "servicer listens");
         let handle = servicer.handle();
         handle.reload_from(Box::new(source));
         let mut parts = Parts::new();
+        parts.export(traces);
         parts.start("reload on SIGHUP", reload::hang_ups(handle, parts.stop()));
         parts.start("servicer", servicer.run(parts.stop()));
         parts.start("look at the chain", reached(followed, parts.stop()));

@@ -22,6 +22,7 @@ use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 use crate::tls::{ClientTls, ServerTls};
+use crate::traces::TracesConfig;
 
 pub use self::services::ServiceConfig;
 
@@ -104,6 +105,8 @@ pub struct GatewayConfig {
     pub max_stream_bytes: u64,
     /// Time-outs and bounds of callers' connections.
     pub listener: ListenerConfig,
+    /// Traces of relays. Default: none.
+    pub traces: TracesConfig,
     /// Serves `listen` by TLS. Default: without.
     pub tls: Option<ServerTls>,
     /// TLS towards suppliers whose URLs are `https`.
@@ -148,6 +151,7 @@ impl Default for GatewayConfig {
             stream_idle_timeout_ms: 90_000,
             max_stream_bytes: 1 << 30,
             listener: ListenerConfig::default(),
+            traces: TracesConfig::default(),
             tls: None,
             supplier_tls: ClientTls::default(),
             refuse_private_suppliers: None,
@@ -210,6 +214,7 @@ impl Config for GatewayConfig {
     fn validate(&self, faults: &mut Faults) {
         self.chain.validate(faults);
         self.listener.validate(faults);
+        self.traces.validate(faults);
         if let Some(tls) = &self.tls {
             tls.validate("tls", faults);
         }

@@ -22,6 +22,7 @@ pub mod secret;
 pub mod servicer;
 pub mod stake;
 pub mod tls;
+pub mod traces;
 mod usable;
 
 pub use load::{Config, ConfigError, Environment, Fault, Faults, load};

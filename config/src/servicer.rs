@@ -24,6 +24,7 @@ use crate::listener::ListenerConfig;
 use crate::load::{Config, Environment, Faults};
 use crate::secret::Secret;
 use crate::tls::ServerTls;
+use crate::traces::TracesConfig;
 use crate::usable;
 
 mod backend;
@@ -72,6 +73,8 @@ pub struct ServicerConfig {
     pub limits: LimitsConfig,
     /// Time-outs and bounds of clients' connections, at `listen` and at `admin_listen`.
     pub listener: ListenerConfig,
+    /// Traces of relays. Default: none.
+    pub traces: TracesConfig,
     /// Serves `listen` by TLS. Default: without.
     pub tls: Option<ServerTls>,
     /// Refuses to start while another process on this machine uses the key of one of the suppliers: two that claim with one key cost stake. False
@@ -98,6 +101,7 @@ impl Default for ServicerConfig {
             simulation: SimulationConfig::default(),
             limits: LimitsConfig::default(),
             listener: ListenerConfig::default(),
+            traces: TracesConfig::default(),
             tls: None,
             lock_keys: true,
             keep_leaves_blocks: 120,
@@ -415,6 +419,7 @@ impl Config for ServicerConfig {
     fn validate(&self, faults: &mut Faults) {
         self.chain.validate(faults);
         self.listener.validate(faults);
+        self.traces.validate(faults);
         usable::keys("suppliers", &self.suppliers, faults);
         usable::keys("draining_key_files", &self.draining, faults);
         if self.draining.iter().any(|key| self.suppliers.contains(key)) {

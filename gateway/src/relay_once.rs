@@ -132,6 +132,7 @@ pub async fn relay_once(
         wants_receipt,
         takes_stream: false,
         choice: None,
+        origin: Arc::default(),
         deadline,
     };
     let reply = relayer

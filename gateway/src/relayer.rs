@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use portico_client::{BlockHead, RelayChain};
 use portico_config::gateway::GatewayConfig;
 use portico_net::budget::{Budget, Budgets, Clients, Full, Share};
@@ -23,12 +23,14 @@ use portico_protocol::relay::{MinedRelay, sign_prepared};
 use portico_protocol::wire::pocket::service::{RelayRequest, RelayResponse};
 use portico_relay::Exchange;
 use portico_session_cache::{SessionCache, SessionView};
+use portico_telemetry::span;
 use prost::Message;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use tracing::debug;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, debug};
 
 use self::check::{Checked, Turns, check};
 use self::expected::{Expected, NoTurn};
@@ -84,6 +86,8 @@ pub(crate) struct Relayer {
     max_attempts: u32,
     max_response_bytes: usize,
     attempt_timeout: Duration,
+    /// Whether suppliers are told of a call's id and place in a trace.
+    pub(crate) propagates: bool,
     /// Longest wait for the next piece of a stream, and bytes of all of them.
     stream_bounds: (Duration, u64),
 }
@@ -117,6 +121,7 @@ impl Relayer {
             max_attempts: config.max_attempts,
             max_response_bytes: config.max_response_bytes,
             attempt_timeout: Duration::from_millis(config.attempt_timeout_ms),
+            propagates: config.traces.propagate,
             stream_bounds: (
                 Duration::from_millis(config.stream_idle_timeout_ms),
                 config.max_stream_bytes,
@@ -181,8 +186,16 @@ impl Relayer {
         {
             let signer = &signers[candidate.application];
             let payload = call.request.payload(candidate.url());
-            let request = self.sign(&candidate, signer, payload, &mut rng)?; // our own fault ends here
-            match self.attempt(codec, candidate.clone(), request, call).await {
+            let request = span!("sign").in_scope(|| self.sign(&candidate, signer, payload, &mut rng))?; // our own fault ends here
+            let span = span!(
+                "attempt",
+                supplier = %candidate.supplier().operator,
+                session = candidate.session.id(),
+                cause = Empty,
+                otel.status_code = Empty,
+            );
+            let attempt = self.attempt(codec, candidate.clone(), request, call);
+            match attempt.instrument(span).await {
                 Ok(reply) => {
                     if let Some(client) = client {
                         self.expected.saw(client, key, reply.answer.len());
@@ -237,6 +250,7 @@ impl Relayer {
             wants_receipt: false,
             takes_stream: false,
             choice: call.choice.clone(),
+            origin: Arc::clone(&call.origin),
             deadline: call.deadline,
         };
         let reply = self.relay(JsonRpc, service, &asked).await;
@@ -254,7 +268,9 @@ impl Relayer {
         loop {
             match plan.decide(Instant::now(), self.sessions.height()) {
                 Decision::Open(application) => {
-                    let session = self.session(&signers[application], service, deadline).await;
+                    let signer = &signers[application];
+                    let span = span!("session", application = %signer.application);
+                    let session = self.session(signer, service, deadline).instrument(span).await;
                     plan.opened(application, session, &self.reputation(), self.sessions.height());
                 }
                 Decision::OpenPrevious(application) => {
@@ -316,7 +332,11 @@ impl Relayer {
             Ok((reply, Some(fault))) => (fault, Some(Box::new(reply))),
             Err(fault) => (fault, None),
         };
-        debug!(%supplier, cause = fault.cause(), %fault, session = session.id(), "attempt failed");
+        let (cause, request_id) = (fault.cause(), call.origin.request_id());
+        debug!(request_id, %supplier, cause, fault = fault.unquoted(), session = session.id(), "attempt failed");
+        Span::current()
+            .record("cause", cause)
+            .record("otel.status_code", "ERROR");
         self.metrics.failed(&fault);
         self.reputation().blame(&session, &supplier, height, &fault);
         let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -350,6 +370,7 @@ impl Relayer {
     ) -> Result<(Reply, Option<Fault>), Fault> {
         let mut received = self
             .first_message(&candidate, request.encode_to_vec(), call)
+            .instrument(span!("supplier round trip", otel.kind = "client"))
             .await?;
         if let Some(opened) = received.stream.take() {
             return Box::pin(self.streamed(codec, *opened, candidate, &request, call)).await;
@@ -369,6 +390,7 @@ impl Relayer {
                 decoding: self.transport.decoding(),
             },
         )
+        .instrument(span!("verify"))
         .await?;
         if let Some(room) = &mut room {
             room.grow(verdict.answer.len().saturating_sub(size))?; // undone, an encoded answer is larger than what came
@@ -430,10 +452,14 @@ impl Relayer {
             receipt: call.wants_receipt,
             stream: call.takes_stream,
         };
+        let told = match self.propagates {
+            true => call.origin.headers(),
+            false => HeaderMap::new(),
+        };
         let message = async {
             let mut exchange = self
                 .transport
-                .open(candidate, request, &call.budgets, wanted)
+                .open(candidate, request, &call.budgets, wanted, told)
                 .await?;
             exchange.next().await.unwrap_or(Err(Fault::Undecodable))
         };

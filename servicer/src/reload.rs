@@ -305,6 +305,7 @@ fn needs_restart(now: &ServicerConfig, next: &ServicerConfig) -> Vec<String> {
         simulation,
         limits,
         listener,
+        traces,
         tls,
         keep_leaves_blocks,
         lock_keys,
@@ -319,6 +320,7 @@ fn needs_restart(now: &ServicerConfig, next: &ServicerConfig) -> Vec<String> {
         ("simulation", *simulation == now.simulation),
         ("limits", *limits == now.limits),
         ("listener", *listener == now.listener),
+        ("traces", *traces == now.traces),
         ("tls", *tls == now.tls),
         (
             "keep_leaves_blocks",

@@ -160,6 +160,7 @@ impl Servicer {
             buffers,
             large: LargeWork::default(),
             metrics: Arc::clone(&metrics),
+            propagates: config.traces.propagate,
         });
         let followed: Arc<dyn Blocks> = Arc::clone(&chain) as _;
         let fees = Arc::new(FeeBook::new(

@@ -4,6 +4,7 @@ use portico_net::budget::Budgets;
 use std::sync::Arc;
 
 use portico_relay as relay;
+use portico_telemetry::Origin;
 use tokio::time::Instant;
 
 use crate::core::choice::Choice;
@@ -23,6 +24,8 @@ pub(crate) struct Call<E> {
     pub(crate) takes_stream: bool,
     /// Whom its caller wants; nobody in particular if there is none.
     pub(crate) choice: Option<Arc<Choice>>,
+    /// Its id, and its place in a trace.
+    pub(crate) origin: Arc<Origin>,
     /// When the caller must have an answer.
     pub(crate) deadline: Instant,
 }

@@ -117,6 +117,15 @@ impl Fault {
         }
     }
 
+    /// The fault for logs: without what a backend said, which may repeat what it was asked.
+    pub(crate) fn unquoted(&self) -> String {
+        match self {
+            Self::BadPayload { why, status, .. } => format!("bad payload: {why} (HTTP status {status})"),
+            Self::Backend { status, .. } => format!("the backend answered with HTTP status {status}"),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether a backend may have carried the call out, although no answer to it came.
     pub(crate) const fn may_have_been_carried_out(&self) -> bool {
         !matches!(self, Self::Connect(_) | Self::OverServiced(_) | Self::Session(_))

@@ -25,9 +25,10 @@ use portico_net::websocket::{
 };
 use portico_protocol::ServiceId;
 use portico_relay::RpcType;
+use portico_telemetry::{Origin, root};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{Instrument as _, debug};
 
 use super::error::CallError;
 use super::http::asked::Asked;
@@ -51,17 +52,17 @@ const MAX_OPENINGS: u32 = 3;
 const OPENS_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Answers a handshake, and serves the socket as a task of the front's.
-pub(super) async fn open(front: &Arc<Front>, request: Request, request_id: &str) -> Response {
+pub(super) async fn open(front: &Arc<Front>, request: Request, origin: &Arc<Origin>) -> Response {
     let (head, body) = request.into_parts();
     let asked = front.asked(&head);
     let mut request = Request::from_parts(head, body);
-    match granted(front, asked, &mut request).await {
+    match granted(front, asked, &mut request, origin).await {
         Ok((response, (upgrade, client))) => {
-            front.tasks.spawn(client.serve(upgrade, request_id.to_owned()));
+            front.tasks.spawn(client.serve(upgrade));
             response
         }
         Err(error) => {
-            let mut response = front.refuse_plain(&error, request_id);
+            let mut response = front.refuse_plain(&error, origin.request_id().unwrap_or_default());
             if matches!(error, CallError::Http(status, _) if status == http::StatusCode::UPGRADE_REQUIRED) {
                 let version = HeaderValue::from_static("13");
                 response.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
@@ -75,6 +76,7 @@ async fn granted(
     front: &Arc<Front>,
     asked: Result<Asked, CallError>,
     request: &mut Request,
+    origin: &Arc<Origin>,
 ) -> Result<(Response, (Upgrade, Waiting)), CallError> {
     let Asked { service, choice, .. } = asked?;
     let offered = service.offered.as_deref();
@@ -85,15 +87,19 @@ async fn granted(
     let (response, upgrade) = accepted.map_err(|error| CallError::Http(error.status(), error.to_string()))?;
     let place = Arc::clone(&front.sockets).try_acquire_owned();
     let place = place.map_err(|_| RelayError::Overloaded)?;
-    let link = front
+    let linking = front
         .relayer
-        .link(&service.id, choice.clone(), front.deadline())
-        .await;
+        .link(&service.id, choice.clone(), origin, front.deadline());
+    let span = origin.root(
+        || root!("WebSocket", otel.kind = "server", request_id = origin.request_id(), service = %service.id),
+    );
+    let link = linking.instrument(span).await;
     let link = link.inspect_err(|_| front.relayer.metrics.websocket_closed("no_supplier"))?;
     let waiting = Waiting {
         front: Arc::clone(front),
         service: service.id.clone(),
         choice,
+        origin: Arc::clone(origin),
         link,
         place,
     };
@@ -105,16 +111,18 @@ struct Waiting {
     front: Arc<Front>,
     service: ServiceId,
     choice: Option<Arc<Choice>>,
+    origin: Arc<Origin>,
     link: Link,
     place: OwnedSemaphorePermit,
 }
 
 impl Waiting {
-    async fn serve(self, upgrade: Upgrade, request_id: String) {
+    async fn serve(self, upgrade: Upgrade) {
         let Self {
             front,
             service,
             choice,
+            origin,
             link,
             place: _place,
         } = self;
@@ -144,7 +152,8 @@ impl Waiting {
             front: Arc::clone(&front),
             service,
             choice,
-            request_id,
+            request_id: origin.request_id().unwrap_or_default().to_owned(),
+            origin,
         };
         client.serve().await;
         front.relayer.metrics.websockets.dec();
@@ -178,6 +187,7 @@ struct Client {
     service: ServiceId,
     choice: Option<Arc<Choice>>,
     request_id: String,
+    origin: Arc<Origin>,
 }
 
 /// Why a socket is over.
@@ -200,7 +210,7 @@ impl Client {
         };
         let metrics = &self.front.relayer.metrics;
         metrics.websocket_closed(end.name());
-        debug!(service = %self.service, request_id = self.request_id, reason = end.name(), ?end, "a WebSocket ends");
+        debug!(service = %self.service, request_id = self.request_id, reason = end.name(), "a WebSocket ends");
         if let End::Failed(error) = &end {
             self.front.log(error, &self.service, &self.request_id);
             if let Some(message) = self.waiting.take() {
@@ -446,10 +456,11 @@ impl Client {
         // Who finds nobody, or is sent away at once, waits: the session may be over before the next one is known here.
         let again = self.refused.max(self.fruitless.saturating_sub(1));
         let pause = OPENS_AGAIN_AFTER.saturating_mul(again);
+        let origin = Arc::clone(&self.origin);
         self.opening = Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
             let deadline = front.deadline();
-            front.relayer.link(&service, choice, deadline).await
+            front.relayer.link(&service, choice, &origin, deadline).await
         }));
     }
 

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use portico_client::BlockHead;
 use portico_protocol::ServiceId;
 use portico_protocol::wire::pocket::service::RelayRequest;
 use portico_relay::RpcType;
+use portico_telemetry::{Origin, span};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use tracing::debug;
+use tracing::{Instrument as _, debug};
 
 use super::{Relayer, applications};
 use crate::core::attempt::{Failed, Miss};
@@ -26,6 +28,7 @@ impl Relayer {
         &self,
         service: &ServiceId,
         choice: Option<Arc<Choice>>,
+        origin: &Origin,
         deadline: Instant,
     ) -> Result<Link, RelayError> {
         let signers = self.signers.of(service);
@@ -36,7 +39,12 @@ impl Relayer {
         while let Some(candidate) = self.next_candidate(&mut plan, signers, service, deadline).await {
             let begun = Instant::now();
             let until = deadline.min(begun + self.attempt_timeout);
-            let opening = self.sockets.open(candidate.clone(), self.budgets(None));
+            let told = match self.propagates {
+                true => origin.headers(),
+                false => HeaderMap::new(),
+            };
+            let opening = self.sockets.open(candidate.clone(), self.budgets(None), told);
+            let opening = opening.instrument(span!("WebSocket to a supplier", otel.kind = "client"));
             let ms = || u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             let fault = match timeout_at(until, opening).await {
                 Ok(Ok(link)) => return Ok(link),
@@ -74,7 +82,7 @@ impl Relayer {
     /// The supplier took no WebSocket, or ended one.
     pub(crate) fn link_failed(&self, candidate: &Candidate, fault: &Fault) {
         let (session, supplier) = (&candidate.session, candidate.supplier().operator);
-        debug!(%supplier, cause = fault.cause(), %fault, session = session.id(), "WebSocket lost");
+        debug!(%supplier, cause = fault.cause(), fault = fault.unquoted(), session = session.id(), "WebSocket lost");
         self.metrics.failed(fault);
         self.reputation()
             .blame(session, &supplier, self.sessions.height(), fault);

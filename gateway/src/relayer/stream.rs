@@ -65,7 +65,7 @@ impl Relayer {
     /// A stream ended without having ended.
     pub(crate) fn stream_failed(&self, candidate: &Candidate, fault: &Fault) {
         let (session, supplier) = (&candidate.session, candidate.supplier().operator);
-        debug!(%supplier, cause = fault.cause(), %fault, session = session.id(), "stream cut off");
+        debug!(%supplier, cause = fault.cause(), fault = fault.unquoted(), session = session.id(), "stream cut off");
         self.metrics.failed(fault);
         self.reputation()
             .blame(session, &supplier, self.sessions.height(), fault);

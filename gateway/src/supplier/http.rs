@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_config::gateway::GatewayConfig;
 use portico_net::tls::ClientTls;
@@ -84,6 +85,7 @@ impl HttpTransport {
         candidate: &Candidate,
         request: Bytes,
         wanted: Wanted,
+        told: HeaderMap,
     ) -> Result<reqwest::Response, Fault> {
         let kind = HeaderValue::from_static(candidate.rpc_type.digits());
         let url = self.url(candidate)?;
@@ -97,6 +99,9 @@ impl HttpTransport {
             }
             if wanted.stream {
                 post = post.header(STREAM, STREAM_VERSION);
+            }
+            if !told.is_empty() {
+                post = post.headers(told.clone());
             }
             post.body(request.clone()).send()
         };
@@ -128,8 +133,9 @@ impl SupplierTransport for HttpTransport {
         request: Vec<u8>,
         budgets: &Budgets,
         wanted: Wanted,
+        told: HeaderMap,
     ) -> Result<HttpExchange, Fault> {
-        let response = self.post(candidate, request.into(), wanted).await?;
+        let response = self.post(candidate, request.into(), wanted, told).await?;
         let announced = response.content_length().unwrap_or(0);
         if announced > self.max_response_bytes as u64 {
             return Err(Fault::TooLarge(self.max_response_bytes));

@@ -6,7 +6,7 @@ pub(crate) mod http;
 pub(crate) mod stream;
 pub(crate) mod websocket;
 
-use ::http::HeaderValue;
+use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use portico_net::budget::{Budgets, Room};
 use portico_protocol::PublicKey;
@@ -25,13 +25,14 @@ pub(crate) trait SupplierTransport {
     type Exchange: Exchange<Message = Message, Fault = Fault>;
 
     /// Sends the encoded relay `request` to the candidate's endpoint; messages count in `budgets` as they arrive. Asks for what is `wanted` too,
-    /// where the transport has a place for it.
+    /// where the transport has a place for it, and tells it what is `told`.
     fn open(
         &self,
         candidate: &Candidate,
         request: Vec<u8>,
         budgets: &Budgets,
         wanted: Wanted,
+        told: HeaderMap,
     ) -> impl Future<Output = Result<Self::Exchange, Fault>> + Send;
 }
 

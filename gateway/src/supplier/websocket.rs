@@ -73,8 +73,14 @@ impl WebSocketTransport {
         })
     }
 
-    /// Opens a WebSocket at the candidate's endpoint; what comes counts in `budgets`. The caller bounds the time.
-    pub(crate) async fn open(&self, candidate: Candidate, budgets: Budgets) -> Result<Link, Fault> {
+    /// Opens a WebSocket at the candidate's endpoint, which is `told` these headers too; what comes counts in `budgets`. The caller bounds the
+    /// time.
+    pub(crate) async fn open(
+        &self,
+        candidate: Candidate,
+        budgets: Budgets,
+        told: HeaderMap,
+    ) -> Result<Link, Fault> {
         let url: Uri = websocket_url(candidate.url())
             .parse()
             .map_err(|_| Fault::Connect("the supplier's URL is malformed".to_owned()))?;
@@ -92,7 +98,7 @@ impl WebSocketTransport {
             write_timeout: WRITE_TIMEOUT,
             budgets: Some(budgets),
         };
-        let opened = websocket::connect(socket, &url, headers(&candidate), limits).await;
+        let opened = websocket::connect(socket, &url, headers(&candidate, told), limits).await;
         let (receiver, sender) = opened.map_err(refused)?;
         let keeper = sender.clone();
         let keep = async move {
@@ -167,13 +173,12 @@ impl Link {
 
 /// What a handshake says, as those of PATH: the servicer of our own reads the service alone, since everything else is said again, and signed,
 /// by each request.
-fn headers(candidate: &Candidate) -> HeaderMap {
+fn headers(candidate: &Candidate, mut headers: HeaderMap) -> HeaderMap {
     let header = &candidate.session.header;
     let (start, end) = (
         header.session_start_block_height.to_string(),
         header.session_end_block_height.to_string(),
     );
-    let mut headers = HeaderMap::new();
     for (name, value) in [
         ("target-service-id", header.service_id.as_str()),
         ("app-address", &header.application_address),

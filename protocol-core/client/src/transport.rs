@@ -12,8 +12,10 @@ use portico_protocol::wire::cosmos::base::v1beta1::Coin;
 use portico_protocol::wire::cosmos::crypto::secp256k1;
 use portico_protocol::wire::pocket;
 use portico_protocol::{Address, Height, PublicKey, ServiceId, Upokt, tx};
+use portico_telemetry::span;
 use prost::Message;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use crate::{
     Account, Accounts, Actors, BlockEvents, BlockHead, BlockResults, Blocks, BroadcastResult, ChainError,
@@ -59,7 +61,11 @@ async fn ask<A: Message + Default>(
     path: &'static str,
     request: &impl Message,
 ) -> Result<A, ChainError> {
-    let answer = to.query(path, request.encode_to_vec().into()).await?;
+    let span = span!("chain query", otel.kind = "client", path);
+    let answer = to
+        .query(path, request.encode_to_vec().into())
+        .instrument(span)
+        .await?;
     A::decode(answer).map_err(|error| ChainError::Internal(format!("answer to {path}: {error}")))
 }
 

@@ -87,7 +87,7 @@ impl Answer {
             self.has_ended = true;
             return Ok(());
         };
-        match frame.map_err(BackendError::Unreachable)?.into_data() {
+        match frame.map_err(BackendError::unreachable)?.into_data() {
             Ok(data) => {
                 if self.bytes.len().saturating_add(data.len()) > max {
                     return Err(BackendError::TooLarge(max));

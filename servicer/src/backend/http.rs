@@ -274,7 +274,7 @@ async fn read(
     );
     let announced = announced.map_or(0, |length| length.saturating_add(payload.space));
     let mut room = limits.buffers.room();
-    while let Some(chunk) = response.chunk().await.map_err(BackendError::Unreachable)? {
+    while let Some(chunk) = response.chunk().await.map_err(BackendError::unreachable)? {
         if payload.body_length().saturating_add(chunk.len()) > max {
             return Err(BackendError::TooLarge(max));
         }

@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::HeaderMap;
 use bytes::Bytes;
 use portico_config::servicer::{BackendConfig, DEFAULT_CLASS, RpcType, ServiceConfig};
 use portico_net::Connections;
@@ -105,6 +106,13 @@ pub(crate) enum BackendError {
     /// The answer is too large.
     #[error("the backend's answer is larger than {0} bytes")]
     TooLarge(usize),
+}
+
+impl BackendError {
+    /// No connection, or it broke; without the URL, which may hold a key.
+    pub(crate) fn unreachable(error: reqwest::Error) -> Self {
+        Self::Unreachable(error.without_url())
+    }
 }
 
 /// The nodes of one service.
@@ -276,11 +284,12 @@ impl Backends {
         })
     }
 
-    /// Sends an admitted relay's call to a node. The places are to be held until the answer is recorded.
+    /// Sends an admitted relay's call to a node, which is `told` these headers too. The places are to be held until the answer is recorded.
     pub(crate) async fn open(
         &self,
         admitted: Admitted,
         meta: &RelayRequestMetadata,
+        told: HeaderMap,
     ) -> Result<(Exchange, Places), BackendError> {
         let backend = self.backend(admitted.rpc_type)?;
         let limits = self.classes[admitted.kind.class].limits.clone();
@@ -295,6 +304,7 @@ impl Backends {
                 admitted.rpc_type,
                 &backend.passing,
                 meta,
+                told,
                 Arc::clone(&self.methods),
             )?,
             is_read: admitted.kind.is_read,

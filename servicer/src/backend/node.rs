@@ -144,7 +144,7 @@ impl HttpNode {
         let sending = self.connections.send(request, || call.is_read());
         sending.await.map_err(|error| match error.is_builder() {
             true => payload("it cannot be sent"),
-            false => BackendError::Unreachable(error),
+            false => BackendError::unreachable(error),
         })
     }
 
@@ -206,12 +206,13 @@ impl HttpCall {
         grpc::count(&self.body)
     }
 
-    /// The call that `relayed` asks for.
+    /// The call that `relayed` asks for, with the headers that are `told` in the place of its own.
     pub(super) fn new(
         relayed: PokthttpRequest,
         rpc_type: RpcType,
         passing: &Passing,
         meta: &RelayRequestMetadata,
+        told: HeaderMap,
         methods: Arc<Methods>,
     ) -> Result<Self, BackendError> {
         let payload = |what: &str| BackendError::Payload(what.to_owned());
@@ -227,6 +228,7 @@ impl HttpCall {
         if passing.pocket {
             pocket_headers(meta, &mut headers);
         }
+        headers.extend(told);
         if rpc_type == RpcType::Grpc {
             // Of one connection, and so not passed on; without it there are no trailers.
             headers.insert(TE, HeaderValue::from_static("trailers"));

@@ -103,7 +103,7 @@ impl BackendStream {
                     .take()
                     .into_iter()
                     .for_each(|asked| asked.failed("broken_off"));
-                Err(BackendError::Unreachable(error))
+                Err(BackendError::unreachable(error))
             }
             Some(Ok(())) | None => {
                 self.asked.take().into_iter().for_each(Asked::answered);

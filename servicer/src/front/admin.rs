@@ -1,10 +1,10 @@
-//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger`, `/relays/HASH`, `/leaves` and `/backup`, `POST /reload`.
+//! `GET /health` (`/healthz`), `/ready`, `/ready/SERVICE`, `/metrics`, `/ledger`, `/relays/HASH`, `/leaves` and `/backup`, `POST /reload`, `/log-level`.
 //!
 //! | path | on `listen` | on `admin_listen` |
 //! |---|---|---|
 //! | `/health`, `/ready`, `/ready/SERVICE` | always: load balancers ask where the relays go | yes |
 //! | `/metrics` | unless `admin_listen` is configured | yes |
-//! | `/ledger`, `/relays/HASH`, `/leaves`, `/backup`, `POST /reload` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
+//! | `/ledger`, `/relays/HASH`, `/leaves`, `/backup`, `POST /reload`, `/log-level` | as `/metrics`, and only while `listen` is a loopback address: leaves hold what clients asked | yes |
 
 use std::sync::Arc;
 
@@ -77,14 +77,15 @@ pub(crate) fn metrics_only(admin: &Admin) -> Router {
         .with_state(Arc::new(admin.clone()))
 }
 
-/// `/ledger`, `/relays/HASH`, `/leaves`, `/backup` and `/reload`.
+/// `/ledger`, `/relays/HASH`, `/leaves`, `/backup`, `/reload` and `/log-level`.
 pub(crate) fn ledger_and_leaves(admin: &Admin) -> Router {
     let routes = Router::new()
         .route("/ledger", get(ledger))
         .route("/relays/{hash}", get(relay))
         .route("/leaves", get(leaves))
         .route("/backup", get(backup))
-        .route("/reload", post(reload));
+        .route("/reload", post(reload))
+        .merge(portico_telemetry::router());
     routes.with_state(Arc::new(admin.clone()))
 }
 

@@ -12,8 +12,10 @@ use http_body_util::BodyExt;
 use portico_net::budget::{holding, reserve};
 use portico_protocol::receipt;
 use portico_relay::stream;
+use portico_telemetry::{Origin, root};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::metrics::Metrics;
 use crate::relay::refusal::{HttpRefusal, Refusal};
@@ -58,8 +60,8 @@ impl RelayEndpoint {
     }
 
     /// Reads and serves the relay request in a body.
-    pub(super) async fn answer(&self, request: Request) -> Result<Served, Refusal> {
-        let asked = asked(request.headers())?;
+    pub(super) async fn answer(&self, request: Request, origin: &Arc<Origin>) -> Result<Served, Refusal> {
+        let asked = asked(request.headers(), origin)?;
         let body = self.body(request).await?;
         self.serve(body, asked).await
     }
@@ -74,7 +76,17 @@ impl RelayEndpoint {
     /// Serves the relay request in these bytes.
     pub(super) async fn serve(&self, body: Bytes, asked: Asked) -> Result<Served, Refusal> {
         let relays = Arc::clone(&self.relays);
+        let origin = &asked.origin;
+        let span = || {
+            root!(
+                "served relay",
+                otel.kind = "server",
+                request_id = origin.request_id()
+            )
+        };
+        let span = origin.root(span);
         let work = async move { relays.serve(body, &asked).await };
+        let work = work.instrument(span);
         self.tasks.spawn(work).await.map_err(|_| Refusal::Stopping)?
     }
 
@@ -116,7 +128,7 @@ pub(super) fn refused(refusal: HttpRefusal) -> Response {
 }
 
 /// What a request's headers ask for.
-pub(super) fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
+pub(super) fn asked(headers: &HeaderMap, origin: &Arc<Origin>) -> Result<Asked, Refusal> {
     let rpc_type = match headers.get(RPC_TYPE) {
         Some(value) => Some(
             value
@@ -141,6 +153,7 @@ pub(super) fn asked(headers: &HeaderMap) -> Result<Asked, Refusal> {
         chained,
         is_json,
         whole: false,
+        origin: Arc::clone(origin),
     })
 }
 

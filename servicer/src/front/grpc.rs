@@ -1,6 +1,8 @@
 //! Relays by gRPC and gRPC-Web, as pocket-ap sends them: `pocket.service.RelayService/SendRelay`, whose message is the relay request and whose answer
 //! the relay response. The same checks, and the same refusals, as over HTTP; their status is a column of the table of refusals.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
@@ -10,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use portico_net::Parts;
 use portico_relay::grpc::{self, Wire};
 use portico_relay::message::parts;
+use portico_telemetry::Origin;
 
 use super::endpoint::{RelayEndpoint, asked};
 use crate::relay::refusal::Refusal;
@@ -30,19 +33,25 @@ pub(super) async fn answer(endpoint: &RelayEndpoint, wire: Wire, request: Reques
             "only pocket.service.RelayService/SendRelay is served",
         );
     }
-    match served(endpoint, request).await {
+    let origin = Arc::new(Origin::of(request.headers()));
+    match served(endpoint, request, &origin).await {
         Ok(answer) => whole(wire, answer),
         Err(refusal) => {
             endpoint.metrics.relay(refusal.reason().row().name);
-            tracing::debug!(refusal = &refusal as &dyn std::error::Error, "relay refused");
+            let request_id = origin.request_id();
+            tracing::debug!(
+                request_id,
+                refusal = &refusal as &dyn std::error::Error,
+                "relay refused"
+            );
             let (status, text) = refusal.grpc();
             failed(wire, status, &text)
         }
     }
 }
 
-async fn served(endpoint: &RelayEndpoint, request: Request) -> Result<Answer, Refusal> {
-    let mut asked = asked(request.headers())?;
+async fn served(endpoint: &RelayEndpoint, request: Request, origin: &Arc<Origin>) -> Result<Answer, Refusal> {
+    let mut asked = asked(request.headers(), origin)?;
     asked.rpc_type.get_or_insert_with(|| GRPC.to_owned());
     asked.whole = true;
     let body = endpoint.body(request).await?;

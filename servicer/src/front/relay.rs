@@ -15,6 +15,7 @@ use portico_protocol::wire::sdk::types::PokthttpResponse;
 use portico_relay::grpc::Wire;
 use portico_relay::message::parts;
 use portico_relay::stream::{self, Framing};
+use portico_telemetry::Origin;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -57,12 +58,18 @@ async fn relay(State(endpoint): State<RelayEndpoint>, request: Request) -> Respo
         return Box::pin(grpc::answer(&endpoint, wire, request)).await;
     }
     let metrics = Arc::clone(&endpoint.metrics);
-    match endpoint.answer(request).await {
+    let origin = Arc::new(Origin::of(request.headers()));
+    match endpoint.answer(request, &origin).await {
         Ok(Served::Whole(answer)) => served(answer),
         Ok(Served::Stream(stream)) => endpoint.streamed(stream),
         Err(refusal) => {
             metrics.relay(refusal.reason().row().name);
-            tracing::debug!(refusal = &refusal as &dyn std::error::Error, "relay refused");
+            let request_id = origin.request_id();
+            tracing::debug!(
+                request_id,
+                refusal = &refusal as &dyn std::error::Error,
+                "relay refused"
+            );
             refused(refusal.http())
         }
     }

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
 use portico_net::websocket::{self, HandshakeError, Limits, Upgrade};
 use portico_protocol::ServiceId;
+use portico_telemetry::Origin;
 use tokio::time::timeout;
 
 use super::endpoint::{RelayEndpoint, refused};
@@ -39,7 +40,13 @@ pub(super) fn answer(endpoint: &RelayEndpoint, mut request: Request) -> Response
         Ok(bridge) => bridge,
         Err(refusal) => {
             endpoint.metrics.relay(refusal.reason().row().name);
-            tracing::debug!(refusal = &refusal as &dyn std::error::Error, "WebSocket refused");
+            let origin = Origin::of(request.headers());
+            let request_id = origin.request_id();
+            tracing::debug!(
+                request_id,
+                refusal = &refusal as &dyn std::error::Error,
+                "WebSocket refused"
+            );
             return refused(refusal.http());
         }
     };

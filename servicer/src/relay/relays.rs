@@ -37,6 +37,8 @@ pub(crate) struct Relays {
     pub(crate) buffers: Budgets,
     pub(crate) large: LargeWork,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether backends are told of a relay's id and place in a trace.
+    pub(crate) propagates: bool,
 }
 
 impl Relays {

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use portico_protocol::receipt;
 use portico_protocol::wire::pocket::service::RelayResponse;
 use portico_relay::Exchange as _;
 use portico_relay::stream::Framing;
+use portico_telemetry::{Origin, span};
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, debug};
 
 use crate::backend::{Admitted, BackendError};
 use crate::relay::recorder::Signed;
@@ -17,7 +21,7 @@ use crate::relay::served::{self, Request};
 use crate::relay::stream::Stream;
 
 /// What a client asks for beside the relay request itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     /// Value of the `Rpc-Type` header.
     pub(crate) rpc_type: Option<String>,
@@ -29,6 +33,8 @@ pub(crate) struct Asked {
     pub(crate) is_json: bool,
     /// Whether its transport has room for one message only.
     pub(crate) whole: bool,
+    /// Its id, and its place in a trace.
+    pub(crate) origin: Arc<Origin>,
 }
 
 impl Asked {
@@ -92,23 +98,40 @@ impl Relays {
     ) -> Result<Result<RelayResponse, Box<Stream>>, Refusal> {
         let started = Instant::now();
         let (meta, header) = served::parts(&request.relay)?;
-        let session = self.session(request).await?;
+        let session = self.session(request).instrument(span!("session")).await?;
         let supplier = self.supplier(&session, &request.supplier)?;
         let _place = self.admittance.relay()?;
         let backends = &request.service.backends;
         let admitted = backends.admit(request.rpc_type, &request.relay.payload).await?;
         let framing = wanted.framing(&admitted);
-        self.check_signature(request, &session).await?;
+        let checking = self.check_signature(request, &session);
+        checking.instrument(span!("check signature")).await?;
         // Verified first, reserved after: a forged request holds no budget.
         let first_sight = self.replays.first_sight(&meta.signature);
         let first_sight = first_sight.ok_or(Refusal::Replayed)?;
         let leaf = self.room(bytes)?;
-        let reserved = self.recorder.reserve(supplier, leaf)?;
-        let admission = self.recorder.admit(&session, request.supplier, reserved).await?;
+        let metering = span!("meter");
+        let reserved = metering.in_scope(|| self.recorder.reserve(supplier, leaf))?;
+        let admitting = self.recorder.admit(&session, request.supplier, reserved);
+        let admission = admitting.instrument(metering).await?;
         first_sight.keep();
 
         let asked = Instant::now();
-        let opened = backends.open(admitted, meta).await;
+        let asking = span!(
+            "backend",
+            otel.kind = "client",
+            status = Empty,
+            otel.status_code = Empty
+        );
+        let told = match self.propagates {
+            true => asking.in_scope(|| wanted.origin.headers()),
+            false => HeaderMap::new(),
+        };
+        let opening = backends.open(admitted, meta, told);
+        let opened = opening.instrument(asking.clone()).await;
+        if opened.is_err() {
+            asking.record("otel.status_code", "ERROR");
+        }
         let (mut exchange, places) = opened.map_err(|error| admission.unanswered(error))?;
         if let Some(framing) = framing
             && exchange.becomes_stream(framing).await
@@ -128,11 +151,18 @@ impl Relays {
                 places: (places, place),
             })));
         }
-        let message = exchange.next().await.unwrap_or(Err(BackendError::NoMessage));
+        let answered = exchange.next().instrument(asking.clone()).await;
+        let message = answered.unwrap_or(Err(BackendError::NoMessage));
+        match &message {
+            Ok(message) => asking.record("status", message.status),
+            Err(_) => asking.record("otel.status_code", "ERROR"),
+        };
+        drop(asking);
         let message = message.map_err(|error| admission.unanswered(error))?;
         self.metrics.backend(asked.elapsed());
 
-        let response = self.sign(header, message.payload, &request.key).await;
+        let signing = self.sign(header, message.payload, &request.key);
+        let response = signing.instrument(span!("sign")).await;
         let response = response.map_err(|refusal| admission.unanswered(refusal))?;
         let signed = Signed {
             request: &request.relay,
@@ -140,9 +170,19 @@ impl Relays {
             status: message.status,
             durability: request.service.durability,
         };
-        self.recorder.record(admission, &signed).await?;
+        let recording = self.recorder.record(admission, &signed);
+        recording.instrument(span!("record")).await?;
         drop(places);
-        self.metrics.served(started.elapsed());
+        let took = started.elapsed();
+        self.metrics.served(took);
+        debug!(
+            request_id = wanted.origin.request_id(),
+            service = %request.service_id,
+            session = header.session_id,
+            supplier = %request.supplier,
+            ms = took.as_millis(),
+            "relay served"
+        );
         Ok(Ok(response))
     }
 }

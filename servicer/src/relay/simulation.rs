@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use portico_config::servicer::SimulationConfig;
 use portico_protocol::ring::Ring;
 use portico_protocol::wire::pocket::session::SessionHeader;
@@ -253,7 +254,7 @@ impl Simulation {
             _ => Step::Signature,
         })?;
         let (meta, _) = served::parts(&request.relay).map_err(|_| Step::Request)?;
-        let opened = backends.open(admitted, meta).await;
+        let opened = backends.open(admitted, meta, HeaderMap::new()).await;
         let (mut exchange, _places) = opened.map_err(|error| busy(&error))?;
         let message = exchange.next().await.unwrap_or(Err(BackendError::NoMessage));
         let message = message.map_err(|error| busy(&error))?;

@@ -395,7 +395,9 @@ async fn nodes_answers_become_the_payloads_of_the_ha_relay_miner() {
         let backends = Backends::new(&SERVICE.parse().unwrap(), &config, &shared).unwrap();
         let request = RelayRequest::decode(unframed(bytes(&relay["requests"][0]))).unwrap();
         let admitted = backends.admit(RpcType::Grpc, &request.payload).await.unwrap();
-        let opened = backends.open(admitted, request.meta.as_ref().unwrap()).await;
+        let opened = backends
+            .open(admitted, request.meta.as_ref().unwrap(), http::HeaderMap::new())
+            .await;
         let (mut exchange, _places) = opened.unwrap();
         let message = exchange.next().await.unwrap().unwrap();
         let ours = PokthttpResponse::decode(message.payload).unwrap();

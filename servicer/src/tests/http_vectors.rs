@@ -185,7 +185,9 @@ async fn through_ours(recorded: &Recorded) -> (Got, Result<PokthttpResponse, Str
     let request = RelayRequest::decode(&*hex::decode(&recorded.relay_request).unwrap()).unwrap();
     let answer = async {
         let admitted = backends.admit(rpc_type, &request.payload).await?;
-        let (mut exchange, _places) = backends.open(admitted, request.meta.as_ref().unwrap()).await?;
+        let (mut exchange, _places) = backends
+            .open(admitted, request.meta.as_ref().unwrap(), http::HeaderMap::new())
+            .await?;
         exchange.next().await.unwrap()
     };
     let answer = answer.await.map_err(|error| format!("{error:?}"));

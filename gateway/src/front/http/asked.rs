@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use portico_protocol::receipt;
 use portico_relay::RpcType;
+use portico_telemetry::Origin;
 use tokio::time::Instant;
 
 use super::route::{Route, route};
@@ -30,6 +31,7 @@ pub(in crate::front) struct Asked {
 pub(super) struct Context<'a> {
     pub(super) deadline: Instant,
     pub(super) request_id: &'a str,
+    pub(super) origin: &'a Arc<Origin>,
     pub(super) client: Option<IpAddr>,
 }
 

@@ -12,8 +12,10 @@ use portico_net::PeerAddr;
 use portico_net::websocket::is_upgrade;
 use portico_protocol::ServiceId;
 use portico_relay::RpcType;
+use portico_telemetry::{Origin, root, span};
 use tokio::time::{Instant, timeout_at};
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, debug, info, warn};
 
 use super::asked::Context;
 use super::compress::{chosen, compress};
@@ -33,14 +35,20 @@ use crate::relayer::Relayer;
 
 /// A call: everything that is not a probe.
 pub(super) async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
-    let request_id = front.request_id(request.headers());
+    let origin = Arc::new(front.origin(request.headers()));
+    let request_id = origin.request_id().unwrap_or_default();
     let coding = chosen(request.headers());
     let mut response = match admit(&front, &request) {
-        Ok(()) if is_upgrade(request.headers()) => websocket::open(&front, request, &request_id).await,
-        Ok(()) => front.serve(request, &request_id).await,
-        Err(error) => front.refuse(&None, &error, &request_id),
+        Ok(()) if is_upgrade(request.headers()) => websocket::open(&front, request, &origin).await,
+        Ok(()) => {
+            let span = origin.root(|| root!("call", otel.kind = "server", request_id, status = Empty));
+            let response = front.serve(request, &origin).instrument(span.clone()).await;
+            span.record("status", response.status().as_u16());
+            response
+        }
+        Err(error) => front.refuse(&None, &error, request_id),
     };
-    identify(&mut response, &request_id);
+    identify(&mut response, request_id);
     compress(coding, response)
 }
 
@@ -64,12 +72,14 @@ fn admit(front: &Front, request: &Request) -> Result<(), CallError> {
 
 impl Front {
     /// Reads the body and relays what is in it.
-    async fn serve(self: &Arc<Self>, request: Request, request_id: &str) -> Response {
+    async fn serve(self: &Arc<Self>, request: Request, origin: &Arc<Origin>) -> Response {
         let deadline = self.deadline();
+        let request_id = origin.request_id().unwrap_or_default();
         let (head, body) = request.into_parts();
         let context = Context {
             deadline,
             request_id,
+            origin,
             client: head.extensions.get().map(|PeerAddr(peer)| peer.ip()),
         };
         if let Some(wire) = grpc::wire(&head.headers) {
@@ -144,15 +154,21 @@ impl Front {
             outcome: CLIENT_GONE,
         };
         self.relayer.metrics.in_flight.inc();
-        let reply = self.relayer.relay(codec, service, call).await;
-        let reply = reply.map_err(CallError::from);
+        let span = span!("relay", %service, rpc_type = %call.request.rpc_type, outcome = Empty);
+        let reply = self.relayer.relay(codec, service, call).instrument(span.clone());
+        let reply = reply.await.map_err(CallError::from);
         tally.outcome = match &reply {
-            Ok(_) => {
-                self.relayer.metrics.answered(service, begun.elapsed());
+            Ok(reply) => {
+                let took = begun.elapsed();
+                self.relayer.metrics.answered(service, took);
+                let (session, supplier) = (reply.candidate.session.id(), reply.candidate.supplier().operator);
+                let request_id = call.origin.request_id();
+                debug!(%service, request_id, session, %supplier, ms = took.as_millis(), "call answered");
                 "ok"
             }
             Err(error) => error.row().reason,
         };
+        span.record("outcome", tally.outcome);
         reply
     }
 
@@ -161,7 +177,7 @@ impl Front {
         let tries: Vec<String> = error
             .attempts()
             .iter()
-            .map(|failed| format!("{}: {}", failed.supplier, failed.fault))
+            .map(|failed| format!("{}: {}", failed.supplier, failed.fault.unquoted()))
             .collect();
         match error.row().retry_after {
             Some(_) => info!(%service, request_id, reason, error = error.message(), ?tries, "call refused"),

@@ -136,6 +136,7 @@ impl Front {
             wants_receipt: false,
             takes_stream: true,
             choice,
+            origin: Arc::clone(context.origin),
             deadline,
         };
         let reply = self.relay(Http, &service.id, &call).await;

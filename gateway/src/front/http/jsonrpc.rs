@@ -1,5 +1,7 @@
 //! JSON-RPC: one call, or a batch of them, each relayed by itself.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -172,6 +174,7 @@ fn call(
         wants_receipt: false,
         takes_stream: false,
         choice: asked.choice.clone(),
+        origin: Arc::clone(context.origin),
         deadline: context.deadline,
     }
 }

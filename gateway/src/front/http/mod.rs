@@ -62,6 +62,7 @@ fn operators(router: Router<Arc<Front>>) -> Router<Arc<Front>> {
         .route("/metrics", get(probe::metrics))
         .route("/config", get(probe::config))
         .route("/disqualified_endpoints", get(probe::disqualified))
+        .merge(portico_telemetry::router())
 }
 
 fn cors(origins: &[String]) -> CorsLayer {

@@ -48,6 +48,7 @@ impl Front {
             wants_receipt,
             takes_stream: head.method != Method::HEAD,
             choice,
+            origin: Arc::clone(context.origin),
             deadline: context.deadline,
         };
         match self.relay(Http, &service.id, &call).await {

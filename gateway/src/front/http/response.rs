@@ -14,8 +14,8 @@ use portico_net::AsIs;
 use portico_net::budget::holding;
 use portico_protocol::receipt;
 use portico_relay::content_encoding::SUPPORTED;
+use portico_telemetry::REQUEST_ID;
 
-use super::state::REQUEST_ID;
 use crate::codec::jsonrpc::Id;
 use crate::core::attempt::{Failed, Reply};
 use crate::core::receipt::ReceiptOutcome;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use portico_config::gateway::GatewayConfig;
+use portico_telemetry::Origin;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,11 +16,6 @@ use super::decode::Decoder;
 use super::services::Services;
 use crate::GatewayError;
 use crate::relayer::Relayer;
-
-/// Id of a call, of the caller's or of ours.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id of a caller that is kept, in characters.
-const MAX_REQUEST_ID: usize = 128;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -82,22 +78,12 @@ impl Front {
         Instant::now() + Duration::from_millis(self.config.relay_timeout_ms)
     }
 
-    /// The caller's id for its call, if it gave a sane one; else a new one.
-    pub(crate) fn request_id(&self, headers: &HeaderMap) -> String {
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        match given.filter(|given| is_sane(given)) {
-            Some(given) => given.to_owned(),
-            None => format!(
-                "{:08x}-{:x}",
-                self.run,
-                self.calls.fetch_add(1, Ordering::Relaxed)
-            ),
-        }
+    /// What a call says of itself; with the caller's id, if it gave a sane one, else a new one.
+    pub(crate) fn origin(&self, headers: &HeaderMap) -> Origin {
+        let id = || {
+            let call = self.calls.fetch_add(1, Ordering::Relaxed);
+            format!("{:08x}-{call:x}", self.run)
+        };
+        Origin::of(headers).or_id(id)
     }
-}
-
-/// Whether a request id may stand in logs, headers and JSON as it is: UUIDs, ULIDs, trace ids.
-fn is_sane(id: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
-    (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(plain)
 }

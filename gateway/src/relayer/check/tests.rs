@@ -19,6 +19,7 @@ fn checked(message: Message, header: &SessionHeader, key: &PublicKey, id: &Id) -
         wants_receipt: false,
         takes_stream: false,
         choice: None,
+        origin: std::sync::Arc::default(),
         deadline: Instant::now(),
     };
     check_here(JsonRpc, message, header, key, &call, 64 << 20)
