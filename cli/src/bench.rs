@@ -29,6 +29,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::open_files;
+use crate::output::OutputArgs;
 use client::Workload;
 use lane::Lane;
 use proxy::{Kind, Proxy};
@@ -101,9 +102,8 @@ struct RelayArgs {
     /// Measure another portico binary too, in the same rounds, and print CPU ratios per role
     #[arg(long, value_name = "PATH")]
     versus: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// As in the servicer's configuration.
@@ -174,7 +174,7 @@ impl BenchArgs {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let lanes = start(&args, folder.path()).await?;
         let report = measure(&args, lanes, folder.path()).await?;
-        match args.json {
+        match args.output.is_json() {
             true => println!("{}", serde_json::to_string_pretty(&report)?),
             false => print!("{}", report.text()),
         }

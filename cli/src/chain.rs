@@ -64,6 +64,15 @@ pub(crate) struct RoleChainArgs {
     chain_grpc: Option<String>,
 }
 
+/// A node of the chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// The key of the file that names it.
+    pub(crate) key: String,
+    /// Where it is.
+    pub(crate) config: RemoteConfig,
+}
+
 impl RoleChainArgs {
     /// What the command line says, else what the file says.
     pub(crate) fn or(self, file: &ChainConfig) -> ChainArgs {
@@ -100,6 +109,20 @@ impl ChainArgs {
             }
             Err(error) => Err(error).with_context(|| self.silent()),
         }
+    }
+
+    /// Each node that is named, with the key of the file that names it.
+    pub(crate) fn each(&self) -> Result<Vec<Node>> {
+        let key = |index: usize| match index.checked_sub(1) {
+            None => "chain".to_owned(),
+            Some(fallback) => format!("chain.fallbacks[{fallback}]"),
+        };
+        let nodes = self.nodes()?.into_iter().enumerate();
+        let nodes = nodes.map(|(index, config)| Node {
+            key: key(index),
+            config,
+        });
+        Ok(nodes.collect())
     }
 
     fn nodes(&self) -> Result<Vec<RemoteConfig>> {

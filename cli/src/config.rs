@@ -72,7 +72,8 @@ impl ConfigArgs {
 impl Role {
     const ALL: [Self; 3] = [Self::Gateway, Self::Servicer, Self::Node];
 
-    const fn name(self) -> &'static str {
+    /// Its sub-command.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
             Self::Servicer => "servicer",
@@ -80,7 +81,8 @@ impl Role {
         }
     }
 
-    fn check(self, file: &Path) -> Result<(), ConfigError> {
+    /// Reads a file, with everything that can be checked of it alone.
+    pub(crate) fn check(self, file: &Path) -> Result<(), ConfigError> {
         match self {
             Self::Gateway => load_checked::<GatewayConfig>(file, tls::check_gateway).map(drop),
             Self::Servicer => load_checked::<ServicerConfig>(file, tls::check_servicer).map(drop),
@@ -100,7 +102,8 @@ impl Role {
     }
 }
 
-fn role_of(file: &Path) -> Result<Role> {
+/// Whose file it is, told from its name.
+pub(crate) fn role_of(file: &Path) -> Result<Role> {
     let name = file
         .file_name()
         .and_then(|name| name.to_str())

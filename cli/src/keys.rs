@@ -11,6 +11,7 @@ use portico_config::secret::{read_key_file, write_key_file};
 use portico_node::ValidatorKey;
 use portico_protocol::SigningKey;
 
+use crate::output::OutputArgs;
 use crate::view::View;
 
 #[derive(Args)]
@@ -33,9 +34,8 @@ enum KeysCommand {
         /// The file is a validator's key of 64 hexadecimal characters (ed25519): show how genesis and tools name it
         #[arg(long)]
         consensus: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Read a private key of 64 hexadecimal characters from standard input and write it to FILE
     Import {
@@ -55,9 +55,11 @@ impl KeysArgs {
             KeysCommand::Show {
                 key,
                 consensus: true,
-                json,
-            } => show_consensus(&ValidatorKey::read(Path::new(&key))?).print(json),
-            KeysCommand::Show { key, json, .. } => show(&crate::folders::key(&key)?).print(json),
+                output,
+            } => show_consensus(&ValidatorKey::read(Path::new(&key))?).print(output.is_json()),
+            KeysCommand::Show { key, output, .. } => {
+                show(&crate::folders::key(&key)?).print(output.is_json())
+            }
             KeysCommand::Import { file } => {
                 let key = from_input(std::io::stdin())?;
                 write_key_file(&file, &key)?;

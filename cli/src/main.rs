@@ -4,7 +4,7 @@
 //! localnet            node + gateway + servicer in one process, and a money table
 //! node | gateway | servicer     one role, from a configuration file
 //! relay | query | tx | keys     what people do with a network
-//! smst | config | bench         looking inside, checking, measuring
+//! smst | config | bench | doctor   looking inside, checking, measuring
 //! health | log-level | completions   for service managers, operators and shells
 //! ```
 //! Start reading at [`localnet`].
@@ -14,6 +14,8 @@ mod bench;
 mod chain;
 mod completions;
 mod config;
+mod doctor;
+mod finding;
 mod folders;
 mod head_age;
 mod health;
@@ -25,6 +27,7 @@ mod logs;
 mod metrics;
 mod node;
 mod open_files;
+mod output;
 mod parts;
 mod query;
 mod relay;

@@ -1,7 +1,7 @@
 //! The limit of open files: every connection is one.
 
 /// Files that a role has open besides its clients' connections: those to backends or suppliers, the chain, the disk.
-const OTHERS: u64 = 512;
+pub(crate) const OTHERS: u64 = 512;
 
 /// Raises this process' limit of open files as far as it may, since systems start programs with 1,024, and warns when
 /// `max_connections` of clients do not fit.

@@ -10,6 +10,7 @@ use portico_protocol::{Address, Height, ServiceId};
 
 use crate::chain::ChainArgs;
 use crate::folders;
+use crate::output::GlobalOutputArgs;
 use crate::view::View;
 
 #[derive(Args)]
@@ -18,9 +19,8 @@ pub(crate) struct QueryArgs {
     what: What,
     #[command(flatten)]
     chain: ChainArgs,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    output: GlobalOutputArgs,
 }
 
 #[derive(Subcommand)]
@@ -110,7 +110,7 @@ enum Module {
 impl QueryArgs {
     pub(crate) async fn run(self) -> Result<()> {
         let chain = self.chain.connect().await?;
-        answer(&*chain, self.what).await?.print(self.json)
+        answer(&*chain, self.what).await?.print(self.output.is_json())
     }
 }
 

@@ -16,6 +16,7 @@ use portico_protocol::{Address, PublicKey, ServiceId, SigningKey};
 
 use crate::chain::ChainArgs;
 use crate::folders;
+use crate::output::OutputArgs;
 use crate::query::only_application;
 use crate::view::View;
 
@@ -58,9 +59,8 @@ pub(crate) struct RelayArgs {
     follow: bool,
     #[command(flatten)]
     chain: ChainArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// How the gateway is called.
@@ -94,7 +94,7 @@ impl RelayArgs {
                 ensure!(!self.follow, "--follow needs --transport ws or sse");
                 let message = grpc::message(self.params.as_deref().unwrap_or_default())?;
                 let answer = grpc::call(gateway, service, &self.call, message).await?;
-                return grpc::view(&answer).print(self.json);
+                return grpc::view(&answer).print(self.output.is_json());
             }
         }
         let body = self.body()?;
@@ -102,7 +102,7 @@ impl RelayArgs {
             Some(key) => self.own(folders::key(key)?, body).await?,
             None => through_gateway(gateway, service, body, self.receipt).await?,
         };
-        view.print(self.json)
+        view.print(self.output.is_json())
     }
 
     fn body(&self) -> Result<Bytes> {

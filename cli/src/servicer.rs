@@ -1,7 +1,7 @@
 //! `portico servicer`: the role itself, and what its operator asks about it.
 
 mod audit;
-mod check;
+pub(crate) mod check;
 mod key_lock;
 mod ledger;
 mod reload;

@@ -12,6 +12,7 @@ use portico_protocol::ServiceId;
 
 use crate::chain::ChainArgs;
 use crate::folders;
+use crate::output::GlobalOutputArgs;
 use crate::view::View;
 
 pub(crate) use send::{Fee, submit};
@@ -34,9 +35,8 @@ pub(crate) struct TxArgs {
     memo: String,
     #[command(flatten)]
     chain: ChainArgs,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    output: GlobalOutputArgs,
 }
 
 /// Amounts are in upokt (1,000,000 upokt are 1 POKT); actors are addresses, key files, or names of the local network.
@@ -200,7 +200,9 @@ impl TxArgs {
         if let Some((files, verb)) = files.filter(|(files, _)| files.is_given()) {
             let keys = files.keys(self.from.as_deref())?;
             let chain = self.chain.connect().await?;
-            return files.run(verb, &keys, &*chain, fee, &self.memo, self.json).await;
+            return files
+                .run(verb, &keys, &*chain, fee, &self.memo, self.output.is_json())
+                .await;
         }
         let key = folders::key(self.from.as_deref().unwrap_or("faucet"))?;
         let chain = self.chain.connect().await?;
@@ -212,7 +214,7 @@ impl TxArgs {
             ("code", included.result.code.into()),
             ("gas_used", included.result.gas_used.into()),
         ]);
-        outcome.print(self.json)?;
+        outcome.print(self.output.is_json())?;
         included.succeeded()
     }
 }

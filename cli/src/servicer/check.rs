@@ -1,7 +1,7 @@
 //! `portico servicer check`: what would keep a servicer from earning, before it starts.
 
-mod findings;
-mod look;
+pub(crate) mod findings;
+pub(crate) mod look;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,8 @@ use portico_config::load;
 use portico_config::servicer::ServicerConfig;
 
 use crate::chain::RoleChainArgs;
-use findings::{Finding, Level};
+use crate::finding::{Level, text};
+use crate::output::OutputArgs;
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
@@ -27,9 +28,8 @@ pub(super) struct CheckArgs {
     no_probe: bool,
     #[command(flatten)]
     chain: RoleChainArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl CheckArgs {
@@ -45,7 +45,7 @@ impl CheckArgs {
                 &known.context("the chain cannot be asked")?,
             ));
         }
-        match self.json {
+        match self.output.is_json() {
             true => println!("{}", serde_json::to_string_pretty(&found)?),
             false => print!("{}", text(&found)),
         }
@@ -56,21 +56,4 @@ impl CheckArgs {
             ExitCode::SUCCESS
         })
     }
-}
-
-fn text(found: &[Finding]) -> String {
-    let line = |finding: &Finding| {
-        let mut line = format!("{:<8} {}\n", finding.level.name(), finding.what);
-        if !finding.mend.is_empty() {
-            line += &format!("         {}\n", finding.mend);
-        }
-        line
-    };
-    let count = |level: Level| found.iter().filter(|finding| finding.level == level).count();
-    let lines: String = found.iter().map(line).collect();
-    format!(
-        "{lines}{} faults, {} warnings\n",
-        count(Level::Fault),
-        count(Level::Warning)
-    )
 }

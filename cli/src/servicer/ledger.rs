@@ -24,7 +24,7 @@ pub(super) struct LedgerArgs {
     #[arg(long, value_enum, default_value_t = By::Session)]
     by: By,
     /// How it is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, visible_alias = "output", value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Compare every settlement with the chain's events, and exit with 1 when one differs
     #[arg(long)]

@@ -10,6 +10,7 @@ use portico_config::servicer::ServicerConfig;
 use portico_servicer::leaf_log::{self, Backup, CheckReport, LeafLogError, Repaired};
 
 use super::source::admin_url;
+use crate::output::OutputArgs;
 use crate::table::grouped;
 
 #[derive(Args)]
@@ -27,9 +28,8 @@ enum StoreCommand {
     Check {
         #[command(flatten)]
         source: Source,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Copy the data into a new folder, also while the servicer runs
     ///
@@ -51,9 +51,8 @@ enum StoreCommand {
         /// Do not read the damaged file as a whole before: for one with which that ends the process
         #[arg(long)]
         unchecked: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Give room that leaves need no more back to the disk; the servicer has to be stopped
     Compact {
@@ -92,9 +91,9 @@ struct Source {
 impl StoreArgs {
     pub(super) async fn run(self) -> Result<ExitCode> {
         match self.command {
-            StoreCommand::Check { source, json } => {
+            StoreCommand::Check { source, output } => {
                 let report = source.check().await?;
-                show(json, &report, || found(&report))?;
+                show(output.is_json(), &report, || found(&report))?;
                 Ok(code(report.is_sound()))
             }
             StoreCommand::Backup { source, to } => {
@@ -107,12 +106,12 @@ impl StoreArgs {
             StoreCommand::Repair {
                 data,
                 unchecked,
-                json,
+                output,
             } => {
                 let folder = data.folder()?;
                 let repaired = tokio::task::block_in_place(|| leaf_log::repair(&folder, unchecked));
                 let repaired = repaired.map_err(|error| named(error, &folder))?;
-                show(json, &repaired, || mended(repaired.as_ref()))?;
+                show(output.is_json(), &repaired, || mended(repaired.as_ref()))?;
                 Ok(ExitCode::SUCCESS)
             }
             StoreCommand::Compact { data } => {

@@ -25,7 +25,7 @@ pub(super) struct WhyArgs {
     #[command(flatten)]
     filter: Filter,
     /// How it is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, visible_alias = "output", value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use portico_config::servicer::{RpcType, ServicerConfig};
 use portico_protocol::wire::pocket::shared::{RpcType as StakedType, Supplier};
 use portico_protocol::{Address, ServiceId, Upokt};
-use serde::Serialize;
 
 use super::look::{Known, Machine, amount};
+use crate::finding::{Finding, Found};
 
 /// Free space below which a servicer is warned about, in bytes.
 const LOW_SPACE: u64 = 5 << 30;
@@ -18,66 +18,8 @@ const MAX_BEHIND_MS: u64 = 30_000;
 /// Age of the newest block from which on chain or clock are wrong, in milliseconds.
 const MAX_AGE_MS: u64 = 10 * 60_000;
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Level {
-    /// It is as it should be.
-    Good,
-    /// It may cost money.
-    Warning,
-    /// It keeps a supplier or a service from earning.
-    Fault,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
-    pub(super) level: Level,
-    /// What was found.
-    pub(super) what: String,
-    /// What to do; empty when nothing is to be done.
-    pub(super) mend: String,
-}
-
-impl Level {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Warning => "warning",
-            Self::Fault => "FAULT",
-        }
-    }
-}
-
-/// Collects findings.
-#[derive(Default)]
-struct Found(Vec<Finding>);
-
-impl Found {
-    fn good(&mut self, what: impl Into<String>) {
-        self.add(Level::Good, what, "");
-    }
-
-    fn warning(&mut self, what: impl Into<String>, mend: impl Into<String>) {
-        self.add(Level::Warning, what, mend);
-    }
-
-    fn fault(&mut self, what: impl Into<String>, mend: impl Into<String>) {
-        self.add(Level::Fault, what, mend);
-    }
-
-    fn add(&mut self, level: Level, what: impl Into<String>, mend: impl Into<String>) {
-        self.0.push(Finding {
-            level,
-            what: what.into(),
-            mend: mend.into(),
-        });
-    }
-}
-
 /// Disk.
-pub(super) fn of_machine(machine: &Machine) -> Vec<Finding> {
+pub(crate) fn of_machine(machine: &Machine) -> Vec<Finding> {
     let mut found = Found::default();
     found.good("the configuration: keys, addresses, data folder");
     let mib = |bytes: u64| format!("{} MiB are free in the data folder", bytes >> 20);
@@ -95,11 +37,11 @@ pub(super) fn of_machine(machine: &Machine) -> Vec<Finding> {
         }
         Some(bytes) => found.good(mib(bytes)),
     }
-    found.0
+    found.all()
 }
 
 /// Everything that the chain knows.
-pub(super) fn of_chain(config: &ServicerConfig, known: &Known) -> Vec<Finding> {
+pub(crate) fn of_chain(config: &ServicerConfig, known: &Known) -> Vec<Finding> {
     let mut found = Found::default();
     of_node(config, known, &mut found);
     let mut earning = BTreeSet::new();
@@ -129,7 +71,7 @@ pub(super) fn of_chain(config: &ServicerConfig, known: &Known) -> Vec<Finding> {
             );
         }
     }
-    found.0
+    found.all()
 }
 
 fn of_node(config: &ServicerConfig, known: &Known, found: &mut Found) {

@@ -18,32 +18,32 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_PROBES: usize = 32;
 
 /// What the machine has.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// Free bytes where the data are; `None` when the system does not tell.
-    pub(super) free_bytes: Option<u64>,
+    pub(crate) free_bytes: Option<u64>,
 }
 
 /// What the chain has of a supplier.
-pub(super) struct Known {
-    pub(super) chain_id: String,
-    pub(super) catching_up: bool,
+pub(crate) struct Known {
+    pub(crate) chain_id: String,
+    pub(crate) catching_up: bool,
     /// Time of the newest block, and of this machine when it was asked, in milliseconds since 1970.
-    pub(super) block_ms: u64,
-    pub(super) now_ms: u64,
-    pub(super) min_stake: Upokt,
-    pub(super) proof_fee: Upokt,
-    pub(super) proof_missing_penalty: Upokt,
+    pub(crate) block_ms: u64,
+    pub(crate) now_ms: u64,
+    pub(crate) min_stake: Upokt,
+    pub(crate) proof_fee: Upokt,
+    pub(crate) proof_missing_penalty: Upokt,
     /// By operator; `None` for one that is not staked.
-    pub(super) suppliers: BTreeMap<Address, Option<Supplier>>,
+    pub(crate) suppliers: BTreeMap<Address, Option<Supplier>>,
     /// `None` for one without account.
-    pub(super) balances: BTreeMap<Address, Option<Upokt>>,
+    pub(crate) balances: BTreeMap<Address, Option<Upokt>>,
     /// Services of the configuration that the chain does not have.
-    pub(super) missing_services: BTreeSet<ServiceId>,
+    pub(crate) missing_services: BTreeSet<ServiceId>,
     /// Endpoints that did not answer, and why.
-    pub(super) silent: BTreeMap<String, String>,
+    pub(crate) silent: BTreeMap<String, String>,
 }
 
-pub(super) fn machine(data_dir: &Path) -> Machine {
+pub(crate) fn machine(data_dir: &Path) -> Machine {
     Machine {
         free_bytes: data_dir
             .ancestors()
@@ -52,7 +52,7 @@ pub(super) fn machine(data_dir: &Path) -> Machine {
     }
 }
 
-pub(super) async fn chain(config: &ServicerConfig, chain: &dyn Chain, probe: bool) -> Result<Known> {
+pub(crate) async fn chain(config: &ServicerConfig, chain: &dyn Chain, probe: bool) -> Result<Known> {
     let status = chain.status().await?;
     let (supplier_params, proof_params) = (chain.supplier_params().await?, chain.proof_params().await?);
     let mut known = Known {
@@ -99,7 +99,7 @@ fn found<T>(answer: Result<T, ChainError>) -> Result<Option<T>, ChainError> {
     }
 }
 
-pub(super) fn amount(coin: Option<&Coin>) -> Upokt {
+pub(crate) fn amount(coin: Option<&Coin>) -> Upokt {
     coin.and_then(|coin| Upokt::try_from(coin).ok())
         .unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use portico_protocol::SigningKey;
 use portico_protocol::wire::pocket::shared::{SupplierEndpoint, SupplierServiceConfig};
 
 use super::*;
+use crate::finding::Level;
 
 fn operator() -> Address {
     SigningKey::from_bytes(&[7; 32]).unwrap().address()
