@@ -24,7 +24,7 @@ use crate::secret::Secret;
 use crate::tls::{ClientTls, ServerTls};
 use crate::traces::TracesConfig;
 
-pub use self::services::ServiceConfig;
+pub use self::services::{Batches, ServiceConfig};
 
 /// Largest body that may be allowed, in bytes: 64 MiB, far above what any chain's node takes.
 const MAX_BODY_BYTES: usize = 64 << 20;

@@ -22,6 +22,6 @@ Feature: Client libraries of other chains and languages, a browser and a proxy, 
     Then the dApp is content
 
   Scenario: What a proxy compressed before the node arrives as the node said it
-    Given a network whose EVM node is behind nginx, which speaks TLS and compresses
+    Given a network whose EVM node is behind nginx, which speaks TLS and compresses, and takes batches whole
     When a dApp reads large answers over HTTP and a WebSocket
     Then the dApp is content

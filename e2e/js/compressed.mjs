@@ -1,4 +1,5 @@
 // A dApp that reads answers large enough that the proxy before the node compresses them.
+// Its batches are sent whole: the node's own answer to each arrives byte for byte.
 // usage: node compressed.mjs SERVICE_URL NODE_URL ACCESS_LOG; prints one JSON line, exits non-zero on the first surprise.
 //   NODE_URL is that of the node itself; the proxy logs a line per request: its method, the status, how the answer was compressed.
 import assert from 'node:assert/strict';
@@ -39,19 +40,21 @@ const calls = [
   call(8, 'eth_chainId', []), // too small to be worth it
 ];
 calls.push(`[${calls.join(',')}]`);
-const compressed = () => readFileSync(log, 'utf8').split('\n').filter((line) => line === 'POST 200 gzip').length;
+const logged = (line) => readFileSync(log, 'utf8').split('\n').filter((other) => other.startsWith(line)).length;
+const compressed = () => logged('POST 200 gzip');
 
 let read = 0;
 for (const body of calls) {
   const itself = (await post(node, body, 'identity')).bytes.toString();
   for (const coding of ['gzip', 'identity']) {
-    const before = compressed();
+    const [before, asked] = [compressed(), logged('POST')];
     const answer = await post(url, body, coding);
     const large = itself.length > 1_400; // below that the gateway leaves an answer as it is
     assert.equal(answer.coding, large ? coding : 'identity', body);
     const bytes = answer.coding === 'gzip' ? gunzipSync(answer.bytes) : answer.bytes;
     assert.equal(bytes.toString(), itself, `${coding}: ${body}`);
     if (large) assert.ok(compressed() > before, `the proxy did not compress for ${coding}: ${body}`);
+    assert.equal(logged('POST') - asked, 1, `the node is asked once, of a batch too: ${body}`);
     read += bytes.length;
   }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
 use http::Method;
-use portico_config::gateway::GatewayConfig;
+use portico_config::gateway::{Batches, GatewayConfig, ServiceConfig};
 use portico_gateway::{Gateway, OneCall, OneError, relay_once};
 use portico_protocol::wire::pocket::shared::RpcType;
 use portico_testkit::MemoryChain;
@@ -130,6 +130,63 @@ async fn answers_a_batch_in_order_without_entries_for_notifications() {
         "each item is a relay"
     );
     assert_eq!(answer.header("x-session-id").unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn relays_a_batch_whole_where_the_service_says_so() {
+    let mut config = config();
+    let whole = ServiceConfig {
+        batches: Batches::Whole,
+        ..ServiceConfig::default()
+    };
+    config.services.insert(service("eth"), whole);
+    let net = net_with(config, vec![Manner::Honest]).await;
+    let supplier = &net.suppliers[0];
+    let batch = r#"[{"id":"a","method":"one"}, {"method":"silent"},{"id":2,"method":"two"}]"#;
+    let answer = net
+        .post_with("/v1", batch, &[("Pocket-Sign-Receipt", "true")])
+        .await;
+    assert_eq!((answer.status, supplier.hits()), (200, 1), "{}", answer.text);
+    let one = r#"[{"jsonrpc":"2.0","id":"a","result":"one"},{"jsonrpc":"2.0","id":2,"result":"two"}]"#;
+    assert_eq!(answer.text, one);
+    assert_eq!(answer.header("x-relay-id").unwrap().len(), 64);
+    assert_eq!(
+        answer.header("x-receipt-status"),
+        Some("missing"),
+        "it is one relay"
+    );
+    assert_eq!(
+        supplier.seen.lock().unwrap()[0].body_bz,
+        batch.as_bytes(),
+        "the batch as it was written"
+    );
+
+    let silent = net.post("/v1", r#"[{"method":"a"},{"method":"b"}]"#).await;
+    assert_eq!(
+        (silent.status, silent.text.as_str(), supplier.hits()),
+        (204, "", 2)
+    );
+    let sends = r#"[{"id":1,"method":"one"},{"id":2,"method":"eth_sendRawTransaction","params":["0x"]}]"#;
+    assert_eq!(
+        net.post("/v1", sends).await.json()[1]["result"],
+        "eth_sendRawTransaction"
+    );
+    assert_eq!(supplier.hits(), 4, "each by itself");
+
+    supplier.behave(Manner::Backend(200, r#"[{"id":2,"result":1}]"#.to_owned()));
+    let unanswered = net
+        .post("/v1", r#"[{"id":1,"method":"a"},{"id":2,"method":"b"}]"#)
+        .await;
+    assert_eq!(unanswered.status, 200);
+    for (index, id) in [(0, 1), (1, 2)] {
+        let answer = &unanswered.json()[index];
+        assert_eq!(
+            (&answer["id"], answer["result"].is_null()),
+            (&json!(id), true),
+            "{answer}"
+        );
+        assert_eq!(answer["error"]["data"]["attempts"][0]["cause"], "bad_payload");
+    }
 }
 
 #[tokio::test]

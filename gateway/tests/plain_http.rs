@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::Method;
-use portico_config::gateway::{GatewayConfig, ServiceConfig};
+use portico_config::gateway::{Batches, GatewayConfig, ServiceConfig};
 use portico_config::servicer::RpcType as Offered;
 use portico_protocol::wire::pocket::shared::RpcType;
 use portico_protocol::wire::sdk::types::{Header, PokthttpRequest, PokthttpResponse};
@@ -253,6 +253,7 @@ async fn what_a_service_needs_is_configured() {
             rpc_types: vec![Offered::Rest],
             forward_headers: text("Authorization"),
             return_headers: text("Set-Cookie"),
+            batches: Batches::Split,
         }),
     )
     .await;

@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 const WORKS: &str = "works";
 /// Whose node is not there.
 const DEAD: &str = "dead";
+/// Behind a service's name: the same, whose batches are sent whole.
+const WHOLE: &str = "-whole";
 /// Weight of a relay, as the network has it by default.
 const COMPUTE_UNITS: u64 = 10;
 /// Longest wait for books to say what they are to say.
@@ -79,10 +81,9 @@ impl Caller {
         let events = "text/event-stream";
         Some(match row {
             "posts a JSON-RPC call" => json_rpc(self.client.post(url).json(&one)).await,
-            "posts a JSON-RPC batch of three calls" => {
-                let call =
-                    |id: u64| json!({"jsonrpc": "2.0", "id": id, "method": "eth_chainId", "params": []});
-                batch(self.client.post(url).json(&[call(1), call(2), call(3)])).await
+            "posts a JSON-RPC batch of three calls" => batch(self.client.post(url)).await,
+            "posts a JSON-RPC batch of three calls to a service with `batches: whole`" => {
+                batch(self.client.post(url + WHOLE)).await
             }
             "posts a JSON-RPC call that is answered by three events" => {
                 plain(self.client.post(url).header(ACCEPT, events).json(&one), 3).await
@@ -164,8 +165,9 @@ async fn json_rpc(request: reqwest::RequestBuilder) -> Seen {
     }
 }
 
-async fn batch(request: reqwest::RequestBuilder) -> Seen {
-    let response = request.send().await.unwrap();
+async fn batch(post: reqwest::RequestBuilder) -> Seen {
+    let call = |id: u64| json!({"jsonrpc": "2.0", "id": id, "method": "eth_chainId", "params": []});
+    let response = post.json(&[call(1), call(2), call(3)]).send().await.unwrap();
     let status = response.status().as_u16();
     let answers: Vec<Value> = response.json().await.unwrap();
     let ids: Vec<&Value> = answers.iter().map(|answer| &answer["id"]).collect();
@@ -226,10 +228,13 @@ async fn socket(url: &str, call: &Value, messages: usize) -> Seen {
     Ok(())
 }
 
-/// Requests, answers, leaves and compute units of a service so far.
+/// Requests, answers, leaves and compute units of a service so far, and of that whose batches are sent whole.
 async fn books(ledger: &Ledger, service: &ServiceId) -> [u64; 4] {
     let rows = ledger.rows().await.unwrap();
-    let rows = rows.iter().filter(|row| row.service == *service);
+    let whole = format!("{service}{WHOLE}");
+    let rows = rows
+        .iter()
+        .filter(|row| row.service == *service || row.service.as_str() == whole);
     rows.fold([0; 4], |[a, b, c, d], row| {
         let (committed, units) = (row.committed, row.committed_compute_units);
         [a + row.validated, b + row.served, c + committed, d + units]
@@ -242,10 +247,16 @@ async fn every_row_of_the_table_is_what_happens() {
     let rows = rows(page);
     let (works, dead): (ServiceId, ServiceId) = (WORKS.parse().unwrap(), DEAD.parse().unwrap());
     let (http1, http2, nobody) = backend::start().await;
+    let whole = [&works, &dead].map(|id| format!("{id}{WHOLE}").parse::<ServiceId>().unwrap());
     let mut spec = Spec::new(BTreeMap::from([
         (works.clone(), Some(format!("http://{http1}"))),
         (dead.clone(), Some(format!("http://{nobody}"))),
+        (whole[0].clone(), Some(format!("http://{http1}"))),
+        (whole[1].clone(), Some(format!("http://{nobody}"))),
     ]));
+    let sent_whole = json!({"batches": "whole"});
+    spec.settings.gateway =
+        json!({"services": {whole[0].as_str(): sent_whole, whole[1].as_str(): sent_whole}});
     spec.websockets = [
         (works.clone(), format!("ws://{http1}")),
         (dead.clone(), format!("ws://{nobody}")),
@@ -321,4 +332,4 @@ async fn every_row_of_the_table_is_what_happens() {
 }
 
 /// Calls that [`Caller::call`] knows.
-const ROWS: usize = 14;
+const ROWS: usize = 15;

@@ -42,6 +42,21 @@ pub struct ServiceConfig {
     pub forward_headers: Vec<String>,
     /// Response headers of backends that are passed on beside those that REST needs. REST and CometBFT by URI only.
     pub return_headers: Vec<String>,
+    /// How JSON-RPC batches are relayed.
+    pub batches: Batches,
+}
+
+/// How the JSON-RPC batches of a service are relayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Batches {
+    /// Each call is a relay of its own: several suppliers share a batch, one that fails costs no other call an answer, and nodes that take no
+    /// batches answer all the same.
+    #[default]
+    Split,
+    /// A batch is one relay, charged once, which one node answers from one state. Split all the same are batches with an entry that is no
+    /// request, that sends a transaction, or that is for another kind of node than the others.
+    Whole,
 }
 
 /// Reports what is wrong with the settings of `services`; `served` are those that there are.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use cucumber::{given, when};
+use portico_e2e::network::SERVICE;
 use portico_e2e::process::workspace;
 use portico_e2e::{EvmNode, Nginx, NodeServer};
 use portico_localnet::ports::free_address;
@@ -36,10 +37,11 @@ async fn pages_of_one_origin(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-#[given("a network whose EVM node is behind nginx, which speaks TLS and compresses")]
+#[given("a network whose EVM node is behind nginx, which speaks TLS and compresses, and takes batches whole")]
 async fn an_evm_node_behind_nginx(world: &mut World) -> Result<()> {
     let node = EvmNode::start().await?;
     world.spec.suppliers = 1;
+    world.spec.gateway = json!({"services": {SERVICE: {"batches": "whole"}}});
     world.spec.proxy = Some(Nginx::start(node.url()).await?);
     world.spec.evm_node = Some(node);
     Ok(())

@@ -5,6 +5,7 @@ mod judge;
 mod members;
 mod read;
 pub(crate) mod repeated;
+mod whole;
 mod write;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use crate::core::fault::Fault;
 
 pub(crate) use judge::is_error;
 pub(crate) use read::{Body, Item, NotARequest, looks_like, read};
+pub(crate) use whole::{Ids, WholeBatch, whole};
 pub(crate) use write::{Attempt, Data, Source, batch, error};
 
 /// The caller's id, byte for byte; `None` is a notification.

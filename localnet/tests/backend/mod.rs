@@ -52,7 +52,11 @@ async fn answer(request: Request) -> Response {
     if request.method() == http::Method::POST {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let call: Value = serde_json::from_slice(&body).unwrap();
-        answer = json!({"jsonrpc": "2.0", "id": call["id"], "result": "0x1"});
+        let answer_to = |call: &Value| json!({"jsonrpc": "2.0", "id": call["id"], "result": "0x1"});
+        answer = match call.as_array() {
+            Some(calls) => calls.iter().map(answer_to).collect(),
+            None => answer_to(&call),
+        };
     }
     ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }

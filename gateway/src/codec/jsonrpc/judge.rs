@@ -82,7 +82,7 @@ pub(crate) fn is_error(body: &[u8]) -> bool {
 }
 
 /// Whether an error says that the node is asked too often.
-fn is_limit(error: &RawValue) -> bool {
+pub(super) fn is_limit(error: &RawValue) -> bool {
     let code = members(error.get(), ["code"]).ok().and_then(|[code]| code);
     let code = code.and_then(|code| code.get().parse().ok());
     code.is_some_and(|code: i64| LIMIT_EXCEEDED.contains(&code))

@@ -94,7 +94,7 @@ pub(crate) fn looks_like(body: &[u8]) -> bool {
 }
 
 /// The entries of an array, `None` when there are more than `most`: what is beyond is counted, not kept.
-fn entries(json: &str, most: usize) -> Option<Vec<&RawValue>> {
+pub(super) fn entries(json: &str, most: usize) -> Option<Vec<&RawValue>> {
     struct Bounded(usize);
     impl<'de> DeserializeSeed<'de> for Bounded {
         type Value = Option<Vec<&'de RawValue>>;

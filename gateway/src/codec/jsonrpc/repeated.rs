@@ -59,6 +59,11 @@ pub(super) fn repeated(request: &Bytes, id: &Id, answer: &Bytes) -> Option<Repea
     })
 }
 
+/// Whether `method`, as it is written in a request, sends a transaction, so that [`repeated`] may have something to say.
+pub(super) fn sends(method: &[u8]) -> bool {
+    serde_json::from_slice::<Cow<'_, str>>(method).is_ok_and(|method| method == SEND)
+}
+
 /// Whether an answer to [`Repeated::question`] names a transaction.
 pub(crate) fn names_a_transaction(answer: &[u8]) -> bool {
     let found = std::str::from_utf8(answer).map(|text| members(text, ["result"]));

@@ -1,4 +1,4 @@
-//! JSON-RPC: one call, or a batch of them, each relayed by itself.
+//! JSON-RPC: one call, or a batch of them, each relayed by itself or all at once.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use http::StatusCode;
+use portico_config::gateway::Batches;
 use portico_net::Parts;
 use portico_net::budget::{Budgets, holding};
 use portico_relay as relay;
@@ -16,7 +17,7 @@ use portico_relay::RpcType;
 use super::asked::{Asked, Context};
 use super::response::{answer_body, error_response, json_response, no_receipts, reply_response};
 use super::state::Front;
-use crate::codec::jsonrpc::{self, Item, JsonRpc, NotARequest};
+use crate::codec::jsonrpc::{self, Ids, Item, JsonRpc, NotARequest, WholeBatch};
 use crate::core::attempt::Reply;
 use crate::core::call::Call;
 use crate::front::error::CallError;
@@ -34,18 +35,19 @@ impl Front {
         match jsonrpc::read(body, max_batch) {
             jsonrpc::Body::NotJson => self.refuse(&None, &CallError::NotJson, request_id),
             jsonrpc::Body::Single(item) => self.single(asked, kind, item, context).await,
-            jsonrpc::Body::Batch(items) => Box::pin(self.batch(asked, kind, items, context)).await,
+            jsonrpc::Body::Batch(items) => match whole(&asked, &items) {
+                Some((asked, ids)) => {
+                    Box::pin(self.whole_batch(asked, kind, &items, ids, body, context)).await
+                }
+                None => Box::pin(self.batch(asked, kind, items, context)).await,
+            },
             jsonrpc::Body::TooLong(None) => {
                 self.refuse(&None, &CallError::BatchTooLarge { max: max_batch }, request_id)
             }
             jsonrpc::Body::TooLong(Some(ids)) => {
                 let error = CallError::BatchTooLarge { max: max_batch };
                 self.relayer.metrics.call(None, error.row().reason);
-                let answers: Vec<Bytes> = ids
-                    .into_iter()
-                    .map(|id| error.body(&Some(id), request_id))
-                    .collect();
-                json_response(StatusCode::OK, Body::new(Parts::new(jsonrpc::batch(answers))))
+                errors(&error, ids.into_iter(), request_id)
             }
         }
     }
@@ -68,7 +70,7 @@ impl Front {
         };
         let call = Call {
             wants_receipt: asked.wants_receipt,
-            ..call(&asked, kind, &item, self.relayer.budgets(context.client), context)
+            ..call_of(&asked, kind, &item, self.relayer.budgets(context.client), context)
         };
         match self.relay(JsonRpc, &asked.service.id, &call).await {
             Ok(reply) if item.id.is_none() => reply_response(StatusCode::NO_CONTENT, &[reply], Body::empty()),
@@ -79,6 +81,44 @@ impl Front {
             Err(error) => {
                 self.log(&error, &asked.service.id, request_id);
                 error_response(&error, &item.id, error.status(&item.id), request_id)
+            }
+        }
+    }
+
+    /// A batch in one relay. Always 200 with an entry per id, in the node's order; 204 when nothing wants an answer.
+    async fn whole_batch(
+        &self,
+        asked: &Asked,
+        kind: Option<RpcType>,
+        items: &[Result<Item, NotARequest>],
+        ids: Ids,
+        body: &Bytes,
+        context: Context<'_>,
+    ) -> Response {
+        let is_comet_bft = matches!(items.first(), Some(Ok(item)) if item.is_comet_bft);
+        let call = Call {
+            wants_receipt: asked.wants_receipt,
+            ..call(
+                asked,
+                kind.unwrap_or(by_method(is_comet_bft)),
+                body.clone(),
+                ids,
+                self.relayer.budgets(context.client),
+                context,
+            )
+        };
+        match self.relay(WholeBatch, &asked.service.id, &call).await {
+            Ok(reply) if call.expected.is_empty() => {
+                reply_response(StatusCode::NO_CONTENT, &[reply], Body::empty())
+            }
+            Ok(mut reply) => {
+                let body = answer_body(&mut reply);
+                reply_response(StatusCode::OK, &[reply], body.into())
+            }
+            Err(error) => {
+                self.log(&error, &asked.service.id, context.request_id);
+                let ids = call.expected.iter().cloned();
+                errors(&error, ids, context.request_id)
             }
         }
     }
@@ -144,7 +184,7 @@ impl Front {
             }
             (Ok(item), Ok(asked)) => (item, asked),
         };
-        let call = call(asked, kind, item, budgets, context);
+        let call = call_of(asked, kind, item, budgets, context);
         match self.relay(JsonRpc, &asked.service.id, &call).await {
             Ok(reply) => (item.id.is_some().then(|| reply.answer.clone()), Some(reply)),
             Err(error) => {
@@ -155,21 +195,58 @@ impl Front {
     }
 }
 
-/// A call without a receipt.
-fn call(
+/// The ids of a batch that is to be one relay, and what is asked of it.
+fn whole<'a>(
+    asked: &'a Result<Asked, CallError>,
+    items: &[Result<Item, NotARequest>],
+) -> Option<(&'a Asked, Ids)> {
+    let asked = asked.as_ref().ok()?;
+    match asked.service.batches {
+        Batches::Split => None,
+        Batches::Whole => Some((asked, jsonrpc::whole(items)?)),
+    }
+}
+
+/// The same error under each of `ids`; without any, no body.
+fn errors(error: &CallError, ids: impl Iterator<Item = Bytes>, request_id: &str) -> Response {
+    let answers: Vec<Bytes> = ids.map(|id| error.body(&Some(id), request_id)).collect();
+    match answers.is_empty() {
+        true => json_response(StatusCode::NO_CONTENT, Body::empty()),
+        false => json_response(StatusCode::OK, Body::new(Parts::new(jsonrpc::batch(answers)))),
+    }
+}
+
+const fn by_method(is_comet_bft: bool) -> RpcType {
+    match is_comet_bft {
+        true => RpcType::CometBft,
+        false => RpcType::JsonRpc,
+    }
+}
+
+/// The call of one request, without a receipt.
+fn call_of(
     asked: &Asked,
     kind: Option<RpcType>,
     item: &Item,
     budgets: Budgets,
     context: Context<'_>,
 ) -> Call<jsonrpc::Id> {
-    let by_method = match item.is_comet_bft {
-        true => RpcType::CometBft,
-        false => RpcType::JsonRpc,
-    };
+    let kind = kind.unwrap_or(by_method(item.is_comet_bft));
+    call(asked, kind, item.body.clone(), item.id.clone(), budgets, context)
+}
+
+/// A call without a receipt.
+fn call<E>(
+    asked: &Asked,
+    kind: RpcType,
+    body: Bytes,
+    expected: E,
+    budgets: Budgets,
+    context: Context<'_>,
+) -> Call<E> {
     Call {
-        request: relay::Call::posted(kind.unwrap_or(by_method), asked.path.clone(), item.body.clone()),
-        expected: item.id.clone(),
+        request: relay::Call::posted(kind, asked.path.clone(), body),
+        expected,
         budgets,
         wants_receipt: false,
         takes_stream: false,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderName;
-use portico_config::gateway::{GatewayConfig, ServiceConfig};
+use portico_config::gateway::{Batches, GatewayConfig, ServiceConfig};
 use portico_protocol::ServiceId;
 use portico_relay::RpcType;
 
@@ -18,6 +18,8 @@ pub(crate) struct Service {
     /// Kinds of call that it offers, if the operator says so.
     pub(crate) offered: Option<Vec<RpcType>>,
     pub(crate) passed: Passed,
+    /// How its JSON-RPC batches are relayed.
+    pub(crate) batches: Batches,
 }
 
 /// All services.
@@ -94,6 +96,7 @@ impl Service {
                 to_backends: headers("forward_headers", &special.forward_headers)?,
                 from_backends: headers("return_headers", &special.return_headers)?,
             },
+            batches: special.batches,
             id,
         })
     }
