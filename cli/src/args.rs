@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Servicer(crate::servicer::ServicerArgs),
     /// Check a configuration file, print the JSON schema of one, or import another relay miner's
     Config(crate::config::ConfigArgs),
+    /// Try a gateway or a relay miner, of anybody, with calls and relays that it has to answer or refuse
+    Conformance(crate::conformance::ConformanceArgs),
     /// Find what is wrong with this machine and its roles, and what to do: files, ports, clock, disk, keys, chain
     Doctor(crate::doctor::DoctorArgs),
     /// Ask a running gateway, servicer or node whether it is well; exit 0 only if it is
@@ -101,6 +103,7 @@ impl Command {
             Self::Servicer(args) => return args.run().await,
             Self::Bench(args) => args.run().await?,
             Self::Config(args) => args.run()?,
+            Self::Conformance(args) => return args.run().await,
             Self::Doctor(args) => return args.run().await,
             Self::Health(args) => args.run().await?,
             Self::LogLevel(args) => args.run().await?,

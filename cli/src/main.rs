@@ -14,6 +14,7 @@ mod bench;
 mod chain;
 mod completions;
 mod config;
+mod conformance;
 mod doctor;
 mod finding;
 mod folders;

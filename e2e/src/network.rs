@@ -32,12 +32,12 @@ pub use load::{Load, LoadOutcome};
 
 use crate::backend::Backend;
 use crate::evm::EvmNode;
-use crate::forgery::{Forgery, Signing};
 use crate::nginx::Nginx;
 use crate::node_server::NodeServer;
 use crate::process::{binary, eventually};
 use crate::supplier::LyingSupplier;
 use crate::{Answer, DApp};
+use portico_localnet::forgery::{Forgery, Signing};
 
 /// The service that the application is staked for.
 pub const SERVICE: &str = "anvil";
@@ -559,7 +559,11 @@ impl Network {
             header: session.header.context("a session has a header")?,
             supplier: first.context("the network has no supplier")?.address(),
             foreign: self.foreign_suppliers().first().map(SigningKey::address),
-            ring: [&actors.applications[&service()], &actors.gateway],
+            ring: vec![
+                actors.applications[&service()].public_key(),
+                actors.gateway.public_key(),
+            ],
+            key: &actors.gateway,
         };
         let call = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#);
         let (url, json) = (

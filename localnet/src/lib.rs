@@ -13,6 +13,7 @@
 
 mod actors;
 mod files;
+pub mod forgery;
 mod genesis;
 mod http;
 pub mod in_process;

@@ -11,9 +11,9 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::client::Client;
-use crate::forgery::Signing;
 use crate::process::{LONG_PATIENCE, binary, eventually, eventually_within};
 use crate::supplier::LyingSupplier;
+use portico_localnet::forgery::Signing;
 
 /// Relays of a session that an application pays for where there are too few.
 pub(super) const PAID_RELAYS: usize = 10;
@@ -128,7 +128,11 @@ impl Ground {
             header,
             supplier: own.address(),
             foreign: Some(foreign.address()),
-            ring: [&actors.applications[service], &actors.gateway],
+            ring: vec![
+                actors.applications[service].public_key(),
+                actors.gateway.public_key(),
+            ],
+            key: &actors.gateway,
         })
     }
 

@@ -6,7 +6,7 @@ use portico_protocol::relay::sign_request;
 use portico_protocol::ring::Ring;
 use portico_protocol::wire::pocket::service::RelayRequest;
 use portico_protocol::wire::pocket::session::SessionHeader;
-use portico_protocol::{Address, SigningKey};
+use portico_protocol::{Address, PublicKey, SigningKey};
 use rand::rngs::StdRng;
 
 /// What is wrong with the request.
@@ -60,17 +60,18 @@ pub struct Signing<'a> {
     pub supplier: Address,
     /// One that is not in it.
     pub foreign: Option<Address>,
-    /// Keys of the application, and of the gateway that it delegated to.
-    pub ring: [&'a SigningKey; 2],
+    /// Keys of the ring: the application's, and its gateways' in the chain's order.
+    pub ring: Vec<PublicKey>,
+    /// One of them, which signs.
+    pub key: &'a SigningKey,
 }
 
 impl Signing<'_> {
     /// A request with this payload; well signed but for what the forgery says.
     pub fn request(&self, payload: Bytes, forgery: Forgery) -> Result<RelayRequest> {
         let mut rng: StdRng = rand::make_rng();
-        let [application, gateway] = self.ring;
-        let (mut header, mut supplier, mut key) = (self.header.clone(), self.supplier, gateway.clone());
-        let mut members = vec![application.public_key(), gateway.public_key()];
+        let (mut header, mut supplier, mut key) = (self.header.clone(), self.supplier, self.key.clone());
+        let mut members = self.ring.clone();
         match forgery {
             Forgery::StrangersRing => {
                 key = SigningKey::generate(&mut rng);
