@@ -43,7 +43,7 @@
 //! | for | use |
 //! |---|---|
 //! | relays of an open session: less than 100 bytes per leaf, values elsewhere | [`LeafSet`] |
-//! | state with many versions: persistent, `clone` is O(1) | [`Trie`] |
+//! | state with many versions: persistent, `clone` is O(1); a block's changes in one descent | [`Trie`], [`Trie::apply`] |
 //! | the root of leaves at hand, once | [`root_of`] |
 //! | proving that a leaf is there, or is not | [`Proof`] |
 //! | proving the leaf closest to a path that nobody could choose | [`ClosestProof`], [`Rule`] |

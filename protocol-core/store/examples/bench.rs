@@ -89,7 +89,7 @@ fn genesis(store: &ChainStore, keys: u64, path: &Path) -> Result<StateTries, Fai
 
 fn blocks(store: &ChainStore, tries: &mut StateTries, keys: u64, path: &Path) -> Result<(), Failure> {
     let before = fs::metadata(path)?.len();
-    let (mut hashing, mut commits) = (Vec::new(), Vec::new());
+    let (mut one_by_one, mut hashing, mut commits) = (Vec::new(), Vec::new(), Vec::new());
     for height in 1..=BLOCKS {
         let seed = height.unsigned_abs().wrapping_mul(7_919);
         let written: Vec<_> = (0..CHANGED)
@@ -103,10 +103,20 @@ fn blocks(store: &ChainStore, tries: &mut StateTries, keys: u64, path: &Path) ->
                 .iter()
                 .map(|key| -> Change<'_> { ("bank", key, Some(&value)) })
         };
+        let mut single = tries.clone();
+        let (took, alone) = timed(|| {
+            changes().try_for_each(|change| single.apply([change]))?;
+            Ok(single.app_hash())
+        })?;
+        one_by_one.push(took);
+        drop(single);
         let (took, app_hash) = timed(|| {
             tries.apply(changes())?;
             Ok(tries.app_hash())
         })?;
+        if alone != app_hash {
+            return Err("one descent has another root than single inserts".into());
+        }
         hashing.push(took);
         let txs: Vec<Hash> = (0..TXS)
             .map(|n| Sha256::digest([seed.to_be_bytes(), n.to_be_bytes()].concat()).into())
@@ -124,6 +134,7 @@ fn blocks(store: &ChainStore, tries: &mut StateTries, keys: u64, path: &Path) ->
     }
     let grown = fs::metadata(path)?.len().saturating_sub(before);
     let raw = 700 * TXS;
+    say("root of a block's changes, key by key", spread(&mut one_by_one));
     say("root of a block's changes in memory", spread(&mut hashing));
     let half = commits.len() / 2;
     let (early, late) = commits.split_at_mut(half);

@@ -19,26 +19,34 @@ impl StateTries {
         Self(stores.iter().map(|name| (*name, PlainTrie::new())).collect())
     }
 
-    /// Applies the changes of a block; errs when one names a store that there is not.
+    /// Applies the changes of a block, in one descent per store; errs, having applied a part, when one names a store that there is not.
     pub fn apply<'a>(&mut self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<(), StoreError> {
+        let mut edits: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for (store, key, value) in changes {
-            self.set(store, key, value)?;
+            let path = Path::of_key(key);
+            let edit = (path, value.map(|value| leaf(path, value)));
+            edits.entry(store).or_default().push(edit);
+        }
+        for (store, edits) in edits {
+            self.trie(store)?.apply(edits);
         }
         Ok(())
     }
 
     /// Sets or, without a value, removes one key.
     pub(crate) fn set(&mut self, store: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
-        let trie = self
-            .0
-            .get_mut(store)
-            .ok_or_else(|| StoreError::Damaged(format!("there is no store {store:?}")))?;
+        let trie = self.trie(store)?;
         let path = Path::of_key(key);
         match value {
             Some(value) => trie.insert_leaf(leaf(path, value)),
             None => trie.remove(&path),
         };
         Ok(())
+    }
+
+    fn trie(&mut self, store: &str) -> Result<&mut PlainTrie, StoreError> {
+        let missing = || StoreError::Damaged(format!("there is no store {store:?}"));
+        self.0.get_mut(store).ok_or_else(missing)
     }
 
     /// Names of the stores, in order.

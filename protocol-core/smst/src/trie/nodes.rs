@@ -182,6 +182,97 @@ pub(super) fn remove_below<S: Spec>(node: &mut Arc<Node<S>>, path: &Path) {
     }
 }
 
+/// A leaf that is set at a path, or with `None` removed.
+pub(super) type Edit<S> = (Path, Option<Leaf<S>>);
+
+/// Applies `edits`, ascending by path, each path once, below `node`, which its parent sees at depth `entry`. `len` follows the number of
+/// leaves.
+pub(super) fn apply_below<S: Spec>(
+    node: Option<Arc<Node<S>>>,
+    entry: usize,
+    edits: &mut [Edit<S>],
+    len: &mut usize,
+) -> Option<Arc<Node<S>>> {
+    let ([(first, _), ..], [.., (last, _)]) = (&*edits, &*edits) else {
+        return node.map(|node| entered_at(&node, entry));
+    };
+    let branch = match node.map(Arc::unwrap_or_clone) {
+        Some(Node::Branch(branch)) => branch,
+        Some(Node::Leaf(old)) => {
+            *len -= 1;
+            let at = edits.partition_point(|(path, _)| *path < old.path);
+            let stays = edits.get(at).is_none_or(|(path, _)| *path != old.path);
+            return grown(entry, edits, stays.then_some(old), len);
+        }
+        None => return grown(entry, edits, None, len),
+    };
+    let shared = first
+        .common_prefix(&branch.prefix)
+        .min(last.common_prefix(&branch.prefix));
+    let fork = shared.min(branch.fork);
+    let at = edits.partition_point(|(path, _)| !path.bit(fork));
+    let (to_left, to_right) = edits.split_at_mut(at);
+    let (prefix, old) = (branch.prefix.prefix(fork), branch.prefix.bit(fork));
+    let (left, right) = if fork == branch.fork {
+        (Some(branch.left), Some(branch.right))
+    } else {
+        let whole = Some(Arc::new(Node::Branch(branch)));
+        if old { (None, whole) } else { (whole, None) }
+    };
+    let left = apply_below(left, fork + 1, to_left, len);
+    let right = apply_below(right, fork + 1, to_right, len);
+    joined(entry, fork, prefix, left, right)
+}
+
+/// What is left of two sides that differ at depth `fork`.
+fn joined<S: Spec>(
+    entry: usize,
+    fork: usize,
+    prefix: Path,
+    left: Option<Arc<Node<S>>>,
+    right: Option<Arc<Node<S>>>,
+) -> Option<Arc<Node<S>>> {
+    match (left, right) {
+        (Some(left), Some(right)) => Some(Arc::new(Node::Branch(Branch {
+            entry,
+            fork,
+            prefix,
+            left,
+            right,
+            digest: OnceLock::new(),
+        }))),
+        (one, other) => one.or(other).map(|node| entered_at(&node, entry)),
+    }
+}
+
+/// A subtree of the leaves that `edits` set, and of `old`, which none of them names.
+fn grown<S: Spec>(
+    entry: usize,
+    edits: &mut [Edit<S>],
+    old: Option<Leaf<S>>,
+    len: &mut usize,
+) -> Option<Arc<Node<S>>> {
+    let mut leaves: Vec<Leaf<S>> = edits.iter_mut().filter_map(|(_, leaf)| leaf.take()).collect();
+    if let Some(old) = old {
+        let at = leaves.partition_point(|leaf| leaf.path < old.path);
+        leaves.insert(at, old);
+    }
+    *len += leaves.len();
+    subtree_of(entry, &leaves)
+}
+
+fn subtree_of<S: Spec>(entry: usize, leaves: &[Leaf<S>]) -> Option<Arc<Node<S>>> {
+    let (first, last) = match leaves {
+        [] => return None,
+        [leaf] => return Some(Arc::new(Node::Leaf(leaf.clone()))),
+        [first, .., last] => (first, last),
+    };
+    let fork = first.path.common_prefix(&last.path);
+    let (left, right) = leaves.split_at(leaves.partition_point(|leaf| !leaf.path.bit(fork)));
+    let (left, right) = (subtree_of(fork + 1, left), subtree_of(fork + 1, right));
+    joined(entry, fork, first.path.prefix(fork), left, right)
+}
+
 /// `node` as a parent sees it that ends at depth `entry`.
 fn entered_at<S: Spec>(node: &Arc<Node<S>>, entry: usize) -> Arc<Node<S>> {
     match &**node {

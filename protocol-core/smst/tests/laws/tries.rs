@@ -46,6 +46,31 @@ proptest! {
     }
 
     #[test]
+    fn edits_in_one_descent_make_the_trie_that_they_make_one_by_one(
+        leaves in leaves(0..80), set in proptest::collection::vec((path(), any::<u8>()), 0..60),
+        gone in proptest::collection::vec(any::<prop::sample::Index>(), 0..80), absent in proptest::collection::vec(path(), 0..10),
+    ) {
+        let before = sum_trie(&leaves);
+        let root = before.root();
+        let removed = gone.iter().filter_map(|pick| leaves.keys().nth(pick.index(leaves.len().max(1))).copied());
+        let mut edits: Vec<_> = set.iter().map(|(path, n)| (*path, Some(Leaf::<Sum>::new(*path, vec![*n; 3], WEIGHT)))).collect();
+        edits.extend(removed.chain(absent).map(|path| (path, None)));
+        edits.sort_by_key(|(path, _)| Path::of_key(path.as_ref())); // any order; a path may be there more than once
+        let (mut one_by_one, mut at_once) = (before.clone(), before.clone());
+        for (path, leaf) in &edits {
+            match leaf {
+                Some(leaf) => one_by_one.insert_leaf(leaf.clone()),
+                None => one_by_one.remove(path),
+            };
+        }
+        at_once.apply(edits);
+        prop_assert_eq!((at_once.len(), at_once.root()), (one_by_one.len(), one_by_one.root()));
+        prop_assert!(at_once.leaves().eq(one_by_one.leaves()));
+        prop_assert_eq!(stored(&at_once), stored(&one_by_one));
+        prop_assert_eq!((before.root(), before.len()), (root, leaves.len()));
+    }
+
+    #[test]
     fn neighbours_are_the_next_leaves_on_both_sides(leaves in leaves(0..60), asked in path(), member in any::<bool>()) {
         let asked = leaves.keys().next().copied().filter(|_| member).unwrap_or(asked);
         let trie = sum_trie(&leaves);
