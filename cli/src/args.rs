@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Query(crate::query::QueryArgs),
     /// Send a transaction and wait until a block includes it
     Tx(crate::tx::TxArgs),
+    /// From nothing to a first paid relay: key, funds, stake, delegation; shows every transaction before it sends any
+    Onboard(crate::onboard::OnboardArgs),
     /// Make, show and import private keys
     Keys(crate::keys::KeysArgs),
     /// Look into the Merkle sum trie of a session
@@ -96,6 +98,7 @@ impl Command {
             Self::Relay(args) => args.run().await?,
             Self::Query(args) => args.run().await?,
             Self::Tx(args) => args.run().await?,
+            Self::Onboard(args) => return args.run().await,
             Self::Keys(args) => args.run()?,
             Self::Smst(args) => return args.run().await,
             Self::Node(args) => args.run().await?,

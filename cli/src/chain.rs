@@ -101,6 +101,11 @@ impl ChainArgs {
 
     /// Connects, and checks that somebody answers.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Chain>> {
+        Ok(self.open().await?)
+    }
+
+    /// The same, for questions that [`Chain`] has not.
+    pub(crate) async fn open(&self) -> Result<Arc<RemoteChain>> {
         match RemoteChain::open_all(&self.nodes()?).await {
             Ok(chain) => Ok(Arc::new(chain)),
             Err(error @ ChainError::Unavailable(_)) => {

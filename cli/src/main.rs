@@ -3,7 +3,7 @@
 //! ```text
 //! localnet            node + gateway + servicer in one process, and a money table
 //! node | gateway | servicer     one role, from a configuration file
-//! relay | query | tx | keys     what people do with a network
+//! relay | query | tx | keys | onboard   what people do with a network
 //! smst | config | bench | doctor   looking inside, checking, measuring
 //! health | log-level | completions   for service managers, operators and shells
 //! ```
@@ -27,6 +27,7 @@ mod log_level;
 mod logs;
 mod metrics;
 mod node;
+mod onboard;
 mod open_files;
 mod output;
 mod parts;

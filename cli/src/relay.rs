@@ -149,7 +149,7 @@ impl RelayArgs {
 }
 
 /// A gateway that signs with `key` for one application.
-fn config_for(key: &SigningKey, application: Address, service_id: ServiceId) -> GatewayConfig {
+pub(crate) fn config_for(key: &SigningKey, application: Address, service_id: ServiceId) -> GatewayConfig {
     let own = key.address() == application;
     GatewayConfig {
         gateway_key: (!own).then(|| key.into()),
