@@ -4,7 +4,7 @@
     check.py PORTICO [--keep]      PORTICO is the binary; `prometheus` has to be on the PATH
 
 The network is made to fail a little, so that panels about failures have data too: one service's node answers 501, another's does not
-answer at all, callers ask for unknown services, and clients leave out the Host header. When traffic has ended, the closing identities
+answer at all, callers ask for unknown services, and clients leave out the Host header. There are WebSockets, and a node that streams. When traffic has ended, the closing identities
 have to be 0. The alert rules are loaded beside, and have to evaluate.
 """
 
@@ -26,6 +26,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from websockets.sync.client import connect
+
 HERE = pathlib.Path(__file__).resolve().parent
 # The slowest part is a first claim, some 25 blocks of half a second; the rest is for loaded machines.
 PATIENCE_S = 300
@@ -44,6 +46,27 @@ class Failing(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Events(http.server.BaseHTTPRequestHandler):
+    """A node that answers every call by three events."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        for number in range(3):
+            self.wfile.write(f"data: {number}\n\n".encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def serve(node):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), node)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
 def free_port():
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -54,12 +77,12 @@ def fail(text):
     sys.exit(f"check.py: {text}")
 
 
-def call(gateway, service="", receipt=False):
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "status", "params": {}}).encode()
-    headers = {"content-type": "application/json"}
-    if receipt:
-        headers["Pocket-Sign-Receipt"] = "true"
-    request = urllib.request.Request(f"{gateway}/v1/{service}", body, headers)
+CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "status", "params": {}})
+
+
+def call(gateway, service="", **headers):
+    headers |= {"content-type": "application/json"}
+    request = urllib.request.Request(f"{gateway}/v1/{service}", CALL.encode(), headers)
     with contextlib.suppress(urllib.error.URLError, TimeoutError):
         urllib.request.urlopen(request, timeout=60).read()
 
@@ -70,6 +93,10 @@ def without_host(url):
         client.settimeout(10)
         client.sendall(b"GET /health HTTP/1.1\r\n\r\n")
         client.recv(1000)
+
+
+def open_socket(gateway):
+    return connect(f"{gateway.replace('http', 'ws')}/v1/pocket", open_timeout=60, proxy=None)
 
 
 def not_a_relay(servicer):
@@ -163,21 +190,31 @@ def ready(url):
 
 def send_traffic(network, stop):
     turn = 0
-    while not stop.wait(0.2):
-        turn += 1
-        call(network.gateway, "pocket", receipt=turn % 3 == 0)
-        if turn % 10 == 1:
-            for service in ("odd", "dead", "unknown"):
-                call(network.gateway, service)
-            not_a_relay(network.servicer)
-            for url in (network.gateway, network.servicer, network.rpc):
-                without_host(url)
+    # One socket stays over the end of sessions, others come and go.
+    with open_socket(network.gateway) as staying:
+        while not stop.wait(0.2):
+            turn += 1
+            call(network.gateway, "pocket", **({"Pocket-Sign-Receipt": "true"} if turn % 3 == 0 else {}))
+            staying.send(CALL)
+            staying.recv(60)
+            if turn % 10 == 1:
+                send_rarer_traffic(network)
+
+
+def send_rarer_traffic(network):
+    with open_socket(network.gateway) as socket:
+        socket.send(CALL)
+        socket.recv(60)
+    call(network.gateway, "events", accept="text/event-stream")
+    for service in ("odd", "dead", "unknown"):
+        call(network.gateway, service)
+    not_a_relay(network.servicer)
+    for url in (network.gateway, network.servicer, network.rpc):
+        without_host(url)
 
 
 def check(portico, folder, started):
-    failing = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing)
-    threading.Thread(target=failing.serve_forever, daemon=True).start()
-    backends = [f"odd=http://127.0.0.1:{failing.server_port}", f"dead=http://127.0.0.1:{free_port()}"]
+    backends = [f"odd={serve(Failing)}", f"events={serve(Events)}", f"dead=http://127.0.0.1:{free_port()}"]
     network = Network(portico, folder, backends)
     started.append(network.process)
     process, prometheus = start_prometheus(folder, network)

@@ -114,9 +114,14 @@ SERVICER = {
                     "Every answer is a leaf on disk or has a reason.",
                 ),
                 zero(
-                    "served = timed",
-                    f'sum(servicer_relays_total{{{SEL},outcome="served"}}) - sum(servicer_relay_seconds_count{{{SEL}}})',
-                    "Every answer is in the histogram of durations.",
+                    "served = over all transports",
+                    f'sum(servicer_relays_total{{{SEL},outcome="served"}}) - sum(servicer_served_total{{{SEL}}})',
+                    "Every answer came over a transport.",
+                ),
+                zero(
+                    "unary = timed",
+                    f'sum(servicer_served_total{{{SEL},transport="unary"}}) - sum(servicer_relay_seconds_count{{{SEL}}})',
+                    "Every answer but those of streams and WebSockets is in the histogram of durations.",
                 ),
                 zero(
                     "no claim or proof is late, no claim foreign",
@@ -226,6 +231,38 @@ SERVICER = {
                         "{{service}} {{class}} refused per s",
                     ),
                     width=6,
+                ),
+            ],
+        ),
+        (
+            "WebSockets and streams",
+            [
+                graph(
+                    "How many are open?",
+                    q(f"sum by (instance) (servicer_websockets{{{SEL}}})", "WebSockets {{instance}}"),
+                    q(f"sum by (instance) (servicer_streams{{{SEL}}})", "streams {{instance}}"),
+                ),
+                graph(
+                    "Over which transports are relays served?",
+                    q(f"sum by (transport) (rate(servicer_served_total{{{SEL}}}[$__rate_interval]))", "{{transport}}"),
+                    q(f"sum(rate(servicer_stream_messages_total{{{SEL}}}[$__rate_interval]))", "messages of streams"),
+                    unit="reqps",
+                    why="A message of a WebSocket is a relay and a leaf; a stream is one, however many messages it has.",
+                ),
+                graph(
+                    "How did they end?",
+                    q(
+                        f"sum by (reason) (increase(servicer_streams_ended_total{{{SEL}}}[$__rate_interval])) or "
+                        f"0 * sum(servicer_streams{{{SEL}}})",
+                        "stream {{reason}}",
+                    ),
+                    q(
+                        f"sum by (reason) (increase(servicer_websockets_closed_total{{{SEL}}}[$__rate_interval])) or "
+                        f"0 * sum(servicer_websockets{{{SEL}}})",
+                        "WebSocket {{reason}}",
+                    ),
+                    why="complete and client_gone are the usual ends of streams. backend_gone and idle are the node's doing, too_large and no_room "
+                    "your bounds'.",
                 ),
             ],
         ),
@@ -353,6 +390,53 @@ GATEWAY = {
                     q(f"sum by (cause) (rate(gateway_supplier_failures_total{{{SEL}}}[$__rate_interval]))", "{{cause}}"),
                     unit="reqps",
                     width=12,
+                ),
+            ],
+        ),
+        (
+            "WebSockets and streams",
+            [
+                graph(
+                    "How many are open?",
+                    q(f"sum by (instance) (gateway_websockets{{{SEL}}})", "WebSockets {{instance}}"),
+                    q(f"sum by (instance) (gateway_streams{{{SEL}}})", "streams {{instance}}"),
+                    width=6,
+                ),
+                graph(
+                    "What passes through them?",
+                    q(
+                        f"sum by (from) (rate(gateway_websocket_messages_total{{{SEL}}}[$__rate_interval]))",
+                        "WebSocket messages, from {{from}}",
+                    ),
+                    q(f"sum(rate(gateway_stream_messages_total{{{SEL}}}[$__rate_interval]))", "messages of streams"),
+                    unit="reqps",
+                    width=6,
+                    why="Each message of a supplier is verified, and over a WebSocket each is a relay that is paid for.",
+                ),
+                graph(
+                    "Why were suppliers' sockets replaced?",
+                    q(
+                        f"sum by (cause) (increase(gateway_websocket_rebinds_total{{{SEL}}}[$__rate_interval])) or "
+                        f"0 * sum(gateway_websockets{{{SEL}}})",
+                        "{{cause}}",
+                    ),
+                    width=6,
+                    why="session: a new one began, which callers do not notice. Anything else: the supplier's socket failed.",
+                ),
+                graph(
+                    "How did they end?",
+                    q(
+                        f"sum by (reason) (increase(gateway_streams_ended_total{{{SEL}}}[$__rate_interval])) or "
+                        f"0 * sum(gateway_streams{{{SEL}}})",
+                        "stream {{reason}}",
+                    ),
+                    q(
+                        f"sum by (reason) (increase(gateway_websockets_closed_total{{{SEL}}}[$__rate_interval])) or "
+                        f"0 * sum(gateway_websockets{{{SEL}}})",
+                        "WebSocket {{reason}}",
+                    ),
+                    width=6,
+                    why="complete, caller_closed, caller_gone and stopping are in order; other reasons are those of errors.",
                 ),
             ],
         ),

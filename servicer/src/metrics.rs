@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     relays: IntCounterVec,
     websockets: IntGauge,
     websockets_closed: IntCounterVec,
+    served: IntCounterVec,
     streams: IntGauge,
     stream_messages: IntCounter,
     streams_ended: IntCounterVec,
@@ -194,6 +195,11 @@ impl Metrics {
                 "WebSockets that ended, by reason: who closed, who is gone, or the name of a refusal.",
                 &["reason"],
             )?,
+            served: counters(
+                "servicer_served_total",
+                "Relays served, by transport: unary (one answer over HTTP or gRPC), stream, or websocket (a message).",
+                &["transport"],
+            )?,
             relays: counters(
                 "servicer_relays_total",
                 "Relay requests by outcome.",
@@ -305,10 +311,25 @@ impl Metrics {
         self.streams_ended.with_label_values(&[reason]).inc();
     }
 
-    /// A relay was served.
+    /// A relay was served with one answer.
     pub(crate) fn served(&self, took: Duration) {
-        self.relay("served");
+        self.served_by("unary");
         self.relay_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A message of a WebSocket was served, which is a relay.
+    pub(crate) fn message_served(&self) {
+        self.served_by("websocket");
+    }
+
+    /// A stream was served, which is one relay.
+    pub(crate) fn stream_served(&self) {
+        self.served_by("stream");
+    }
+
+    fn served_by(&self, transport: &str) {
+        self.relay("served");
+        self.served.with_label_values(&[transport]).inc();
     }
 
     /// A relay of `service` was answered for nothing.

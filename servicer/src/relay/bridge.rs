@@ -303,7 +303,6 @@ impl Bridge {
             payload: bytes::Bytes::new(),
             ..response.clone()
         });
-        self.relays.metrics.relay("served");
         Ok(response)
     }
 
@@ -322,7 +321,9 @@ impl Bridge {
             status: 200,
             durability: self.service.durability,
         };
-        recorder.record(admission, &signed).await
+        recorder.record(admission, &signed).await?;
+        self.relays.metrics.message_served();
+        Ok(())
     }
 
     fn tell(&self, end: &End) {

@@ -176,17 +176,16 @@ impl Stream {
             Ok(()) => ended != Ended::Complete && framing == Framing::Delimited,
             Err(_) => true,
         };
-        let outcome = match recorded {
+        match recorded {
             Ok(()) => {
+                if is_paid {
+                    relays.metrics.stream_served();
+                }
                 if let Some(frame) = finished.frame {
                     let _ = frames.send(Ok(frame)).await; // or the client is gone
                 }
-                "served"
             }
-            Err(refusal) => refusal.reason().row().name,
-        };
-        if is_paid {
-            relays.metrics.relay(outcome);
+            Err(refusal) => relays.metrics.relay(refusal.reason().row().name),
         }
         if cut {
             let _ = frames.send(Err(CutOff)).await;

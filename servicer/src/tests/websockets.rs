@@ -779,6 +779,12 @@ async fn each_message_is_a_leaf_and_all_of_them_are_paid() {
         (row.validated, row.served, row.committed, row.unpaid),
         (6, 6, 6, 0)
     );
+    for (name, label) in [
+        ("servicer_relays_total", ("outcome", "served")),
+        ("servicer_served_total", ("transport", "websocket")),
+    ] {
+        assert_eq!(world.metric(name, &[label]), 6.0, "{name}, as in the ledger");
+    }
 
     let leaves = world
         .running()
