@@ -289,6 +289,7 @@ impl Machine {
             height: after.height,
             id: after.hash(),
             app_hash: after.app_hash,
+            tries: &after.tries,
             block: &executed.bytes,
             results: &executed.results,
             certificate,

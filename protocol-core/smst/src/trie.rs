@@ -249,6 +249,12 @@ impl<S: Spec> Trie<S> {
         exactly(self.cursor(), path).proof(path, &mut |leaf| value_of(leaf, &value))
     }
 
+    /// Digests beside the way to `path`, leaf to root; those of empty subtrees are zeros. Values are not needed.
+    #[must_use]
+    pub fn side_nodes(&self, path: &Path) -> Vec<S::Digest> {
+        exactly(self.cursor(), path).siblings_up()
+    }
+
     /// Proof of the leaf closest to `path`, which is used as it is.
     ///
     /// Of an empty trie it is a proof without a leaf, which the network accepts and the strict rule does not.

@@ -96,6 +96,11 @@ impl<C: Cursor> Walk<C> {
         self.beside.and_then(|(beside, _)| beside.leaf())
     }
 
+    /// Digests beside the way, leaf to root.
+    pub(crate) fn siblings_up(&self) -> Vec<<C::Spec as Spec>::Digest> {
+        self.siblings.iter().rev().copied().collect()
+    }
+
     /// The proof that `path` has the leaf at the end, or none.
     pub(crate) fn proof<V>(&self, path: &Path, value: &mut V) -> Result<Proof, ProveError>
     where

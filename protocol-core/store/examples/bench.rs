@@ -20,6 +20,8 @@ const CHANGED: u64 = 4 * TXS;
 const BLOCKS: i64 = 50;
 /// Blocks whose state is retained while it is measured: the last ones forget as much as they write.
 const RETAIN: u32 = 25;
+/// The last of them, each of which is moved to the tables alone.
+const MOVED: i64 = 5;
 /// Proofs of each kind.
 const PROOFS: u64 = 2_000;
 /// Bytes of a value.
@@ -90,6 +92,8 @@ fn genesis(store: &ChainStore, keys: u64, path: &Path) -> Result<StateTries, Fai
 fn blocks(store: &ChainStore, tries: &mut StateTries, keys: u64, path: &Path) -> Result<(), Failure> {
     let before = fs::metadata(path)?.len();
     let (mut one_by_one, mut hashing, mut commits) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut committing, mut moving) = (Vec::new(), Vec::new());
+    let all_before = process_cpu()?;
     for height in 1..=BLOCKS {
         let seed = height.unsigned_abs().wrapping_mul(7_919);
         let written: Vec<_> = (0..CHANGED)
@@ -125,17 +129,35 @@ fn blocks(store: &ChainStore, tries: &mut StateTries, keys: u64, path: &Path) ->
             height,
             id: Sha256::digest(height.to_be_bytes()).into(),
             app_hash,
+            tries,
             block: &vec![1; 300 * usize::try_from(TXS)?],
             results: &vec![2; 400 * usize::try_from(TXS)?],
             certificate: &[3; 150],
             tx_hashes: &txs,
         };
+        let cpu = thread_cpu()?;
         commits.push(timed(|| store.commit(&write, changes()))?.0);
+        committing.push(thread_cpu()?.saturating_sub(cpu));
+        if height > BLOCKS - MOVED {
+            // What a commit did before there was a log: this block alone goes to the tables.
+            let cpu = thread_cpu()?;
+            store.settle()?;
+            moving.push(thread_cpu()?.saturating_sub(cpu));
+        } else if height == BLOCKS - MOVED {
+            store.settle()?;
+            let spent = process_cpu()?.saturating_sub(all_before);
+            say(
+                "CPU of the process per block, this bench included",
+                ms(spent / u32::try_from(height)?),
+            );
+        }
     }
     let grown = fs::metadata(path)?.len().saturating_sub(before);
     let raw = 700 * TXS;
     say("root of a block's changes, key by key", spread(&mut one_by_one));
     say("root of a block's changes in memory", spread(&mut hashing));
+    say("CPU of a commit, on its thread", spread(&mut committing));
+    say("CPU of one block alone to the tables", spread(&mut moving));
     let half = commits.len() / 2;
     let (early, late) = commits.split_at_mut(half);
     say("commit of a block", spread(early));
@@ -219,6 +241,24 @@ fn timed<T>(work: impl FnOnce() -> Result<T, portico_store::StoreError>) -> Resu
     let started = SystemTime::now();
     let done = work()?;
     Ok((started.elapsed()?, done))
+}
+
+/// Time that this thread was on a processor, on Linux; else none.
+fn thread_cpu() -> Result<Duration, Failure> {
+    let Ok(text) = fs::read_to_string("/proc/thread-self/schedstat") else {
+        return Ok(Duration::ZERO);
+    };
+    let ns = text.split_whitespace().next().unwrap_or("0").parse()?;
+    Ok(Duration::from_nanos(ns))
+}
+
+/// As [`thread_cpu`], of all threads: user and system time, in hundredths of a second.
+fn process_cpu() -> Result<Duration, Failure> {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = text.rsplit(')').next().unwrap_or_default();
+    let times = after_name.split_whitespace().skip(11).take(2);
+    let ticks: u64 = times.map(|ticks| ticks.parse().unwrap_or(0)).sum();
+    Ok(Duration::from_millis(ticks.saturating_mul(10)))
 }
 
 fn ms(time: Duration) -> String {

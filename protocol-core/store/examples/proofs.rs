@@ -51,6 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             height,
             id,
             app_hash: tries.app_hash(),
+            tries: &tries,
             block: b"",
             results: b"",
             certificate: b"",

@@ -19,8 +19,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::rows::rows;
 use crate::snapshot::hex;
-use crate::store::ChainStore;
-use crate::tables::FORMAT;
+use crate::store::{ChainStore, at, sync_parent};
+use crate::tables::{FORMAT, OLDEST_FORMAT};
 use crate::{Hash, Snapshot, StoreError};
 
 /// Bytes per chunk.
@@ -89,7 +89,7 @@ impl Manifest {
             reason,
         };
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
-        if (manifest.format, manifest.store_format) != (ARCHIVE_FORMAT, FORMAT) {
+        if manifest.format != ARCHIVE_FORMAT || !(OLDEST_FORMAT..=FORMAT).contains(&manifest.store_format) {
             return Err(refuse(format!(
                 "it has format {}.{}, this program reads {ARCHIVE_FORMAT}.{FORMAT}",
                 manifest.format, manifest.store_format
@@ -99,14 +99,6 @@ impl Manifest {
             return Err(refuse("it does not match its checksum".into()));
         }
         Ok(manifest)
-    }
-}
-
-/// Adds the path to an error of the file system.
-pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError + '_ {
-    |source| StoreError::File {
-        path: path.to_owned(),
-        source,
     }
 }
 
@@ -120,15 +112,6 @@ pub(crate) fn partial(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
-}
-
-/// Makes a rename or a new file durable.
-pub(crate) fn sync_parent(path: &Path) -> Result<(), StoreError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    File::open(parent)
-        .and_then(|folder| folder.sync_all())
-        .map_err(at(parent))
 }
 
 /// Refuses to write over something.
@@ -154,8 +137,8 @@ impl ChainStore {
             fs::remove_dir_all(&building).map_err(at(&building))?;
         }
         fs::create_dir_all(&building).map_err(at(&building))?;
-        let read = self.begin_read()?;
-        let snapshot = Snapshot::new(&read)?;
+        let read = self.settled_read()?;
+        let snapshot = Snapshot::of_tables(&read, self.live().file.clone())?;
         let tip = snapshot
             .tip()
             .ok_or_else(|| StoreError::Damaged("there is no block yet".into()))?;

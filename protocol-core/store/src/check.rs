@@ -8,21 +8,23 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use portico_smst::{Path, PlainTrie};
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
+use crate::layer::Layer;
 use crate::page::{Page, Slot};
+use crate::put::TX_ENTRY;
 use crate::rollback::tx_entry;
 use crate::snapshot::hex;
 use crate::tries::{app_hash_of, leaf};
-use crate::write::TX_ENTRY;
 use crate::{Hash, Snapshot, StoreError, Tip};
 
 /// Most faults that are told.
 const MAX_FAULTS: usize = 20;
 
-/// What [`Snapshot::check`] looked at and found.
+/// What [`Snapshot::check`] looked at and found. Counts are those of the tables, without blocks that are in the log alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The newest block.
@@ -54,19 +56,21 @@ impl Snapshot {
     /// Errs only when something cannot be read; what does not agree is in [`Report::faults`].
     pub fn check(&self, mut progress: impl FnMut(i64)) -> Result<Report, StoreError> {
         let names = self.stores()?;
+        let settled = self.of_settled()?;
         let mut checker = Checker {
-            snapshot: self,
+            snapshot: &settled,
             tries: names.into_iter().map(|name| (name, PlainTrie::new())).collect(),
             report: Report {
                 tip: self.tip(),
-                oldest: self.oldest(),
+                oldest: settled.oldest(),
                 ..Report::default()
             },
         };
-        let Some(tip) = self.tip() else {
+        let Some(tip) = settled.tip() else {
             return Ok(checker.report);
         };
         checker.state(&tip)?;
+        checker.layers(self.layers());
         checker.pages(&tip)?;
         checker.indexes(&tip)?;
         checker.past(&tip, &mut progress)?;
@@ -137,6 +141,26 @@ impl Checker<'_> {
             "the tip has another id than its height".into()
         });
         Ok(())
+    }
+
+    /// The blocks that are not in the tables: each has the root of its changes.
+    fn layers(&mut self, layers: &[Arc<Layer>]) {
+        let settled = self.tries.clone();
+        for layer in layers {
+            for (store, key, value) in layer.changes() {
+                self.set(store, key, value);
+            }
+            let found = self.root();
+            self.expect(found == layer.app_hash, || {
+                let recorded = hex(&layer.app_hash);
+                format!(
+                    "height {}: the state's root is {}, recorded is {recorded}",
+                    layer.height,
+                    hex(&found)
+                )
+            });
+        }
+        self.tries = settled;
     }
 
     /// The newest pages, from the roots down.

@@ -16,7 +16,7 @@ use ics23::{
     BatchEntry, BatchProof, CommitmentProof, ExistenceProof, HashOp, InnerOp, LeafOp, LengthOp,
     NonExistenceProof,
 };
-use portico_smst::Path;
+use portico_smst::{Leaf, Path, Plain, PlainDigest, PlainTrie};
 use prost_ics23::Message as _;
 
 use crate::page::{NIBBLES, Page, SLOTS, Slot, committed, nibble, subtree};
@@ -164,16 +164,49 @@ impl Snapshot {
         self.page(store, way)?.ok_or_else(missing)
     }
 
+    /// The trie of `store` in memory, when the state that is proved is not in the tables.
+    fn trie(&self, store: &str) -> Result<Option<&PlainTrie>, StoreError> {
+        let Some(layer) = self.top() else {
+            return Ok(None);
+        };
+        let trie = layer.tries.as_ref().and_then(|tries| tries.of(store));
+        let none = || StoreError::Damaged(format!("block {} has no trie of {store}", layer.height));
+        trie.map(Some).ok_or_else(none)
+    }
+
     fn existence(&self, store: &str, key: &[u8]) -> Result<ExistenceProof, StoreError> {
         let disagrees = || StoreError::Damaged(format!("state and trie of {store} disagree about a key"));
         let path = Path::of_key(key);
+        let ops = match self.trie(store)? {
+            Some(trie) => {
+                trie.get(&path).ok_or_else(disagrees)?;
+                let siblings = trie.side_nodes(&path);
+                let depths = (0..siblings.len()).rev();
+                let op =
+                    |(depth, sibling): (usize, &PlainDigest)| inner_op(sibling.as_bytes(), path.bit(depth));
+                depths.zip(&siblings).map(op).collect()
+            }
+            None => self.page_ops(store, key, &path)?,
+        };
+        let value = self.get(store, key)?.ok_or_else(disagrees)?;
+        Ok(ExistenceProof {
+            key: key.to_vec(),
+            value: committed(&value).to_vec(),
+            leaf: Some(leaf_op(HashOp::Sha256, LengthOp::NoPrefix)),
+            path: ops,
+        })
+    }
+
+    /// The inner nodes above the leaf of `key`, by the pages.
+    fn page_ops(&self, store: &str, key: &[u8], path: &Path) -> Result<Vec<InnerOp>, StoreError> {
+        let disagrees = || StoreError::Damaged(format!("state and trie of {store} disagree about a key"));
         let mut way = Vec::new();
         let mut ops = Vec::new();
         let found = loop {
             let page = self.child(store, &way)?;
-            let next = descend(&page, nibble(&path, way.len()), &mut ops);
+            let next = descend(&page, nibble(path, way.len()), &mut ops);
             if let Slot::Page(_) = next {
-                way.push(u8::try_from(nibble(&path, way.len())).expect("a nibble"));
+                way.push(u8::try_from(nibble(path, way.len())).expect("a nibble"));
                 if way.len() < NIBBLES {
                     continue;
                 }
@@ -185,23 +218,26 @@ impl Snapshot {
             _ => return Err(disagrees()),
         }
         ops.reverse();
-        let value = self.get(store, key)?.ok_or_else(disagrees)?;
-        Ok(ExistenceProof {
-            key: key.to_vec(),
-            value: committed(&value).to_vec(),
-            leaf: Some(leaf_op(HashOp::Sha256, LengthOp::NoPrefix)),
-            path: ops,
-        })
+        Ok(ops)
     }
 
     /// The leaves on both sides of an absent key; `None` when the store is empty.
     fn absence(&self, store: &str, key: &[u8]) -> Result<Option<NonExistenceProof>, StoreError> {
         let path = Path::of_key(key);
-        let exist = |side| match self.beside(store, &path, side, &mut Vec::new())? {
-            Some(found) => self.existence(store, &found).map(Some),
-            None => Ok(None),
+        let (before, after) = match self.trie(store)? {
+            Some(trie) => {
+                let (before, after) = trie.neighbours(&path);
+                let key =
+                    |leaf: Option<&Leaf<Plain>>| leaf.map(|leaf| self.key_at(store, leaf.path())).transpose();
+                (key(before)?, key(after)?)
+            }
+            None => (
+                self.beside(store, &path, Side::Before, &mut Vec::new())?,
+                self.beside(store, &path, Side::After, &mut Vec::new())?,
+            ),
         };
-        let (left, right) = (exist(Side::Before)?, exist(Side::After)?);
+        let exist = |key: Option<Vec<u8>>| key.map(|key| self.existence(store, &key)).transpose();
+        let (left, right) = (exist(before)?, exist(after)?);
         Ok((left.is_some() || right.is_some()).then(|| NonExistenceProof {
             key: key.to_vec(),
             left,

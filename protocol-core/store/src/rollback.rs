@@ -2,10 +2,11 @@
 
 use redb::{ReadableTable as _, WriteTransaction};
 
+use crate::put::{TX_ENTRY, oldest, tip};
 use crate::store::ChainStore;
 use crate::tables::{BLOCKS, CERTIFICATES, HEIGHTS, IDS, JOURNAL, RESULTS, TIP, TXS};
 use crate::versioned::{STATE_FAMILY, TREE_FAMILY, undo};
-use crate::write::{TX_ENTRY, oldest, tip};
+
 use crate::{Hash, StoreError, Tip};
 
 impl ChainStore {
@@ -15,6 +16,11 @@ impl ChainStore {
     /// `progress` is told each height that was undone. What was forgotten meanwhile stays forgotten: [`crate::Snapshot::oldest`] does not
     /// go back.
     pub fn rollback(&self, height: i64, mut progress: impl FnMut(i64)) -> Result<Tip, StoreError> {
+        self.live()
+            .settle(&mut |_| Ok(()), || self.undo_to(height, &mut progress))
+    }
+
+    fn undo_to(&self, height: i64, progress: &mut dyn FnMut(i64)) -> Result<Tip, StoreError> {
         let mut found = None;
         self.transact(|write| {
             let newest = tip(write)?.map_or(-1, |(height, _, _)| height);

@@ -12,14 +12,19 @@
 //! | `state_history`, `tree_history` | height, store, key | what the block of that height replaced, for older heights and rollback |
 //! | `journal` | height | which transactions the block of that height added to `txs`, for rollback |
 //!
-//! Formats: 1 had the newest state only; 2 was never released; 3 has what is listed here.
+//! The newest blocks are in the log (`log.rs`), and not yet here.
+//!
+//! Formats: 1 had the newest state only; 2 was never released; 3 has what is listed here, and no log; 4 has a log. A file of format 3 becomes
+//! one of format 4 when it is opened.
 
 use redb::TableDefinition;
 
 use crate::Hash;
 
 /// Version of the layout.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
+/// The oldest layout that is read: its tables are the same.
+pub(crate) const OLDEST_FORMAT: u32 = 3;
 
 /// Key in [`META`]: [`FORMAT`], little endian.
 pub(crate) const META_FORMAT: &str = "format";

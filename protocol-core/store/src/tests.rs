@@ -5,12 +5,13 @@ mod check;
 mod crash;
 mod faults;
 mod kills;
+mod logged;
 mod past;
 mod proofs;
 mod rollback;
 mod roots;
 
-use crate::{BlockWrite, ChainStore, Change, Hash, StateTries, Step, StoreError};
+use crate::{BlockWrite, ChainStore, Change, Disks, Hash, StateTries, Step, StoreError};
 
 pub(crate) const STORES: [&str; 3] = ["auth", "bank", "proof"];
 
@@ -61,11 +62,12 @@ impl TestBlock {
             .map(|(store, key, value)| (*store, key.as_slice(), value.as_deref()))
     }
 
-    pub(crate) fn write(&self, app_hash: Hash) -> BlockWrite<'_> {
+    pub(crate) fn write<'a>(&'a self, tries: &'a StateTries) -> BlockWrite<'a> {
         BlockWrite {
             height: self.height,
             id: Self::hash(self.height, 1),
-            app_hash,
+            app_hash: tries.app_hash(),
+            tries,
             block: &self.bytes,
             results: &self.bytes,
             certificate: b"signed",
@@ -76,13 +78,18 @@ impl TestBlock {
 
 /// App hash after `height`, computed without a store.
 pub(crate) fn expected_root(height: i64) -> Hash {
+    expected_tries(height).app_hash()
+}
+
+/// Tries after `height`, made without a store.
+pub(crate) fn expected_tries(height: i64) -> StateTries {
     let mut tries = StateTries::new(&STORES);
     for height in 1..=height {
         tries
             .apply(TestBlock::new(height).changes())
             .expect("known stores");
     }
-    tries.app_hash()
+    tries
 }
 
 pub(crate) fn begin(store: &ChainStore) {
@@ -92,7 +99,7 @@ pub(crate) fn begin(store: &ChainStore) {
 
 pub(crate) fn commit(store: &ChainStore, height: i64) -> Result<bool, StoreError> {
     let block = TestBlock::new(height);
-    store.commit(&block.write(expected_root(height)), block.changes())
+    store.commit(&block.write(&expected_tries(height)), block.changes())
 }
 
 /// Everything in the store is of `height`, and nothing is above.
@@ -159,7 +166,8 @@ fn refuses_gaps_forks_and_a_second_genesis() {
         Err(StoreError::Gap { height: 3, tip: 1 })
     ));
     let other = TestBlock::new(1);
-    let mut fork = other.write([0; 32]);
+    let tries = expected_tries(1);
+    let mut fork = other.write(&tries);
     fork.id = [9; 32];
     assert!(matches!(
         store.commit(&fork, other.changes()),
@@ -211,16 +219,45 @@ fn ranges_end_at_their_limit_their_bound_and_their_store() {
 }
 
 #[test]
-fn refuses_a_block_whose_root_is_not_that_of_its_changes() {
+fn refuses_a_block_whose_root_is_not_that_of_its_tries() {
     let store = ChainStore::in_memory().expect("made");
     begin(&store);
-    let block = TestBlock::new(1);
-    let write = block.write(expected_root(1));
-    let error = store
-        .commit(&write, block.changes().skip(1))
-        .expect_err("one change is lost");
+    let (block, tries) = (TestBlock::new(1), expected_tries(1));
+    let mut write = block.write(&tries);
+    write.app_hash = expected_root(2);
+    let error = store.commit(&write, block.changes()).expect_err("another root");
     assert!(error.to_string().contains("after block 1"), "{error}");
     assert_whole(&store, 0);
+}
+
+#[test]
+fn goes_no_further_than_a_block_whose_root_is_not_that_of_its_changes() {
+    let disks = Disks::in_memory();
+    let store = ChainStore::on(disks.clone(), RETAIN).expect("made");
+    begin(&store);
+    commit(&store, 1).expect("committed");
+    store.settle().expect("written");
+    let block = TestBlock::new(2);
+    let lost = block.changes().skip(1);
+    store
+        .commit(&block.write(&expected_tries(2)), lost)
+        .expect("nobody looks yet");
+    for _ in 0..2 {
+        let error = store.settle().expect_err("one change is lost");
+        assert!(error.to_string().contains("after block 2"), "{error}");
+        let error = commit(&store, 3).expect_err("nothing follows");
+        assert!(error.to_string().contains("after block 2"), "{error}");
+    }
+    drop(store);
+    let Err(error) = ChainStore::on(disks.clone(), RETAIN) else {
+        panic!("opened with a block that is wrong");
+    };
+    assert!(error.to_string().contains("after block 2"), "{error}");
+    let tables = Disks {
+        tables: disks.tables,
+        ..Disks::in_memory()
+    };
+    assert_whole(&ChainStore::on(tables, RETAIN).expect("without the log"), 1);
 }
 
 #[test]
@@ -238,7 +275,7 @@ fn an_abandoned_commit_leaves_nothing() {
     let store = ChainStore::in_memory().expect("made");
     begin(&store);
     commit(&store, 1).expect("committed");
-    for at in Step::ALL.into_iter().filter(|step| *step != Step::Committed) {
+    for at in [Step::Begun, Step::Appended] {
         let block = TestBlock::new(2);
         let fail = |step| {
             if step == at {
@@ -247,12 +284,36 @@ fn an_abandoned_commit_leaves_nothing() {
                 Ok(())
             }
         };
-        let result = store.commit_observed(&block.write(expected_root(2)), block.changes(), fail);
+        let result = store.commit_observed(&block.write(&expected_tries(2)), block.changes(), fail);
         assert!(matches!(result, Err(StoreError::Abandoned)), "{at:?}");
         assert_whole(&store, 1);
     }
     commit(&store, 2).expect("committed");
     assert_whole(&store, 2);
+    for at in [
+        Step::State,
+        Step::Tree,
+        Step::Block,
+        Step::Index,
+        Step::Forgotten,
+        Step::Tip,
+    ] {
+        let fail = |step| {
+            if step == at {
+                Err(StoreError::Abandoned)
+            } else {
+                Ok(())
+            }
+        };
+        assert!(
+            matches!(store.settle_observed(fail), Err(StoreError::Abandoned)),
+            "{at:?}"
+        );
+        assert_whole(&store, 2);
+    }
+    commit(&store, 3).expect("committed");
+    store.settle().expect("written");
+    assert_whole(&store, 3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use portico_smst::Path;
 
 use crate::page::{EMPTY, NIBBLES, Page, SLOTS, Slot, leaf_digest, nibble};
 use crate::versioned::Writer;
-use crate::{Change, Hash, StoreError};
+use crate::{Altered, Hash, StoreError};
 
 /// A leaf that is set, or removed.
 struct Edit {
@@ -14,7 +14,7 @@ struct Edit {
 }
 
 /// Applies the changes of a block to the pages of the stores that they name.
-pub(crate) fn apply(pages: &mut Writer<'_>, changes: &[Change<'_>]) -> Result<(), StoreError> {
+pub(crate) fn apply(pages: &mut Writer<'_>, changes: &[Altered<'_>]) -> Result<(), StoreError> {
     let mut stores: Vec<&str> = changes.iter().map(|(store, _, _)| *store).collect();
     stores.sort_unstable();
     stores.dedup();
@@ -27,7 +27,7 @@ pub(crate) fn apply(pages: &mut Writer<'_>, changes: &[Change<'_>]) -> Result<()
     Ok(())
 }
 
-fn edit((store, key, value): &Change<'_>) -> Result<Edit, StoreError> {
+fn edit((store, key, value): &Altered<'_>) -> Result<Edit, StoreError> {
     if key.is_empty() {
         return Err(StoreError::Damaged(format!("a key of {store} is empty")));
     }
@@ -42,6 +42,26 @@ fn edit((store, key, value): &Change<'_>) -> Result<Edit, StoreError> {
 /// Root of a store's trie whose root page is `page`.
 pub(crate) fn root(page: Option<Vec<u8>>) -> Result<Hash, StoreError> {
     page.map_or(Ok(EMPTY), |bytes| Ok(Page::decode(&bytes)?.digest()))
+}
+
+/// The key of the leaf at `path`; `page` reads the page at a way.
+pub(crate) fn key_at(
+    path: &Path,
+    page: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut way = Vec::new();
+    while way.len() < NIBBLES {
+        let Some(bytes) = page(&way)? else {
+            return Ok(None);
+        };
+        let index = nibble(path, way.len());
+        match std::mem::take(&mut Page::decode(&bytes)?.0[index]) {
+            Slot::Leaf { key, .. } if Path::of_key(&key) == *path => return Ok(Some(key)),
+            Slot::Page(_) => way.push(u8::try_from(index).expect("a nibble")),
+            Slot::Leaf { .. } | Slot::Empty => return Ok(None),
+        }
+    }
+    Ok(None)
 }
 
 struct Trie<'a, 't> {

@@ -49,6 +49,11 @@ impl StateTries {
         self.0.get_mut(store).ok_or_else(missing)
     }
 
+    /// The trie of one store.
+    pub(crate) fn of(&self, store: &str) -> Option<&PlainTrie> {
+        self.0.get(store)
+    }
+
     /// Names of the stores, in order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.0.keys().copied()

@@ -12,8 +12,11 @@
 
 use redb::{ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction};
 
+use crate::StoreError;
+
+/// A key and its value at some height.
+type Found = (Vec<u8>, Option<Vec<u8>>);
 use crate::tables::{PastPlace, Place, STATE, STATE_HISTORY, TREE, TREE_HISTORY};
-use crate::{Entry, StoreError};
 
 /// Two tables that belong together.
 #[derive(Clone, Copy)]
@@ -189,6 +192,15 @@ impl<'t> Writer<'t> {
     }
 }
 
+/// Most heights that one block forgets: more than one when fewer are to be retained than before.
+const MAX_FORGOTTEN: i64 = 4;
+
+/// The oldest retained height after the block at `height`, when it was `before` until then.
+pub(crate) fn oldest_after(before: i64, height: i64, retain: u32) -> i64 {
+    let wanted = height.saturating_sub(i64::from(retain));
+    wanted.min(before.saturating_add(MAX_FORGOTTEN)).max(before)
+}
+
 /// Forgets what the block at `height` replaced: states before it can no longer be read. Returns how many values that were.
 pub(crate) fn forget(write: &WriteTransaction, family: Family, height: i64) -> Result<u64, StoreError> {
     let mut removed: Vec<(String, Vec<u8>)> = Vec::new();
@@ -259,11 +271,6 @@ impl Reader {
         })
     }
 
-    /// The newest value.
-    pub(crate) fn newest(&self, store: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.get_at(store, key, i64::MAX)
-    }
-
     /// The value after the block at `height`.
     pub(crate) fn get_at(&self, store: &str, key: &[u8], height: i64) -> Result<Option<Vec<u8>>, StoreError> {
         match self.current.get((store, key))? {
@@ -292,26 +299,30 @@ impl Reader {
         }
     }
 
-    /// Up to `limit` entries of `store` with `from ≤ key < to` after the block at `height`, ascending by key.
+    /// Keys of `store` with `from ≤ key < to`, ascending, and their values after the block at `height`: `None` for those that were not
+    /// there.
     pub(crate) fn range_at(
         &self,
         store: &str,
         from: &[u8],
         to: Option<&[u8]>,
-        limit: usize,
         height: i64,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::new();
-        for row in self.current.range((store, from)..)? {
-            let (place, row) = row?;
+    ) -> Result<impl Iterator<Item = Result<Found, StoreError>>, StoreError> {
+        let rows = self.current.range((store, from)..)?;
+        let entry = move |row: Result<_, redb::StorageError>| {
+            let (place, row): (redb::AccessGuard<'_, Place>, redb::AccessGuard<'_, &'static [u8]>) = match row
+            {
+                Ok(row) => row,
+                Err(error) => return Some(Err(error.into())),
+            };
             let (found, key) = place.value();
-            if entries.len() == limit || found != store || to.is_some_and(|to| key >= to) {
-                break;
+            if found != store || to.is_some_and(|to| key >= to) {
+                return None;
             }
-            let value = self.value_at((found, key), row.value(), height)?;
-            entries.extend(value.map(|value| (key.to_vec(), value)));
-        }
-        Ok(entries)
+            let value = self.value_at((found, key), row.value(), height);
+            Some(value.map(|value| (key.to_vec(), value)))
+        };
+        Ok(rows.map_while(entry))
     }
 
     /// Calls `visit` with store, key and value of all newest values.
@@ -385,7 +396,7 @@ mod tests {
                 .expect("written");
             values.insert(*height, value.to_vec());
         }
-        let read = store.begin_read().expect("readable");
+        let read = store.settled_read().expect("readable");
         let reader = Reader::open(&read, STATE_FAMILY).expect("there");
         for height in 0..=newest {
             let expected = values

@@ -1,22 +1,15 @@
-//! Writing: one transaction per block.
+//! Writing: a block becomes one record of the log, and later, with others, rows of the tables.
 
-use redb::{ReadableTable as _, WriteTransaction};
-
-use crate::snapshot::{height_of_bytes, hex};
+use crate::layer::{Layer, encode};
+use crate::put::{put_state, put_tree, tip, wrong_root};
+use crate::snapshot::hex;
+use crate::step::Step;
 use crate::store::ChainStore;
-use crate::tables::{
-    BLOCKS, CERTIFICATES, HEIGHTS, IDS, JOURNAL, META, META_GENESIS, META_OLDEST, META_STORES, RESULTS, TIP,
-    TXS,
-};
-use crate::tries::app_hash_of;
-use crate::versioned::{STATE_FAMILY, TREE_FAMILY, Writer, forget};
-use crate::{Hash, StateTries, StoreError, tree};
+use crate::tables::{IDS, META, META_GENESIS, META_OLDEST, META_STORES, TIP};
+use crate::{Hash, Snapshot, StateTries, StoreError};
 
 /// A write to the state: store, key, and the value, or `None` to remove the key. A block writes a key once.
 pub type Change<'a> = (&'static str, &'a [u8], Option<&'a [u8]>);
-
-/// Most heights that one block forgets: more than one when fewer are to be retained than before.
-const MAX_FORGOTTEN: i64 = 4;
 
 /// A block to be committed, without its state changes.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +20,8 @@ pub struct BlockWrite<'a> {
     pub id: Hash,
     /// Root of the state after the block.
     pub app_hash: Hash,
+    /// Tries of the state after the block, whose root it is.
+    pub tries: &'a StateTries,
     /// The encoded block.
     pub block: &'a [u8],
     /// Its encoded results.
@@ -35,41 +30,6 @@ pub struct BlockWrite<'a> {
     pub certificate: &'a [u8],
     /// Hashes of its transactions, in order.
     pub tx_hashes: &'a [Hash],
-}
-
-/// A moment of a commit, at which a crash is tested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing is written yet.
-    Begun,
-    /// The state is written, with what it replaced.
-    State,
-    /// The pages of the tries are written, and their root is that of the block.
-    Tree,
-    /// Block, results and certificate are written.
-    Block,
-    /// Ids and transactions are written.
-    Index,
-    /// What is no longer retained is gone.
-    Forgotten,
-    /// The tip is written: all but the commit.
-    Tip,
-    /// The transaction is committed.
-    Committed,
-}
-
-impl Step {
-    /// All of them, in order.
-    pub const ALL: [Self; 8] = [
-        Self::Begun,
-        Self::State,
-        Self::Tree,
-        Self::Block,
-        Self::Index,
-        Self::Forgotten,
-        Self::Tip,
-        Self::Committed,
-    ];
 }
 
 impl ChainStore {
@@ -103,8 +63,12 @@ impl ChainStore {
         Ok(())
     }
 
-    /// Writes a block and its state changes, durable on return. Returns false, having done nothing, when this block was written
-    /// before; errs when another one was, when it does not follow the tip, or when its app hash is not the root of the changed state.
+    /// Writes a block and its state changes to the log, durable and readable on return. Returns false, having done nothing, when this
+    /// block was written before; errs when another one was, when it does not follow the tip, or when its app hash is not the root of
+    /// its tries. That the tries are those of the changes is found when the block goes to the tables; when not, it stays in the log, and
+    /// all later calls err.
+    ///
+    /// Waits while 64 blocks, or 128 MiB, are in the log and not in the tables.
     ///
     /// [`StoreError::Unwritable`] says that the disk refused: nothing was written, reads go on, and the same call may succeed later.
     pub fn commit<'a>(
@@ -115,38 +79,28 @@ impl ChainStore {
         self.commit_observed(block, changes, |_| Ok(()))
     }
 
-    /// [`Self::commit`], calling `observe` at each step; its error abandons the whole. For crash tests: what observes nothing costs
-    /// nothing.
+    /// As [`Self::commit`], calling `observe` at the steps of a commit; its error before the last one abandons the whole. For crash
+    /// tests: what observes nothing costs nothing.
     pub fn commit_observed<'a>(
         &self,
         block: &BlockWrite<'_>,
         changes: impl IntoIterator<Item = Change<'a>>,
         mut observe: impl FnMut(Step) -> Result<(), StoreError>,
     ) -> Result<bool, StoreError> {
-        let changes: Vec<_> = changes.into_iter().collect();
-        let new = self.transact(|write| {
-            if !is_next(write, block)? {
-                return Ok(false);
+        let layer = |now: &Snapshot| {
+            if !is_next(now, block)? {
+                return Ok(None);
             }
-            observe(Step::Begun)?;
-            put_state(write, block.height, &changes)?;
-            observe(Step::State)?;
-            put_tree(write, block.height, block.app_hash, &changes)?;
-            observe(Step::Tree)?;
-            write.open_table(BLOCKS)?.insert(block.height, block.block)?;
-            write.open_table(RESULTS)?.insert(block.height, block.results)?;
-            let mut certificates = write.open_table(CERTIFICATES)?;
-            certificates.insert(block.height, block.certificate)?;
-            observe(Step::Block)?;
-            put_index(write, block)?;
-            observe(Step::Index)?;
-            forget_old(write, block.height, self.retain())?;
-            observe(Step::Forgotten)?;
-            let mut tip = write.open_table(TIP)?;
-            tip.insert((), (block.height, block.id, block.app_hash))?;
-            observe(Step::Tip)?;
-            Ok(true)
-        })?;
+            let root = block.tries.app_hash();
+            if root != block.app_hash {
+                return Err(wrong_root(block.height, &root, &block.app_hash));
+            }
+            let mut changes: Vec<_> = changes.into_iter().collect();
+            let payload = encode(block, &mut changes, &now.stores()?)?;
+            let parent = now.tip().map_or([0; 32], |tip| tip.block_id);
+            Layer::read(block.height, parent, payload, Some(block.tries.clone())).map(Some)
+        };
+        let new = self.live().commit(layer, &mut observe)?;
         if new {
             observe(Step::Committed)?;
         }
@@ -154,13 +108,9 @@ impl ChainStore {
     }
 }
 
-pub(crate) fn tip(write: &WriteTransaction) -> Result<Option<(i64, Hash, Hash)>, StoreError> {
-    Ok(write.open_table(TIP)?.get(())?.map(|row| row.value()))
-}
-
 /// Whether the block is new and follows the tip; false when it is already there.
-fn is_next(write: &WriteTransaction, block: &BlockWrite<'_>) -> Result<bool, StoreError> {
-    let tip = tip(write)?.map_or(-1, |(height, _, _)| height);
+fn is_next(now: &Snapshot, block: &BlockWrite<'_>) -> Result<bool, StoreError> {
+    let tip = now.tip().map_or(-1, |tip| tip.height);
     if block.height > tip {
         let follows = tip >= 0 && tip.checked_add(1) == Some(block.height);
         return follows.then_some(true).ok_or(StoreError::Gap {
@@ -168,8 +118,7 @@ fn is_next(write: &WriteTransaction, block: &BlockWrite<'_>) -> Result<bool, Sto
             tip,
         });
     }
-    let ids = write.open_table(IDS)?;
-    let stored = ids.get(block.height)?.map(|row| row.value().0);
+    let stored = now.block_id(block.height)?;
     if stored == Some(block.id) {
         return Ok(false);
     }
@@ -178,101 +127,4 @@ fn is_next(write: &WriteTransaction, block: &BlockWrite<'_>) -> Result<bool, Sto
         stored: stored.as_ref().map(hex).unwrap_or_default(),
         given: hex(&block.id),
     })
-}
-
-fn put_state(write: &WriteTransaction, height: i64, changes: &[Change<'_>]) -> Result<(), StoreError> {
-    let mut state = Writer::open(write, STATE_FAMILY, height)?;
-    for (store, key, value) in changes {
-        state.put(store, key, *value)?;
-    }
-    Ok(())
-}
-
-/// Changes the tries, and compares their root with the block's.
-fn put_tree(
-    write: &WriteTransaction,
-    height: i64,
-    app_hash: Hash,
-    changes: &[Change<'_>],
-) -> Result<(), StoreError> {
-    let mut pages = Writer::open(write, TREE_FAMILY, height)?;
-    tree::apply(&mut pages, changes)?;
-    let mut roots = Vec::new();
-    let meta = write.open_table(META)?;
-    let names = meta
-        .get(META_STORES)?
-        .map(|row| row.value().to_vec())
-        .unwrap_or_default();
-    let names =
-        String::from_utf8(names).map_err(|_| StoreError::Damaged("the stores' names are no text".into()))?;
-    for name in names.split_terminator('\0') {
-        roots.push((name, tree::root(pages.get(name, &[])?)?));
-    }
-    if let Some((other, _, _)) = changes
-        .iter()
-        .find(|(store, _, _)| roots.iter().all(|(name, _)| name != store))
-    {
-        return Err(StoreError::NoStore((*other).to_owned()));
-    }
-    let found = app_hash_of(roots.iter().map(|(name, root)| (*name, root)));
-    if found != app_hash {
-        return Err(StoreError::Damaged(format!(
-            "the state after block {height} has the root {}, its app hash is {}; nothing was written",
-            hex(&found),
-            hex(&app_hash)
-        )));
-    }
-    Ok(())
-}
-
-/// Bytes per transaction in the journal: its hash, and where it was included before. Undoing puts that back, also when it still holds.
-pub(crate) const TX_ENTRY: usize = 32 + 8 + 4;
-
-fn put_index(write: &WriteTransaction, block: &BlockWrite<'_>) -> Result<(), StoreError> {
-    write
-        .open_table(IDS)?
-        .insert(block.height, (block.id, block.app_hash))?;
-    write.open_table(HEIGHTS)?.insert(block.id, block.height)?;
-    let mut txs = write.open_table(TXS)?;
-    let mut undo = Vec::with_capacity(block.tx_hashes.len().saturating_mul(TX_ENTRY));
-    for (index, hash) in (0_u32..).zip(block.tx_hashes) {
-        // A transaction counts where it was included first: a replay can only fail, and must not hide the success.
-        let before = txs.get(hash)?.map(|row| row.value());
-        if before.is_none() {
-            txs.insert(hash, (block.height, index))?;
-        }
-        let (height, index) = before.unwrap_or((-1, 0));
-        undo.extend(hash);
-        undo.extend(height.to_be_bytes());
-        undo.extend(index.to_be_bytes());
-    }
-    let mut journal = write.open_table(JOURNAL)?;
-    journal.insert(block.height, undo.as_slice())?;
-    Ok(())
-}
-
-/// The oldest retained height.
-pub(crate) fn oldest(write: &WriteTransaction) -> Result<i64, StoreError> {
-    let meta = write.open_table(META)?;
-    let row = meta.get(META_OLDEST)?.map(|row| row.value().to_vec());
-    height_of_bytes(row.as_deref())
-}
-
-/// Forgets states older than `retain` blocks below `height`: as many heights as came, and a few more when there are too many.
-fn forget_old(write: &WriteTransaction, height: i64, retain: u32) -> Result<(), StoreError> {
-    let before = oldest(write)?;
-    let wanted = height.saturating_sub(i64::from(retain));
-    let target = wanted.min(before.saturating_add(MAX_FORGOTTEN));
-    if target <= before {
-        return Ok(());
-    }
-    for height in before.saturating_add(1)..=target {
-        forget(write, STATE_FAMILY, height)?;
-        forget(write, TREE_FAMILY, height)?;
-        write.open_table(JOURNAL)?.remove(height)?;
-    }
-    write
-        .open_table(META)?
-        .insert(META_OLDEST, target.to_le_bytes().as_slice())?;
-    Ok(())
 }

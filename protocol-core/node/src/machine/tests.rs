@@ -318,7 +318,9 @@ async fn a_full_disk_stops_blocks_and_nothing_else() {
         disk: redb::backends::InMemoryBackend::new(),
         full: std::sync::atomic::AtomicBool::new(false),
     });
-    let store = ChainStore::on(disk.clone(), 10).expect("made");
+    let mut disks = portico_store::Disks::in_memory();
+    disks.logs[0] = disk.clone();
+    let store = ChainStore::on(disks, 10).expect("made");
     let machine = machine_on(store, GENESIS_MS, portico_config::node::MempoolConfig::default());
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("registered");
     let chain = LocalChain {

@@ -8,10 +8,10 @@ use std::path::Path;
 use portico_smst::{Path as TriePath, PlainTrie};
 use sha2::{Digest as _, Sha256};
 
-use super::{CHUNK_BYTES, Manifest, at, check_free, chunk_name, partial, sync_parent};
+use super::{CHUNK_BYTES, Manifest, check_free, chunk_name, partial};
 use crate::rows::{Row, STATE_ROWS};
 use crate::snapshot::hex;
-use crate::store::ChainStore;
+use crate::store::{ChainStore, Disks, at, log_files, sync_parent};
 use crate::tables::META_STORES;
 use crate::tries::{app_hash_of, leaf};
 use crate::versioned::value_of;
@@ -67,7 +67,15 @@ impl Manifest {
         if building.exists() {
             fs::remove_file(&building).map_err(at(&building))?;
         }
-        let store = ChainStore::open(&building, u32::MAX)?;
+        let refused = |source: redb::Error| StoreError::Open {
+            path: building.clone(),
+            source: Box::new(source),
+        };
+        let disks = Disks {
+            tables: portico_disk::lock(&building).map_err(refused)?,
+            ..Disks::in_memory()
+        };
+        let store = ChainStore::on(disks, u32::MAX)?;
         manifest.fill(folder, &store, &mut progress)?;
         let report = store.snapshot()?.check(|_| ())?;
         manifest.judge(&report)?;
@@ -75,6 +83,9 @@ impl Manifest {
         File::open(&building)
             .and_then(|file| file.sync_all())
             .map_err(at(&building))?;
+        for log in log_files(path).iter().filter(|log| log.exists()) {
+            fs::remove_file(log).map_err(at(log))?; // of a store whose tables are gone
+        }
         fs::rename(&building, path).map_err(at(path))?;
         sync_parent(path)?;
         Ok(manifest)

@@ -40,6 +40,7 @@ fn large(folder: &Path) -> ChainStore {
         height: 1,
         id: [1; 32],
         app_hash: tries.app_hash(),
+        tries: &tries,
         block: b"block",
         results: b"results",
         certificate: b"certificate",
@@ -91,7 +92,7 @@ fn a_snapshot_is_of_one_block_although_blocks_go_on_meanwhile() {
         let mut tries = store.load_tries(&STORES).expect("sound");
         tries.apply(block.changes()).expect("known");
         store
-            .commit(&block.write(tries.app_hash()), block.changes())
+            .commit(&block.write(&tries), block.changes())
             .expect("committed");
     });
     let made = made.expect("written");

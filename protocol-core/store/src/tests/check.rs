@@ -10,6 +10,7 @@ fn chain() -> ChainStore {
     let store = ChainStore::in_memory().expect("made");
     begin(&store);
     (1..=9).for_each(|height| assert!(commit(&store, height).expect("committed")));
+    store.settle().expect("written");
     store
 }
 

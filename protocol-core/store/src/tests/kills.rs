@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use portico_disk::Disk;
 use redb::StorageBackend;
 use sha2::{Digest as _, Sha256};
 
 use super::STORES;
-use crate::{BlockWrite, ChainStore, Change, Hash, StateTries};
+use crate::{BlockWrite, ChainStore, Change, Disks, Hash, StateTries};
 
 /// Kills and power cuts of a normal test run.
 const KILLS: u32 = 12;
@@ -95,6 +96,7 @@ fn commit(store: &ChainStore, tries: &mut StateTries, height: i64) -> bool {
         height,
         id: id(height),
         app_hash: tries.app_hash(),
+        tries,
         block: &[1; 2_000],
         results: &[2; 3_000],
         certificate: &[3; 100],
@@ -181,38 +183,68 @@ fn kill_9_at_a_random_moment_under_load_leaves_the_last_block_or_the_next_one() 
     );
 }
 
-/// A disk that forgets what was not synced.
+/// A disk that forgets what was not synced, with the three files of a store.
 #[derive(Debug, Default)]
 struct Volatile(Mutex<Parts>);
 
 #[derive(Debug, Default)]
 struct Parts {
+    files: [Contents; 3],
+    /// Operations until the power goes.
+    left: u64,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
     synced: Vec<u8>,
     now: Vec<u8>,
     /// Since the last sync: offset and bytes, or a new length.
     unsynced: Vec<(u64, Vec<u8>)>,
     lens: Vec<usize>,
-    /// Operations until the power goes.
-    left: u64,
 }
+
+/// One of the files.
+#[derive(Debug)]
+struct VolatileFile(Arc<Volatile>, usize);
 
 impl Volatile {
     fn parts(&self) -> std::sync::MutexGuard<'_, Parts> {
         self.0.lock().expect("sound")
     }
 
+    fn disks(self: &Arc<Self>) -> Disks {
+        let file = |index| -> Disk { Arc::new(VolatileFile(Arc::clone(self), index)) };
+        Disks {
+            tables: file(0),
+            logs: [file(1), file(2)],
+        }
+    }
+
     /// What is on the disk after the power went: any of the writes since the last sync, whole or in part.
     fn cut(&self, numbers: &mut Numbers) -> Arc<Self> {
         let parts = self.parts();
-        let mut disk = parts.synced.clone();
-        let len = parts
-            .lens
-            .iter()
-            .copied()
-            .filter(|_| numbers.next().is_multiple_of(2))
-            .max();
-        disk.resize(len.unwrap_or(0).max(disk.len()), 0);
-        for (offset, bytes) in &parts.unsynced {
+        let files = std::array::from_fn(|index| {
+            let disk = parts.files[index].cut(numbers);
+            Contents {
+                now: disk.clone(),
+                synced: disk,
+                ..Contents::default()
+            }
+        });
+        Arc::new(Self(Mutex::new(Parts {
+            files,
+            left: u64::MAX,
+        })))
+    }
+}
+
+impl Contents {
+    fn cut(&self, numbers: &mut Numbers) -> Vec<u8> {
+        let mut disk = self.synced.clone();
+        if let Some(len) = self.lens.iter().rev().find(|_| numbers.next().is_multiple_of(2)) {
+            disk.resize(*len, 0);
+        }
+        for (offset, bytes) in &self.unsynced {
             let torn = match numbers.next() % 3 {
                 0 => 0,
                 1 => usize::try_from(numbers.next()).unwrap_or(usize::MAX) % (bytes.len() / 512 + 1) * 512,
@@ -223,13 +255,7 @@ impl Volatile {
                 disk[from..from + torn].copy_from_slice(&bytes[..torn]);
             }
         }
-        let after = Parts {
-            now: disk.clone(),
-            synced: disk,
-            left: u64::MAX,
-            ..Parts::default()
-        };
-        Arc::new(Self(Mutex::new(after)))
+        disk
     }
 }
 
@@ -241,41 +267,44 @@ fn spend(parts: &mut Parts) -> io::Result<()> {
     }
 }
 
-impl StorageBackend for Volatile {
+impl StorageBackend for VolatileFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.parts().now.len() as u64)
+        Ok(self.0.parts().files[self.1].now.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let from = usize::try_from(offset).expect("small");
-        out.copy_from_slice(&self.parts().now[from..from + out.len()]);
+        out.copy_from_slice(&self.0.parts().files[self.1].now[from..from + out.len()]);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let len = usize::try_from(len).expect("small");
-        let mut parts = self.parts();
+        let mut parts = self.0.parts();
         spend(&mut parts)?;
-        parts.now.resize(len, 0);
-        parts.lens.push(len);
+        let file = &mut parts.files[self.1];
+        file.now.resize(len, 0);
+        file.lens.push(len);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut parts = self.parts();
+        let mut parts = self.0.parts();
         spend(&mut parts)?;
-        parts.synced = parts.now.clone();
-        parts.unsynced.clear();
-        parts.lens.clear();
+        let file = &mut parts.files[self.1];
+        file.synced = file.now.clone();
+        file.unsynced.clear();
+        file.lens.clear();
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut parts = self.parts();
+        let mut parts = self.0.parts();
         spend(&mut parts)?;
+        let file = &mut parts.files[self.1];
         let from = usize::try_from(offset).expect("small");
-        parts.now[from..from + data.len()].copy_from_slice(data);
-        parts.unsynced.push((offset, data.to_vec()));
+        file.now[from..from + data.len()].copy_from_slice(data);
+        file.unsynced.push((offset, data.to_vec()));
         Ok(())
     }
 }
@@ -286,13 +315,13 @@ fn a_power_cut_at_any_write_loses_no_block_that_was_acknowledged() {
     let (mut tries, mut at) = (StateTries::new(&STORES), 0);
     let mut disk = Arc::new(Volatile::default());
     disk.parts().left = u64::MAX;
-    let store = ChainStore::on(disk.clone(), RETAIN).expect("made");
+    let store = ChainStore::on(disk.disks(), RETAIN).expect("made");
     store.init(b"{}", &tries, []).expect("written");
     drop(store);
     for _ in 0..kills() * 2 {
-        let store = ChainStore::on(disk.clone(), RETAIN).expect("opened");
+        let store = ChainStore::on(disk.disks(), RETAIN).expect("opened");
         assert_sound(&store, at..=at + 1, &mut tries, &mut at);
-        disk.parts().left = numbers.next() % 900 + 1;
+        disk.parts().left = numbers.next() % 400 + 1;
         let (mut now, mut height) = (tries.clone(), at);
         while commit(&store, &mut now, height + 1) {
             height += 1;
@@ -301,7 +330,7 @@ fn a_power_cut_at_any_write_loses_no_block_that_was_acknowledged() {
         let after = disk.cut(&mut numbers);
         drop(store); // which writes nothing any more
         disk = after;
-        let store = ChainStore::on(disk.clone(), RETAIN).expect("opened");
+        let store = ChainStore::on(disk.disks(), RETAIN).expect("opened");
         assert_sound(&store, height..=height + 1, &mut tries, &mut at);
     }
     println!("{} power cuts to height {at}", kills() * 2);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use redb::ReadableTableMetadata as _;
 
 use super::{STORES, begin, commit, expected_root};
-use crate::{BlockWrite, ChainStore, Change, Snapshot, StateTries, StoreError};
+use crate::{BlockWrite, ChainStore, Change, Disks, Snapshot, StateTries, StoreError};
 
 pub(super) type State = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
 pub(super) type Batch = BTreeMap<(usize, Vec<u8>), Option<Vec<u8>>>;
@@ -31,16 +31,17 @@ pub(super) fn batches() -> impl Strategy<Value = Vec<Batch>> {
     prop::collection::vec(batch(), 1..12)
 }
 
-/// Commits the batches as blocks 1, 2, …; returns the states after each, the genesis first.
-pub(super) fn commit_batches(store: &ChainStore, batches: &[Batch]) -> Vec<State> {
+/// Commits the batches as blocks `first`, …; returns the states after each, the one `before` first.
+pub(super) fn commit_batches(store: &ChainStore, batches: &[Batch], first: i64, before: State) -> Vec<State> {
     let mut tries = store.load_tries(&STORES).expect("sound");
-    let mut states = vec![State::new()];
-    for (height, batch) in (1_i64..).zip(batches) {
+    let mut states = vec![before];
+    for (height, batch) in (first..).zip(batches) {
         tries.apply(changes(batch)).expect("known stores");
         let write = BlockWrite {
             height,
             id: [u8::try_from(height).expect("few"); 32],
             app_hash: tries.app_hash(),
+            tries: &tries,
             block: b"block",
             results: b"results",
             certificate: b"certificate",
@@ -93,10 +94,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn every_retained_height_reads_as_it_was(batches in batches(), retain in 0..8_u32) {
-        let store = ChainStore::on(std::sync::Arc::new(redb::backends::InMemoryBackend::new()), retain).expect("made");
+    fn every_retained_height_reads_as_it_was(batches in batches(), retain in 0..8_u32, settled in 0..12_usize) {
+        let store = ChainStore::on(Disks::in_memory(), retain).expect("made");
         store.init(b"{}", &StateTries::new(&STORES), []).expect("written");
-        let states = commit_batches(&store, &batches);
+        let settled = settled.min(batches.len());
+        let mut states = commit_batches(&store, &batches[..settled], 1, State::new());
+        store.settle().expect("written");
+        let last = states.pop().expect("one");
+        states.extend(commit_batches(&store, &batches[settled..], 1 + i64::try_from(settled).expect("few"), last));
         let tip = i64::try_from(batches.len()).expect("few");
         let oldest = (tip - i64::from(retain)).max(0);
         for (height, state) in (0_i64..).zip(&states) {
@@ -134,9 +139,10 @@ fn a_height_above_the_tip_is_not_retained() {
 
 #[test]
 fn what_is_kept_of_the_past_does_not_grow_with_the_chain() {
-    let store = ChainStore::on(std::sync::Arc::new(redb::backends::InMemoryBackend::new()), 3).expect("made");
+    let store = ChainStore::on(Disks::in_memory(), 3).expect("made");
     begin(&store);
     let rows = |store: &ChainStore| {
+        store.settle().expect("written");
         let snapshot = store.snapshot().expect("readable");
         let tables = snapshot.tables();
         [

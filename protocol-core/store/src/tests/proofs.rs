@@ -61,6 +61,7 @@ fn chain(store: &ChainStore, blocks: &[Vec<(u32, bool)>]) -> Vec<Hash> {
             height,
             id: Sha256::digest(height.to_be_bytes()).into(),
             app_hash: tries.app_hash(),
+            tries: &tries,
             block: b"",
             results: b"",
             certificate: b"",

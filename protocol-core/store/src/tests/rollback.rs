@@ -1,22 +1,20 @@
 //! Rolling back: every table is what it was.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use proptest::prelude::*;
-use redb::backends::InMemoryBackend;
 
-use super::past::{batches, commit_batches};
+use super::past::{State, batches, commit_batches};
 use super::{RETAIN, STORES, assert_whole, begin, commit};
 use crate::rows::rows;
-use crate::{ChainStore, StateTries, StoreError};
+use crate::{ChainStore, Disks, StateTries, StoreError};
 
 /// All rows of all tables, as bytes.
 pub(super) type Copy = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
 
 pub(super) fn copy(store: &ChainStore) -> Copy {
     let mut copy = Copy::new();
-    let read = store.begin_read().expect("readable");
+    let read = store.settled_read().expect("readable");
     rows(&read, &mut |row| {
         copy.insert((row.table, row.key.to_vec()), row.value.to_vec());
         Ok(())
@@ -51,11 +49,11 @@ proptest! {
         store.init(b"{}", &StateTries::new(&STORES), []).expect("written");
         let tip = i64::try_from(batches.len()).expect("few");
         let to = to.min(tip);
-        commit_batches(&store, &batches[..usize::try_from(to).expect("small")]);
+        commit_batches(&store, &batches[..usize::try_from(to).expect("small")], 1, State::new());
         let then = copy(&store);
         let early = ChainStore::in_memory().expect("made");
         early.init(b"{}", &StateTries::new(&STORES), []).expect("written");
-        commit_batches(&early, &batches);
+        commit_batches(&early, &batches, 1, State::new());
         let all = copy(&early);
         let mut undone = Vec::new();
         let found = early.rollback(to, |height| undone.push(height)).expect("retained");
@@ -70,7 +68,7 @@ proptest! {
 
 #[test]
 fn a_rollback_beyond_what_is_retained_is_refused_and_changes_nothing() {
-    let store = ChainStore::on(Arc::new(InMemoryBackend::new()), RETAIN).expect("made");
+    let store = ChainStore::on(Disks::in_memory(), RETAIN).expect("made");
     begin(&store);
     (1..=10).for_each(|height| assert!(commit(&store, height).expect("committed")));
     let before = copy(&store);
@@ -92,7 +90,7 @@ fn a_rollback_beyond_what_is_retained_is_refused_and_changes_nothing() {
 
 #[test]
 fn the_same_blocks_lead_to_the_same_bytes_again() {
-    let store = ChainStore::on(Arc::new(InMemoryBackend::new()), RETAIN).expect("made");
+    let store = ChainStore::on(Disks::in_memory(), RETAIN).expect("made");
     begin(&store);
     (1..=7).for_each(|height| assert!(commit(&store, height).expect("committed")));
     let at_seven = copy(&store);
@@ -119,7 +117,8 @@ fn a_transaction_that_was_included_twice_is_found_where_it_was_first() {
     commit(&store, 1).expect("committed");
     let one = super::TestBlock::new(1);
     let two = super::TestBlock::new(2);
-    let mut write = two.write(super::expected_root(2));
+    let tries = super::expected_tries(2);
+    let mut write = two.write(&tries);
     let again = [one.tx(), two.tx(), one.tx()];
     write.tx_hashes = &again;
     store.commit(&write, two.changes()).expect("committed");

@@ -45,6 +45,7 @@ proptest! {
                 height,
                 id: [u8::try_from(height).expect("few"); 32],
                 app_hash: tries.app_hash(),
+            tries: &tries,
                 block: b"",
                 results: b"",
                 certificate: b"",

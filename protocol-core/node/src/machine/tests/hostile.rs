@@ -257,7 +257,9 @@ fn blocks_are_judged_while_the_disk_is_waited_for() {
         changed: std::sync::Condvar::new(),
         waiting: false.into(),
     });
-    let store = ChainStore::on(disk.clone(), 10).expect("made");
+    let mut disks = portico_store::Disks::in_memory();
+    disks.logs[0] = disk.clone();
+    let store = ChainStore::on(disks, 10).expect("made");
     let machine = machine_on(store, GENESIS_MS, portico_config::node::MempoolConfig::default());
     let first = build(&machine, &ROOT, 1, GENESIS_MS + 1);
     disk.close(true);
