@@ -4,6 +4,7 @@ mod archive;
 mod check;
 mod crash;
 mod faults;
+mod formats;
 mod kills;
 mod logged;
 mod past;
